@@ -30,6 +30,7 @@ def _provide(services: Services) -> None:
     from .check import ModelChecker
     from .environments import Environments
     from .loading import model_loading
+    from .rollout_service import RolloutsService
     from .service import DeploymentsService
     from .targets.local import LocalTarget
 
@@ -60,6 +61,7 @@ def _provide(services: Services) -> None:
             get(Settings), get(MlflowConnection), get(DeploymentsService), get(WorkService)
         ),
     )
+    services.provide(RolloutsService, lambda get: RolloutsService(get(DeploymentsService), get(LocalTarget)))
     services.provide(DeploymentsOfRuns, lambda get: DeploymentsOfRuns(get(DeploymentsService).serving))
     services.provide(DeploymentsOfModel, lambda get: DeploymentsOfModel(get(DeploymentsService).of_model))
     services.provide(DeployedVersions, lambda get: DeployedVersions(get(DeploymentsService).of_versions))

@@ -9,6 +9,9 @@ import msgspec
 from genops_lab.registry.files.models import Verdict
 from genops_lab.registry.signing import Signature
 
+from .policy import RolloutPolicy
+from .rollout_models import Rollout
+
 DeploymentState = Literal["preparing", "starting", "running", "stopping", "stopped", "failed", "ended"]
 
 
@@ -38,7 +41,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """A deployed model version. Requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
 
     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
-    an update in progress; 0 without one. ``ended`` means that the deployment ended without a stop: with its Jupyter
+    an update in progress; 0 without one. ``rollout`` is the last
+    rollout, without its history. ``ended`` means that the deployment ended without a stop: with its Jupyter
     server or its lease.
     """
 
@@ -60,6 +64,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     revision: int = 1
     updating_to: int = 0
     revisions: list[DeploymentRevision] = []
+    rollout: Rollout | None = None
 
 
 class RollBack(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +173,7 @@ class CheckDeploy(msgspec.Struct, frozen=True, kw_only=True):
 class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
     """Deploy a version under a name (empty: the model's name). It takes the place of the version that runs there.
 
+    ``rollout`` says how a version gets the requests of the one that runs; without it, it replaces that one.
     ``replace_first`` stops the earlier version first, for a machine without memory for both. ``trust`` confirms an
     unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new confirmation.
     """
@@ -178,6 +184,7 @@ class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
     trust: str = ""
     idempotency_key: str = ""
     replace_first: bool = False
+    rollout: RolloutPolicy | None = None
 
 
 class LogLines(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,8 +17,10 @@ from genops_lab.registry.models import ModelVersion
 
 from .check import ModelChecker
 from .desired import KIND, POLL_S, spec
+from .judging import JUDGES, Judging
 from .logs import MAX_LOG_LINES
 from .models import Deployment
+from .policy import RolloutPolicy
 from .record import KnownRevision, Record
 from .targets.base import DeploymentTarget
 
@@ -44,6 +46,7 @@ class Rollouts:
         warm_s: float,
         get: Callable[[str], Awaitable[Deployment]],
         changed: Callable[[str], None],
+        judging: Judging,
     ) -> None:
         self._records = records
         self._target = target
@@ -52,7 +55,13 @@ class Rollouts:
         self._warm_s = warm_s
         self._get = get
         self._changed = changed
-        steps = {"start": self._start, "answer": self._until_it_answers, "serve": self._serve}
+        self._judging = judging
+        steps = {
+            "start": self._start,
+            "answer": self._until_it_answers,
+            "judge": self._judge,
+            "serve": self._serve,
+        }
         work.register(WorkKind(KIND, steps, self._give_up))
 
     async def _start(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
@@ -116,11 +125,37 @@ class Rollouts:
         finally:
             copying.cancel()
 
+    async def _judge(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Let the gateway share the requests and judge, until one of both revisions has all of them.
+
+        The gateway goes on without a Lab. A Lab that comes later begins the same rollout again and finds its state.
+        """
+        record, revision, updates = await self._asked_for(plan)
+        if data.get("message") or not updates or not plan.get("rollout"):
+            return data
+        try:
+            await self._work.hold(handle)
+            policy = msgspec.convert(plan["rollout"], RolloutPolicy)
+            # First the rollout, then the route: else the new revision had requests that nobody counts.
+            await self._judging.begin(record, revision, policy)
+            await self._route(record, handle, {record.revision: 1, revision.id: 1})
+            found = await self._judging.until_it_ends(handle, record, revision, lambda: self._asked_for(plan))
+        except GenOpsError as error:
+            await self._abandon(handle, plan, error)
+            raise
+        if found.state == "promoted":
+            return data
+        ended = Failed(found.why, hint=f"Its evidence: genops deployments show {record.name}")
+        await self._abandon(handle, plan, ended)
+        if found.by in JUDGES:
+            raise ended
+        return {"message": found.why}  # a person wanted it: nothing has failed
+
     async def _serve(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Make the revision the current one and route the requests to it. The revision before stays warm."""
-        record, revision, updates = await self._asked_for(plan)
-        if data.get("message"):  # it was stopped
+        if data.get("message"):  # it was stopped or rolled back
             return data
+        record, revision, updates = await self._asked_for(plan)
         before = record.known(record.revision)
         if updates:
             await self._work.hold(handle)
@@ -131,6 +166,8 @@ class Rollouts:
             if not updates:  # else the gateway has the route of before, and `keep` starts it again
                 await self._end(record, handle)
             raise
+        if updates and plan.get("rollout"):
+            await self._judging.end(record, revision)
         self._changed(record.name)
         found = await self._get(record.name)
         if not updates or before is None:
@@ -139,8 +176,8 @@ class Rollouts:
             "message": f"Revision {revision.number} ({revision.model} version {revision.version}) answers."
         }
 
-    async def _route(self, record: Record, handle: TaskHandle) -> None:
-        asked = spec(record, warm_s=self._warm_s, weights={record.revision: 100})
+    async def _route(self, record: Record, handle: TaskHandle, weights: dict[int, int] | None = None) -> None:
+        asked = spec(record, warm_s=self._warm_s, weights=weights or {record.revision: 100})
         await self._target.apply(asked, record.generation, handle.say)
 
     async def _end(self, record: Record, handle: TaskHandle) -> Record:
@@ -155,6 +192,9 @@ class Rollouts:
         if record.wanted.update != revision.id or current is None:
             return
         record = await asyncio.to_thread(self._records.change, record, asks=True)
+        if plan.get("rollout"):
+            await self._judging.roll_back(record.name, str(revision.id), "a person who cancelled it")
+            await self._route(record, handle)
         asked = spec(record, warm_s=self._warm_s)
         asked = replace(asked, beside=tuple(each for each in asked.beside if each != revision.id))
         since = record.generation if plan.get("replace_first") else 0
@@ -166,12 +206,18 @@ class Rollouts:
         what = f"Revision {revision.number} ({revision.model} version {revision.version})"
         note = f"{what} was cancelled."
         if reason is not None:
-            note = f"{what} did not start: {reason.message}"
+            judged = (await self._target.observe(record.name)).rollout
+            if plan.get("rollout") and judged is not None and judged.id == str(revision.id):
+                note = f"{what} was rolled back: {reason.message}"
+            else:
+                note = f"{what} did not start: {reason.message}"
             lines = [each async for each in self._target.logs(record.name, revision.id, lines=_LOG_END)]
             end = [line.strip() for found in lines for line in found if line.strip()]
             if end and reason.message not in end[-1]:
                 note += f" Its log ends: {end[-1][:200]}"
         note += f" Revision {current.number} goes on."
+        if plan.get("rollout"):
+            await self._judging.end(record, revision)
         await asyncio.to_thread(self._records.end_update, record, revision.id, done=False, note=note)
         self._changed(record.name)
 

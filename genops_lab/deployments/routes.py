@@ -7,9 +7,11 @@ from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
     from .batches.service import BatchesService as Batches
+    from .rollout_service import RolloutsService as Rollouts
     from .service import DeploymentsService as Service
 else:
     Batches = LazyService(f"{__package__}.batches", "service", "BatchesService")
+    Rollouts = LazyService(__package__, "rollout_service", "RolloutsService")
     Service = LazyService(__package__, "service", "DeploymentsService")
 
 OPERATIONS = [
@@ -27,6 +29,10 @@ OPERATIONS = [
     Operation("GET", "/deployments/{name}/key", Service.get_deployment_key, audited=True),
     Operation("DELETE", "/deployments/{name}", Service.delete_deployment),
     Operation("POST", "/deployments/{name}/rollback", Service.roll_back_deployment, action="execute"),
+    Operation("GET", "/deployments/{name}/rollout", Rollouts.get_rollout),
+    Operation("POST", "/deployments/{name}/rollout/decision", Rollouts.decide_rollout, action="execute"),
+    Operation("POST", "/deployments/{name}/rollout/outlook", Rollouts.get_rollout_outlook, action="read"),
+    Operation("POST", "/deployment-feedback", Rollouts.add_feedback),
     Operation("GET", "/deployments/{name}/keys", Service.list_caller_keys),
     Operation("POST", "/deployments/{name}/keys", Service.add_caller_key, named=("name",)),
     Operation("DELETE", "/deployments/{name}/keys/{key}", Service.revoke_caller_key),

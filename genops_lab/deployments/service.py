@@ -40,6 +40,7 @@ from .models import (
     UpdatePlan,
 )
 from .names import check_name, default_name
+from .policy import check_policy
 from .record import ACTIVE, CallerKey, KnownRevision, Record, Wanted, name_in_use, update_in_progress
 from .shown import deployment, state_of
 from .supervision import Supervision
@@ -79,6 +80,7 @@ class DeploymentsService(Service):
         target: DeploymentTarget,
     ) -> None:
         # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
+        from .judging import Judging
         from .records import Records
         from .rollouts import Rollouts
 
@@ -92,7 +94,10 @@ class DeploymentsService(Service):
         root = private_dir(settings.data_dir / "deployments")
         self._checker = ModelChecker(root / ".checked", registry, store, target.capabilities(), settings)
         self._supervision = Supervision(self._look, target, events, live)
-        Rollouts(self._records, target, self._checker, work, self._warm_s, self.get_deployment, self._changed)
+        Rollouts(
+            self._records, target, self._checker, work, self._warm_s, self.get_deployment, self._changed,
+            Judging(target, registry.set_version_tag),
+        )  # fmt: skip
 
     async def supervise(self) -> None:
         """Watch processes and leases until cancelled; one JupyterLab of a user does this."""
@@ -167,6 +172,8 @@ class DeploymentsService(Service):
         from .records import KeyUsed
 
         name = check_name(body.name) if body.name else default_name(body.model)
+        if body.rollout is not None:
+            check_policy(body.rollout)
         earlier = await asyncio.to_thread(self._records.keyed, body.idempotency_key)
         if earlier is not None:
             return await self.get_deployment(earlier.name)
@@ -202,6 +209,13 @@ class DeploymentsService(Service):
             if not planned.fits and not body.replace_first:
                 raise _does_not_fit(planned)
             plan |= {"revision": id, "replace_first": body.replace_first}
+            if body.rollout is not None and body.rollout.judged:
+                if body.replace_first:
+                    raise Conflict(
+                        "A rollout needs both revisions at once.",
+                        hint="Leave out --replace-first or --rollout.",
+                    )
+                plan["rollout"] = msgspec.to_builtins(body.rollout)
         record = self._first(name, revision)
 
         def begin(connection: Connection) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from .models import Deployment, DeploymentRevision, DeploymentState
 from .record import Record
+from .rollout_models import Rollout
 from .targets.base import DeploymentTarget, Observed, Revision
 
 if TYPE_CHECKING:
@@ -110,12 +113,36 @@ def deployment(
         revision=shown.number if shown else 1,
         updating_to=update.number if update else 0,
         revisions=_revisions(record, seen, state),
+        rollout=_rollout(record, seen),
     )
+
+
+def _rollout(record: Record, seen: Observed) -> Rollout | None:
+    """Return the last rollout with the numbers of its revisions."""
+    found = seen.rollout
+    if found is None:
+        return None
+    champion, candidate = record.known(found.champion), record.known(found.candidate)
+    return msgspec.structs.replace(
+        found,
+        champion=champion.number if champion else 0,
+        candidate=candidate.number if candidate else 0,
+        history=[],
+    )
+
+
+def _weights(seen: Observed, update: int | None) -> dict[int, float]:
+    """Return the weights; those of a rollout in progress are the gateway's."""
+    found = seen.rollout
+    if found is None or update is None or found.candidate != update:
+        return dict(seen.weights)
+    return {found.champion: 100 - found.traffic, found.candidate: found.traffic}
 
 
 def _revisions(record: Record, seen: Observed, state: DeploymentState) -> list[DeploymentRevision]:
     """Return the revisions that the target has, and the current one, the newest first."""
-    total = sum(seen.weights.values())
+    weights = _weights(seen, record.wanted.update)
+    total = sum(weights.values())
     found = []
     for known in reversed(record.revisions):
         there = seen.revision(known.id)
@@ -131,7 +158,7 @@ def _revisions(record: Record, seen: Observed, state: DeploymentState) -> list[D
                 message=there.reason if there is not None else "",
                 is_current=is_current,
                 is_update=known.id == record.wanted.update,
-                weight=round(100 * seen.weights.get(known.id, 0) / total) if total else 0,
+                weight=round(100 * weights.get(known.id, 0) / total) if total else 0,
                 requests=there.requests if there else 0,
                 errors=there.errors if there else 0,
                 latency_ms=there.latency_ms if there else None,

@@ -201,6 +201,10 @@ class RegistryService:
         """Copy the files of a version to the new folder ``folder``. Raises Failed: full disk, missing files."""
         await self._mlflow.call_long(MlflowModels.download, version.name, version.version, str(folder))
 
+    async def set_version_tag(self, model: str, version: str, tag: str, text: str) -> None:
+        """Set a tag of a version. Raises NotFound."""
+        await self._mlflow.call(MlflowModels.set_version_tag, model, version, tag, text)
+
     async def signature_of(
         self, version: ModelVersion, folder: Path, trusted: list[str], *, ask: bool
     ) -> Signature | None:

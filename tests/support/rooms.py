@@ -28,6 +28,7 @@ from genops_lab.deployments.environments import Environments
 from genops_lab.deployments.lifetime import Lifetime
 from genops_lab.deployments.loading import model_loading
 from genops_lab.deployments.models import Deployment
+from genops_lab.deployments.rollout_service import RolloutsService
 from genops_lab.deployments.service import DeploymentsService
 from genops_lab.deployments.targets.base import Capabilities
 from genops_lab.deployments.targets.local import LocalTarget
@@ -76,12 +77,15 @@ class Rooms:
         self.registry = RegistryService(self.mlflow, self.experiments, self.store, self.events, self.moves)
         self.imports = ModelImports(self.settings, self.mlflow, self.registry, self.work, self.events)
         self.uses = ModelUses(self.settings, self.mlflow, self.registry, self.tasks, self.events)
+        target = LocalTarget(
+            self.settings.data_dir / "deployments",
+            Environments(self.settings.data_dir / "environments"),
+            self.life,
+        )
         self.deployments = DeploymentsService(
-            self.settings, self.registry, self.store, self.events, self.live, self.work, works,
-            LocalTarget(
-                self.settings.data_dir / "deployments", Environments(self.settings.data_dir / "environments"), self.life
-            ),
-        )  # fmt: skip
+            self.settings, self.registry, self.store, self.events, self.live, self.work, works, target
+        )
+        self.rollouts = RolloutsService(self.deployments, target)
         root = self.settings.data_dir / "evaluations" / ".checked"
         checker = ModelChecker(root, self.registry, self.store, Capabilities(outlives_server=True))
         environments = Environments(self.settings.data_dir / "environments")
@@ -207,13 +211,16 @@ class Training:
         serialization_format: str = "skops",
         requirements: list[str] | None = None,
         rows: int = 300,
+        pixels: int = 64,
     ) -> Logged:
-        """A scikit-learn classifier of digits, logged under each of the names ("model" without any)."""
+        """A scikit-learn classifier of the first ``pixels`` of digits, logged under each of the names ("model" without
+        any)."""
         given = {
             "uri": self._uri,
             "experiment": self._experiment,
             "names": names or ("model",),
             "rows": rows,
+            "pixels": pixels,
             "options": {
                 "serialization_format": serialization_format,
                 "pip_requirements": requirements or ["mlflow", "scikit-learn", "skops"],

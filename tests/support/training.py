@@ -14,6 +14,7 @@ def main() -> None:
     from sklearn.linear_model import LogisticRegression
 
     inputs, labels = load_digits(return_X_y=True)
+    inputs = inputs[:, : given["pixels"]]
     model = LogisticRegression(max_iter=200).fit(inputs[: given["rows"]] / 16, labels[: given["rows"]])
     mlflow.set_tracking_uri(given["uri"])
     with mlflow.start_run(experiment_id=given["experiment"]) as run:

@@ -9,10 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from genops_lab.core.errors import Failed
 from genops_lab.deployments.models import DeploymentState
 from genops_lab.deployments.record import ACTIVE, CallerKey
+from genops_lab.deployments.rollout_models import Rollout
 
 #: Receives a line of progress for the user.
 Progress = Callable[[str], None]
@@ -93,7 +95,7 @@ class Observed:
     """The observed state of a deployment.
 
     ``address`` is empty until requests are routed. ``weights`` and ``keys`` are those that are routed. ``problem`` is
-    what keeps the address from answering.
+    what keeps the address from answering. ``rollout`` is the last one, as the gateway wrote it.
     """
 
     revisions: tuple[Revision, ...] = ()
@@ -101,6 +103,7 @@ class Observed:
     weights: Mapping[int, int] = field(default_factory=dict)
     keys: tuple[CallerKey, ...] = ()
     problem: str = ""
+    rollout: Rollout | None = None
     lease_until: float = 0.0
     outlives_server: bool = True
 
@@ -172,6 +175,10 @@ class DeploymentTarget(ABC):
     async def keep(self) -> None:
         """Start again what has ended although it is wanted, such as a gateway. Called while deployments are active."""
         return
+
+    async def ask_gateway(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the gateway of this target about a rollout (``serving/gateway/control.py``). Raises Failed."""
+        raise Failed(f"{self.name} has no gateway that judges rollouts.", hint="Use --rollout replace.")
 
     @abstractmethod
     async def key(self, name: str) -> str:

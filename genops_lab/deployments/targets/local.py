@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from genops_lab.deployments.lifetime import Lifetime, lifetime
 from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.models import DeploymentState
 from genops_lab.deployments.record import CallerKey
+from genops_lab.deployments.rollout_models import Rollout
 
 from .base import (
     Capabilities,
@@ -153,6 +154,9 @@ class LocalTarget(DeploymentTarget):
 
     async def delete(self, name: str) -> None:
         await asyncio.to_thread(self._delete, name)
+
+    async def ask_gateway(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        return await asyncio.to_thread(self._gateway.ask, asked)
 
     async def key(self, name: str) -> str:
         return await asyncio.to_thread(self._of(name).key)
@@ -448,6 +452,7 @@ class LocalTarget(DeploymentTarget):
             weights=weights,
             keys=tuple(each for each in route.keys if each.name != OWN_KEY) if route else (),
             problem=self._gateway.problem if route else "",
+            rollout=read(base.path / "evidence.json", Rollout),
             lease_until=max(each.lease_until for each in revisions),
             outlives_server=handles[-1][1].outlives_server,
         )

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,11 @@ class LocalGateway:
             with contextlib.suppress(OSError, ValueError):  # it ends with its last route
                 self._ask({"op": "remove", "name": name, "generation": generation})
 
-    def _changed(self, asked: dict[str, Any]) -> None:
+    def ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask about a rollout. Raises Failed."""
+        return self._changed(asked)
+
+    def _changed(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         for last in (False, True):
             self._started()
             try:
@@ -106,7 +111,8 @@ class LocalGateway:
                 continue
             if "error" in found:
                 raise Failed(f"The gateway refused the change: {found['error']}", hint="Update GenOps Lab.")
-            return
+            return found
+        raise AssertionError("The second try returns or raises.")
 
     def _started(self) -> dict[str, Any]:
         """Return the status of the gateway; start it if there is none. Raises Failed."""
@@ -155,12 +161,12 @@ class LocalGateway:
         name = hashlib.sha256(str(self._folder).encode()).hexdigest()[:12]
         return runtime_dir() / f"gateway-{name}.sock"
 
-    def _ask(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         path = json.loads((self._folder / "spec.json").read_bytes())["socket"]
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(ASK_S)
             connection.connect(path)
-            connection.sendall(json.dumps(asked).encode() + b"\n")
+            connection.sendall(json.dumps(dict(asked)).encode() + b"\n")
             with connection.makefile("rb") as lines:
                 found = dict(json.loads(lines.readline()))
         if found.get("stopping"):

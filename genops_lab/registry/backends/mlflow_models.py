@@ -84,6 +84,11 @@ class MlflowModels(MlflowBackend):
         with mlflow_errors(f"Cannot read the versions of {name!r}"):
             return self._versions(self._registered(name), query)
 
+    def set_version_tag(self, name: str, version: str, tag: str, text: str) -> None:
+        """Set a tag of a version."""
+        with mlflow_errors(f"Cannot set the tag {tag!r} of {name!r} version {version}"):
+            self._client.set_model_version_tag(name, version, tag, text)
+
     def resolve(self, name: str, version: str) -> ModelVersion:
         """Return the version with this number or alias, the newest if ``version`` is empty. Raises NotFound."""
         with mlflow_errors(f"Cannot read the model {name!r}"):

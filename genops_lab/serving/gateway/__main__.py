@@ -30,7 +30,7 @@ def main(spec_path: str) -> int:
     files = sorted(Path(spec["routes"]).glob("*/route.json"))
 
     async def run() -> None:
-        gateway = Gateway(folder, empty_s=float(spec.get("empty_s", EMPTY_S)))
+        gateway = Gateway(folder, Path(spec["routes"]), empty_s=float(spec.get("empty_s", EMPTY_S)))
         await gateway.serve(Path(spec["socket"]), files)
 
     try:

@@ -6,6 +6,12 @@ op         with                             answer
 status                                      pid, port, ``waits_for`` (a port in use), generations
 set        route                            applied, generation (that of the newest known change)
 remove     name, generation                 applied, generation
+rollout    rollout                          begun
+decide     name, id, decision, by           refused (why; empty if taken)
+end        name, id                         ended
+evidence   name                             evidence (None without a rollout)
+feedback   name, body                       counted, reason
+traffic    name                             requests, failures, seconds: those since the gateway began
 =========  ===============================  ======================================================
 
 An answer to ``set`` means that every request that arrives later follows the new route.
@@ -20,11 +26,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .rollout import Rollout
 from .routes import Route
 
 if TYPE_CHECKING:
     from .server import Gateway
 
+_ROLLOUTS = ("rollout", "decide", "end", "evidence", "feedback", "traffic")
 MAX_LINE = 4 * 1024 * 1024
 
 
@@ -77,6 +85,8 @@ class Control:
             asked = json.loads(line)
             if asked["op"] == "status":
                 return self._status()
+            if asked["op"] in _ROLLOUTS:
+                return self._rollout(asked)
             if asked["op"] == "set":
                 route = Route.decode(asked["route"])
                 applied, name = self._gateway.set_route(route), route.name
@@ -88,6 +98,27 @@ class Control:
         except (ValueError, KeyError, TypeError) as error:
             return {"error": str(error) or type(error).__name__}
         return {"applied": applied, "generation": self._gateway.routes.generation(name)}
+
+    def _rollout(self, asked: dict[str, Any]) -> dict[str, Any]:
+        rollouts = self._gateway.rollouts
+        if asked["op"] == "rollout":
+            rollouts.begin(Rollout.decode(asked["rollout"]))
+            return {"begun": True}
+        name = str(asked["name"])
+        if asked["op"] == "feedback":
+            status, _, found = rollouts.feedback(name, json.dumps(asked["body"]).encode())
+            return found if status == 200 else {"counted": False, "reason": found["message"]}
+        if asked["op"] == "traffic":
+            requests, failures = self._gateway.metrics.totals(name)
+            return {"requests": requests, "failures": failures, "seconds": self._gateway.runs_s}
+        if asked["op"] == "decide":
+            id, decision, by = (str(asked[each]) for each in ("id", "decision", "by"))
+            return {"refused": rollouts.decide(name, id, decision, by)}
+        if asked["op"] == "end":
+            rollouts.end(name, str(asked["id"]))
+            return {"ended": True}
+        judge = rollouts.get(name)
+        return {"evidence": None if judge is None else judge.shown()}
 
     def _status(self) -> dict[str, Any]:
         routes = self._gateway.routes

@@ -36,7 +36,11 @@ class Exchange:
         self._route = request.route
         self._loop = gateway.loop
         self._until = request.arrived + request.timeout_s
-        self._candidates = request.route.candidates(request.unit)
+        self._unit = request.unit
+        self._candidates = request.route.candidates(self._unit)
+        #: The revision that chance gave the request to, whichever answers.
+        self._given = self._candidates[0].id if self._candidates else 0
+        self._moved = False
         self._next = 0
         self._attempts = 0
         self._pool: Pool | None = None
@@ -74,6 +78,7 @@ class Exchange:
 
     def refused(self) -> None:
         """The scoring process took no connection: the request was not sent."""
+        self._moved = True
         if not self.over:
             self._try_next()
 
@@ -104,6 +109,9 @@ class Exchange:
         shown = passed_on(headers, _NOT_RETURNED)
         shown.append((b"x-request-id", request.id))
         shown.append((b"x-genops-revision", b"%d" % self._upstream.number))
+        if self._route.trial is not None:
+            trial = self._route.trial
+            trial.judge.remember(request.id, self._given == trial.candidate, self._unit, self._loop.time())
         if length:
             shown.append((b"content-length", length))
         elif not bodiless:
@@ -152,6 +160,7 @@ class Exchange:
             self._caller.abort()
         elif self.request.repeatable and self._attempts < ATTEMPTS:
             assert self._pool is not None
+            self._moved = True
             self._pool.close_idle()  # those to a process that died look open for a moment
             self._next = 0
             self._try_next()
@@ -204,6 +213,15 @@ class Exchange:
     def _end(self, status: int, *, gateway: bool = False) -> None:
         self.over = True
         self._timer.cancel()
+        trial = self._route.trial
+        if trial is not None and self._given in (trial.candidate, trial.champion):
+            # A request that another revision had to answer is a failure of the one that it was given to. One whose
+            # caller left counts with its time alone: perhaps it took too long.
+            failed = self._moved or (status >= 400 and status != LEFT)
+            trial.judge.ended(
+                self._given == trial.candidate, trial.share, self._unit,
+                failed=failed, arrived=self.request.arrived, now=self._loop.time(),
+            )  # fmt: skip
         revision = 0 if gateway or self._upstream is None else self._upstream.number
         self._gateway.metrics.count(
             self._route.name, revision, status, self._loop.time() - self.request.arrived

@@ -32,6 +32,11 @@ class Metrics:
         times.counts[bisect_left(BOUNDS_S, seconds)] += 1
         times.sum_s += seconds
 
+    def totals(self, name: str) -> tuple[int, int]:
+        """Return the requests of a deployment and how many failed. Callers that left are no failure."""
+        found = [(code, count) for (each, _, code), count in self._requests.items() if each == name]
+        return sum(count for _, count in found), sum(n for code, n in found if code >= 400 and code != 499)
+
     def forget(self, name: str) -> None:
         """Drop the counts of a deployment that was removed."""
         for each in [key for key in self._requests if key[0] == name]:

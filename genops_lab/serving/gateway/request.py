@@ -18,6 +18,8 @@ _NOT_PASSED = frozenset(
 _HOST_PORT = re.compile(r"(?P<name>\[[^]]*\]|[^:]*)(:\d+)?")
 
 METRICS = b"/metrics"
+#: The path below a deployment's name where callers send outcomes.
+FEEDBACK = b"/feedback"
 
 
 @dataclass
@@ -57,7 +59,8 @@ class Request:
             return self.key.sha256.encode()
         if self.route.sticky == "header":
             return self.header(self.route.header.lower().encode("latin-1")) or self.id
-        return self.id
+        # Callers may repeat the id of a request: in a rollout each request is given to a revision by chance.
+        return self.id if self.route.trial is None else secrets.token_bytes(8)
 
     @property
     def path(self) -> bytes:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .rollouts import Trial
 
 #: The unit that always goes to the same revision, while the weights are the same.
 STICKY = ("request", "key", "header")
@@ -50,12 +53,15 @@ class Route:
     max_body: int = 64 * 1024 * 1024
     in_flight: int = 64
     queue: int = 256
+    #: The rollout, which no file has.
+    trial: Trial | None = None
 
     @staticmethod
     def decode(given: Mapping[str, Any]) -> Route:
         """Return the route of decoded JSON. Unknown fields are left out; raises ValueError for a wrong one."""
         try:
-            fields = {name: given[name] for name in Route.__dataclass_fields__ if name in given}
+            names = [name for name in Route.__dataclass_fields__ if name != "trial"]
+            fields = {name: given[name] for name in names if name in given}
             fields["revisions"] = tuple(_known(Upstream, each) for each in given["revisions"])
             fields["keys"] = tuple(_known(KeyEntry, each) for each in given["keys"])
             route = Route(**fields)

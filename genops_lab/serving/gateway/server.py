@@ -18,7 +18,8 @@ from .caller import CallerConnection
 from .control import Control
 from .keys import RateLimits, find_key
 from .metrics import Metrics
-from .request import METRICS, Request
+from .request import FEEDBACK, METRICS, Request
+from .rollouts import Rollouts
 from .routes import Route, Routes
 from .upstream import Pools
 
@@ -47,7 +48,7 @@ def log(line: str) -> None:
 class Gateway:
     """The routes, the connections and the life of the process."""
 
-    def __init__(self, folder: Path, *, empty_s: float = EMPTY_S) -> None:
+    def __init__(self, folder: Path, routes: Path, *, empty_s: float = EMPTY_S) -> None:
         self._folder = folder
         self._empty_s = empty_s
         self.routes = Routes()
@@ -62,22 +63,39 @@ class Gateway:
         self._known: dict[CallerConnection, None] = {}
         self._stop = asyncio.Event()
         self.loop = asyncio.get_running_loop()
+        self._began = self.loop.time()
+        self.rollouts = Rollouts(routes, self._reroute, log)
+        #: The routes as they were given, without what follows from rollouts.
+        self._given: dict[str, Route] = {}
+
+    @property
+    def runs_s(self) -> float:
+        """For how long the gateway has run."""
+        return self.loop.time() - self._began
 
     # Routes ---------------------------------------------------------------------------------------------------------
 
     def set_route(self, route: Route) -> bool:
         """Set a route for all requests that arrive from now on. Return False if a newer one is known."""
-        applied = self.routes.set(route)
+        applied = self.routes.set(self.rollouts.applied(route))
         if applied:
+            self._given[route.name] = route
             self.pools.set(route.name, route)
             self._limits.forget(route.name, route.keys)
         return applied
+
+    def _reroute(self, name: str) -> None:
+        """Give a deployment the weights that follow from its rollout now."""
+        if name in self._given and self.routes.get(name) is not None:
+            self.routes.set(self.rollouts.applied(self._given[name]))
 
     def remove_route(self, name: str, generation: int) -> bool:
         """Remove a route. Return False if a newer one is known."""
         applied = self.routes.remove(name, generation)
         if applied:
             self.pools.set(name, None)
+            self.rollouts.remove(name)
+            self._given.pop(name, None)
             self._limits.forget(name, ())
             self.metrics.forget(name)
             if not self.routes.all():
@@ -90,6 +108,7 @@ class Gateway:
 
     def read_routes(self, files: Iterable[Path]) -> None:
         """Read the desired state, which a gateway that was killed left."""
+        self.rollouts.read()
         for path in files:
             try:
                 self.set_route(Route.decode(json.loads(path.read_bytes())))
@@ -108,10 +127,19 @@ class Gateway:
         assert request.route is not None and request.key is not None
         wait_s = self._limits.wait_s(request.route, request.key, self.loop.time())
         if not wait_s:
-            return None
+            return self._feedback(request) if request.path.partition(b"?")[0] == FEEDBACK else None
         self.metrics.count(request.route.name, 0, 429, 0.0)
         text = f"The key {request.key.name!r} may send {request.key.limit} requests a minute."
         return Answer(429, "too_many_requests", text, retry_after_s=wait_s)
+
+    def _feedback(self, request: Request) -> Answer:
+        assert request.route is not None
+        if request.method != b"POST":
+            return Answer(405, "method_not_allowed", "Send feedback by POST.")
+        status, reason, found = self.rollouts.feedback(request.route.name, b"".join(request.body))
+        if status != 200:
+            return Answer(status, reason, found["message"])
+        return Answer(200, "", json.dumps(found), content_type="application/json; charset=utf-8")
 
     def _waiting(self, name: str) -> int:
         return sum(each.waiting for each in self.pools.among(name))
@@ -157,6 +185,7 @@ class Gateway:
         socket_ = Control(self, control)
         await socket_.open()
         sweeping = asyncio.create_task(self._sweep(socket_))
+        judging = asyncio.create_task(self.rollouts.look())
         looking = asyncio.create_task(self._end_when_empty())
         listening = asyncio.create_task(self._listen())
         listening.add_done_callback(lambda task: None if _listens(task) else self._stop.set())
@@ -169,6 +198,8 @@ class Gateway:
         socket_.remove()
         await self._drain()
         sweeping.cancel()
+        judging.cancel()
+        self.rollouts.write()
         log("stopped: The gateway has ended.")
 
     async def _drain(self) -> None:

@@ -1,0 +1,234 @@
+"""Rollouts of real models: promoted, rolled back while no Lab runs, decided by people, kept with the version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
+from genops_lab.deployments.models import Deployment, NewDeployment, RollBack
+from genops_lab.deployments.outlook import outlook
+from genops_lab.deployments.policy import (
+    RolloutOutcome,
+    RolloutPolicy,
+    RolloutStep,
+    decode_policy,
+    named_policy,
+    read_policy,
+)
+from genops_lab.deployments.rollout_models import DecideRollout, NewFeedback
+from tests.serving.callers import Callers, calling
+from tests.support.processes import commands_with
+from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
+
+from .conftest import deploy, key_of, register
+
+NAME = "rolled"
+STEPS = [RolloutStep(traffic=30, requests=5), RolloutStep(traffic=60, requests=5)]
+WIDE = RolloutPolicy(steps=STEPS, failures=0.2, latency=None, warm_up="0s")
+#: No traffic of these tests is enough to exclude it.
+NARROW = RolloutPolicy(steps=STEPS, failures=0.0001, latency=None, warm_up="0s")
+
+
+@pytest.fixture(scope="module")
+def versions(rooms: Rooms, digits: Logged, training: Training) -> Logged:
+    """Versions 1 to 3 of a model that answers, and version 4, which refuses the same requests."""
+    for _ in range(3):
+        register(rooms, "rolled-digits", digits)
+    other = training.digits(pixels=8)
+    rooms.trust(other.folder, other.run_id)
+    register(rooms, "rolled-digits", other)
+    return digits
+
+
+@pytest.fixture(scope="module")
+def running(rooms: Rooms, versions: Logged) -> Iterator[Deployment]:
+    deploy(rooms, "rolled-digits", name=NAME, version="1")
+    found = rooms.settled(NAME)
+    assert found.state == "running", found
+    yield found
+    rooms.run(rooms.deployments.stop_deployment(NAME))
+    rooms.run(rooms.deployments.delete_deployment(NAME))
+
+
+def now(rooms: Rooms) -> Deployment:
+    return rooms.run(rooms.deployments.get_deployment(NAME))
+
+
+def roll_out(rooms: Rooms, version: str, policy: RolloutPolicy) -> Deployment:
+    """Begin a rollout and wait until its revision gets requests."""
+    deploy(rooms, "rolled-digits", name=NAME, version=version, rollout=policy)
+
+    def judged(found: Deployment) -> bool:
+        return found.rollout is not None and found.rollout.candidate == found.updating_to > 0
+
+    return eventually(lambda: now(rooms), judged, 120)
+
+
+def decide(rooms: Rooms, decision: Any) -> Deployment:
+    return rooms.run(rooms.rollouts.decide_rollout(NAME, DecideRollout(decision=decision)))
+
+
+def traffic(rooms: Rooms, running: Deployment, versions: Logged) -> Any:
+    address = urlsplit(running.url)
+    body = json.dumps({"inputs": versions.inputs.tolist()}).encode()
+    return calling(address.port or 0, f"{address.path}/invocations", key_of(rooms, NAME), body, 2)
+
+
+def tag_of(rooms: Rooms, version: str) -> dict[str, Any]:
+    import mlflow
+
+    client = mlflow.MlflowClient(rooms.mlflow.uri)
+    return dict(json.loads(client.get_model_version("rolled-digits", version).tags["genops.rollout"]))
+
+
+def test_a_canary_goes_through_its_steps_and_is_kept_with_the_version(
+    rooms: Rooms, running: Deployment, versions: Logged
+) -> None:
+    assert rooms.run(rooms.rollouts.get_rollout_outlook(NAME, WIDE)).lines
+    callers: Callers
+    with traffic(rooms, running, versions) as callers:
+        begun = roll_out(rooms, "2", WIDE)
+        assert begun.revision == 1 and begun.message.startswith("Updating to revision 2")
+        found = eventually(lambda: now(rooms), lambda seen: not seen.updating_to, 120)
+    assert (found.revision, found.version) == (2, "2") and callers.failed == []
+    assert found.rollout is not None and found.rollout.state == "promoted" and not found.rollout.history
+    shown = rooms.run(rooms.rollouts.get_rollout(NAME))
+    assert {each.traffic for each in shown.history} == {30, 60, 100}
+    kept = tag_of(rooms, "2")
+    assert kept["deployment"] == NAME and kept["state"] == "promoted" and kept["metrics"][0]["high"] <= 0.2
+    assert not (rooms.settings.data_dir / "deployments" / NAME / "rollout.json").exists()
+
+
+def test_harm_is_stopped_while_no_lab_runs_and_the_next_one_says_why(
+    rooms: Rooms, running: Deployment, versions: Logged
+) -> None:
+    before = now(rooms)
+    address = urlsplit(running.url)
+    with open_rooms(rooms.settings) as lab:
+        # The other Lab of this user does not look for work while this one has it.
+        begun = roll_out(lab, "4", WIDE)
+        body = json.dumps({"inputs": versions.inputs.tolist()}).encode()
+        callers = Callers(address.port or 0, f"{address.path}/invocations", key_of(lab, NAME), body, 2)
+    evidence = rooms.settings.data_dir / "deployments" / NAME / "evidence.json"
+    callers.start()
+    try:
+        eventually(
+            lambda: json.loads(evidence.read_bytes())["state"], lambda state: state == "rolled back", 60
+        )
+        found = eventually(lambda: now(rooms), lambda seen: not seen.updating_to, 120)
+    finally:
+        callers.stop()
+    assert found.revision == before.revision
+    assert "(rolled-digits version 4) was rolled back: Failures: 100.00% with the candidate" in found.message
+    assert found.message.endswith(f"Revision {before.revision} goes on.")
+    task = rooms.run(rooms.tasks.wait(begun.task_id))
+    assert task.state == "failed" and "Failures" in task.message
+    assert tag_of(rooms, "4")["by"] == "the judge"
+    folder = rooms.settings.data_dir / "deployments" / NAME / "revisions"
+    assert len(commands_with(str(folder))) <= 2, "the process of the candidate has ended"
+
+
+def test_people_hold_promote_and_roll_back(rooms: Rooms, running: Deployment) -> None:
+    begun = roll_out(rooms, "3", NARROW)
+    before, candidate = begun.revision, begun.updating_to
+    weights = {each.number: each.weight for each in begun.revisions if each.weight}
+    assert weights == {before: 70, candidate: 30}
+    with pytest.raises(Conflict) as caught:
+        deploy(rooms, "rolled-digits", name=NAME, version="1", rollout=WIDE)
+    assert caught.value.code == "under_way"
+    held = decide(rooms, "hold")
+    assert held.rollout is not None and held.rollout.state == "held" and held.updating_to == candidate
+    assert decide(rooms, "continue").rollout is not None
+    found = decide(rooms, "rollback")
+    assert found.revision == before and not found.updating_to and "rolled it back" in found.message
+    with pytest.raises(Conflict, match="no rollout in progress"):
+        decide(rooms, "promote")
+    task = rooms.run(rooms.tasks.wait(begun.task_id))
+    assert task.state == "done", task  # a person wanted it
+
+    begun = roll_out(rooms, "3", NARROW)
+    answers = rooms.gather(
+        *(
+            _or_error(rooms.rollouts.decide_rollout(NAME, DecideRollout(decision=each)))
+            for each in ("promote", "rollback")
+        )
+    )
+    refused = [each for each in answers if isinstance(each, GenOpsError)]
+    assert len(refused) == 1 and "already" in refused[0].message, answers
+    found = eventually(lambda: now(rooms), lambda seen: not seen.updating_to, 60)
+    assert found.revision in (before, begun.updating_to)
+
+
+async def _or_error(call: Any) -> Any:
+    try:
+        return await call
+    except GenOpsError as error:
+        return error
+
+
+def test_a_rollout_that_is_cancelled_leaves_the_revision_before(rooms: Rooms, running: Deployment) -> None:
+    before = now(rooms)
+    version = "2" if before.version != "2" else "1"
+    roll_out(rooms, version, RolloutPolicy(kind="blue-green"))
+    found = rooms.run(rooms.deployments.roll_back_deployment(NAME, RollBack()))
+    assert found.revision == before.revision and not found.updating_to
+    assert not (rooms.settings.data_dir / "deployments" / NAME / "rollout.json").exists()
+
+
+def test_outcomes_are_passed_to_the_rollout(rooms: Rooms, running: Deployment) -> None:
+    before = now(rooms)
+    version = "2" if before.version != "2" else "1"
+    accepted = RolloutOutcome(name="accepted", margin=0.1)
+    roll_out(rooms, version, RolloutPolicy(kind="a/b", outcomes=[accepted], warm_up="0s"))
+
+    def send(**fields: Any) -> Any:
+        given = {"request_id": "r1", "name": "accepted", "value": 1.0} | fields
+        return rooms.run(rooms.rollouts.add_feedback(NewFeedback(**given)))
+
+    assert "unknown" in send().reason and "no outcome 'other'" in send(name="other").reason
+    with pytest.raises(NotFound):
+        send(deployment="nothing-of-this-name")
+    decide(rooms, "rollback")
+    assert send().reason == "No deployment has a rollout that collects outcomes."
+    with pytest.raises(NotFound):
+        rooms.run(rooms.rollouts.get_rollout("nothing-of-this-name"))
+
+
+def test_a_policy_names_what_is_wrong() -> None:
+    assert named_policy("canary").judged and not named_policy("replace").judged
+    text = (
+        "kind: a/b\nsteps: [{traffic: 20}]\nlatency: {quantile: 0.5}\noutcomes: [{name: ok, margin: 0.02}]\n"
+    )
+    found = read_policy(text, "rollout.yaml")
+    assert (found.kind, found.latency.ratio if found.latency else 0) == ("a/b", 1.2)
+    for wrong, message in (
+        ({"kind": "Canary"}, "Invalid enum value 'Canary'"),
+        ({"stepz": []}, "unknown field `stepz`"),
+        ({"steps": [{"traffic": 50}, {"traffic": 10}]}, "traffic of steps rises"),
+        ({"steps": [{"traffic": 100}]}, "compares nothing"),
+        ({"unit": "header"}, "no header is named"),
+        ({"alpha": 0.5}, "alpha is 0.5"),
+        ({"failures": 5}, "a share between 0 and 1"),
+        ({"lasts": "soon"}, "'soon' is no time"),
+        ({"outcomes": [{"name": "a", "margin": 2}]}, "low below high"),
+    ):
+        with pytest.raises(InvalidRequest, match=message):
+            decode_policy(wrong)
+    with pytest.raises(InvalidRequest, match=r"rollout.yaml is no YAML: line 1"):
+        read_policy("kind: [", "rollout.yaml")
+
+
+def test_the_outlook_says_what_the_traffic_can_show() -> None:
+    policy = RolloutPolicy(lasts="1h")
+    busy, quiet = outlook(policy, 36_000, 360, 3600.0).lines, outlook(policy, 360, 4, 3600.0).lines
+    assert busy[0] == "36,000 requests an hour, 1.00% of them failed, in the last 60 min."
+    assert len(busy) == 4 and "by 1 points is excluded" in busy[-1]
+    assert "it will be held" in quiet[-1]
+    assert "too few" in outlook(policy, 3, 0, 60.0).lines[0]
+    assert "until a person promotes" in outlook(RolloutPolicy(kind="blue-green"), 0, 0, 0.0).lines[0]
+    assert NewDeployment(model="m").rollout is None

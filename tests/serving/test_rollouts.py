@@ -1,0 +1,254 @@
+"""Rollouts in a gateway of their own: harm is stopped, margins are excluded, people decide, evidence is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genops_lab.serving.gateway.judge import Judge
+from genops_lab.serving.gateway.rollout import Rollout
+from tests.support.rooms import eventually
+
+from .conftest import GatewayProcess, Scorer
+
+CHAMPION, CANDIDATE = 1, 2
+#: No traffic of these tests is enough to exclude it.
+TINY = 0.0001
+
+
+@pytest.fixture
+def alone(folder: Path) -> Iterator[GatewayProcess]:
+    gateway = GatewayProcess(folder)
+    yield gateway
+    log = (folder / "log.txt").read_text()
+    gateway.end()
+    assert "Traceback" not in log, log
+
+
+def rollout(*steps: float, id: str = "r1", **fields: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "id": id,
+        "name": "digits",
+        "champion": CHAMPION,
+        "candidate": CANDIDATE,
+        "steps": [{"traffic": each, "requests": 5} for each in steps],
+        "warm_up_s": 0,
+        "ratio": 0,
+        "failures": TINY,
+    }
+    return given | fields
+
+
+def begin(gateway: GatewayProcess, given: dict[str, Any]) -> None:
+    assert gateway.say({"op": "rollout", "rollout": given}) == {"begun": True}
+
+
+def evidence(gateway: GatewayProcess) -> dict[str, Any]:
+    return dict(gateway.say({"op": "evidence", "name": "digits"})["evidence"])
+
+
+def decide(gateway: GatewayProcess, decision: str, by: str = "ada") -> str:
+    asked = {"op": "decide", "name": "digits", "id": "r1", "decision": decision, "by": by}
+    return str(gateway.say(asked)["refused"])
+
+
+class Traffic:
+    """Requests one after the other until the end of the block."""
+
+    def __init__(self, gateway: GatewayProcess, path: str = "/who", **headers: str) -> None:
+        self._gateway, self._path, self._headers = gateway, path, headers
+        self._ends = threading.Event()
+        self.answers: list[tuple[int, str]] = []
+        self._thread = threading.Thread(target=self._loop)
+
+    def _loop(self) -> None:
+        while not self._ends.is_set():
+            try:
+                found = self._gateway.ask(self._path, **self._headers)
+            except OSError:  # the gateway was killed: its next one goes on
+                continue
+            self.answers.append((found.status, found.headers.get("x-genops-revision", "")))
+
+    def __enter__(self) -> Traffic:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join(30)
+
+
+def test_a_candidate_that_fails_is_rolled_back_by_the_gateway_alone(
+    alone: GatewayProcess, one: Scorer
+) -> None:
+    refuses = Scorer("refuses")
+    refuses.key = "another"  # it answers 401: the gateway says 502
+    alone.route((one, 1), (refuses, 0), keep=True)
+    begin(alone, rollout(20, 50, failures=0.2))
+    with Traffic(alone) as traffic:
+        found = eventually(lambda: evidence(alone), lambda now: now["state"] == "rolled back", 60)
+        since = len(traffic.answers)
+        eventually(lambda: len(traffic.answers), lambda count: count > since + 50)
+    refuses.kill()
+    assert found["by"] == "the judge" and found["traffic"] == 0
+    assert "Failures: 100.00% with the candidate, 0.00% with the revision before" in found["why"]
+    assert found["arms"][1]["failures"] == found["arms"][1]["requests"] > 0
+    # One request may have been on its way at the decision.
+    assert {status for status, _ in traffic.answers[since + 1 :]} == {200}
+    kept = json.loads((alone.routes / "digits" / "evidence.json").read_bytes())
+    assert kept["state"] == "rolled back" and kept["why"] == found["why"]
+
+
+def test_a_candidate_without_harm_goes_through_the_steps_and_gets_all(
+    alone: GatewayProcess, one: Scorer, two: Scorer
+) -> None:
+    alone.route((one, 1), (two, 0), keep=True)
+    begin(alone, rollout(30, 60, 100, failures=0.2))
+    with Traffic(alone):
+        found = eventually(lambda: evidence(alone), lambda now: now["state"] == "promoted", 90)
+    assert alone.ask("/who").body == b"two"
+    assert {each["traffic"] for each in found["history"]} == {30, 60, 100}
+    assert found["metrics"][0]["high"] <= 0.2 and found["why"].startswith("Every margin is excluded")
+    # The next route of the Lab does not take the traffic from it.
+    alone.route((one, 1), (two, 0))
+    assert alone.ask("/who").body == b"two"
+    alone.say({"op": "end", "name": "digits", "id": "r1"})
+    assert alone.ask("/who").body == b"one" and not (alone.routes / "digits" / "rollout.json").exists()
+
+
+def test_a_gateway_that_was_killed_goes_on_from_its_evidence(
+    alone: GatewayProcess, one: Scorer, two: Scorer
+) -> None:
+    alone.route((one, 1), (two, 0), keep=True)
+    begin(alone, rollout(50))
+    path = alone.routes / "digits" / "evidence.json"
+
+    def written() -> int:
+        return sum(arm["requests"] for arm in json.loads(path.read_bytes())["arms"])
+
+    with Traffic(alone):
+        counted = eventually(written, lambda count: count > 20, 30)
+        alone.end(signal.SIGKILL)
+        alone.start()
+        found = eventually(lambda: evidence(alone), lambda now: now["arms"][0]["requests"] > counted, 30)
+    assert found["state"] == "running" and found["traffic"] == 50
+
+
+def test_a_gateway_that_was_stopped_for_a_while_takes_nothing_of_it_as_harm(
+    alone: GatewayProcess, one: Scorer, two: Scorer
+) -> None:
+    alone.route((one, 1), (two, 0), timeout_s=2)
+    begin(alone, rollout(50))
+    with Traffic(alone):
+        eventually(lambda: evidence(alone)["arms"][1]["requests"], lambda count: count > 10)
+        before = evidence(alone)["elapsed_s"]
+        os.kill(alone.process.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        # The time itself is what is tested: it must be longer than a gap and than the deadline of requests.
+        eventually(lambda: time.monotonic() - began, lambda passed: passed > 4)
+        os.kill(alone.process.pid, signal.SIGCONT)
+        count = evidence(alone)["arms"][1]["requests"]
+        found = eventually(lambda: evidence(alone), lambda now: now["arms"][1]["requests"] > count + 10)
+    assert found["state"] == "running" and found["elapsed_s"] - before < 3.5
+    assert [arm["failures"] for arm in found["arms"]] == [0, 0]
+
+
+def test_the_first_of_two_people_decides(alone: GatewayProcess, one: Scorer, two: Scorer) -> None:
+    alone.route((one, 1), (two, 0))
+    begin(alone, rollout(50))
+    refused: list[str] = []
+
+    def say(decision: str, by: str) -> None:
+        refused.append(decide(alone, decision, by))
+
+    both = [threading.Thread(target=say, args=each) for each in (("promote", "ada"), ("rollback", "bob"))]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    found = evidence(alone)
+    who, what = ("ada", "promoted") if found["state"] == "promoted" else ("bob", "rolled back")
+    assert sorted(refused) == ["", f"The rollout is {what} already, by {who}."]
+    again = {"ada": "promote", "bob": "rollback"}[who]
+    assert decide(alone, again, "eve") == ""  # the same decision twice is one
+    assert evidence(alone)["by"] == who
+
+
+def test_without_traffic_it_is_held_when_its_time_is_used_up(
+    alone: GatewayProcess, one: Scorer, two: Scorer
+) -> None:
+    alone.route((one, 1), (two, 0))
+    begin(alone, rollout(10, lasts_s=0.5))
+    found = eventually(lambda: evidence(alone), lambda now: now["state"] == "held", 20)
+    assert found["why"] == "The time is used up (0.000139 h). Excluded so far: nothing about failures."
+    assert found["traffic"] == 10 and "A person decides" in found["next"]
+    assert decide(alone, "continue") == "" and evidence(alone)["state"] == "running"
+    assert decide(alone, "hold") == "" and evidence(alone)["why"] == "ada holds it."
+    assert decide(alone, "rollback") == "" and evidence(alone)["traffic"] == 0
+
+
+def test_a_candidate_that_died_is_rolled_back_and_no_caller_sees_it(
+    alone: GatewayProcess, one: Scorer
+) -> None:
+    dies = Scorer("dies")
+    alone.route((one, 1), (dies, 0))
+    begin(alone, rollout(50))
+    with Traffic(alone, Idempotency_Key="a") as traffic:
+        eventually(lambda: len(traffic.answers), lambda count: count > 10)
+        dies.kill()
+        found = eventually(lambda: evidence(alone), lambda now: now["state"] == "rolled back", 30)
+    assert {status for status, _ in traffic.answers} == {200}
+    assert found["arms"][1]["failures"] > 0
+
+
+def test_outcomes_come_late_twice_and_for_unknown_requests(
+    alone: GatewayProcess, one: Scorer, two: Scorer
+) -> None:
+    alone.route((one, 1), (two, 0))
+    accepted = {"name": "accepted", "margin": 0.3}
+    begin(alone, rollout(50, outcomes=[accepted]))
+
+    def send(id: str, value: object = 1, name: str = "accepted") -> dict[str, Any]:
+        given = json.dumps({"request_id": id, "name": name, "value": value}).encode()
+        return dict(json.loads(alone.ask("/feedback", given).body))
+
+    harm: list[str] = []
+    for number in range(200):
+        answered = alone.ask("/who", X_Request_ID=f"r{number}").headers["x-genops-revision"]
+        assert send(f"r{number}", int(answered == "1")) == {"counted": True, "reason": ""}
+        if evidence(alone)["state"] == "rolled back":
+            harm.append(evidence(alone)["why"])
+            break
+    assert harm and "Outcome accepted" in harm[0]
+    begin(alone, rollout(50, outcomes=[accepted], id="r2"))
+    alone.ask("/who", X_Request_ID="once")
+    assert send("once")["counted"] and send("once")["reason"] == "This outcome was sent before."
+    assert (
+        "unknown" in send("nobody")["reason"] and "no outcome 'other'" in send("once", 1, "other")["reason"]
+    )
+    assert alone.ask("/feedback", b"{}").status == 400 and alone.ask("/feedback", None, "GET").status == 405
+    assert alone.ask("/feedback", b"{}", key="wrong").status == 401
+
+
+def test_users_who_stay_count_once_and_keep_the_candidate(
+    alone: GatewayProcess, one: Scorer, two: Scorer
+) -> None:
+    alone.route((one, 1), (two, 0))
+    begin(alone, rollout(30, unit="header", header="X-User", unit_requests=5))
+    users = [f"user{number}" for number in range(20)]
+    who = {user: {alone.ask("/who", X_User=user).body for _ in range(6)} for user in users}
+    assert all(len(each) == 1 for each in who.values())
+    found = eventually(lambda: evidence(alone), lambda now: sum(a["requests"] for a in now["arms"]) == 120)
+    judge = Judge(Rollout.decode(rollout(30, unit="header")), 0.0)
+    assert found["unit"] == "header" and judge.alpha == pytest.approx(0.005)
+    begin(alone, rollout(60, id="r2", unit="header", header="X-User"))
+    for user in (user for user in users if who[user] == {b"two"}):
+        assert alone.ask("/who", X_User=user).body == b"two"
