@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genops_lab.core.loopback import earlier
+from genops_lab.serving.scorer.loopback import earlier
 
 MAX_LOG_LINES = 5000
 _CHUNK = 64 * 1024

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from genops_lab.core.loopback import BACKLOG, Connections, keep_bounded
+from genops_lab.serving.scorer.loopback import BACKLOG, Connections, keep_bounded
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -2468,6 +2468,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deployments/{name}/rollout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the last rollout of a deployment with its history. Raises NotFound. */
+        get: operations["deployments.get_rollout"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/rollout/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Promote, roll back, hold or continue a rollout. Raises Conflict if another person or the judge was first. */
+        post: operations["deployments.decide_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/rollout/outlook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what the recent traffic of a deployment can show by a policy, before the rollout begins. */
+        post: operations["deployments.get_rollout_outlook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployment-feedback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Pass an outcome of a request to the rollout that answered it. */
+        post: operations["deployments.add_feedback"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deployments/{name}/keys": {
         parameters: {
             query?: never;
@@ -7350,7 +7418,8 @@ export interface components {
          * @description A deployed model version. Requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
          *
          *     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
-         *     an update in progress; 0 without one. ``ended`` means that the deployment ended without a stop: with its Jupyter
+         *     an update in progress; 0 without one. ``rollout`` is the last
+         *     rollout, without its history. ``ended`` means that the deployment ended without a stop: with its Jupyter
          *     server or its lease.
          */
         Deployment: {
@@ -7385,6 +7454,8 @@ export interface components {
             updating_to: number;
             /** @default [] */
             revisions: components["schemas"]["DeploymentRevision"][];
+            /** @default null */
+            rollout: components["schemas"]["Rollout"] | null;
         };
         /**
          * DeploymentRevision
@@ -7418,9 +7489,123 @@ export interface components {
             lease_until: number;
         };
         /**
+         * Rollout
+         * @description A rollout. ``champion`` and ``candidate`` are revisions, ``arms`` theirs; ``step`` counts from 1.
+         *
+         *     ``excluded`` says which effects are excluded so far, ``next`` what comes next, ``why`` why it is held or has ended.
+         */
+        Rollout: {
+            id: string;
+            kind: string;
+            /** @enum {unknown} */
+            state: "held" | "promoted" | "rolled back" | "running";
+            /** @default request */
+            unit: string;
+            /** @default 0 */
+            champion: number;
+            /** @default 0 */
+            candidate: number;
+            /** @default 0 */
+            step: number;
+            /** @default [] */
+            steps: number[];
+            /** @default 0 */
+            traffic: number;
+            /** @default 0 */
+            elapsed_s: number;
+            /** @default 0 */
+            left_s: number;
+            /** @default [] */
+            arms: components["schemas"]["RolloutArm"][];
+            /** @default [] */
+            metrics: components["schemas"]["RolloutMetric"][];
+            /** @default  */
+            excluded: string;
+            /** @default  */
+            next: string;
+            /** @default  */
+            why: string;
+            /** @default  */
+            by: string;
+            /** @default 0 */
+            ended_at: number;
+            /** @default null */
+            shadow: components["schemas"]["RolloutShadow"] | null;
+            /** @default [] */
+            history: components["schemas"]["RolloutPoint"][];
+        };
+        /**
+         * RolloutArm
+         * @description The requests of one revision in this step, with latencies in milliseconds.
+         */
+        RolloutArm: {
+            /** @default 0 */
+            requests: number;
+            /** @default 0 */
+            failures: number;
+            /** @default null */
+            p50_ms: number | null;
+            /** @default null */
+            p95_ms: number | null;
+        };
+        /**
+         * RolloutMetric
+         * @description What is known of a metric: the candidate's less that of the revision before, or (latency) by it.
+         *
+         *     The true value is between ``low`` and ``high``; None is not known. ``needed`` must be excluded for the next step,
+         *     ``margin`` for all requests. An outcome is a part of its range, 0 the best.
+         */
+        RolloutMetric: {
+            name: string;
+            /** @enum {unknown} */
+            kind: "difference" | "ratio";
+            /** @default null */
+            estimate: number | null;
+            /** @default null */
+            low: number | null;
+            /** @default null */
+            high: number | null;
+            margin: number;
+            needed: number;
+            /** @default false */
+            passed: boolean;
+            /** @default false */
+            harm: boolean;
+            /** @default  */
+            says: string;
+        };
+        /**
+         * RolloutShadow
+         * @description Requests that were copied to a shadow: equal and different answers, failures, and the time that they cost.
+         */
+        RolloutShadow: {
+            /** @default 0 */
+            requests: number;
+            /** @default 0 */
+            equal: number;
+            /** @default 0 */
+            different: number;
+            /** @default 0 */
+            failed: number;
+            /** @default 0 */
+            seconds: number;
+        };
+        /**
+         * RolloutPoint
+         * @description A look: after ``s`` seconds, the low end, the estimate and the high end of each metric.
+         */
+        RolloutPoint: {
+            s: number;
+            traffic: number;
+            metrics: {
+                [key: string]: (number | null)[];
+            };
+        };
+        /**
          * NewDeployment
          * @description Deploy a version under a name (empty: the model's name). It takes the place of the version that runs there.
          *
+         *     ``rollout`` says how a version gets the requests of the one that runs; without it, it replaces that one.
          *     ``replace_first`` stops the earlier version first, for a machine without memory for both. ``trust`` confirms an
          *     unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new confirmation.
          */
@@ -7436,6 +7621,95 @@ export interface components {
             idempotency_key: string;
             /** @default false */
             replace_first: boolean;
+            /** @default null */
+            rollout: components["schemas"]["RolloutPolicy"] | null;
+        };
+        /**
+         * RolloutPolicy
+         * @description How a version gets the requests of the one before.
+         *
+         *     ``failures`` is the margin of the share of failed requests, such as 0.01 for a point. Without ``latency`` no times
+         *     are judged. ``unit`` is what is given to a revision by chance, and counted once. ``alpha`` is the largest chance
+         *     that a version that is no worse is rolled back. ``lasts`` is the most time; then ``used_up`` happens. ``share`` is
+         *     the percentage of requests that are copied to a shadow. Requests in the first ``warm_up`` of a step are not judged.
+         */
+        RolloutPolicy: {
+            /**
+             * @default canary
+             * @enum {unknown}
+             */
+            kind: "a/b" | "blue-green" | "canary" | "replace" | "shadow";
+            /** @default [] */
+            steps: components["schemas"]["RolloutStep"][];
+            /**
+             * @default request
+             * @enum {unknown}
+             */
+            unit: "header" | "key" | "request";
+            /** @default  */
+            header: string;
+            /** @default 0.01 */
+            alpha: number;
+            /** @default 0.01 */
+            failures: number;
+            /**
+             * @default {
+             *       "quantile": 0.95,
+             *       "ratio": 1.2
+             *     }
+             */
+            latency: components["schemas"]["RolloutLatency"] | null;
+            /** @default [] */
+            outcomes: components["schemas"]["RolloutOutcome"][];
+            /** @default 24h */
+            lasts: string;
+            /**
+             * @default hold
+             * @enum {unknown}
+             */
+            used_up: "hold" | "rollback";
+            /** @default 10 */
+            share: number;
+            /** @default 10s */
+            warm_up: string;
+        };
+        /**
+         * RolloutStep
+         * @description A step: ``traffic`` in percent, then at least so many ``requests`` of the candidate and so long a time.
+         */
+        RolloutStep: {
+            traffic: number;
+            /** @default 20 */
+            requests: number;
+            /** @default 0s */
+            time: string;
+        };
+        /**
+         * RolloutLatency
+         * @description The margin of the latency: a ``quantile`` of the candidate is at most ``ratio`` times that of the one before.
+         */
+        RolloutLatency: {
+            /** @default 0.95 */
+            quantile: number;
+            /** @default 1.2 */
+            ratio: number;
+        };
+        /**
+         * RolloutOutcome
+         * @description A value from ``low`` to ``high`` that callers send back. Its mean may be worse by ``margin`` at most.
+         */
+        RolloutOutcome: {
+            name: string;
+            margin: number;
+            /** @default 0 */
+            low: number;
+            /** @default 1 */
+            high: number;
+            /**
+             * @default higher
+             * @enum {unknown}
+             */
+            better: "higher" | "lower";
         };
         /**
          * CheckDeploy
@@ -7537,6 +7811,44 @@ export interface components {
             to: number;
             /** @default  */
             idempotency_key: string;
+        };
+        /**
+         * DecideRollout
+         * @description A person's decision. ``rollout`` is the id of the rollout that the person saw; empty: the present one.
+         */
+        DecideRollout: {
+            /** @enum {unknown} */
+            decision: "continue" | "hold" | "promote" | "rollback";
+            /** @default  */
+            rollout: string;
+        };
+        /**
+         * RolloutOutlook
+         * @description What the traffic of a deployment can show by a policy, in sentences.
+         */
+        RolloutOutlook: {
+            requests_per_hour: number;
+            lines: string[];
+        };
+        /**
+         * NewFeedback
+         * @description An outcome of a request that a deployment answered. ``deployment``: empty asks all that collect outcomes.
+         */
+        NewFeedback: {
+            request_id: string;
+            name: string;
+            value: number;
+            /** @default  */
+            deployment: string;
+        };
+        /**
+         * Feedback
+         * @description Whether an outcome was counted, and why not.
+         */
+        Feedback: {
+            counted: boolean;
+            /** @default  */
+            reason: string;
         };
         /**
          * DeploymentCallerKey
@@ -12965,6 +13277,140 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Deployment"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.get_rollout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.decide_rollout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecideRollout"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deployment"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.get_rollout_outlook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutPolicy"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutOutlook"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.add_feedback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewFeedback"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Feedback"];
                 };
             };
             /** @description The error. */

@@ -1,12 +1,12 @@
-"""The scoring process in a warm one: ``main`` of its file, which it runs as ``python server.py spec.json`` else."""
+"""The scoring process in a warm one: ``main`` of its folder, which it runs as ``python __main__.py spec.json`` else."""
 
 from __future__ import annotations
 
 import sys
 
-from genops_lab.deployments import server
+from genops_lab.serving.scorer import process
 
 
 def main() -> None:
     """Serve what the specification names."""
-    sys.exit(server.main(sys.argv[1]))
+    sys.exit(process.main(sys.argv[1]))

@@ -56,7 +56,7 @@ from .processes import answers, created, exit_code, process_with, same
 
 T = TypeVar("T")
 
-SERVER = Path(__file__).resolve().parents[1] / "server.py"
+SERVER = Path(__file__).resolve().parents[2] / "serving" / "scorer" / "__main__.py"
 STOP_S = 10.0
 FOLLOW_S = 0.2
 _ENDED = ("failed", "ended", "stopped")
@@ -277,6 +277,8 @@ class LocalTarget(DeploymentTarget):
                     return
             own = {
                 "folder": str(folder),
+                "name": name,
+                "version": spec.version,
                 "model": str(folder / "model"),
                 "key_file": str(folder / "key"),
                 "lease_s": spec.lease_s,

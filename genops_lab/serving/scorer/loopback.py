@@ -1,7 +1,6 @@
 """Bound the connections and the log of servers on a loopback port.
 
-This file imports only the standard library and uvicorn: the scoring process loads it by its path, in the environment
-of the model.
+This file imports only the standard library and uvicorn. The guard of MLflow's server uses it too.
 """
 
 from __future__ import annotations
