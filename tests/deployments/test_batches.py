@@ -122,6 +122,13 @@ def test_an_interrupted_batch_goes_on_with_the_rows_that_have_no_answer(
     assert f"Some {len(kept)} rows have answers already." in log
 
 
+def _scores(process: psutil.Process) -> bool:
+    try:
+        return "genops_lab.deployments.batches.run" in process.cmdline()
+    except psutil.Error:  # a child that has ended meanwhile
+        return False
+
+
 def test_a_killed_process_is_told_and_its_rows_are_kept(
     rooms: Rooms, batches: BatchesService, served: KeyedDeployment, data: Path
 ) -> None:
@@ -133,9 +140,7 @@ def test_a_killed_process_is_told_and_its_rows_are_kept(
     begun = rooms.run(batches.score_deployment("served", NewBatch(without=["id"], parallel=1, **fields)))
     parts = lambda: list((rooms.settings.data_dir / "batches").glob("*/parts/part-*"))  # noqa: E731
     eventually(parts, lambda found: len(found) >= 5, 60)
-    (child,) = [
-        each for each in psutil.Process().children() if "genops_lab.deployments.batches.run" in each.cmdline()
-    ]
+    (child,) = [each for each in psutil.Process().children() if _scores(each)]
     child.kill()
     task = rooms.run(rooms.tasks.wait(begun.task.id))
     assert task.state == "failed" and task.message.startswith("The process that scores ended"), task
