@@ -32,6 +32,7 @@ from . import (
     startup,
     statistics,
     versions,
+    wake_ups,
 )
 from .figure import Figure
 
@@ -60,6 +61,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "statistics": statistics.figures,
     "versions": versions.figures,
     "lineage": lineage.figures,
+    "wake_ups": wake_ups.figures,
 }
 #: They install much, or are part of another: run when they are named.
 ASKED_FOR = ("front_end_sizes", "neighbours", "profiles", "setup")

@@ -79,6 +79,15 @@ def add_deployment(
             help="Stop the earlier version first, where memory is too small for both. Nobody is answered meanwhile.",
         ),
     ] = False,
+    sleep_after: Annotated[
+        float,
+        typer.Option(
+            "--sleep-after",
+            metavar="MINUTES",
+            min=0,
+            help="Unload the model when nobody was connected for so long. The next request loads it. Default 0: never.",
+        ),
+    ] = 0.0,
     json: Json = False,
 ) -> None:
     """Deploy a version of a model on this machine. `genops deploy` is short for it.
@@ -103,6 +112,7 @@ def add_deployment(
             name=name,
             trust=trust,
             replace_first=replace_first,
+            sleep_minutes=sleep_after,
             idempotency_key=secrets.token_hex(16),
         )
         deployment = session.call(DeploymentsService.deploy, body=body)

@@ -27,6 +27,7 @@ def spec(
         lease_s=record.wanted.lease_s,
         lease_until=record.lease_until,
         allow_pickle=chosen.allow_pickle,
+        sleep_s=chosen.sleep_s,
         beside=tuple(each for each in known if each != chosen.id),
         known=known,
         keys=tuple(record.wanted.keys),

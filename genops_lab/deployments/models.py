@@ -174,8 +174,9 @@ class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
     """Deploy a version under a name (empty: the model's name). It takes the place of the version that runs there.
 
     ``rollout`` says how a version gets the requests of the one that runs; without it, it replaces that one.
-    ``replace_first`` stops the earlier version first, for a machine without memory for both. ``trust`` confirms an
-    unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new confirmation.
+    ``replace_first`` stops the earlier version first, for a machine without memory for both. With ``sleep_minutes`` the
+    model is unloaded when nobody was connected for so long, and loaded at the next request; 0: never. ``trust`` confirms
+    an unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new confirmation.
     """
 
     model: str
@@ -184,6 +185,7 @@ class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
     trust: str = ""
     idempotency_key: str = ""
     replace_first: bool = False
+    sleep_minutes: float = 0.0
     rollout: RolloutPolicy | None = None
 
 

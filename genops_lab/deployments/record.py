@@ -23,7 +23,10 @@ class CallerKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A revision of a deployment: ``number`` on the screen, ``id`` for the target."""
+    """A revision of a deployment: ``number`` on the screen, ``id`` for the target.
+
+    Its model is unloaded after ``sleep_s`` without a caller; 0: never.
+    """
 
     number: int
     id: int
@@ -31,6 +34,7 @@ class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     version: str
     created_at: float
     allow_pickle: bool = False
+    sleep_s: float = 0.0
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

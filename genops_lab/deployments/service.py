@@ -196,6 +196,7 @@ class DeploymentsService(Service):
             version=version.version,
             created_at=now,
             allow_pickle=checked.allow_pickle,
+            sleep_s=60 * body.sleep_minutes,
         )
         plan = {
             "name": name,

@@ -7606,8 +7606,9 @@ export interface components {
          * @description Deploy a version under a name (empty: the model's name). It takes the place of the version that runs there.
          *
          *     ``rollout`` says how a version gets the requests of the one that runs; without it, it replaces that one.
-         *     ``replace_first`` stops the earlier version first, for a machine without memory for both. ``trust`` confirms an
-         *     unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new confirmation.
+         *     ``replace_first`` stops the earlier version first, for a machine without memory for both. With ``sleep_minutes`` the
+         *     model is unloaded when nobody was connected for so long, and loaded at the next request; 0: never. ``trust`` confirms
+         *     an unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new confirmation.
          */
         NewDeployment: {
             model: string;
@@ -7621,6 +7622,8 @@ export interface components {
             idempotency_key: string;
             /** @default false */
             replace_first: boolean;
+            /** @default 0 */
+            sleep_minutes: number;
             /** @default null */
             rollout: components["schemas"]["RolloutPolicy"] | null;
         };

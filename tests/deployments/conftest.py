@@ -122,7 +122,7 @@ def ask(
         given["Authorization"] = f"Bearer {key}"
     data = None if inputs is None else json.dumps({"inputs": inputs}).encode()
     try:
-        with urllib.request.urlopen(urllib.request.Request(url + path, data, given), timeout=20) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url + path, data, given), timeout=60) as answer:
             status, payload = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         status, payload = error.code, error.read()

@@ -557,11 +557,11 @@ JSON = _lines(
     "What was written before is refused or loses a value.",
     """
 deployments.spec: allow_pickle keys{created_at limit name sha256} lease_s note revisions{allow_pickle created_at id
-    model number version} update
+    model number sleep_s version} update
 deployments/NAME/deployment.json: generation
 deployments/NAME/process.json: begun generation number outlives_server pid pid_created revision version wanted
 deployments/NAME/route.json: generation keys{created_at limit name sha256} name revisions{id key number port weight}
-deployments/NAME/state.json: errors hint latency_ms lease_until loading_s message pid port requests state
+deployments/NAME/state.json: asleep errors hint latency_ms lease_until loading_s message pid port requests state
 display of cut outputs: bytes displays kernel_id lines msg_id running tail
 profiles.summary: advice{code code_hint evidence moments{end_us start_us} places{cell file function line text
     whole_function} rank saving_us severity suggestion title} attribution{attributed_us by device_us
@@ -629,9 +629,9 @@ genops compute nsight: --json
 genops compute nsight-kernel: --compute --json --set kernel
 genops compute show: --json name
 genops compute:
-genops deploy: --json --name --replace-first --timeout --trust --version --wait model
+genops deploy: --json --name --replace-first --sleep-after --timeout --trust --version --wait model
 genops deployments add-key: --json --limit deployment name
-genops deployments add: --json --name --replace-first --timeout --trust --version --wait model
+genops deployments add: --json --name --replace-first --sleep-after --timeout --trust --version --wait model
 genops deployments delete: --json name
 genops deployments extend: --json name
 genops deployments extend-lifetime: --json name

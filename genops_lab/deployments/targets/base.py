@@ -42,7 +42,8 @@ class DeploymentSpec:
     ``known`` keep their files. A revision that has ended is started again if an older generation than ``since``
     started it. ``weights`` share the requests; None leaves them as they are. ``keys`` are
     those that callers may send beside the deployment's own. A revision that loses its weight
-    stays ready for ``warm_s`` without requests.
+    stays ready for ``warm_s`` without requests. After ``sleep_s`` without a caller the model is unloaded until the next
+    request; 0: never.
     """
 
     name: str
@@ -60,6 +61,7 @@ class DeploymentSpec:
     weights: Mapping[int, int] | None = None
     keys: tuple[CallerKey, ...] = ()
     warm_s: float = 3600.0
+    sleep_s: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

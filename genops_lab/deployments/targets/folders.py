@@ -39,6 +39,7 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True):
     errors: int = 0
     latency_ms: float | None = None
     loading_s: float = 0.0
+    asleep: bool = False
 
 
 class Handle(msgspec.Struct, frozen=True, kw_only=True):

@@ -282,6 +282,7 @@ class LocalTarget(DeploymentTarget):
                 "model": str(folder / "model"),
                 "key_file": str(folder / "key"),
                 "lease_s": spec.lease_s,
+                "sleep_s": spec.sleep_s,
                 "gateway": {**self._gateway.revival(), "route": str(base.route_path)},
             }
             environment = model_environment(os.environ, allow_pickle=spec.allow_pickle)
@@ -500,7 +501,7 @@ class LocalTarget(DeploymentTarget):
     def _first_contact(self, folder: Path, handle: Handle, report: ProcessState) -> str:
         """Check a process that another Lab started once with its key; return a message if it does not answer."""
         mark = (handle.pid or 0, handle.pid_created or 0.0)
-        if mark in self._seen or report.state != "running":
+        if mark in self._seen or report.state != "running" or report.asleep:
             return ""
         if not answers(report.port, DeploymentFolder(folder).key()):
             return "The deployment does not answer at the moment."

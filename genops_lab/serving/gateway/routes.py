@@ -41,6 +41,7 @@ class Route:
 
     ``header`` names the header of the unit if ``sticky`` is "header". ``timeout_s`` bounds the time to the first byte
     of an answer. ``in_flight`` bounds the requests that a scoring process has at once, ``queue`` those that wait.
+    ``idle_s`` is how long an idle connection to a scoring process is kept: shorter than that process keeps it (30 s).
     """
 
     name: str
@@ -53,6 +54,7 @@ class Route:
     max_body: int = 64 * 1024 * 1024
     in_flight: int = 64
     queue: int = 256
+    idle_s: float = 15.0
     #: The rollout, which no file has.
     trial: Trial | None = None
 

@@ -259,21 +259,29 @@ class Gateway:
         while self.loop.time() - seen < self._empty_s:
             await asyncio.sleep(min(LOOK_S, self._empty_s / 2))
             for route in self.routes.all():
-                if await self._is_alive(route):
+                if self._is_alive(route):
                     seen = self.loop.time()
                     break
         log("ending: no scoring process is left.")
         self._stop.set()
 
-    async def _is_alive(self, route: Route) -> bool:
-        for each in route.revisions:
-            if self.loop.time() - self.pools.of(each).answered_at < LOOK_S:
-                return True
-            with contextlib.suppress(OSError, asyncio.TimeoutError):
-                _, writer = await asyncio.wait_for(asyncio.open_connection(each.host, each.port), 3)
-                writer.close()
-                return True
-        return False
+    def _is_alive(self, route: Route) -> bool:
+        now = self.loop.time()
+        return any(
+            now - self.pools.of(each).answered_at < LOOK_S or _is_listened_to(each.host, each.port)
+            for each in route.revisions
+        )
+
+
+def _is_listened_to(host: str, port: int) -> bool:
+    """Return whether a process listens. A connection would wake one that sleeps, so the port is tried for ourselves."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _listens(task: asyncio.Task[asyncio.AbstractServer]) -> bool:

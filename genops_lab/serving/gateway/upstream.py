@@ -13,8 +13,6 @@ from .routes import Route, Upstream
 if TYPE_CHECKING:
     from .exchange import Exchange
 
-#: Shorter than the keep-alive of scoring processes (30 s): the gateway closes idle connections first.
-IDLE_S = 15.0
 CONNECT_S = 3.0
 
 Endpoint = tuple[str, int, str]
@@ -133,6 +131,7 @@ class Pool:
         self._open: set[UpstreamConnection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._waiting: deque[Exchange] = deque()
+        self._idle_s = 0.0
         #: When the process last answered.
         self.answered_at = 0.0
         self._closed = False
@@ -149,6 +148,7 @@ class Pool:
 
     def give(self, exchange: Exchange, route: Route) -> bool:
         """Send a request now or once a connection is free. Return False if too many wait."""
+        self._idle_s = route.idle_s
         while self._idle:
             connection = self._idle.pop()
             if not connection.transport.is_closing():
@@ -215,7 +215,7 @@ class Pool:
 
     def sweep(self, now: float) -> None:
         """Close connections that were idle for long."""
-        while self._idle and now - self._idle[0].idle_since > IDLE_S:
+        while self._idle and now - self._idle[0].idle_since > self._idle_s:
             self._idle.popleft().transport.close()
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -20,8 +21,9 @@ def main() -> int:
     package = importlib.util.module_from_spec(found)
     sys.modules["genops_scorer"] = package
     found.loader.exec_module(package)
-    process = importlib.import_module("genops_scorer.process")
-    return int(process.main(*sys.argv[1:]))
+    sleeps = bool(json.loads(sys.argv[2]).get("sleep")) if len(sys.argv) > 2 else False
+    program = importlib.import_module(f"genops_scorer.{'sleeping' if sleeps else 'process'}")
+    return int(program.main(*sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -23,10 +23,12 @@ from . import loopback, memory
 from .endpoints import Endpoints, endpoints
 from .guard import RequestGuard
 from .lease import Lease
+from .listening import Listening
 from .loading import load, load_failure
 from .prediction import Predictions
 from .report import Report, log
 from .revival import revive
+from .succession import become
 
 GRACE_S = 8
 FLUSH_S = 0.3
@@ -49,12 +51,15 @@ class ScoringProcess:
         self.lease = Lease(folder / "lease.json", float(self.spec["lease_s"]))
         self.timeout_s = float(self.spec.get("timeout_s") or TIMEOUT_S)
         self.predictions = Predictions(self.timeout_s, int(self.spec.get("batch_rows") or 0) * 2)
+        self.sleep_s = float(self.spec.get("sleep_s") or 0)
         self._why_again = ""
+        self._sleeps = False
         given: dict[str, Any] = json.loads(succession)
         self._inherited: int | None = given.get("socket")
         if self._inherited is not None:
             os.set_inheritable(self._inherited, False)
             self.report.go_on()
+            self.lease.until = max(self.lease.until, self.report.lease_until)
         self._note = str(given.get("why", ""))
         loopback.keep_bounded(folder / "log.txt")
         self.report.lease_until = self.lease.until
@@ -112,6 +117,8 @@ class ScoringProcess:
 
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets=sockets)
+                if listening is not None:
+                    listening.begin()
                 process.began()
 
         server = Server(config)
@@ -126,11 +133,14 @@ class ScoringProcess:
         with self._listen() as listener:
             report.port = listener.getsockname()[1]
             kept = listener.dup()  # uvicorn closes its own at the end; requests of a next process wait here
-            keeper = asyncio.create_task(self._keep(server, guard))
-            await server.serve(sockets=[listener])
+            listening = Listening(listener, config, server) if self.sleep_s else None
+            keeper = asyncio.create_task(self._keep(server, guard, listening))
+            await server.serve(sockets=[] if listening else [listener])
             keeper.cancel()
         if self._why_again and report.state == "running":
             self._start_again(kept)
+        if self._sleeps and report.state == "running":
+            self._become(kept, sleep=True)
         kept.close()
 
     def began(self) -> None:
@@ -149,14 +159,14 @@ class ScoringProcess:
 
     def _start_again(self, listener: socket.socket) -> NoReturn:
         log(f"The model is loaded again: {self._why_again}")
-        os.set_inheritable(listener.fileno(), True)
-        given = json.dumps({"socket": listener.fileno(), "why": self._why_again})
+        self._become(listener, why=self._why_again)
+
+    def _become(self, listener: socket.socket, **given: Any) -> NoReturn:
         with contextlib.suppress(OSError):  # its counts go on from the last ones written
             self.report.write()
-        program = str(Path(__file__).with_name("__main__.py"))
-        os.execv(sys.executable, [sys.executable, program, self._spec_path, given])  # noqa: S606 - without a shell
+        become(self._spec_path, listener, **given)
 
-    async def _keep(self, server: Any, guard: RequestGuard) -> None:
+    async def _keep(self, server: Any, guard: RequestGuard, listening: Listening | None) -> None:
         """Write the figures when they change; end the server with its lease; see that there is a gateway."""
         looked = time.monotonic()
         report, lease, gateway = self.report, self.lease, self.spec.get("gateway")
@@ -172,7 +182,9 @@ class ScoringProcess:
                 server.should_exit = True
             if self.predictions.lost and not self._why_again:
                 self._why_again = f"a prediction did not end within {2 * self.timeout_s:g} s."
-            if self._why_again:
+            if listening and not guard.in_flight and listening.ends_after(self.sleep_s):
+                self._sleeps = True
+            if self._why_again or self._sleeps:
                 server.should_exit = True
             if guard.changed.is_set() or report.lease_until != lease.until:
                 guard.changed.clear()

@@ -34,6 +34,8 @@ class Report:
         self.requests = 0
         self.errors = 0
         self.loading_s = 0.0
+        #: Whether the model is unloaded until the next request.
+        self.asleep = False
         self.latencies_ms: deque[float] = deque(maxlen=200)
 
     def go_on(self) -> None:
@@ -41,6 +43,7 @@ class Report:
         before: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
         self.requests, self.errors = int(before["requests"]), int(before["errors"])
         self.port, self.state = int(before["port"]), "running"
+        self.loading_s, self.lease_until = float(before["loading_s"]), float(before["lease_until"])
         self.message = "Loading the model again. Requests wait meanwhile."
 
     def write(self) -> None:
@@ -56,6 +59,7 @@ class Report:
             "requests": self.requests,
             "errors": self.errors,
             "loading_s": round(self.loading_s, 1),
+            "asleep": self.asleep,
             "latency_ms": round(statistics.median(self.latencies_ms), 3) if self.latencies_ms else None,
         }
         descriptor, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=".state-")
