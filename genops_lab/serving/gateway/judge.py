@@ -43,7 +43,7 @@ ENDED = ("promoted", "rolled back")
 
 
 class Arm:
-    """What happened to the requests of one revision in this step."""
+    """The requests of one revision in this step."""
 
     def __init__(self, given: dict[str, Any] | None = None) -> None:
         given = given or {}
