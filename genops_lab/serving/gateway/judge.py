@@ -87,6 +87,8 @@ class Judge:
         self.episode = 1
         self.history: list[dict[str, Any]] = []
         self.shadow = {"requests": 0, "equal": 0, "different": 0, "failed": 0, "seconds": 0.0}
+        #: Copies on their way.
+        self.shadows = 0
         self._stride_s, self._noted_s = 1.0, -math.inf
         self._arms = (Arm(), Arm())
         self._last = now
