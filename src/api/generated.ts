@@ -7550,7 +7550,7 @@ export interface components {
         };
         /**
          * RolloutMetric
-         * @description What is known of a metric: the candidate's less that of the revision before, or (latency) by it.
+         * @description A metric: the candidate's value less that of the revision before, or the ratio of both for the latency.
          *
          *     The true value is between ``low`` and ``high``; None is not known. ``needed`` must be excluded for the next step,
          *     ``margin`` for all requests. An outcome is a part of its range, 0 the best.
@@ -7824,7 +7824,7 @@ export interface components {
         };
         /**
          * RolloutOutlook
-         * @description What the traffic of a deployment can show by a policy, in sentences.
+         * @description Sentences about what the traffic of a deployment can show by a policy.
          */
         RolloutOutlook: {
             requests_per_hour: number;
