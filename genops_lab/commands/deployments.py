@@ -19,12 +19,15 @@ from genops_lab.deployments.models import (
     NewDeployment,
     RollBack,
 )
+from genops_lab.deployments.rollout_models import DecideRollout
+from genops_lab.deployments.rollout_service import RolloutsService
 from genops_lab.deployments.service import DeploymentsService
 
 from .batches import batches
 from .caller_keys import caller_keys
 from .completion import deployment_names, model_names
 from .grammar import noun
+from .rollouts import Rollout, in_rollout, policy_of, rollouts, say_outlook
 from .session import Json, Session, command
 from .terminal import render
 from .views import deployments as views
@@ -88,6 +91,7 @@ def add_deployment(
             help="Unload the model when nobody was connected for so long. The next request loads it. Default 0: never.",
         ),
     ] = 0.0,
+    rollout: Rollout = "",
     json: Json = False,
 ) -> None:
     """Deploy a version of a model on this machine. `genops deploy` is short for it.
@@ -96,6 +100,7 @@ def add_deployment(
     the command does the work itself, so it always waits.
     """
     with command(json) as session:
+        policy = policy_of(rollout)
         if not trust:
             check = session.call(
                 DeploymentsService.check_deploy, body=CheckDeploy(model=model, version=version, name=name)
@@ -106,6 +111,8 @@ def add_deployment(
             version = check.version
             if check.update is not None and check.update.fits:
                 session.say(check.update.message)
+            if check.update is not None and policy is not None and policy.judged:
+                say_outlook(session, check.update.name, policy)
         body = NewDeployment(
             model=model,
             version=version,
@@ -113,13 +120,15 @@ def add_deployment(
             trust=trust,
             replace_first=replace_first,
             sleep_minutes=sleep_after,
+            rollout=policy,
             idempotency_key=secrets.token_hex(16),
         )
         deployment = session.call(DeploymentsService.deploy, body=body)
         updating_to = deployment.updating_to
         if wait or session.local:
             try:
-                deployment = _settled(session, deployment, timeout)
+                # Without a Lab the command waits until the gateway judges; it goes on alone.
+                deployment = _settled(session, deployment, timeout, judged=not wait)
             except (Failed, KeyboardInterrupt):
                 if session.local:  # else the next Lab would go on
                     _undo(session, deployment)
@@ -127,6 +136,8 @@ def add_deployment(
         session.show(deployment, views.deployment(deployment), view="deployment")
         if deployment.state in ("failed", "ended"):
             raise _failure(session, deployment)
+        if in_rollout(deployment):
+            return  # the gateway goes on without this command
         if updating_to and not deployment.updating_to and deployment.revision != updating_to:
             raise Failed(
                 deployment.message,
@@ -161,9 +172,15 @@ def roll_back(
 ) -> None:
     """Go back to an earlier revision.
 
-    It answers at once while it is warm, else after a start. During an update this cancels the update.
+    It answers at once while it is warm, else after a start. During an update this cancels the update, and in a rollout
+    the revision before gets all requests.
     """
     with command(json) as session:
+        if not to and in_rollout(session.call(DeploymentsService.get_deployment, name=name)):
+            decided = DecideRollout(decision="rollback")
+            found = session.call(RolloutsService.decide_rollout, name=name, body=decided)
+            session.show(found, views.deployment(found), view="deployment")
+            return
         body = RollBack(to=to, idempotency_key=secrets.token_hex(16))
         found = session.call(DeploymentsService.roll_back_deployment, name=name, body=body)
         if wait or session.local:
@@ -190,10 +207,14 @@ def _confirm(session: Session, check: DeployCheck) -> None:
     )
 
 
-def _settled(session: Session, deployment: Deployment, timeout_s: float) -> Deployment:
+def _settled(
+    session: Session, deployment: Deployment, timeout_s: float, *, judged: bool = False
+) -> Deployment:
     deadline = time.monotonic() + timeout_s
     printed = ""
     while deployment.state in _UNSETTLED or deployment.updating_to:
+        if judged and in_rollout(deployment):
+            break
         news = f"{deployment.name}: {deployment.state}" + (
             f", {deployment.message}" if deployment.message else ""
         )
@@ -304,3 +325,4 @@ def show_log(
 
 deployments.add_typer(batches)
 deployments.add_typer(caller_keys)
+deployments.add_typer(rollouts)

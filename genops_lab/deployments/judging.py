@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,6 +17,9 @@ from .policy import RolloutPolicy, for_gateway
 from .record import KnownRevision, Record
 from .rollout_models import Rollout
 from .targets.base import DeploymentTarget
+
+if TYPE_CHECKING:
+    from genops_lab.registry.service import RegistryService
 
 log = logging.getLogger("genops_lab")
 
@@ -29,16 +32,13 @@ JUDGES = ("the judge", "the policy")
 #: MLflow keeps 5,000 characters of a tag.
 _MOST_TAG = 5_000
 
-#: Writes a tag of a version: model, version, tag, text.
-Keep = Callable[[str, str, str, str], Awaitable[None]]
-
 
 class Judging:
     """Rollouts of one target. The judge needs no Lab; a Lab that was closed finds how it ended."""
 
-    def __init__(self, target: DeploymentTarget, keep: Keep) -> None:
+    def __init__(self, target: DeploymentTarget, registry: RegistryService) -> None:
         self._target = target
-        self._keep = keep
+        self._registry = registry
 
     async def begin(self, record: Record, candidate: KnownRevision, policy: RolloutPolicy) -> str:
         """Give the rollout to the gateway and return its id. The same one goes on."""
@@ -93,7 +93,8 @@ class Judging:
         if found is None or found.id != str(candidate.id):
             return
         try:
-            await self._keep(candidate.model, candidate.version, TAG, evidence_tag(record.name, found))
+            text = evidence_tag(record.name, found)
+            await self._registry.set_version_tag(candidate.model, candidate.version, TAG, text)
         except Exception as error:  # MLflow does not answer: the file at the deployment has the evidence too
             log.warning("Cannot keep the evidence of the rollout of %s: %s", record.name, error)
 

@@ -176,7 +176,8 @@ class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
     ``rollout`` says how a version gets the requests of the one that runs; without it, it replaces that one.
     ``replace_first`` stops the earlier version first, for a machine without memory for both. With ``sleep_minutes`` the
     model is unloaded when nobody was connected for so long, and loaded at the next request; 0: never.
-    ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new confirmation.
+    ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files
+    need a new confirmation.
     """
 
     model: str

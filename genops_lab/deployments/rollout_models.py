@@ -19,7 +19,7 @@ class RolloutArm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RolloutMetric(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a metric: the candidate's less that of the revision before, or (latency) by it.
+    """A metric: the candidate's value less that of the revision before, or the ratio of both for the latency.
 
     The true value is between ``low`` and ``high``; None is not known. ``needed`` must be excluded for the next step,
     ``margin`` for all requests. An outcome is a part of its range, 0 the best.
@@ -112,7 +112,7 @@ class Feedback(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RolloutOutlook(msgspec.Struct, frozen=True, kw_only=True):
-    """What the traffic of a deployment can show by a policy, in sentences."""
+    """Sentences about what the traffic of a deployment can show by a policy."""
 
     requests_per_hour: float
     lines: list[str]

@@ -96,7 +96,7 @@ class DeploymentsService(Service):
         self._supervision = Supervision(self._look, target, events, live)
         Rollouts(
             self._records, target, self._checker, work, self._warm_s, self.get_deployment, self._changed,
-            Judging(target, registry.set_version_tag),
+            Judging(target, registry),
         )  # fmt: skip
 
     async def supervise(self) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "dataset",
     "deployment",
     "end",
+    "feedback",
     "log",
     "log_file",
     "log_histogram",
@@ -297,7 +298,7 @@ def profile(
     return profiled(title or profile_title(), wishes)
 
 
-def predict(name: str, inputs: Any, timeout_s: float = 60.0) -> Any:
+def predict(name: str, inputs: Any, timeout_s: float = 60.0, request_id: str = "") -> Any:
     """Return the predictions of the deployment ``name`` for lists, dicts, numpy arrays, tensors or data
     frames.
 
@@ -305,12 +306,29 @@ def predict(name: str, inputs: Any, timeout_s: float = 60.0) -> Any:
 
         genops.predict("digits", [[0.0, 1.0]])
 
-    Waits at most ``timeout_s`` seconds. Raises GenOpsError with the model's message, or Refused if there is
-    no such deployment.
+    Waits at most ``timeout_s`` seconds. ``request_id`` names the request for ``feedback``. Raises GenOpsError
+    with the model's message, or Refused if there is no such deployment.
     """
     from .serving import predict as ask
 
-    return ask(name, inputs, timeout_s)
+    return ask(name, inputs, timeout_s, request_id)
+
+
+def feedback(request_id: str, name: str, value: float, deployment: str = "") -> bool:
+    """Send an outcome of a request to the rollout that answered it, such as whether a person accepted it.
+
+    Example::
+
+        genops.predict("digits", rows, request_id="order-17")
+        genops.feedback("order-17", "accepted", 1)
+
+    ``name`` is an outcome of the rollout's policy. Returns whether the value was counted, and warns why not: the
+    request is older than an hour, the value was sent before, or no rollout collects it. Without ``deployment``
+    all rollouts are asked.
+    """
+    from .serving import feedback as send
+
+    return send(request_id, name, value, deployment)
 
 
 def deployment(name: str) -> Any:

@@ -246,7 +246,9 @@ def unregister(shell: Any) -> None:
 COMMANDS = {
     "audit": "",
     "deploy": "",
-    "deployments": "list show add delete rollback stop extend-lifetime logs score keys add-key revoke-key",
+    "deployments": (
+        "list show add delete promote rollback hold continue stop extend-lifetime logs score keys add-key revoke-key"
+    ),
     "doctor": "",
     "evaluations": "list show",
     "experiments": "list show add delete undelete",

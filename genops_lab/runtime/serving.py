@@ -6,6 +6,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+import warnings
 from typing import Any
 
 from . import lab
@@ -37,7 +38,7 @@ def _ask(name: str, what: str = "") -> Any:
         return lab.call("GET", "/deployments/" + lab.segment(name))
 
 
-def predict(name: str, inputs: Any, timeout_s: float) -> Any:
+def predict(name: str, inputs: Any, timeout_s: float, request_id: str = "") -> Any:
     """Return the predictions for ``inputs``. Raises GenOpsError with the model's own message."""
     found = find(name)
     if found["state"] != "running":
@@ -45,10 +46,11 @@ def predict(name: str, inputs: Any, timeout_s: float) -> Any:
             f"The deployment {name!r} is {found['state']}. {found.get('message', '')}".strip(),
             found.get("hint") or "To deploy it again, run %genops deploy MODEL.",
         )
+    named = {"X-Request-ID": request_id} if request_id else {}
     request = urllib.request.Request(  # noqa: S310 - the Lab's own loopback URL
         found["url"].rstrip("/") + "/invocations",
         data=scoring_body(inputs),
-        headers={"Content-Type": "application/json", "Authorization": f"Bearer {key_of(name)}"},
+        headers={"Content-Type": "application/json", "Authorization": f"Bearer {key_of(name)}", **named},
     )
     try:
         with _opener.open(request, timeout=timeout_s) as answer:
@@ -64,6 +66,15 @@ def predict(name: str, inputs: Any, timeout_s: float) -> Any:
             f"Read its log: %genops deployments logs {name}",
         ) from error
     return decoded["predictions"] if isinstance(decoded, dict) and "predictions" in decoded else decoded
+
+
+def feedback(request_id: str, name: str, value: float, deployment: str = "") -> bool:
+    """Send an outcome of a request to the rollout that answered it. Return whether it was counted."""
+    body = {"request_id": request_id, "name": name, "value": float(value), "deployment": deployment}
+    found = lab.call("POST", "/v1/deployment-feedback", body)
+    if not found["counted"]:
+        warnings.warn(f"The outcome was not counted: {found['reason']}", stacklevel=3)
+    return bool(found["counted"])
 
 
 def _reason(body: bytes) -> str:

@@ -29,8 +29,8 @@ class Difference:
     Against each margin there is a product of likelihood ratios: that of the rates as they were known before, to the
     rates of the null that are nearest to them. Source: R. J. Turner and P. D. Grünwald, "Exact anytime-valid
     confidence intervals for contingency tables and beyond", Statistics and Probability Letters 198 (2023), with one
-    outcome a block; values between 0 and 1 as bets linear in the value, as I. Waudby-Smith and A. Ramdas,
-    "Estimating means of bounded random variables by betting", JRSS B 86 (2024).
+    outcome a block. Bets are linear in values between 0 and 1. Source: I. Waudby-Smith and A. Ramdas, "Estimating
+    means of bounded random variables by betting", JRSS B 86 (2024).
 
     >>> found = Difference([0.0, 0.5])
     >>> for _ in range(100):

@@ -7550,7 +7550,7 @@ export interface components {
         };
         /**
          * RolloutMetric
-         * @description What is known of a metric: the candidate's less that of the revision before, or (latency) by it.
+         * @description A metric: the candidate's value less that of the revision before, or the ratio of both for the latency.
          *
          *     The true value is between ``low`` and ``high``; None is not known. ``needed`` must be excluded for the next step,
          *     ``margin`` for all requests. An outcome is a part of its range, 0 the best.
@@ -7608,7 +7608,8 @@ export interface components {
          *     ``rollout`` says how a version gets the requests of the one that runs; without it, it replaces that one.
          *     ``replace_first`` stops the earlier version first, for a machine without memory for both. With ``sleep_minutes`` the
          *     model is unloaded when nobody was connected for so long, and loaded at the next request; 0: never.
-         *     ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files need a new confirmation.
+         *     ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files
+         *     need a new confirmation.
          */
         NewDeployment: {
             model: string;
@@ -7827,7 +7828,7 @@ export interface components {
         };
         /**
          * RolloutOutlook
-         * @description What the traffic of a deployment can show by a policy, in sentences.
+         * @description Sentences about what the traffic of a deployment can show by a policy.
          */
         RolloutOutlook: {
             requests_per_hour: number;

@@ -6,7 +6,8 @@ import type {
   DeploymentsService,
   IDeployCheck,
   IDeployment,
-  IRegisteredModel
+  IRegisteredModel,
+  IRolloutPolicy
 } from './service';
 
 export interface IDeployFields {
@@ -17,6 +18,10 @@ export interface IDeployFields {
   trust: boolean;
   /** Whether the earlier revision is stopped first, where memory is too small for both. */
   replaceFirst: boolean;
+  /** How the version gets the requests of the revision that runs under this name. */
+  rollout: IRolloutPolicy['kind'];
+  /** What the recent traffic can show by this rollout. */
+  outlook: readonly string[];
   /** The choices; undefined until they are loaded. */
   models: readonly IRegisteredModel[] | undefined;
   /** The check of the selected version; undefined until it is done. */
@@ -37,6 +42,8 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         name: start.name ?? '',
         trust: false,
         replaceFirst: false,
+        rollout: 'replace',
+        outlook: [],
         models: undefined,
         check: undefined
       },
@@ -104,9 +111,28 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
       // Trust in one version is no trust in another.
       trust: false,
       replaceFirst: false,
+      rollout: 'replace',
+      outlook: [],
       check: undefined
     });
     await this._check(model, chosen, isName(name) ? name : '');
+  }
+
+  /** Choose a rollout and ask what the traffic can show by it. */
+  async chooseRollout(rollout: IRolloutPolicy['kind']): Promise<void> {
+    this.set({ rollout, outlook: [] });
+    const name = this.fields.check?.update?.name;
+    if (rollout === 'replace' || !name) {
+      return;
+    }
+    try {
+      const outlook = await this._service.outlook(name, policyOf(rollout));
+      if (this.fields.rollout === rollout) {
+        this.set({ outlook });
+      }
+    } catch (reason) {
+      this.put({ error: ApiError.from(reason, this.trans) });
+    }
   }
 
   private async _check(
@@ -140,6 +166,10 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         // The user trusts only the files that the form showed.
         trust: fields.trust && fields.check ? fields.check.digest : '',
         replace_first: fields.replaceFirst,
+        rollout:
+          fields.check?.update?.fits && fields.rollout !== 'replace'
+            ? policyOf(fields.rollout)
+            : null,
         idempotency_key: this.key
       });
     } catch (reason) {
@@ -157,6 +187,11 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   }
 
   private _named: boolean;
+}
+
+/** The policy of a kind; the server knows the rest. */
+function policyOf(kind: IRolloutPolicy['kind']): IRolloutPolicy {
+  return { kind } as IRolloutPolicy;
 }
 
 function isName(name: string): boolean {

@@ -5,6 +5,10 @@ import { everyPage } from '../core';
 export type IDeployment = components['schemas']['Deployment'];
 export type INewDeployment = components['schemas']['NewDeployment'];
 export type IDeployCheck = components['schemas']['DeployCheck'];
+export type IRollout = components['schemas']['Rollout'];
+export type IRolloutPolicy = components['schemas']['RolloutPolicy'];
+export type RolloutDecision =
+  components['schemas']['DecideRollout']['decision'];
 export type IRegisteredModel = components['schemas']['RegisteredModel'];
 
 /** The operations of deployments. Each call rejects with an ApiError. */
@@ -38,6 +42,41 @@ export class DeploymentsService {
         body: { to, idempotency_key: '' }
       })
     );
+  }
+
+  /** The last rollout of a deployment, with its history. */
+  rollout(name: string, signal?: AbortSignal): Promise<IRollout> {
+    return this._api.data(
+      this._api.http.GET('/deployments/{name}/rollout', {
+        ...path(name),
+        signal
+      })
+    );
+  }
+
+  /** Decide about the rollout that the person sees. */
+  decide(
+    name: string,
+    decision: RolloutDecision,
+    rollout: string
+  ): Promise<IDeployment> {
+    return this._api.data(
+      this._api.http.POST('/deployments/{name}/rollout/decision', {
+        ...path(name),
+        body: { decision, rollout }
+      })
+    );
+  }
+
+  /** What the recent traffic can show by a policy, in sentences. */
+  async outlook(name: string, policy: IRolloutPolicy): Promise<string[]> {
+    const found = await this._api.data(
+      this._api.http.POST('/deployments/{name}/rollout/outlook', {
+        ...path(name),
+        body: policy
+      })
+    );
+    return found.lines;
   }
 
   deploy(body: INewDeployment): Promise<IDeployment> {

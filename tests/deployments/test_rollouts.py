@@ -227,7 +227,7 @@ def test_the_outlook_says_what_the_traffic_can_show() -> None:
     policy = RolloutPolicy(lasts="1h")
     busy, quiet = outlook(policy, 36_000, 360, 3600.0).lines, outlook(policy, 360, 4, 3600.0).lines
     assert busy[0] == "36,000 requests an hour, 1.00% of them failed, in the last 60 min."
-    assert len(busy) == 4 and "by 1 points is excluded" in busy[-1]
+    assert len(busy) == 4 and "by 1 point is excluded" in busy[-1]
     assert "it will be held" in quiet[-1]
     assert "too few" in outlook(policy, 3, 0, 60.0).lines[0]
     assert "until a person promotes" in outlook(RolloutPolicy(kind="blue-green"), 0, 0, 0.0).lines[0]

@@ -29,6 +29,7 @@ TAGS = _words(
     "Runs of before lose their target, sweep, repeats or mark; filters that people saved find nothing.",
     """
 genops.diverged genops.extremes genops.failure genops.idempotency_key genops.kernel genops.notes genops.pruned
+genops.rollout
 genops.gates genops.gates.hash genops.gates.looks genops.source
 genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.evaluation.how genops.evaluation.model
 genops.evaluation.place genops.evaluation.session genops.evaluation.version
@@ -601,7 +602,7 @@ targets.policy: folder folder_max_bytes folder_max_files idle_gpu_percent idle_m
 WORK = _lines(
     "Work that an older Lab began is left as it is for ever, or begins again from its first step.",
     """
-deployment: answer serve start
+deployment: answer judge serve start
 environment: build connect use
 evaluation: predict prepare record
 model_import: fetch read register upload
@@ -629,15 +630,18 @@ genops compute nsight: --json
 genops compute nsight-kernel: --compute --json --set kernel
 genops compute show: --json name
 genops compute:
-genops deploy: --json --name --replace-first --sleep-after --timeout --trust --version --wait model
+genops deploy: --json --name --replace-first --rollout --sleep-after --timeout --trust --version --wait model
 genops deployments add-key: --json --limit deployment name
-genops deployments add: --json --name --replace-first --sleep-after --timeout --trust --version --wait model
+genops deployments add: --json --name --replace-first --rollout --sleep-after --timeout --trust --version --wait model
+genops deployments continue: --json name
 genops deployments delete: --json name
 genops deployments extend: --json name
 genops deployments extend-lifetime: --json name
+genops deployments hold: --json name
 genops deployments keys: --json deployment
 genops deployments list: --json
 genops deployments logs: --follow --json --lines --revision -f -n name
+genops deployments promote: --json name
 genops deployments renew: --json name
 genops deployments revoke-key: --json deployment name
 genops deployments rollback: --json --timeout --to --wait name

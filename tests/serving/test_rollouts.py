@@ -223,10 +223,11 @@ def test_outcomes_come_late_twice_and_for_unknown_requests(
     harm: list[str] = []
     for number in range(200):
         answered = alone.ask("/who", X_Request_ID=f"r{number}").headers["x-genops-revision"]
-        assert send(f"r{number}", int(answered == "1")) == {"counted": True, "reason": ""}
-        if evidence(alone)["state"] == "rolled back":
-            harm.append(evidence(alone)["why"])
+        sent = send(f"r{number}", int(answered == "1"))
+        if (found := evidence(alone))["state"] == "rolled back":
+            harm.append(found["why"])
             break
+        assert sent == {"counted": True, "reason": ""}
     assert harm and "Outcome accepted" in harm[0]
     begin(alone, rollout(50, outcomes=[accepted], id="r2"))
     alone.ask("/who", X_Request_ID="once")
@@ -252,3 +253,26 @@ def test_users_who_stay_count_once_and_keep_the_candidate(
     begin(alone, rollout(60, id="r2", unit="header", header="X-User"))
     for user in (user for user in users if who[user] == {b"two"}):
         assert alone.ask("/who", X_User=user).body == b"two"
+
+
+def test_a_shadow_gets_copies_and_no_caller_sees_its_answers(
+    alone: GatewayProcess, one: Scorer, two: Scorer
+) -> None:
+    alone.route((one, 1), (two, 0))
+    begin(alone, rollout(kind="shadow", share=100.0))
+
+    def copied(count: int) -> dict[str, Any]:
+        return dict(eventually(lambda: evidence(alone)["shadow"], lambda seen: seen["requests"] == count, 20))
+
+    assert {alone.ask("/who").body for _ in range(10)} == {b"one"}
+    assert (copied(10)["different"], copied(10)["equal"]) == (10, 0)
+    for _ in range(5):
+        assert alone.ask("/invocations", b"same").body == b"same"
+    seen = copied(15)
+    assert (seen["equal"], seen["failed"]) == (5, 0) and seen["seconds"] > 0
+    assert alone.ask("/invocations", b'{"tools": []}').status == 200
+    assert alone.ask("/invocations", b"x" * 2_000_000).status == 200
+    assert alone.ask("/who", None, "GET").body == b"one"
+    text = alone.ask("/metrics", None, "GET", name="").body.decode()
+    assert 'revision="2"' not in text, "copies are no requests of callers"
+    assert copied(15) == seen and evidence(alone)["traffic"] == 0

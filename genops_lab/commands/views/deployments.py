@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from genops_lab.deployments.models import DeployCheck, Deployment, DeploymentCallerKey, LogLines, LogTail
 
-from ..document import Column, Document, Facts, Lines, Note, Row, Table, moment, size, state_cell
+from ..document import Block, Column, Document, Facts, Lines, Note, Row, Table, moment, size, state_cell
+from .rollouts import rollout
 
 SHOWN_FILES = 20
 
@@ -46,7 +47,7 @@ def deployments(found: list[Deployment]) -> Document:
 def deployment(shown: Deployment, key: str = "") -> Document:
     """``deployments add`` and ``deployments show``; with the key if one is given."""
     alive = shown.state in ("preparing", "starting", "running")
-    blocks: list[Facts | Note | Table] = [
+    blocks: list[Block] = [
         Facts(
             [
                 ("deployment", shown.name),
@@ -74,6 +75,8 @@ def deployment(shown: Deployment, key: str = "") -> Document:
                 "dim",
             )
         )
+    if shown.rollout is not None:
+        blocks += rollout(shown.rollout)
     if len(shown.revisions) > 1:
         blocks.append(_revisions(shown))
     return Document(blocks)

@@ -14,6 +14,7 @@ import httptools
 from .answers import Answer
 from .exchange import Exchange
 from .request import METRICS, Request, too_large
+from .shadow import shadow_of
 
 if TYPE_CHECKING:
     from .server import Gateway
@@ -174,8 +175,11 @@ class CallerConnection(asyncio.Protocol):
             if answer is not None:
                 self.answer(request, answer)
             else:
-                exchange = Exchange(self._gateway, self, request)
+                shadow = shadow_of(self._gateway, request)
+                exchange = Exchange(self._gateway, self, request, watch=shadow.answered if shadow else None)
                 self._exchange = None if exchange.over else exchange
+                if shadow is not None:
+                    shadow.began()
 
     def answer(self, request: Request, answer: Answer) -> None:
         """Give the gateway's own answer."""

@@ -6,13 +6,15 @@ op         with                             answer
 status                                      pid, port, ``waits_for`` (a port in use), generations
 set        route                            applied, generation (that of the newest known change)
 remove     name, generation                 applied, generation
-rollout    rollout                          begun
-decide     name, id, decision, by           refused (why; empty if taken)
-end        name, id                         ended
-evidence   name                             evidence (None without a rollout)
-feedback   name, body                       counted, reason
-traffic    name                             requests, failures, seconds: those since the gateway began
 =========  ===============================  ======================================================
+
+Further operations are about rollouts:
+
+- ``rollout`` begins the one that is given.
+- ``decide`` takes a name, an id, a decision and who decided. It answers why that is refused; empty if it is taken.
+- ``end`` forgets the rollout with this name and id.
+- ``evidence`` and ``traffic`` answer what is known of a deployment.
+- ``feedback`` takes an outcome as a caller sends it (``body``).
 
 An answer to ``set`` means that every request that arrives later follows the new route.
 """

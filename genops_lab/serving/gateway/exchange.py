@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from .answers import Answer, connection_header, head, passed_on
@@ -10,8 +11,11 @@ from .routes import Upstream
 from .upstream import Pool, UpstreamConnection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .caller import CallerConnection
     from .server import Gateway
+    from .shadow import Shadow
 
 #: How often a request is sent that may be repeated, each time after the connection was lost.
 ATTEMPTS = 3
@@ -27,10 +31,21 @@ class Exchange:
     It is sent to the next candidate only if the one before took no connection, or if it may be repeated.
     """
 
-    def __init__(self, gateway: Gateway, caller: CallerConnection, request: Request) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        caller: CallerConnection | Shadow,
+        request: Request,
+        *,
+        watch: Callable[[int, bytes, float], None] | None = None,
+        counts: bool = True,
+    ) -> None:
         assert request.route is not None
         self.request = request
         self.over = False
+        #: Gets the status, a digest of the body and the seconds at the end.
+        self._watch, self._counts = watch, counts
+        self._digest = blake2b(digest_size=16)
         self._gateway = gateway
         self._caller = caller
         self._route = request.route
@@ -127,6 +142,8 @@ class Exchange:
         """A part of the answer has arrived."""
         if self.over:
             return
+        if self._watch is not None:
+            self._digest.update(data)
         self._parts.append(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def flush(self) -> None:
@@ -152,6 +169,7 @@ class Exchange:
         if self.over:
             return
         self._connection = None
+        self._digest = blake2b(digest_size=16)
         if self._holds:  # the caller has nothing of it yet
             self._status, self._holds, self._parts = 0, False, []
         if self._status:  # the caller must not take the part for the whole
@@ -213,6 +231,9 @@ class Exchange:
     def _end(self, status: int, *, gateway: bool = False) -> None:
         self.over = True
         self._timer.cancel()
+        seconds = self._loop.time() - self.request.arrived
+        if self._watch is not None:
+            self._watch(status, self._digest.digest(), seconds)
         trial = self._route.trial
         if trial is not None and self._given in (trial.candidate, trial.champion):
             # A request that another revision had to answer is a failure of the one that it was given to. One whose
@@ -223,6 +244,5 @@ class Exchange:
                 failed=failed, arrived=self.request.arrived, now=self._loop.time(),
             )  # fmt: skip
         revision = 0 if gateway or self._upstream is None else self._upstream.number
-        self._gateway.metrics.count(
-            self._route.name, revision, status, self._loop.time() - self.request.arrived
-        )
+        if self._counts:
+            self._gateway.metrics.count(self._route.name, revision, status, seconds)

@@ -43,7 +43,7 @@ ENDED = ("promoted", "rolled back")
 
 
 class Arm:
-    """What happened to the requests of one revision in this step."""
+    """The requests of one revision in this step."""
 
     def __init__(self, given: dict[str, Any] | None = None) -> None:
         given = given or {}
@@ -87,6 +87,8 @@ class Judge:
         self.episode = 1
         self.history: list[dict[str, Any]] = []
         self.shadow = {"requests": 0, "equal": 0, "different": 0, "failed": 0, "seconds": 0.0}
+        #: Copies on their way.
+        self.shadows = 0
         self._stride_s, self._noted_s = 1.0, -math.inf
         self._arms = (Arm(), Arm())
         self._last = now

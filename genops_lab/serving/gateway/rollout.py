@@ -108,7 +108,7 @@ class Rollout:
     def failure_margin(self, step: int) -> float:
         """Return how many more of the candidate's requests may fail for the next step.
 
-        Of all requests then, the margin is the most that fail because of it.
+        The margin is then the most of all requests that fail because of it.
         """
         return self.failures * 100 / self.next_traffic(step)
 

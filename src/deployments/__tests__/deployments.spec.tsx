@@ -20,7 +20,7 @@ import {
 } from '../../tasks/__tests__/support';
 import { DeployForm, defaultName } from '../deploy';
 import { DeploymentsModel, curlCommand } from '../model';
-import type { IDeployCheck, IDeployment } from '../service';
+import type { IDeployCheck, IDeployment, IRollout } from '../service';
 import { DeployFields } from '../view/deploy-form';
 import { DeploymentsSection } from '../view/section';
 
@@ -44,6 +44,7 @@ function deployment(part: Partial<IDeployment> = {}): IDeployment {
     revision: 1,
     updating_to: 0,
     revisions: [],
+    rollout: null,
     ...part
   };
 }
@@ -233,6 +234,81 @@ describe('the deployments section', () => {
     expect(screen.getByText('It is done already.')).toBeTruthy();
   });
 
+  it('shows a rollout with its evidence, and what a person decides about it', async () => {
+    const point = (s: number) => ({
+      s,
+      traffic: 10,
+      metrics: { failures: [-0.1, 0.01, 0.2 / s] }
+    });
+    const rollout: IRollout = {
+      id: '7',
+      kind: 'canary',
+      state: 'running',
+      unit: 'request',
+      champion: 1,
+      candidate: 2,
+      step: 2,
+      steps: [1, 10, 50],
+      traffic: 10,
+      elapsed_s: 60,
+      left_s: 7200,
+      arms: [
+        { requests: 1900, failures: 19, p50_ms: 3.14159, p95_ms: 9 },
+        { requests: 210, failures: 3, p50_ms: null, p95_ms: null }
+      ],
+      metrics: [
+        {
+          name: 'failures',
+          kind: 'difference',
+          estimate: 0.01,
+          low: -0.1,
+          high: 0.1,
+          margin: 0.01,
+          needed: 0.02,
+          passed: false,
+          harm: false,
+          says: 'Failures: 1.43% with the candidate.'
+        }
+      ],
+      excluded: 'Excluded so far: more than 10 points more failures.',
+      next: '50 % of the requests. Waits for: failures within the margin.',
+      why: '',
+      by: '',
+      ended_at: 0,
+      shadow: null,
+      history: []
+    };
+    bench.answers['GET /deployments'] = page([
+      deployment({ updating_to: 2, message: 'Canary', rollout })
+    ]);
+    bench.answers['GET /deployments/digits/rollout'] = {
+      ...rollout,
+      history: [point(1), point(60)]
+    };
+    bench.answers['POST /deployments/digits/rollout/decision'] = deployment();
+    await show();
+    const shown = screen.getByRole('region', { name: 'Rollout of digits' });
+    expect(shown.textContent).toContain('2 of 3: 10 % of requests');
+    expect(shown.textContent).toContain(
+      'Waits for: failures within the margin'
+    );
+    expect(
+      screen.getByRole('row', { name: 'r1 1,900 19 3.14 9' })
+    ).toBeTruthy();
+    expect(
+      screen.queryByRole('button', { name: /Cancel the update/ })
+    ).toBeNull();
+    fireEvent.click(row('Evidence'));
+    await act(() => settle());
+    expect(
+      screen.getByRole('img', { name: /Failures, new less before/ })
+    ).toBeTruthy();
+    fireEvent.click(screen.getByRole('button', { name: /^Hold/ }));
+    await act(() => settle());
+    const at = bench.calls.indexOf('POST /deployments/digits/rollout/decision');
+    expect(bench.bodies[at]).toEqual({ decision: 'hold', rollout: '7' });
+  });
+
   it('keeps the log open when the server goes away and comes back', async () => {
     await show();
     await act(async () => {
@@ -356,6 +432,7 @@ describe('the deploy dialog', () => {
         name: 'digits',
         trust: '',
         replace_first: false,
+        rollout: null,
         idempotency_key: form.key
       }
     ]);

@@ -6,7 +6,7 @@ import { Callout, Field } from '../../core';
 import { FileCheck } from '../../registry/view/file-check';
 
 import type { DeployForm } from '../deploy';
-import type { IDeployCheck } from '../service';
+import type { IDeployCheck, IRolloutPolicy } from '../service';
 
 import '../../../style/deployments/deployments.css';
 
@@ -99,6 +99,7 @@ export function DeployFields(props: {
           )
         )}
       </div>
+      {check?.update?.fits && <RolloutFields form={form} trans={trans} />}
       {check?.update && !check.update.fits && (
         <label className="gol-Check">
           <input
@@ -123,6 +124,51 @@ export function DeployFields(props: {
           </span>
         </label>
       )}
+    </>
+  );
+}
+
+/** How the version gets the requests, and what the traffic can show by it. */
+function RolloutFields(props: {
+  form: DeployForm;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { form, trans } = props;
+  const kinds: [IRolloutPolicy['kind'], string][] = [
+    ['replace', trans.__('Replace: all requests at once')],
+    ['canary', trans.__('Canary: 1 %, 10 %, 50 %, then all')],
+    ['a/b', trans.__('A/B: half of the requests, then you decide')],
+    ['blue-green', trans.__('Blue-green: all requests when you promote it')],
+    ['shadow', trans.__('Shadow: copies of requests, answers compared')]
+  ];
+  return (
+    <>
+      <Field label={trans.__('Rollout')}>
+        {control => (
+          <select
+            {...control}
+            value={form.fields.rollout}
+            onChange={event =>
+              void form.chooseRollout(
+                event.target.value as IRolloutPolicy['kind']
+              )
+            }
+          >
+            {kinds.map(([kind, label]) => (
+              <option key={kind} value={kind}>
+                {label}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+      <div aria-live="polite">
+        {form.fields.outlook.map(line => (
+          <p key={line} className="gol-Note">
+            {line}
+          </p>
+        ))}
+      </div>
     </>
   );
 }

@@ -21,7 +21,8 @@ import type { IDriven } from '../../panel/tokens';
 import type { DeploymentsModel } from '../model';
 import { curlCommand, isActive } from '../model';
 import { Revisions } from './revisions';
-import type { IDeployment } from '../service';
+import { RolloutView } from './rollout';
+import type { IDeployment, RolloutDecision } from '../service';
 import type { IWatchSnapshot } from '../watch';
 
 /** The actions on a deployment. */
@@ -33,6 +34,8 @@ export interface IDeploymentActions {
   onLineage: (deployment: IDeployment) => void;
   /** Go back to a revision; 0 cancels an update. */
   onRollBack: (deployment: IDeployment, to: number) => void;
+  /** Decide about a rollout. */
+  onDecide: (deployment: IDeployment, decision: RolloutDecision) => void;
 }
 
 /** The open row of a deployment: URL, figures, log and actions. */
@@ -133,6 +136,15 @@ export function DeploymentDetail(
         ]}
       />
       <DetailActions {...props} active={active} />
+      {deployment.rollout && (
+        <RolloutView
+          deployment={deployment}
+          rollout={deployment.rollout}
+          service={props.model.service}
+          trans={trans}
+          onDecide={props.onDecide}
+        />
+      )}
       <Revisions {...props} />
       <Disclosure
         title={trans.__('Log')}
@@ -201,7 +213,8 @@ function DetailActions(
         disabled={state === 'stopping'}
         onClick={() => props.onStop(deployment)}
       />
-      {deployment.updating_to ? (
+      {deployment.updating_to &&
+      deployment.rollout?.candidate !== deployment.updating_to ? (
         <ActionButton
           label={trans.__('Cancel the update')}
           caption={trans.__(

@@ -11,7 +11,7 @@ import {
 } from '../../core';
 
 import { describeState } from '../model';
-import type { IDeployment } from '../service';
+import type { IDeployment, RolloutDecision } from '../service';
 
 import { DeploymentDetail } from './detail';
 
@@ -24,20 +24,29 @@ export function DeploymentsSection(
   const { model, trans, onDeploy } = props;
   const [failure, setFailure] = React.useState<ApiError>();
   const busy = React.useRef(false);
-  const rollBack = (deployment: IDeployment, to: number) => {
+  const change = (ask: () => Promise<IDeployment>) => {
     if (busy.current) {
       return; // the second click of a double click
     }
     busy.current = true;
     setFailure(undefined);
-    model.service
-      .rollBack(deployment.name, to)
+    ask()
       .then(() => model.list.refresh())
       .catch((reason: unknown) => setFailure(ApiError.from(reason, trans)))
       .finally(() => {
         busy.current = false;
       });
   };
+  const rollBack = (deployment: IDeployment, to: number) =>
+    change(() => model.service.rollBack(deployment.name, to));
+  const decide = (deployment: IDeployment, decision: RolloutDecision) =>
+    change(() =>
+      model.service.decide(
+        deployment.name,
+        decision,
+        deployment.rollout?.id ?? ''
+      )
+    );
   return (
     <ResourceView
       resource={model.list}
@@ -89,6 +98,7 @@ export function DeploymentsSection(
                     {...props}
                     deployment={deployment}
                     onRollBack={rollBack}
+                    onDecide={decide}
                   />
                 </Disclosure>
               </li>
@@ -103,7 +113,7 @@ export function DeploymentsSection(
 export namespace DeploymentsSection {
   export interface IProps extends Omit<
     DeploymentDetail.IProps,
-    'deployment' | 'onRollBack'
+    'deployment' | 'onRollBack' | 'onDecide'
   > {
     onDeploy: () => void;
   }

@@ -1,0 +1,307 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import {
+  ActionButton,
+  ApiError,
+  Callout,
+  Chart,
+  DataTable,
+  Disclosure,
+  Facts,
+  StatusBadge,
+  formatDuration
+} from '../../core';
+import type { Tone } from '../../core';
+import { formatNumber } from '../../core/format';
+
+import type {
+  DeploymentsService,
+  IDeployment,
+  IRollout,
+  RolloutDecision
+} from '../service';
+
+type IMetric = IRollout['metrics'][number];
+type IPoint = IRollout['history'][number];
+
+const CHART_PX = 120;
+
+/** The rollout of a deployment: step, both revisions, evidence, and what a person can decide. */
+export function RolloutView(props: {
+  deployment: IDeployment;
+  rollout: IRollout;
+  service: DeploymentsService;
+  trans: TranslationBundle;
+  onDecide: (deployment: IDeployment, decision: RolloutDecision) => void;
+}): React.ReactElement {
+  const { deployment, rollout, trans, onDecide } = props;
+  const { state } = rollout;
+  const goesOn =
+    deployment.updating_to === rollout.candidate &&
+    (state === 'running' || state === 'held');
+  const button = (
+    decision: RolloutDecision,
+    label: string,
+    caption: string
+  ) => (
+    <ActionButton
+      label={label}
+      caption={caption}
+      onClick={() => onDecide(deployment, decision)}
+    />
+  );
+  return (
+    <section
+      className="gol-Rollout"
+      aria-label={trans.__('Rollout of %1', deployment.name)}
+    >
+      <div className="gol-Revisions-what">
+        <span className="gol-Rollout-title">
+          {trans.__(
+            'Rollout of r%1 (%2)',
+            rollout.candidate,
+            kindWord(rollout.kind, trans)
+          )}
+        </span>
+        <StatusBadge {...stateWord(state, trans)} />
+      </div>
+      {rollout.why && (
+        <Callout
+          tone={state === 'rolled back' ? 'error' : 'info'}
+          title={rollout.why}
+        />
+      )}
+      <Facts
+        facts={[
+          rollout.steps.length > 0
+            ? [
+                trans.__('Step'),
+                trans.__(
+                  '%1 of %2: %3 % of requests',
+                  rollout.step,
+                  rollout.steps.length,
+                  formatNumber(rollout.traffic)
+                )
+              ]
+            : [
+                trans.__('Share'),
+                trans.__('%1 % of requests', formatNumber(rollout.traffic))
+              ],
+          goesOn
+            ? [trans.__('Next'), <span key="next">{rollout.next}</span>]
+            : null,
+          goesOn
+            ? [trans.__('Time left'), formatDuration(rollout.left_s)]
+            : null,
+          rollout.excluded
+            ? [trans.__('Shown'), <span key="shown">{rollout.excluded}</span>]
+            : null,
+          rollout.shadow
+            ? [
+                trans.__('Shadow'),
+                trans.__(
+                  '%1 copied: %2 equal, %3 different, %4 failed; %5 of its time',
+                  rollout.shadow.requests,
+                  rollout.shadow.equal,
+                  rollout.shadow.different,
+                  rollout.shadow.failed,
+                  formatDuration(rollout.shadow.seconds)
+                )
+              ]
+            : null
+        ]}
+      />
+      {rollout.metrics.length > 0 && <Arms rollout={rollout} trans={trans} />}
+      {goesOn && (
+        <div className="gol-Actions">
+          {button(
+            'promote',
+            trans.__('Promote'),
+            trans.__('Send all requests to revision %1', rollout.candidate)
+          )}
+          {button(
+            'rollback',
+            trans.__('Roll back'),
+            trans.__('Send all requests to revision %1', rollout.champion)
+          )}
+          {state === 'running'
+            ? button(
+                'hold',
+                trans.__('Hold'),
+                trans.__('Stay at this share. Harm still rolls it back.')
+              )
+            : button(
+                'continue',
+                trans.__('Continue'),
+                trans.__('Go on with the steps')
+              )}
+        </div>
+      )}
+      {rollout.metrics.length > 0 && (
+        <Disclosure title={trans.__('Evidence')}>
+          <Evidence {...props} />
+        </Disclosure>
+      )}
+    </section>
+  );
+}
+
+/** The requests of both revisions in this step. */
+function Arms(props: {
+  rollout: IRollout;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { rollout, trans } = props;
+  const ms = (value: number | null) =>
+    value === null ? '–' : formatNumber(Number(value.toPrecision(3)));
+  const rows = rollout.arms.map((arm, at) => ({
+    ...arm,
+    name: at
+      ? trans.__('r%1 (new)', rollout.candidate)
+      : trans.__('r%1', rollout.champion)
+  }));
+  type Row = (typeof rows)[number];
+  const column = (
+    id: string,
+    title: string,
+    cell: (row: Row) => React.ReactNode
+  ): DataTable.IColumn<Row> => ({ id, title, cell, numeric: true });
+  return (
+    <DataTable
+      caption={trans.__('Requests in this step')}
+      className="gol-Rollout-arms"
+      rows={rows}
+      rowKey={row => row.name}
+      columns={[
+        {
+          id: 'revision',
+          title: trans.__('Revision'),
+          cell: row => row.name,
+          isHead: true
+        },
+        column('requests', trans.__('Requests'), row =>
+          row.requests.toLocaleString()
+        ),
+        column('failed', trans.__('Failed'), row =>
+          row.failures.toLocaleString()
+        ),
+        column('p50', trans.__('p50 ms'), row => ms(row.p50_ms)),
+        column('p95', trans.__('p95 ms'), row => ms(row.p95_ms))
+      ]}
+    />
+  );
+}
+
+/** A picture for each metric: the interval as it becomes narrower, and the margin. */
+function Evidence(props: {
+  deployment: IDeployment;
+  rollout: IRollout;
+  service: DeploymentsService;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { deployment, rollout, service, trans } = props;
+  const [history, setHistory] = React.useState<readonly IPoint[]>([]);
+  const [failure, setFailure] = React.useState<ApiError>();
+  React.useEffect(() => {
+    const abort = new AbortController();
+    service
+      .rollout(deployment.name, abort.signal)
+      .then(found => {
+        setHistory(found.history);
+        setFailure(undefined);
+      })
+      .catch((reason: unknown) => {
+        if (!abort.signal.aborted) {
+          setFailure(ApiError.from(reason, trans));
+        }
+      });
+    return () => abort.abort();
+  }, [deployment.name, rollout.id, rollout.elapsed_s, rollout.state]);
+  if (failure) {
+    return <p className="gol-Note">{`${failure.message} ${failure.hint}`}</p>;
+  }
+  return (
+    <>
+      {rollout.metrics.map(metric => (
+        <figure key={metric.name} className="gol-Rollout-evidence">
+          <figcaption>
+            <span>{metricWord(metric, trans)}</span>
+            <StatusBadge {...metricState(metric, trans)} />
+          </figcaption>
+          <p className="gol-Note">{metric.says}</p>
+          <Chart
+            label={metricWord(metric, trans)}
+            height={CHART_PX}
+            x="duration"
+            lines={linesOf(metric, history, trans)}
+          />
+        </figure>
+      ))}
+    </>
+  );
+}
+
+function linesOf(
+  metric: IMetric,
+  history: readonly IPoint[],
+  trans: TranslationBundle
+) {
+  const scale = metric.kind === 'ratio' ? 1 : 100;
+  const x = history.map(point => point.s);
+  const end = (at: number) =>
+    history.map(point => {
+      const value = point.metrics[metric.name]?.[at] ?? null;
+      return value === null ? null : value * scale;
+    });
+  return [
+    { label: trans.__('at least'), x, y: end(0) },
+    { label: trans.__('estimate'), x, y: end(1) },
+    { label: trans.__('at most'), x, y: end(2) },
+    { label: trans.__('margin'), x, y: x.map(() => metric.margin * scale) }
+  ];
+}
+
+function metricWord(metric: IMetric, trans: TranslationBundle): string {
+  if (metric.kind === 'ratio') {
+    return trans.__('Latency, new by before');
+  }
+  return metric.name === 'failures'
+    ? trans.__('Failures, new less before (points)')
+    : trans.__('%1, worse by (points)', metric.name);
+}
+
+function metricState(
+  metric: IMetric,
+  trans: TranslationBundle
+): { tone: Tone; label: string } {
+  if (metric.harm) {
+    return { tone: 'error', label: trans.__('Harm') };
+  }
+  return metric.passed
+    ? { tone: 'ok', label: trans.__('Within the margin') }
+    : { tone: 'busy', label: trans.__('Open') };
+}
+
+function kindWord(kind: string, trans: TranslationBundle): string {
+  const words: Record<string, string> = {
+    canary: trans.__('canary'),
+    'blue-green': trans.__('blue-green'),
+    'a/b': trans.__('A/B'),
+    shadow: trans.__('shadow')
+  };
+  return words[kind] ?? kind;
+}
+
+function stateWord(
+  state: IRollout['state'],
+  trans: TranslationBundle
+): { tone: Tone; label: string } {
+  const words: Record<IRollout['state'], { tone: Tone; label: string }> = {
+    running: { tone: 'busy', label: trans.__('In progress') },
+    held: { tone: 'warning', label: trans.__('Held') },
+    promoted: { tone: 'ok', label: trans.__('Promoted') },
+    'rolled back': { tone: 'error', label: trans.__('Rolled back') }
+  };
+  return words[state];
+}
