@@ -103,10 +103,11 @@ def told(found: Rollout) -> str:
     """Return the line of progress of a rollout."""
     if found.state == "held":
         return f"Held at {found.traffic:g} % of the requests. {found.why}"
+    kind = found.kind.upper() if found.kind == "a/b" else found.kind.capitalize()
     if not found.metrics:
-        return f"{found.kind.capitalize()}: {found.traffic:g} % of the requests. {found.next}"
+        return f"{kind}: {found.traffic:g} % of the requests. {found.next}"
     where = f"step {found.step}, {found.traffic:g} % of the requests"
-    return f"{found.kind.capitalize()}, {where}. Next: {found.next}"
+    return f"{kind}, {where}. Next: {found.next}"
 
 
 def evidence_tag(deployment: str, found: Rollout) -> str:

@@ -1,4 +1,4 @@
-"""A canary from the panel: chosen in the form, seen with its evidence, harm stopped while no page looks."""
+"""A canary from the panel: chosen in the form, seen with its evidence, harm stopped while nobody looks."""
 
 from __future__ import annotations
 

@@ -395,8 +395,10 @@ class Judge:
         left = step.seconds + self.rollout.warm_up_s - self.step_s
         if left > 0:
             waits.append(f"{left:.0f} s more")
-        traffic = self.rollout.next_traffic(self.step)
-        return f"{traffic:g} % of the requests. Waits for: {'; '.join(waits) or 'the next look'}."
+        last = self.step + 1 >= len(self.rollout.judged_steps)
+        traffic = f"{self.rollout.next_traffic(self.step):g} % of the requests"
+        coming = traffic if self.rollout.promotes or not last else "a person decides"
+        return f"{coming}. Waits for: {'; '.join(waits) or 'the next look'}."
 
     def decide(self, decision: str, by: str) -> str:
         """Take the decision of a person. Return why it is refused, or an empty string."""
@@ -507,7 +509,7 @@ class Judge:
             "episode": self.episode,
             "step_s": self.step_s,
             "until_s": self.until_s,
-            "shadow": self.shadow,
+            "copies": self.shadow,
             "stride_s": self._stride_s,
             "saved": {
                 "arms": [each.state() for each in self._arms],
@@ -524,7 +526,7 @@ class Judge:
         self._counts_from = self._last + max(0.0, self.rollout.warm_up_s - self.step_s)
         self.until_s, self.ended_at = float(saved["until_s"]), float(saved["ended_at"])
         self.episode, self.history = int(saved["episode"]), list(saved["history"])
-        self.shadow, self._stride_s = dict(saved["shadow"]), float(saved["stride_s"])
+        self.shadow, self._stride_s = dict(saved["copies"]), float(saved["stride_s"])
         kept = saved["saved"]
         if self.rollout.unit != "request" and self.state not in ENDED:
             self._next_episode()  # it is not known which units were counted

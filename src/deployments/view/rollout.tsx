@@ -89,29 +89,26 @@ export function RolloutView(props: {
                 trans.__('%1 % of requests', formatNumber(rollout.traffic))
               ],
           goesOn
-            ? [trans.__('Next'), <span key="next">{rollout.next}</span>]
-            : null,
-          goesOn
             ? [trans.__('Time left'), formatDuration(rollout.left_s)]
-            : null,
-          rollout.excluded
-            ? [trans.__('Shown'), <span key="shown">{rollout.excluded}</span>]
-            : null,
-          rollout.shadow
-            ? [
-                trans.__('Shadow'),
-                trans.__(
-                  '%1 copied: %2 equal, %3 different, %4 failed; %5 of its time',
-                  rollout.shadow.requests,
-                  rollout.shadow.equal,
-                  rollout.shadow.different,
-                  rollout.shadow.failed,
-                  formatDuration(rollout.shadow.seconds)
-                )
-              ]
             : null
         ]}
       />
+      {goesOn && (
+        <p className="gol-Note">{trans.__('Next: %1', rollout.next)}</p>
+      )}
+      {rollout.excluded && <p className="gol-Note">{rollout.excluded}</p>}
+      {rollout.shadow && (
+        <p className="gol-Note">
+          {trans.__(
+            '%1 requests were copied: %2 equal answers, %3 different, %4 failed. They took %5 of the new revision.',
+            rollout.shadow.requests,
+            rollout.shadow.equal,
+            rollout.shadow.different,
+            rollout.shadow.failed,
+            formatDuration(rollout.shadow.seconds)
+          )}
+        </p>
+      )}
       {rollout.metrics.length > 0 && <Arms rollout={rollout} trans={trans} />}
       {goesOn && (
         <div className="gol-Actions">
@@ -230,6 +227,7 @@ function Evidence(props: {
             <StatusBadge {...metricState(metric, trans)} />
           </figcaption>
           <p className="gol-Note">{metric.says}</p>
+          <p className="gol-Note">{intervalOf(metric, trans)}</p>
           <Chart
             label={metricWord(metric, trans)}
             height={CHART_PX}
@@ -239,6 +237,20 @@ function Evidence(props: {
         </figure>
       ))}
     </>
+  );
+}
+
+function intervalOf(metric: IMetric, trans: TranslationBundle): string {
+  const scale = metric.kind === 'ratio' ? 1 : 100;
+  const shown = (value: number | null) =>
+    value === null
+      ? trans.__('not known')
+      : formatNumber(Number((value * scale).toPrecision(3)));
+  return trans.__(
+    'The lines are: at least %1, at most %2, margin %3.',
+    shown(metric.low),
+    shown(metric.high),
+    shown(metric.margin)
   );
 }
 
