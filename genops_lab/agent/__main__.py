@@ -1,4 +1,4 @@
-"""Run ``python -m genops_lab.agent attach|keep|build|evaluate|probe``, or the same from the uploaded zip."""
+"""Run ``python -m genops_lab.agent attach|keep|build|evaluate|score|probe``, or the same from the uploaded zip."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ def main(arguments: List[str]) -> int:
         from .evaluate import main as evaluate
 
         return evaluate(arguments[1])
+    if command == "score" and len(arguments) > 2:
+        from .score import main as score
+
+        return score(arguments[1], arguments[2])
     if command == "probe":
         import json
 
@@ -33,7 +37,8 @@ def main(arguments: List[str]) -> int:
         print(json.dumps(probe(), indent=2))
         return 0
     print(
-        "usage: agent attach | keep [--foreground] FOLDER | build | evaluate FOLDER | probe", file=sys.stderr
+        "usage: agent attach | keep [--foreground] FOLDER | build | evaluate FOLDER | score FOLDER SCORER | probe",
+        file=sys.stderr,
     )
     return 2
 

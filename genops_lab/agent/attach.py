@@ -13,7 +13,7 @@ import select
 import socket
 import stat
 import sys
-from typing import Any, Awaitable, Callable, Dict, Optional, Set
+from typing import Any, Awaitable, Callable, Dict, Set
 
 from . import version, zip_imports
 from .calls import answer, table
@@ -23,13 +23,14 @@ from .frames import preamble
 from .kernel_sockets import KernelSockets
 from .kernels import Kernels
 from .mux import Mux, StreamEnded
+from .piping import pipe
 from .processes import boot_id
 from .stream_input import StreamInput, open_stream
 
 _STREAM_LIMIT = 262144
 _F_SETPIPE_SZ, _PIPE_BYTES = 1031, 262144
 
-_PORTION_BYTES = 262144
+DEPLOYMENT_SERVICES = ("deployment", "deployment-log", "deployments", "gateway")
 
 
 class Attachment:
@@ -46,6 +47,7 @@ class Attachment:
             "kernels.forget": self._forget_kernel,
             "lab.sync": self._doorways.sync,
             "builds.cancel": _cancel_build,
+            "deployments": _call_deployments,
         }
         self._tasks: "Set[asyncio.Future[None]]" = set()
         self.services: Dict[str, Callable[[Channel], Awaitable[None]]] = {
@@ -56,6 +58,7 @@ class Attachment:
             "engine": _serve_engine,
             "build": _serve_build,
             "evaluation": _serve_evaluation,
+            **dict.fromkeys(DEPLOYMENT_SERVICES, _serve_deployments),
         }
 
     async def run(self) -> None:
@@ -134,6 +137,18 @@ async def _serve_evaluation(channel: Channel) -> None:
     from . import evaluations
 
     await evaluations.serve(channel)
+
+
+async def _serve_deployments(channel: Channel) -> None:
+    from . import deployment_service
+
+    await deployment_service.serve(channel)
+
+
+async def _call_deployments(params: Dict[str, Any]) -> Any:
+    from . import deployment_service
+
+    return await deployment_service.call(params)
 
 
 async def _cancel_build(params: Dict[str, Any]) -> Dict[str, Any]:
@@ -223,77 +238,3 @@ def main() -> int:
     _note_use()
     sys.stderr.flush()
     os._exit(code)  # a thread that hangs in a driver or on a file server must not keep the process alive
-
-
-async def pipe(channel: Channel, sock: socket.socket) -> None:
-    """Carry bytes both ways until both directions have ended, or one broke. Raises :class:`ChannelReset`."""
-    loop = asyncio.get_running_loop()
-    transport, outlet = await loop.create_connection(lambda: _Outlet(channel), sock=sock)
-    try:
-        while data := await channel.read(_PORTION_BYTES):
-            transport.write(data)
-            await outlet.writable.wait()
-        transport.write_eof()
-        await outlet.ended
-    finally:
-        transport.abort()
-
-
-class _Outlet(asyncio.BufferedProtocol):
-    """Writes the socket's bytes into the channel; reads nothing while much waits in the channel."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._buffer = memoryview(bytearray(_PORTION_BYTES))
-        self._transport: Any = None
-        self._draining: "Optional[asyncio.Future[None]]" = None
-        self.writable = asyncio.Event()
-        self.writable.set()
-        #: Done when the socket has sent all, or is gone.
-        self.ended: "asyncio.Future[None]" = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        try:
-            self._channel.write(bytes(self._buffer[:nbytes]))
-        except ChannelReset:
-            self._transport.abort()
-            return
-        if self._channel.crowded:
-            self._transport.pause_reading()
-            self._draining = asyncio.ensure_future(self._drain())
-
-    async def _drain(self) -> None:
-        try:
-            await self._channel.drain()
-        except ChannelReset:
-            self._transport.abort()
-        else:
-            self._transport.resume_reading()
-
-    def eof_received(self) -> bool:
-        self._channel.write_eof()
-        self._end()
-        return True
-
-    def connection_lost(self, exc: Optional[Exception]) -> None:
-        if self._draining is not None:
-            self._draining.cancel()
-        self._channel.write_eof()
-        self._end()
-        self.writable.set()
-
-    def _end(self) -> None:
-        if not self.ended.done():
-            self.ended.set_result(None)
-
-    def pause_writing(self) -> None:
-        self.writable.clear()
-
-    def resume_writing(self) -> None:
-        self.writable.set()

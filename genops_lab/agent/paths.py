@@ -193,7 +193,8 @@ def state_folder() -> Tuple[str, Optional[bool]]:
 
 
 def _probe_writing(path: str) -> None:
-    name = os.path.join(path, f".writable-{os.getpid()}")
+    # Threads probe at once: without a name of its own, one would remove the other's file, and see a broken folder.
+    name = os.path.join(path, f".writable-{os.getpid()}-{os.urandom(4).hex()}")
     descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         os.write(descriptor, b"x")

@@ -25,7 +25,7 @@ from genops_lab.deployments.service import DeploymentsService
 
 from .batches import batches
 from .caller_keys import caller_keys
-from .completion import deployment_names, model_names
+from .completion import deployment_names, model_names, target_names
 from .grammar import noun
 from .rollouts import Rollout, in_rollout, policy_of, rollouts, say_outlook
 from .session import Json, Session, command
@@ -75,6 +75,15 @@ def add_deployment(
             help="Load the model of unknown origin whose files have this digest (sha256:...).",
         ),
     ] = "",
+    on: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="TARGET",
+            help="Deploy on the host of this connected target. Default: where the deployment is, else this machine.",
+            autocompletion=target_names,
+        ),
+    ] = "",
     replace_first: Annotated[
         bool,
         typer.Option(
@@ -94,7 +103,7 @@ def add_deployment(
     rollout: Rollout = "",
     json: Json = False,
 ) -> None:
-    """Deploy a version of a model on this machine. `genops deploy` is short for it.
+    """Deploy a version of a model on this machine or a host. `genops deploy` is short for it.
 
     A deployment of this name that runs is updated: it answers until the new version does. Without a running JupyterLab
     the command does the work itself, so it always waits.
@@ -103,7 +112,8 @@ def add_deployment(
         policy = policy_of(rollout)
         if not trust:
             check = session.call(
-                DeploymentsService.check_deploy, body=CheckDeploy(model=model, version=version, name=name)
+                DeploymentsService.check_deploy,
+                body=CheckDeploy(model=model, version=version, name=name, on=on),
             )
             if not check.trusted:
                 _confirm(session, check)
@@ -121,6 +131,7 @@ def add_deployment(
             replace_first=replace_first,
             sleep_minutes=sleep_after,
             rollout=policy,
+            on=on,
             idempotency_key=secrets.token_hex(16),
         )
         deployment = session.call(DeploymentsService.deploy, body=body)
@@ -195,7 +206,7 @@ def _confirm(session: Session, check: DeployCheck) -> None:
     refuse_misleading(check)
     if session.can_ask:
         session.say(render(views.origin(check)))
-        if session.confirm("Load this model?"):
+        if session.confirm(f"Load this model on {check.where}?" if check.where else "Load this model?"):
             return
         raise Conflict(f"{check.model} version {check.version} was not deployed.", code="confirmation_needed")
 

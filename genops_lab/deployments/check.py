@@ -68,7 +68,7 @@ class ModelChecker:
 
     async def check(self, version: ModelVersion) -> Checked:
         """Fetch and inspect a version. Raises Failed if its files are missing or the disk is full."""
-        folder = self._root / _place(version)
+        folder = self.folder(version)
         async with self._lock(folder):
             await asyncio.to_thread(self._make_room)
             await self._fetch(version, folder)
@@ -80,6 +80,10 @@ class ModelChecker:
             # Another process took the files meanwhile.
             await self._fetch(version, folder)
             return await self._checked(version, folder)
+
+    def folder(self, version: ModelVersion) -> Path:
+        """Return the folder in which the files of a checked version are for an hour."""
+        return self._root / _place(version)
 
     async def _checked(self, version: ModelVersion, folder: Path) -> Checked:
         found = await asyncio.to_thread(self._inspect, version, folder)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Packages that the scoring process needs beside the model's requirements.
 SERVING = ("mlflow", "fastapi", "uvicorn")
+#: Packages that a host needs in the environment: its gateway runs there, too.
+HOST_SERVING = (*SERVING, "httptools")
 _HARMLESS_OPTIONS = (
     "-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host",
     "--pre", "--prefer-binary", "--no-index",
@@ -133,22 +135,23 @@ def missing_requirements(model: Path, host: HostPython | None = None) -> list[st
     return missing + [text for line in requirement_lines(model) if (text := _missing(line, host))]
 
 
-def requirements_on(model: Path, host: HostPython) -> Requirements:
-    """Return what an evaluation of the model needs on a host. Raises Failed if it needs files of its own to install."""
+def requirements_on(model: Path, host: HostPython, needed: Sequence[str] = ("mlflow",)) -> Requirements:
+    """Return what the model needs on a host, with the packages ``needed`` beside its requirements.
+
+    Raises Failed if it needs files of its own to install.
+    """
     lines, missing = requirement_lines(model), missing_requirements(model, host)
-    packages = _beside(lines, ("mlflow",))
+    packages = _beside(lines, needed)
+    missing += [name for each in packages if (name := each.partition("==")[0]) not in host.packages]
     own = [
         line for line in lines if _requirement(line) is None and line.split("=")[0].split()[0] not in _BY_NAME
     ]
-    if not any(each.partition("==")[0] == "mlflow" for each in packages):
-        packages = ["mlflow"]  # a build has at least one package, and this one is there already
-    elif "mlflow" not in host.packages:
-        missing.append("mlflow")
     if missing and own:
         raise Failed(
             f"A host cannot build the environment of the model, because of a line of its requirements.txt: {own[0]}",
-            hint="Evaluate on this machine, or log the model again with packages of an index alone.",
+            hint="Use this machine, or log the model again with packages of an index alone.",
         )
+    packages = packages or ["mlflow"]  # a build has at least one package, and this one is there already
     return Requirements(lines=lines, python=python_of(model), packages=packages, missing=missing)
 
 

@@ -9,6 +9,8 @@ from genops_lab.core.features import Feature
 from .routes import OPERATIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from genops_lab.core.services import Get, Services
 
 
@@ -22,6 +24,7 @@ def _provide(services: Services) -> None:
     from genops_lab.evaluations.loading import ModelLoading
     from genops_lab.experiments.columns.service import DeploymentsOfRuns
     from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.hosts.service import TargetsService
     from genops_lab.registry.deleting import DeploymentsOfModel
     from genops_lab.registry.service import RegistryService
     from genops_lab.registry.versions.service import DeployedVersions
@@ -32,6 +35,8 @@ def _provide(services: Services) -> None:
     from .loading import model_loading
     from .rollout_service import RolloutsService
     from .service import DeploymentsService
+    from .targets.base import DeploymentTarget
+    from .targets.host import HostTarget
     from .targets.local import LocalTarget
 
     def environments(get: Get) -> Environments:
@@ -46,22 +51,38 @@ def _provide(services: Services) -> None:
         checker = ModelChecker(root, get(RegistryService), get(LocalStore), life)
         return model_loading(checker, environments(get))
 
+    def on(get: Get) -> Callable[[str], DeploymentTarget]:
+        folder = get(Settings).data_dir / "gateway-ports"
+
+        def make(target: str) -> HostTarget:
+            return HostTarget(target, get(TargetsService), folder)
+
+        return make
+
+    def deployments(get: Get) -> DeploymentsService:
+        found = DeploymentsService(
+            get(Settings), get(RegistryService), get(LocalStore), get(EventBus), get(LiveHub), get(WorkService),
+            get(WorkTable), get(LocalTarget), on(get),
+        )  # fmt: skip
+        get(TargetsService).refuse_removal(found.stay_on)
+        return found
+
+    def rollouts(get: Get) -> RolloutsService:
+        deployments = get(DeploymentsService)
+        return RolloutsService(deployments, deployments.target)
+
     services.provide(LocalTarget, local)
     services.provide(ModelLoading, loading)
-    services.provide(
-        DeploymentsService,
-        lambda get: DeploymentsService(
-            get(Settings), get(RegistryService), get(LocalStore), get(EventBus), get(LiveHub), get(WorkService),
-            get(WorkTable), get(LocalTarget),
-        ),
-    )  # fmt: skip
+    services.provide(DeploymentsService, deployments)
     services.provide(
         BatchesService,
         lambda get: BatchesService(
             get(Settings), get(MlflowConnection), get(DeploymentsService), get(WorkService)
         ),
     )
-    services.provide(RolloutsService, lambda get: RolloutsService(get(DeploymentsService), get(LocalTarget)))
+    services.provide(
+        RolloutsService, lambda get: RolloutsService(get(DeploymentsService), get(DeploymentsService).target)
+    )
     services.provide(DeploymentsOfRuns, lambda get: DeploymentsOfRuns(get(DeploymentsService).serving))
     services.provide(DeploymentsOfModel, lambda get: DeploymentsOfModel(get(DeploymentsService).of_model))
     services.provide(DeployedVersions, lambda get: DeployedVersions(get(DeploymentsService).of_versions))

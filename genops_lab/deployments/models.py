@@ -43,7 +43,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
     an update in progress; 0 without one. ``rollout`` is the last
     rollout, without its history. ``ended`` means that the deployment ended without a stop: with its Jupyter
-    server or its lease.
+    server or its lease. ``reached_by`` is a command that gives another machine the address of a deployment on a host.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     hint: str = ""
     target: str = "this machine"
+    reached_by: str = ""
     requests: int = 0
     errors: int = 0
     latency_ms: float | None = None
@@ -137,7 +138,7 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
     indexes, links, constraints, addresses, ``${VARIABLES}``. ``signature`` is None where the administrator trusts no
     keys. Where a signature is required, a version without a valid one has the verdict ``refused``. ``update`` is the
-    plan if the name is that of a running deployment.
+    plan if the name is that of a running deployment. ``where`` is the target if that is not this machine.
     """
 
     model: str
@@ -160,14 +161,19 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     warning: str = ""
     signature: Signature | None = None
     update: UpdatePlan | None = None
+    where: str = ""
 
 
 class CheckDeploy(msgspec.Struct, frozen=True, kw_only=True):
-    """Check a version (a number, an alias, or empty for the newest) for a deployment (empty: the model's name)."""
+    """Check a version (a number, an alias, or empty for the newest) for a deployment (empty: the model's name).
+
+    ``on`` is as in NewDeployment.
+    """
 
     model: str
     version: str = ""
     name: str = ""
+    on: str = ""
 
 
 class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,7 +183,8 @@ class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
     ``replace_first`` stops the earlier version first, for a machine without memory for both. With ``sleep_minutes`` the
     model is unloaded when nobody was connected for so long, and loaded at the next request; 0: never.
     ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files
-    need a new confirmation.
+    need a new confirmation. ``on`` is a target; empty: where a deployment of
+    this name is, else this machine.
     """
 
     model: str
@@ -188,6 +195,7 @@ class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
     replace_first: bool = False
     sleep_minutes: float = 0.0
     rollout: RolloutPolicy | None = None
+    on: str = ""
 
 
 class LogLines(msgspec.Struct, frozen=True, kw_only=True):

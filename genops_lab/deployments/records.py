@@ -54,6 +54,22 @@ class Records:
                 raise _missing(name, connection.execute(select(deployments.c.name)).scalars())
         return _record(row)
 
+    def target_of(self, name: str) -> str:
+        """Return the target of a deployment; empty for an unknown one."""
+        with self._store.reading() as connection:
+            found = connection.execute(
+                select(deployments.c.target).where(deployments.c.name == name)
+            ).scalar()
+        return str(found or "")
+
+    def on_target(self, target: str) -> list[str]:
+        """Return the names of the deployments on a target."""
+        with self._store.reading() as connection:
+            found = connection.execute(
+                select(deployments.c.name).where(deployments.c.target == target)
+            ).scalars()
+            return sorted(found)
+
     def keyed(self, key: str) -> Record | None:
         """Return the deployment that was begun with this idempotency key."""
         if not key:

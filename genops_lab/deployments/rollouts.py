@@ -103,13 +103,16 @@ class Rollouts:
                 await self._asked_for(plan)
                 if not updates:
                     await self._get(record.name)  # which notes the state
-                found = (await self._target.observe(record.name)).revision(revision.id)
+                seen = await self._target.observe(record.name)
+                if seen.away:
+                    handle.progress(seen.away)
+                    await asyncio.sleep(POLL_S)
+                    continue
+                found = seen.revision(revision.id)
                 if found is not None and found.state not in ("preparing", "starting"):
                     await asyncio.wait([copying], timeout=2 * POLL_S)  # for the last lines of its log
                 if found is None and not updates:
-                    raise Failed(
-                        f"{record.name} is no longer on {self._target.name}.", hint="Deploy it again."
-                    )
+                    raise Failed(f"{record.name} is no longer on {record.target}.", hint="Deploy it again.")
                 if found is None or found.state in ("failed", "ended", "stopped", "stopping"):
                     if not updates and found is not None and found.state in ("stopped", "stopping"):
                         return {"message": "Stopped before it was ready."}

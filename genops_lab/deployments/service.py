@@ -45,6 +45,7 @@ from .record import ACTIVE, CallerKey, KnownRevision, Record, Wanted, name_in_us
 from .shown import deployment, state_of
 from .supervision import Supervision
 from .targets.base import DeploymentTarget
+from .targets.by_name import TargetsByName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +79,7 @@ class DeploymentsService(Service):
         work: WorkService,
         works: WorkTable,
         target: DeploymentTarget,
+        on: Callable[[str], DeploymentTarget] | None = None,
     ) -> None:
         # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
         from .judging import Judging
@@ -89,8 +91,8 @@ class DeploymentsService(Service):
         self._registry = registry
         self._events = events
         self._work, self._works = work, works
-        self._target = target
         self._records = Records(store)
+        self.target = self._target = target = TargetsByName(target, self._records.target_of, on)
         root = private_dir(settings.data_dir / "deployments")
         self._checker = ModelChecker(root / ".checked", registry, store, target.capabilities(), settings)
         self._supervision = Supervision(self._look, target, events, live)
@@ -98,6 +100,10 @@ class DeploymentsService(Service):
             self._records, target, self._checker, work, self._warm_s, self.get_deployment, self._changed,
             Judging(target, registry),
         )  # fmt: skip
+
+    async def close(self) -> None:
+        """Follow the hosts of deployments no more."""
+        await self._target.close()
 
     async def supervise(self) -> None:
         """Watch processes and leases until cancelled; one JupyterLab of a user does this."""
@@ -119,6 +125,12 @@ class DeploymentsService(Service):
                 if version.run_id in run_ids:
                     found.append(each.name)
         return found
+
+    async def stay_on(self, target: str) -> str:
+        """Return why a target must not be removed: the deployments on it; empty without any."""
+        names = await asyncio.to_thread(self._records.on_target, target)
+        first = f"Stop and delete them first: genops deployments delete {names[0]}" if names else ""
+        return f"{target} has deployments: {', '.join(names)}. {first}" if names else ""
 
     async def of_model(self, model: str) -> dict[str, list[str]]:
         """Return the names of active deployments of a model, by version."""
@@ -157,9 +169,13 @@ class DeploymentsService(Service):
     async def check_deploy(self, body: CheckDeploy) -> DeployCheck:
         """Check a version before it is deployed: origin, files, environment, lifetime."""
         version = await self._registry.resolve(body.model, body.version)
-        check = (await self._checker.check(version)).check
+        name = body.name or default_name(body.model)
+        target = self._target.on(body.on) if body.on else await self._target.of(name)
+        check = await target.checked(
+            self._checker.folder(version), (await self._checker.check(version)).check
+        )
         with contextlib.suppress(NotFound):
-            record = await asyncio.to_thread(self._records.get, body.name or default_name(body.model))
+            record = await asyncio.to_thread(self._records.get, name)
             if record.state == "running" and record.wanted.update is None and not _serves(record, version):
                 return msgspec.structs.replace(check, update=await self._update_plan(record, check))
         return check
@@ -177,6 +193,8 @@ class DeploymentsService(Service):
         earlier = await asyncio.to_thread(self._records.keyed, body.idempotency_key)
         if earlier is not None:
             return await self.get_deployment(earlier.name)
+        on = body.on or (await self._target.of(name)).name
+        await self._check_place(name, on)
         running = await self._running(name)
         version = await self._registry.resolve(body.model, body.version)
         if running is not None and _serves(running, version):
@@ -217,7 +235,7 @@ class DeploymentsService(Service):
                         hint="Leave out --replace-first or --rollout.",
                     )
                 plan["rollout"] = msgspec.to_builtins(body.rollout)
-        record = self._first(name, revision)
+        record = self._first(name, revision, on)
 
         def begin(connection: Connection) -> None:
             if running is None:
@@ -238,14 +256,14 @@ class DeploymentsService(Service):
         self._changed(name)
         return await self.get_deployment(name)
 
-    def _first(self, name: str, revision: KnownRevision) -> Record:
+    def _first(self, name: str, revision: KnownRevision, target: str) -> Record:
         """Return the record of a deployment that begins with a revision."""
         wanted = Wanted(lease_s=self._lease_s, allow_pickle=revision.allow_pickle, revisions=[revision])
         return Record(
             name=name,
             model=revision.model,
             version=revision.version,
-            target=self._target.name,
+            target=target,
             spec=msgspec.json.encode(wanted).decode(),
             revision=revision.id,
             generation=revision.id,
@@ -254,6 +272,17 @@ class DeploymentsService(Service):
             created_at=revision.created_at,
             lease_until=revision.created_at + self._lease_s,
         )
+
+    async def _check_place(self, name: str, on: str) -> None:
+        """Raise Conflict if the deployment is in another place, or if its place cannot be changed now."""
+        await self._target.on(on).reach(name)
+        before = await asyncio.to_thread(self._records.target_of, name)
+        if before and before != on:
+            raise Conflict(
+                f"The deployment {name!r} is on {before}, not on {on}.",
+                hint=f"Choose another name, or delete it there first: genops deployments delete {name}",
+                code="name_in_use",
+            )
 
     async def _running(self, name: str) -> Record | None:
         """Return the record of a deployment that can be updated, or None. Raises Conflict for one that is changing."""
@@ -269,7 +298,7 @@ class DeploymentsService(Service):
         return record if found.state == "running" else None
 
     async def _update_plan(self, running: Record, check: DeployCheck) -> UpdatePlan:
-        from .memory import free_bytes, update_plan
+        from .memory import update_plan
 
         seen = (await self._target.observe(running.name)).revision(running.revision)
         current = running.known(running.revision) or running.revisions[-1]
@@ -279,7 +308,7 @@ class DeploymentsService(Service):
             serving=current.number,
             files_bytes=sum(each.size_bytes for each in check.files),
             loading_s=seen.loading_s if seen else 0.0,
-            free=await asyncio.to_thread(free_bytes),
+            free=await self._target.free_bytes(running.name),
         )
 
     async def roll_back_deployment(self, name: str, body: RollBack) -> Deployment:
@@ -293,6 +322,7 @@ class DeploymentsService(Service):
         if earlier is not None:
             return await self.get_deployment(earlier.name)
         await self.get_deployment(name)
+        await self._target.reach(name)
         record = await asyncio.to_thread(self._records.get, name)
         before = record.revision
         updating = record.wanted.update is not None
@@ -357,6 +387,7 @@ class DeploymentsService(Service):
 
     async def _change_keys(self, name: str, change: Callable[[list[CallerKey]], list[CallerKey]]) -> None:
         found = await self.get_deployment(name)
+        await self._target.reach(name)
         record = await asyncio.to_thread(self._records.get, name)
         record = await asyncio.to_thread(self._records.change_keys, record, change)
         if found.url:
@@ -367,6 +398,7 @@ class DeploymentsService(Service):
     async def stop_deployment(self, name: str) -> Deployment:
         """Finish the requests in flight, then stop a deployment."""
         found = await self.get_deployment(name)
+        await self._target.reach(name)
         record = await asyncio.to_thread(self._records.get, name)
         if not record.active:
             return found
@@ -393,6 +425,7 @@ class DeploymentsService(Service):
     async def renew_deployment(self, name: str) -> Deployment:
         """Renew a deployment's lease."""
         found = await self.get_deployment(name)
+        await self._target.reach(name)
         if found.state not in ("starting", "running"):
             raise Conflict(
                 f"{name!r} is {found.state}: its time cannot be extended.", hint="Deploy the version again."
@@ -462,15 +495,16 @@ class DeploymentsService(Service):
         if work is not None and work.created_at < record.created_at:
             work = None
         seen = await self._target.observe(record.name)
-        now = state_of(record, seen, work, self._target.name)
+        target = self._target.on(record.target)
+        now = state_of(record, seen, work, target.name)
         if record.active and now != (record.state, record.message, record.hint):
             state, message, hint = now
             record = await asyncio.to_thread(
                 self._records.observe, record, state=state, message=message, hint=hint
             )
-            now = state_of(record, seen, work, self._target.name)
+            now = state_of(record, seen, work, target.name)
         self._supervision.log_revisions[record.name] = _log_revision(record)
-        return deployment(record, now, seen, work, self._target)
+        return deployment(record, now, seen, work, target)
 
 
 def _log_revision(record: Record) -> int:

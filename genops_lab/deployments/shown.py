@@ -21,6 +21,8 @@ def state_of(
     """Return the state of a deployment, with a message and a hint."""
     if not record.active:
         return record.state, record.message, record.hint
+    if seen.away and (record.state != "preparing" or work is None):
+        return record.state, seen.away, f"Connect it: genops targets connect {target}"
     found = seen.revision(record.revision)
     if record.state == "preparing" and found and not found.active and found.generation < record.generation:
         found = None  # it is started again, and this is how it ended before
@@ -103,6 +105,7 @@ def deployment(
         message=message,
         hint=hint,
         target=record.target or target.name,
+        reached_by=seen.elsewhere if state == "running" else "",
         requests=sum(each.requests for each in seen.revisions if record.known(each.number)),
         errors=sum(each.errors for each in seen.revisions if record.known(each.number)),
         latency_ms=current.latency_ms if current else None,

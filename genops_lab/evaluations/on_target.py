@@ -15,16 +15,17 @@ import socket
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from genops_lab.agent.evaluate import ROWS, RUNNER, SESSION
-from genops_lab.agent.transfer import BadTransfer, Receiver, digest_of, document, outgoing
+from genops_lab.agent.transfer import BadTransfer, Receiver, document
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest
 from genops_lab.hosts.link.builds import build
 from genops_lab.hosts.link.commands import CommandEnd, CommandOrder, HostCommands, Output
 from genops_lab.hosts.link.connection import HostConnection
+from genops_lab.hosts.link.placed_files import SentFile, send_needed, sent_file, sent_folder
 from genops_lab.hosts.link.state import LinkDown, LinkState, RemoteError
 from genops_lab.hosts.link.transfer import READING_S, HostTransfer, host_transfer, through_breaks
 from genops_lab.hosts.providers import provider_of
@@ -47,13 +48,6 @@ _JOURNAL_BYTES = 16 * 1024 * 1024
 _MORE_BYTES, _ROW_BYTES = 64 * 1024 * 1024, 16 * 1024
 _BREAKS, _AWAY_S = 6, 600.0
 _CANCEL_S, _REACH_S = 40.0, 10.0
-
-
-class _SentFile(NamedTuple):
-    path: str
-    file: Path
-    sha: str
-    size: int
 
 
 class TargetEvaluations:
@@ -243,19 +237,10 @@ class _Talk(HostTransfer):
         """Return the Python of the target."""
         return self._python
 
-    async def place(self, files: list[_SentFile]) -> list[str]:
+    async def place(self, files: list[SentFile]) -> list[str]:
         """Send the files that the host does not have, and return the command that predicts."""
-        listed = [{"path": each.path, "sha": each.sha, "size": each.size} for each in files]
-        self.channel.write(document({"op": "place", "files": listed}))
-        by_hash = {each.sha: each for each in files}
-        need = (await self.document()).get("need")
-        for needed in need if isinstance(need, list) else []:
-            asked = needed if isinstance(needed, dict) else {}
-            found, start = by_hash.get(str(asked.get("sha"))), asked.get("from")
-            if found is None or type(start) is not int or not 0 <= start <= found.size:
-                raise BadTransfer("it asks for a file that is not part of the evaluation")
-            with await asyncio.to_thread(found.file.open, "rb") as stream:
-                await self.send(outgoing(stream, found.size, start, exact=True))
+        self.channel.write(document({"op": "place", "files": [each.listed for each in files]}))
+        await send_needed(self, files, (await self.document()).get("need"))
         command = (await self.document()).get("command")
         if not isinstance(command, list) or not command:
             raise BadTransfer("it has no command")
@@ -278,20 +263,17 @@ class _Talk(HostTransfer):
         await self.document()
 
 
-def _files(folder: Path, models: list[PlannedModel]) -> list[_SentFile]:
-    """Return the files that the host needs, with their hashes. Links are not followed."""
-    found = {RUNNER: processes.RUNNER, SESSION: folder / SESSION, ROWS: folder / ROWS}
+def _files(folder: Path, models: list[PlannedModel]) -> list[SentFile]:
+    """Return the files that the host needs, with their hashes."""
+    found = [
+        sent_file(RUNNER, processes.RUNNER),
+        sent_file(SESSION, folder / SESSION),
+        sent_file(ROWS, folder / ROWS),
+    ]
     for model in models:
-        for file in sorted((model.folder / "model").rglob("*")):
-            if file.is_file() and not file.is_symlink():
-                found[file.relative_to(folder).as_posix()] = file
-    return [_sent(path, file) for path, file in found.items()]
-
-
-def _sent(path: str, file: Path) -> _SentFile:
-    with file.open("rb") as stream:
-        size = file.stat().st_size
-        return _SentFile(path, file, digest_of(stream, size).hexdigest(), size)
+        inside = model.folder / "model"
+        found += sent_folder(inside.relative_to(folder).as_posix(), inside)
+    return found
 
 
 async def _up(link: HostConnection) -> None:

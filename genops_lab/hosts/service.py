@@ -104,6 +104,7 @@ class TargetsService(Service):
         self._connecting = Connecting(connections, self.changed)
         self._publisher = Publisher(live, TOPIC, self.list_targets)
         self._unwatch = connections.watch(self.changed)
+        self._reasons_to_stay: list[Callable[[str], Awaitable[str]]] = []
 
     async def open(self) -> None:
         """Take over the administrator's targets, and install each target's kernelspec."""
@@ -207,6 +208,9 @@ class TargetsService(Service):
                 f"The administrator manages the target {name!r}.",
                 hint="Ask the administrator of this Lab to change GenOpsLab.targets.",
             )
+        for reason in self._reasons_to_stay:
+            if words := await reason(name):
+                raise Conflict(words, code="in_use")
         own = await self._kernels.own(record)
         if own and not query.force:
             raise Conflict(
@@ -240,6 +244,10 @@ class TargetsService(Service):
         if left:
             message += f" {_count(own)} on {record.where}, without this Lab: {', '.join(left)}."
         return RemovedTarget(name=name, message=message, kernels_left=left)
+
+    def refuse_removal(self, reason: Callable[[str], Awaitable[str]]) -> None:
+        """Refuse to remove a target, also with force, while ``reason(name)`` returns one."""
+        self._reasons_to_stay.append(reason)
 
     async def connect_target(self, name: str) -> Target:
         """Start to connect, to each running host where there are several.

@@ -7420,7 +7420,7 @@ export interface components {
          *     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
          *     an update in progress; 0 without one. ``rollout`` is the last
          *     rollout, without its history. ``ended`` means that the deployment ended without a stop: with its Jupyter
-         *     server or its lease.
+         *     server or its lease. ``reached_by`` is a command that gives another machine the address of a deployment on a host.
          */
         Deployment: {
             name: string;
@@ -7436,6 +7436,8 @@ export interface components {
             hint: string;
             /** @default this machine */
             target: string;
+            /** @default  */
+            reached_by: string;
             /** @default 0 */
             requests: number;
             /** @default 0 */
@@ -7609,7 +7611,8 @@ export interface components {
          *     ``replace_first`` stops the earlier version first, for a machine without memory for both. With ``sleep_minutes`` the
          *     model is unloaded when nobody was connected for so long, and loaded at the next request; 0: never.
          *     ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files
-         *     need a new confirmation.
+         *     need a new confirmation. ``on`` is a target; empty: where a deployment of
+         *     this name is, else this machine.
          */
         NewDeployment: {
             model: string;
@@ -7627,6 +7630,8 @@ export interface components {
             sleep_minutes: number;
             /** @default null */
             rollout: components["schemas"]["RolloutPolicy"] | null;
+            /** @default  */
+            on: string;
         };
         /**
          * RolloutPolicy
@@ -7718,6 +7723,8 @@ export interface components {
         /**
          * CheckDeploy
          * @description Check a version (a number, an alias, or empty for the newest) for a deployment (empty: the model's name).
+         *
+         *     ``on`` is as in NewDeployment.
          */
         CheckDeploy: {
             model: string;
@@ -7725,6 +7732,8 @@ export interface components {
             version: string;
             /** @default  */
             name: string;
+            /** @default  */
+            on: string;
         };
         /**
          * DeployCheck
@@ -7736,7 +7745,7 @@ export interface components {
          *     ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
          *     indexes, links, constraints, addresses, ``${VARIABLES}``. ``signature`` is None where the administrator trusts no
          *     keys. Where a signature is required, a version without a valid one has the verdict ``refused``. ``update`` is the
-         *     plan if the name is that of a running deployment.
+         *     plan if the name is that of a running deployment. ``where`` is the target if that is not this machine.
          */
         DeployCheck: {
             model: string;
@@ -7771,6 +7780,8 @@ export interface components {
             signature: components["schemas"]["Signature"] | null;
             /** @default null */
             update: components["schemas"]["UpdatePlan"] | null;
+            /** @default  */
+            where: string;
         };
         /**
          * ModelFile

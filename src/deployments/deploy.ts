@@ -2,15 +2,21 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { ApiError, FormModel } from '../core';
 
+import { HERE } from './model';
 import type {
   DeploymentsService,
   IDeployCheck,
   IDeployment,
   IRegisteredModel,
-  IRolloutPolicy
+  IRolloutPolicy,
+  ITarget
 } from './service';
 
 export interface IDeployFields {
+  /** The target; {@link HERE} for none. */
+  on: string;
+  /** All targets; models are deployed on connected ones. */
+  targets: readonly ITarget[];
   model: string;
   version: string;
   name: string;
@@ -37,6 +43,8 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   ) {
     super(
       {
+        on: HERE,
+        targets: [],
         model: start.model ?? '',
         version: start.version ?? '',
         name: start.name ?? '',
@@ -74,8 +82,15 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   /** Load the models, then check the selected version. */
   async load(): Promise<void> {
     try {
-      const models = await this._service.models();
-      this.set({ models });
+      const [models, targets, deployments] = await Promise.all([
+        this._service.models(),
+        // An administrator may have switched targets off.
+        this._service.targets().catch(() => []),
+        this._named ? this._service.list() : []
+      ]);
+      const { name } = this.fields;
+      const on = deployments.find(each => each.name === name)?.target ?? HERE;
+      this.set({ models, targets, on });
       const model = this.fields.model || models[0]?.name;
       if (model) {
         await this.choose(model, this.fields.version);
@@ -97,6 +112,12 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     if (model && isName(name)) {
       await this._check(model, version, name);
     }
+  }
+
+  /** Select where the version is deployed, and check it for there. */
+  async move(on: string): Promise<void> {
+    this.set({ on });
+    await this.choose(this.fields.model, this.fields.version);
   }
 
   /** Select a version (empty: the newest) and check it. */
@@ -140,12 +161,14 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     version: string,
     name: string
   ): Promise<void> {
+    const { on } = this.fields;
     const current = () =>
+      this.fields.on === on &&
       this.fields.model === model &&
       this.fields.version === version &&
       (!name || this.fields.name === name);
     try {
-      const check = await this._service.check(model, version, name);
+      const check = await this._service.check(model, version, name, on);
       if (current()) {
         this.set({ check });
       }
@@ -170,6 +193,8 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
           fields.check?.update?.fits && fields.rollout !== 'replace'
             ? policyOf(fields.rollout)
             : null,
+        on: fields.on,
+        sleep_minutes: 0,
         idempotency_key: this.key
       });
     } catch (reason) {

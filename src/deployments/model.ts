@@ -8,6 +8,9 @@ import type { IDeployment } from './service';
 import { DeploymentsService } from './service';
 import { DeploymentWatch } from './watch';
 
+/** The name of this machine as a target. */
+export const HERE = 'this machine';
+
 /** The deployments. */
 export class DeploymentsModel implements IDisposable {
   constructor(private _core: IGenOpsCore) {

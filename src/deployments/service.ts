@@ -10,6 +10,7 @@ export type IRolloutPolicy = components['schemas']['RolloutPolicy'];
 export type RolloutDecision =
   components['schemas']['DecideRollout']['decision'];
 export type IRegisteredModel = components['schemas']['RegisteredModel'];
+export type ITarget = components['schemas']['Target'];
 
 /** The operations of deployments. Each call rejects with an ApiError. */
 export class DeploymentsService {
@@ -25,13 +26,22 @@ export class DeploymentsService {
     );
   }
 
-  /** Check a version (empty: the newest) before it is deployed under a name (empty: the model's). */
-  check(model: string, version: string, name: string): Promise<IDeployCheck> {
+  /** Check a version (empty: the newest) before it is deployed under a name (empty: the model's) on a target. */
+  check(
+    model: string,
+    version: string,
+    name: string,
+    on = ''
+  ): Promise<IDeployCheck> {
     return this._api.data(
       this._api.http.POST('/deployment-checks', {
-        body: { model, version, name }
+        body: { model, version, name, on }
       })
     );
+  }
+
+  targets(): Promise<ITarget[]> {
+    return this._api.data(this._api.http.GET('/targets'));
   }
 
   /** Go back to a revision; 0 cancels the update in progress. */

@@ -284,6 +284,7 @@ call commands.list
 call commands.signal
 call commands.start
 call commands.stop
+call deployments
 call kernels.forget
 call kernels.info
 call kernels.keep
@@ -309,9 +310,13 @@ header !BQI
 service build
 service call
 service command
+service deployment
+service deployment-log
+service deployments
 service engine
 service evaluation
 service folder
+service gateway
 service kernel
 """,
 )
@@ -616,8 +621,8 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-batches deployments environments evaluations folders incoming kernelspecs.lock mlflow outputs profiles pulls remote
-resuming runs said shared.db spool store.db supervisor.lock sweeps tracking.lock wheels work
+batches deployments environments evaluations folders gateway-ports incoming kernelspecs.lock mlflow outputs profiles
+pulls remote resuming runs said shared.db spool store.db supervisor.lock sweeps tracking.lock wheels work
 """,
 )
 
@@ -630,9 +635,10 @@ genops compute nsight: --json
 genops compute nsight-kernel: --compute --json --set kernel
 genops compute show: --json name
 genops compute:
-genops deploy: --json --name --replace-first --rollout --sleep-after --timeout --trust --version --wait model
+genops deploy: --json --name --on --replace-first --rollout --sleep-after --timeout --trust --version --wait model
 genops deployments add-key: --json --limit deployment name
-genops deployments add: --json --name --replace-first --rollout --sleep-after --timeout --trust --version --wait model
+genops deployments add: --json --name --on --replace-first --rollout --sleep-after --timeout --trust --version --wait
+    model
 genops deployments continue: --json name
 genops deployments delete: --json name
 genops deployments extend: --json name

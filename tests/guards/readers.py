@@ -295,11 +295,13 @@ def work_kinds() -> set[str]:
 
     found: list[WorkKind] = []
     nothing: Any = None
-    some: Any = SimpleNamespace(capabilities=lambda: None, produce=lambda *_: None)
+    some: Any = SimpleNamespace(
+        name="", capabilities=lambda: None, produce=lambda *_: None, set_version_tag=None
+    )
     work: Any = SimpleNamespace(register=found.append)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder))
-        DeploymentsService(settings, nothing, nothing, nothing, some, work, nothing, some)
+        DeploymentsService(settings, some, nothing, nothing, some, work, nothing, some)
         SweepsService(settings, nothing, nothing, nothing, nothing, some, work, nothing)
         EvaluationsService(settings, nothing, nothing, nothing, nothing, work)
     EnvironmentsService(nothing, nothing, work, nothing)

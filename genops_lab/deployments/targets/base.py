@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genops_lab.core.errors import Failed
-from genops_lab.deployments.models import DeploymentState
+from genops_lab.deployments.models import DeployCheck, DeploymentState
 from genops_lab.deployments.record import ACTIVE, CallerKey
 from genops_lab.deployments.rollout_models import Rollout
 
@@ -97,7 +97,9 @@ class Observed:
     """The observed state of a deployment.
 
     ``address`` is empty until requests are routed. ``weights`` and ``keys`` are those that are routed. ``problem`` is
-    what keeps the address from answering. ``rollout`` is the last one, as the gateway wrote it.
+    what keeps the address from answering. ``rollout`` is the last one, as the gateway wrote it. ``away`` says that the
+    target cannot be reached: the rest is then what was observed before, or nothing. ``elsewhere`` is the command that
+    gives another machine the address.
     """
 
     revisions: tuple[Revision, ...] = ()
@@ -106,6 +108,8 @@ class Observed:
     keys: tuple[CallerKey, ...] = ()
     problem: str = ""
     rollout: Rollout | None = None
+    away: str = ""
+    elsewhere: str = ""
     lease_until: float = 0.0
     outlives_server: bool = True
 
@@ -129,6 +133,11 @@ class Changes:
     """The steps from the observed to the desired state; empty if they agree."""
 
     steps: tuple[Step, ...] = ()
+
+
+def deployment_of(asked: Mapping[str, Any]) -> str:
+    """Return the deployment that a question to a gateway is about."""
+    return str(asked["rollout"]["name"] if asked["op"] == "rollout" else asked["name"])
 
 
 class DeploymentTarget(ABC):
@@ -173,6 +182,22 @@ class DeploymentTarget(ABC):
     @abstractmethod
     async def delete(self, name: str) -> None:
         """End a deployment and remove its files; do nothing if the target does not have it. Raises Failed."""
+
+    async def reach(self, name: str) -> None:
+        """Raise Conflict unless the deployment can be changed now."""
+        return
+
+    async def checked(self, model: Path, check: DeployCheck) -> DeployCheck:
+        """Return the check of a version on this machine as it is on the target; ``model`` is its folder."""
+        return check
+
+    async def free_bytes(self, name: str) -> int:
+        """Return the memory that a further process of a deployment can have; 0 where that is unknown."""
+        return 0
+
+    async def close(self) -> None:
+        """End what this object follows; deployments go on."""
+        return
 
     async def keep(self) -> None:
         """Start again what has ended although it is wanted, such as a gateway. Called while deployments are active."""

@@ -37,7 +37,6 @@ from .base import (
     Observed,
     Progress,
     Revision,
-    Step,
 )
 from .folders import (
     OWN_KEY,
@@ -52,6 +51,7 @@ from .folders import (
     read,
 )
 from .local_gateway import LocalGateway
+from .planning import planned
 from .processes import answers, created, exit_code, process_with, same
 
 T = TypeVar("T")
@@ -81,22 +81,7 @@ class LocalTarget(DeploymentTarget):
         return Capabilities(outlives_server=self._life.outlives_server, warning=self._life.warning)
 
     def plan(self, spec: DeploymentSpec, observed: Observed) -> Changes:
-        found = observed.revision(spec.revision)
-        steps: list[Step] = []
-        if not spec.wanted and observed.weights:
-            steps.append("unroute")
-        if any(each.active and not _goes_on(spec, each) for each in observed.revisions):
-            steps.append("stop")
-        if spec.wanted and found is None:
-            steps += ["place", "start"]
-        elif spec.wanted and found is not None:
-            if found.state == "preparing" or (not found.active and found.generation < spec.since):
-                steps.append("start")
-            elif found.active and spec.lease_until > found.lease_until:
-                steps.append("renew")
-        if spec.wanted and spec.weights is not None and _routing(spec, observed) != _routed(observed):
-            steps.append("route")
-        return Changes(steps=tuple(steps))
+        return planned(spec, observed)
 
     async def apply(
         self, spec: DeploymentSpec, generation: int, progress: Progress, *, check: Check | None = None
@@ -124,6 +109,11 @@ class LocalTarget(DeploymentTarget):
 
     async def observe(self, name: str) -> Observed:
         return await asyncio.to_thread(self._observe, name)
+
+    async def free_bytes(self, name: str) -> int:
+        from genops_lab.deployments.memory import free_bytes
+
+        return await asyncio.to_thread(free_bytes)
 
     async def keep(self) -> None:
         await asyncio.to_thread(self._keep)
@@ -517,20 +507,6 @@ class LocalTarget(DeploymentTarget):
     def _has_ended(self, folder: Path, handle: Handle) -> bool:
         handle = self._adopt(folder, handle) if handle.pid is None else handle
         return handle.pid is not None and not self._alive(handle)
-
-
-def _goes_on(spec: DeploymentSpec, revision: Revision) -> bool:
-    return bool(spec.wanted) and revision.number in (spec.revision, *spec.beside)
-
-
-def _routing(spec: DeploymentSpec, observed: Observed) -> tuple[dict[int, int], tuple[CallerKey, ...]]:
-    """Return the weights of the processes that are ready, and the keys, as they should be."""
-    ready = [each.number for each in observed.revisions if each.state == "running" and _goes_on(spec, each)]
-    return {each: (spec.weights or {}).get(each, 0) for each in ready}, spec.keys
-
-
-def _routed(observed: Observed) -> tuple[dict[int, int], tuple[CallerKey, ...]]:
-    return dict(observed.weights), observed.keys
 
 
 def _written(folder: Path) -> Handle | None:

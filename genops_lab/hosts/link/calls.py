@@ -39,6 +39,7 @@ _REPEATABLE = frozenset(
         "lab.sync",
         "builds.cancel",
         "traces.remove",
+        "deployments",
     }
 )
 #: Large answers. Every other call has priority over the bulk.

@@ -103,6 +103,10 @@ class HostProvider(ABC):
         """Return the line that runs a shell command on the host from this machine's terminal."""
         return command
 
+    def forwarding(self, config: HostConfig, port: int) -> str:
+        """Return the command that leads this port of another machine to the host's; empty without one."""
+        return ""
+
     def candidates(self, known: Sequence[Route]) -> list[Candidate]:
         """Return targets of this kind that could be added, without the known ones. Blocks."""
         return []

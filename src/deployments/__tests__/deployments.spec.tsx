@@ -44,6 +44,7 @@ function deployment(part: Partial<IDeployment> = {}): IDeployment {
     revision: 1,
     updating_to: 0,
     revisions: [],
+    reached_by: '',
     rollout: null,
     ...part
   };
@@ -71,6 +72,7 @@ function check(part: Partial<IDeployCheck> = {}): IDeployCheck {
     outlives_server: true,
     warning: '',
     update: null,
+    where: '',
     ...part
   };
 }
@@ -432,7 +434,9 @@ describe('the deploy dialog', () => {
         name: 'digits',
         trust: '',
         replace_first: false,
+        on: 'this machine',
         rollout: null,
+        sleep_minutes: 0,
         idempotency_key: form.key
       }
     ]);

@@ -6,6 +6,7 @@ import { Callout, Field } from '../../core';
 import { FileCheck } from '../../registry/view/file-check';
 
 import type { DeployForm } from '../deploy';
+import { HERE } from '../model';
 import type { IDeployCheck, IRolloutPolicy } from '../service';
 
 import '../../../style/deployments/deployments.css';
@@ -71,6 +72,29 @@ export function DeployFields(props: {
           </select>
         )}
       </Field>
+      {fields.targets.length > 0 && (
+        <Field
+          label={trans.__('Where')}
+          help={trans.__(
+            'On a target, the files of the model are sent to its host and served there.'
+          )}
+        >
+          {control => (
+            <select
+              {...control}
+              value={fields.on}
+              onChange={event => void form.move(event.target.value)}
+            >
+              <option value={HERE}>{trans.__('This machine')}</option>
+              {fields.targets.map(({ name, state }) => (
+                <option key={name} value={name} disabled={state !== 'up'}>
+                  {state === 'up' ? name : trans.__('%1 (not connected)', name)}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+      )}
       <Field
         label={trans.__('Name of the deployment')}
         error={form.nameProblem}
@@ -120,7 +144,14 @@ export function DeployFields(props: {
             onChange={event => form.set({ trust: event.target.checked })}
           />
           <span>
-            {trans.__('I trust this model: it may run code on this machine.')}
+            {check.where
+              ? trans.__(
+                  'I trust this model: it may run code on %1.',
+                  check.where
+                )
+              : trans.__(
+                  'I trust this model: it may run code on this machine.'
+                )}
           </span>
         </label>
       )}

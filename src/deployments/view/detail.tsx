@@ -19,7 +19,7 @@ import { formatNumber } from '../../core/format';
 import type { IDriven } from '../../panel/tokens';
 
 import type { DeploymentsModel } from '../model';
-import { curlCommand, isActive } from '../model';
+import { HERE, curlCommand, isActive } from '../model';
 import { Revisions } from './revisions';
 import { RolloutView } from './rollout';
 import type { IDeployment, RolloutDecision } from '../service';
@@ -91,6 +91,24 @@ export function DeploymentDetail(
                   <CopyButton
                     text={url}
                     label={trans.__('Copy the URL')}
+                    trans={trans}
+                  />
+                </span>
+              ]
+            : null,
+          deployment.target !== HERE
+            ? [trans.__('Where'), deployment.target]
+            : null,
+          deployment.reached_by
+            ? [
+                trans.__('From elsewhere'),
+                <span key="elsewhere" className="gol-Facts-cut">
+                  <code title={deployment.reached_by}>
+                    {deployment.reached_by}
+                  </code>
+                  <CopyButton
+                    text={deployment.reached_by}
+                    label={trans.__('Copy the command for another machine')}
                     trans={trans}
                   />
                 </span>

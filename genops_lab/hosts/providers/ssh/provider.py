@@ -42,14 +42,12 @@ class SshProvider(HostProvider):
 
     def by_hand(self, config: HostConfig, command: str) -> str:
         """Return the command, run by ssh."""
-        ssh, words = _ssh(config), ["ssh"]
-        if ssh.port:
-            words += ["-p", str(ssh.port)]
-        if ssh.user:
-            words += ["-l", ssh.user]
-        if ssh.identity_file:
-            words += ["-i", ssh.identity_file]
-        return f"{shlex.join([*words, ssh.host])} {shlex.quote(command)}"
+        return f"{shlex.join(_login(_ssh(config)))} {shlex.quote(command)}"
+
+    def forwarding(self, config: HostConfig, port: int) -> str:
+        """Return the line of ssh that forwards the port."""
+        *options, host = _login(_ssh(config))
+        return shlex.join([*options, "-N", "-L", f"{port}:127.0.0.1:{port}", host])
 
     def candidates(self, known: Sequence[Route]) -> list[Candidate]:
         """Return the hosts of the user's ssh_config."""
@@ -115,6 +113,18 @@ def _carrier_of(route: SshRoute, plan: Plan) -> tuple[str, str]:
 def _ssh(config: HostConfig) -> SshConfig:
     assert isinstance(config, SshConfig), config
     return config
+
+
+def _login(ssh: SshConfig) -> list[str]:
+    """Return the words of a login by hand; the last one is the host."""
+    words = ["ssh"]
+    if ssh.port:
+        words += ["-p", str(ssh.port)]
+    if ssh.user:
+        words += ["-l", ssh.user]
+    if ssh.identity_file:
+        words += ["-i", ssh.identity_file]
+    return [*words, ssh.host]
 
 
 PROVIDER = SshProvider()

@@ -1,0 +1,198 @@
+"""Deployments on a host over a real sshd: they serve there, go on without Lab and connection, and are reached here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from genops_lab.core.errors import Conflict, NotFound
+from genops_lab.core.settings import Settings
+from genops_lab.deployments.models import Deployment, LogQuery, NewDeployment, RollBack
+from genops_lab.hosts.models import NewTarget, RemoveQuery
+from tests.hosts.labs import connected, until
+from tests.support import application
+from tests.support.application import Lab
+from tests.support.homes import Home
+from tests.support.packages import without_index
+from tests.support.processes import commands_with
+from tests.support.rooms import Logged, Rooms
+from tests.support.sshd import Sshd
+
+from .conftest import ask, register
+
+STATE = ".local/state/genops-lab/deployments"
+
+
+@pytest.fixture(scope="module")
+def host(package_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A host whose Python has what the digits need; it reaches no package index."""
+    empty = tmp_path_factory.mktemp("index")
+    with (
+        Sshd(environment={"XDG_STATE_HOME": "", **without_index(empty)}) as found,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in package_home.environment().items():
+            patch.setenv(name, value)
+        patch.delenv("SSH_AUTH_SOCK", raising=False)
+        ssh = package_home.path / ".ssh"
+        ssh.mkdir(mode=0o700, exist_ok=True)
+        (ssh / "config").write_text(f"Include {found.config}\n")
+        yield found
+
+
+@asynccontextmanager
+async def opened(data_dir: Path, host: Sshd, **options: Any) -> AsyncIterator[Lab]:
+    """A Lab that is connected to the target ``box``."""
+    lab = await application.open_lab(Settings(data_dir=data_dir, deployment_lease_s=600), **options)
+    try:
+        try:
+            await lab.targets.get_target("box")
+        except NotFound:
+            await lab.targets.add_target(NewTarget(name="box", host=host.alias, python=sys.executable))
+        target = await connected(lab, "box")
+        assert target.state == "up", target.message
+        yield lab
+    finally:
+        await lab.stop()
+
+
+async def running(lab: Lab, name: str) -> Deployment:
+    found = await until(
+        lambda: lab.deployments.get_deployment(name),
+        lambda each: each.state not in ("preparing", "starting") and not each.updating_to,
+    )
+    assert found.state == "running", (found, (await lab.tasks.get_task_log(found.task_id)).lines)
+    return found
+
+
+def bounded(work: Any) -> Any:
+    return asyncio.run(asyncio.wait_for(work, 240))
+
+
+def processes_of(host: Sshd, name: str) -> int:
+    return len(commands_with(str(host.home / STATE / name) + "/"))
+
+
+def test_a_deployment_serves_there_and_is_asked_here(rooms: Rooms, digits: Logged, host: Sshd) -> None:
+    async def test() -> None:
+        async with opened(rooms.settings.data_dir, host) as lab:
+            begun = await lab.deployments.deploy(NewDeployment(model="digits", name="far", on="box"))
+            assert begun.target == "box"
+            found = await running(lab, "far")
+            key = (await lab.deployments.get_deployment_key("far")).key
+            status, answer = await asyncio.to_thread(ask, found.url, key, digits.inputs.tolist())
+            assert (status, answer) == (200, {"predictions": digits.predictions})
+            assert (await asyncio.to_thread(ask, found.url, None, digits.inputs.tolist()))[0] == 401
+            assert "-L" in found.reached_by and host.alias in found.reached_by
+            log = await lab.deployments.get_deployment_log("far", LogQuery(lines=100))
+            assert log.lines[0].startswith("starting: ")
+            stopped = await lab.deployments.stop_deployment("far")
+            assert stopped.state == "stopped" and processes_of(host, "far") == 0
+            await lab.deployments.delete_deployment("far")
+            assert not (host.home / STATE / "far").exists()
+
+    bounded(test())
+
+
+def test_a_lost_connection_and_a_closed_lab_change_nothing_there(
+    rooms: Rooms, digits: Logged, host: Sshd
+) -> None:
+    async def serve(name: str) -> Deployment:
+        async with opened(rooms.settings.data_dir, host) as lab:
+            await lab.deployments.deploy(NewDeployment(model="digits", name=name, on="box"))
+            found = await running(lab, name)
+            with pytest.raises(Conflict, match="is on box, not on this machine"):
+                await lab.deployments.deploy(NewDeployment(model="digits", name=name, on="this machine"))
+            with pytest.raises(Conflict, match="box has deployments: kept"):
+                await lab.targets.remove_target("box", RemoveQuery(force=True))
+            await asyncio.to_thread(host.stop)
+            away = await until(
+                lambda: lab.deployments.get_deployment(name),
+                lambda each: "cannot be reached since" in each.message,
+            )
+            assert (away.state, away.url) == ("running", "") and "continues there" in away.message
+            with pytest.raises(Conflict, match="box is not connected"):
+                await lab.deployments.stop_deployment(name)
+            assert processes_of(host, name) == 1
+            await asyncio.to_thread(host.start)
+            await until(lambda: lab.deployments.get_deployment(name), lambda each: each.url)
+            return found
+
+    first = bounded(serve("kept"))
+    assert processes_of(host, "kept") == 1, "it serves without a Lab"
+
+    async def again() -> None:
+        async with opened(rooms.settings.data_dir, host) as lab:
+            found = await running(lab, "kept")
+            key = (await lab.deployments.get_deployment_key("kept")).key
+            assert found.url == first.url and found.revisions[0].number == 1
+            assert (await asyncio.to_thread(ask, found.url, key, digits.inputs.tolist()))[0] == 200
+            lease = found.lease_until
+            assert (await lab.deployments.renew_deployment("kept")).lease_until >= lease
+
+    bounded(again())
+
+
+def test_an_update_there_loses_no_request_and_one_goes_back(rooms: Rooms, digits: Logged, host: Sshd) -> None:
+    register(rooms, "digits", digits)
+
+    async def test() -> None:
+        async with opened(rooms.settings.data_dir, host) as lab:
+            url = (await running(lab, "kept")).url
+            key = (await lab.deployments.get_deployment_key("kept")).key
+            statuses: list[int] = []
+            updated = asyncio.Event()
+
+            async def call() -> None:
+                while not updated.is_set():
+                    statuses.append((await asyncio.to_thread(ask, url, key, digits.inputs.tolist()))[0])
+
+            calling = asyncio.ensure_future(call())
+            await lab.deployments.deploy(NewDeployment(model="digits", name="kept"))
+            found = await running(lab, "kept")
+            assert (found.revision, found.version, found.target, found.url) == (2, "2", "box", url)
+            back = await lab.deployments.roll_back_deployment("kept", RollBack())
+            back = await running(lab, "kept")
+            assert (back.revision, back.version) == (1, "1")
+            updated.set()
+            await calling
+            assert statuses and set(statuses) == {200}
+
+    bounded(test())
+
+
+def test_a_host_that_was_started_again_says_so_and_serves_again(
+    rooms: Rooms, digits: Logged, host: Sshd
+) -> None:
+    """A restart of the host is its processes killed, and another boot id where they wrote theirs."""
+    for process in psutil.process_iter():
+        if commands_with(str(host.home / STATE), [process]):
+            process.kill()
+    for path in (host.home / STATE).glob("kept/revisions/*/pid.json"):
+        path.write_text(json.dumps({**json.loads(path.read_bytes()), "boot": "before"}))
+
+    async def test() -> None:
+        async with opened(rooms.settings.data_dir, host) as lab:
+            found = await until(
+                lambda: lab.deployments.get_deployment("kept"), lambda each: each.state != "running"
+            )
+            assert (found.state, found.message) == (
+                "ended", "The deployment ended when its host was started again."
+            )  # fmt: skip
+            await lab.deployments.deploy(NewDeployment(model="digits", name="kept"))
+            found = await running(lab, "kept")
+            key = (await lab.deployments.get_deployment_key("kept")).key
+            assert (await asyncio.to_thread(ask, found.url, key, digits.inputs.tolist()))[0] == 200
+            await lab.deployments.stop_deployment("kept")
+            await lab.deployments.delete_deployment("kept")
+            assert not (host.home / STATE / "kept").exists()
+
+    bounded(test())
