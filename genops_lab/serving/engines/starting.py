@@ -15,6 +15,8 @@ from typing import Any
 
 from .settings import COMMAND, LLAMA, SETTINGS, SGLANG, VLLM
 
+#: The files are here already.
+_OFFLINE = {"HF_HUB_OFFLINE": "1"}
 _LLAMA_PROGRAM = Path(__file__).with_name("llama_cpp.py")
 
 
@@ -70,7 +72,8 @@ def start_of(
             name,
         ]
         argv += _options(VLLM, settings)
-        return EngineStart(argv=argv, environment={"VLLM_API_KEY": key, "VLLM_NO_USAGE_STATS": "1"})
+        environment = {**_OFFLINE, "VLLM_API_KEY": key, "VLLM_NO_USAGE_STATS": "1"}
+        return EngineStart(argv=argv, environment=environment)
     config = {
         "model-path": str(file), "host": "127.0.0.1", "port": port, "served-model-name": name, "api-key": key,
         "enable-metrics": True,
@@ -78,7 +81,7 @@ def start_of(
     path = folder / "sglang.yaml"
     _write_private(path, json.dumps(config))  # JSON is YAML
     argv = [sys.executable, "-m", "sglang.launch_server", "--config", str(path), *_options(SGLANG, settings)]
-    return EngineStart(argv=argv)
+    return EngineStart(argv=argv, environment=_OFFLINE)
 
 
 def _llama(settings: dict[str, Any], name: str, file: Path, folder: Path, port: int, key: str) -> EngineStart:
