@@ -157,8 +157,8 @@ line track
 API = _words(
     "A notebook or script that worked stops.",
     """
-GenOpsError Run dataset deployment end log log_file log_histogram log_image log_predictions log_table log_text params
-predict profile run start tag
+GenOpsError Run chat dataset deployment end log log_file log_histogram log_image log_predictions log_table log_text
+params predict profile run start tag
 """,
 )
 
@@ -225,7 +225,7 @@ KERNEL_PATHS = _words(
     """
 /deployments/ /folder/pull /folder/pull/ /profiles /profiles/ /profiles/beside /profiles/expected /sweeps /sweeps/
 /sweeps/summary /tracking/events /tracking/files /tracking/files/ /tracking/kernel /tracking/models /tracking/resume
-/tracking/wake /v1/deployments/ /v1/evaluations/predictions
+/tracking/wake /v1/chat/completions /v1/deployments/ /v1/evaluations/predictions
 """,
 )
 
