@@ -172,7 +172,7 @@ class ModelChecker:
         inspected = inspect(folder)
         found = facts(inspected)
         recorded = run_that_recorded(self._store, digest.removeprefix("sha256:"))
-        if not (folder / "MLmodel").exists():
+        if self._asks and not (folder / "MLmodel").exists():  # evaluations load models of MLflow alone
             model = None if found.verdict == "refused" else language_model(folder, inspected)
             if model is not None or found.verdict == "refused" or sources.is_external(version):
                 origin = question.origin(recorded, version.run_id, external=sources.is_external(version))

@@ -24,7 +24,7 @@ def chat(
     asked = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
     body: Dict[str, Any] = {"model": name, "messages": asked, **options, "stream": stream}
     data = json.dumps(body).encode()
-    answer = opened(found, "/v1/chat/completions", data, timeout_s)
+    answer = opened(found, "v1/chat/completions", data, timeout_s)
     if stream:
         return _parts(name, answer)
     with answer:

@@ -44,7 +44,7 @@ def predict(name: str, inputs: Any, timeout_s: float, request_id: str = "") -> A
     """Return the predictions for ``inputs``. Raises GenOpsError with the model's own message."""
     named = {"X-Request-ID": request_id} if request_id else {}
     try:
-        with opened(running(name), "/invocations", scoring_body(inputs), timeout_s, named) as answer:
+        with opened(running(name), "invocations", scoring_body(inputs), timeout_s, named) as answer:
             decoded = json.loads(answer.read())
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise _no_answer(name, error) from error
@@ -71,7 +71,7 @@ def opened(
     """
     name = found["name"]
     request = urllib.request.Request(  # noqa: S310 - the Lab's own loopback URL
-        found["url"].rstrip("/") + path,
+        found["url"].rstrip("/") + "/" + path,
         data=data,
         headers={"Content-Type": "application/json", "Authorization": f"Bearer {key_of(name)}", **(named or {})},
     )

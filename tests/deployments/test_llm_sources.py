@@ -16,6 +16,7 @@ import pytest
 
 from genops_lab.core.errors import Conflict, GenOpsError, NotAllowed, NotFound, Unavailable
 from genops_lab.deployments.models import TokenFigures
+from genops_lab.registry.models import ImportModel
 from tests.registry.hostile_bytes import tensor, tensors
 from tests.support import fake_vllm
 from tests.support.hub import TOKEN, Hub, Repository, hub
@@ -219,3 +220,13 @@ def test_where_signatures_are_required_only_versions_are_served(
     monkeypatch.setattr(rooms.deployments._checker, "_signature_required", True)
     error = refused(rooms, command=command(tmp_path))
     assert isinstance(error, Conflict) and "only models that a trusted key signed" in error.message
+
+
+def test_a_registered_version_with_a_gguf_file_is_served(rooms: Rooms) -> None:
+    task = rooms.run(rooms.imports.import_model("small-llm", ImportModel(source=str(small_llm()))))
+    eventually(lambda: rooms.run(rooms.tasks.get_task(task.id)).state, lambda state: state != "running", 120)
+    found = deployed(rooms, "registered", model="small-llm", settings={"context": "256", "threads": "1"})
+    assert found.state == "running", (found, log_of(rooms, "registered"))
+    assert (found.model, found.version) == ("small-llm", "1")
+    assert found.serving is not None and found.serving.engine == "llama.cpp"
+    gone(rooms, "registered")

@@ -225,7 +225,7 @@ KERNEL_PATHS = _words(
     """
 /deployments/ /folder/pull /folder/pull/ /profiles /profiles/ /profiles/beside /profiles/expected /sweeps /sweeps/
 /sweeps/summary /tracking/events /tracking/files /tracking/files/ /tracking/kernel /tracking/models /tracking/resume
-/tracking/wake /v1/chat/completions /v1/deployments/ /v1/evaluations/predictions
+/tracking/wake /v1/deployments/ /v1/evaluations/predictions
 """,
 )
 

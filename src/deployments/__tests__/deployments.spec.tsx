@@ -171,6 +171,35 @@ describe('the deployments section', () => {
     expect(actions.onRenew).toHaveBeenCalledTimes(1);
   });
 
+  it('shows the engine of a language model with its figures', async () => {
+    bench.answers['GET /deployments'] = page([
+      deployment({
+        serving: {
+          engine: 'llama.cpp',
+          settings: { context: '512', parallel: '2' },
+          tokens: {
+            prompt_tokens: 64,
+            completion_tokens: 48,
+            tokens_per_s: 41.5,
+            first_token_ms: 203.4,
+            kv_use: 0.25,
+            waiting: 0
+          }
+        }
+      })
+    ]);
+    await show();
+    for (const text of [
+      'llama.cpp: context 512, parallel 2',
+      '41.5 tokens/s (median)',
+      '203 ms (median)',
+      '64 in prompts, 48 in answers',
+      '25 %'
+    ]) {
+      expect(screen.getByText(text)).toBeTruthy();
+    }
+  });
+
   it('lists the revisions and goes back once', async () => {
     const revision = (number: number, part: object) => ({
       number,
