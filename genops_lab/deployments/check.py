@@ -18,8 +18,10 @@ from genops_lab.core.errors import Conflict, Failed, GenOpsError
 from genops_lab.core.paths import private_dir
 from genops_lab.registry.models import ModelVersion
 
+from . import sources
 from .environments import missing_requirements, package_sources
 from .models import DeployCheck, ModelFile
+from .weights import LanguageModel, language_model
 
 if TYPE_CHECKING:
     from genops_lab.core.settings import Settings
@@ -37,12 +39,13 @@ class Checked:
     """The check of a version's files in a folder.
 
     ``stamp`` distinguishes the folder from one that another process fetched in its place. ``allow_pickle`` is the value
-    of MLflow's flag of that name with which the model loads.
+    of MLflow's flag of that name with which the model loads. ``model`` is a language model without an MLmodel file.
     """
 
     check: DeployCheck
     stamp: tuple[int, int]
     allow_pickle: bool
+    model: LanguageModel | None = None
 
 
 class ModelChecker:
@@ -89,6 +92,8 @@ class ModelChecker:
         found = await asyncio.to_thread(self._inspect, version, folder)
         if not self._asks:
             return found
+        if sources.is_external(version):
+            return self._unsigned(found)
         signature = await self._registry.signature_of(
             version, folder, self._trusted_keys, ask=self._signature_required
         )
@@ -98,6 +103,19 @@ class ModelChecker:
 
         required = self._signature_required or signature.demanded
         return replace(found, check=question.with_signature(found.check, signature, required=required))
+
+    def _unsigned(self, found: Checked) -> Checked:
+        """Refuse what is no registered version where a signature is required: only versions have one."""
+        if not self._signature_required:
+            return found
+        refused = msgspec.structs.replace(
+            found.check,
+            trusted=False,
+            verdict="refused",
+            title="It cannot be deployed: this Lab serves only models that a trusted key signed.",
+            advice="Register the model as a version, and ask somebody with a trusted key to sign it.",
+        )
+        return replace(found, check=refused)
 
     async def take(self, version: ModelVersion, digest: str, stamp: tuple[int, int]) -> Path:
         """Move the files of a version to a folder of the deployment's own, and return it.
@@ -128,7 +146,10 @@ class ModelChecker:
         if await asyncio.to_thread(folder.is_dir):
             return
         fresh = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
-        await self._registry.download(version, fresh)
+        if sources.is_external(version):
+            await sources.fetch(version, fresh)
+        else:
+            await self._registry.download(version, fresh)
         try:
             fresh.rename(folder)
         except OSError:  # another process was faster
@@ -142,18 +163,28 @@ class ModelChecker:
 
     def _inspect(self, version: ModelVersion, folder: Path) -> Checked:
         stamp = _stamp(folder)
-        description = _description(folder, version)
         files = [_file(folder, path) for path in sorted(folder.rglob("*")) if path.is_file()]
         from genops_lab.registry.files.reader import facts, inspect
 
         from . import question
         from .records import run_that_recorded
 
+        digest = _digest(folder)
+        if (command := sources.command_of(version)) is not None:
+            check = question.of_command(version, command, files, digest, self._life)
+            return Checked(check=check, stamp=stamp, allow_pickle=False)
         inspected = inspect(folder)
         found = facts(inspected)
-        holds_pickle = _says_pickle(description) or inspected.holds_pickle
-        digest = _digest(folder)
         recorded = run_that_recorded(self._store, digest.removeprefix("sha256:"))
+        if self._asks and not (folder / "MLmodel").exists():  # evaluations load models of MLflow alone
+            model = None if found.verdict == "refused" else language_model(folder, inspected)
+            if model is not None or found.verdict == "refused" or sources.is_external(version):
+                origin = question.origin(recorded, version.run_id, external=sources.is_external(version))
+                check = question.of_language_model(version, model, found, files, digest, self._life)
+                check = msgspec.structs.replace(check, trusted=recorded is not None, reason=origin)
+                return Checked(check=check, stamp=stamp, allow_pickle=False, model=model)
+        description = _description(folder, version)
+        holds_pickle = _says_pickle(description) or inspected.holds_pickle
         missing = missing_requirements(folder)
         check = DeployCheck(
             model=version.name,

@@ -28,6 +28,7 @@ def spec(
         lease_until=record.lease_until,
         allow_pickle=chosen.allow_pickle,
         sleep_s=chosen.sleep_s,
+        serving=chosen.serving,
         beside=tuple(each for each in known if each != chosen.id),
         known=known,
         keys=tuple(record.wanted.keys),

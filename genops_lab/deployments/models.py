@@ -15,6 +15,29 @@ from .rollout_models import Rollout
 DeploymentState = Literal["preparing", "starting", "running", "stopping", "stopped", "failed", "ended"]
 
 
+class TokenFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of a language model: tokens so far, and medians of the latest answers.
+
+    ``first_token_ms`` is the time to the first token of a stream. ``kv_use`` is the share of the KV cache that requests
+    use now, ``waiting`` the requests that wait in the engine. A figure that the engine does not tell is null.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    tokens_per_s: float | None = None
+    first_token_ms: float | None = None
+    kv_use: float | None = None
+    waiting: float | None = None
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine of a revision that MLflow's scorer does not serve: its settings and, for a model, its figures."""
+
+    engine: str
+    settings: dict[str, str] = {}
+    tokens: TokenFigures | None = None
+
+
 class DeploymentRevision(msgspec.Struct, frozen=True, kw_only=True):
     """A version as it was deployed. ``weight`` is its share of the requests in percent.
 
@@ -35,10 +58,13 @@ class DeploymentRevision(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float | None = None
     created_at: float
     lease_until: float = 0.0
+    serving: Serving | None = None
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """A deployed model version. Requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
+
+    A language model has ``serving`` and answers at ``url/v1/chat/completions``.
 
     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
     an update in progress; 0 without one. ``rollout`` is the last
@@ -66,6 +92,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     updating_to: int = 0
     revisions: list[DeploymentRevision] = []
     rollout: Rollout | None = None
+    serving: Serving | None = None
 
 
 class RollBack(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,10 +103,14 @@ class RollBack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewCallerKey(msgspec.Struct, frozen=True, kw_only=True):
-    """Add a key for a person or program. ``limit`` is in requests a minute; 0 is no limit."""
+    """Add a key for a person or program.
+
+    ``limit`` is in requests a minute, ``tokens`` in tokens of language models a minute; 0 is no limit.
+    """
 
     name: str
     limit: int = 0
+    tokens: int = 0
 
 
 class DeploymentCallerKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +118,7 @@ class DeploymentCallerKey(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     limit: int = 0
+    tokens: int = 0
     created_at: float = 0.0
     key: str = ""
 
@@ -138,7 +170,8 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
     indexes, links, constraints, addresses, ``${VARIABLES}``. ``signature`` is None where the administrator trusts no
     keys. Where a signature is required, a version without a valid one has the verdict ``refused``. ``update`` is the
-    plan if the name is that of a running deployment. ``where`` is the target if that is not this machine.
+    plan if the name is that of a running deployment. ``where`` is the target if that is not this machine. ``engine``
+    serves a language model, and ``memory`` says what it needs in numbers; both are empty otherwise.
     """
 
     model: str
@@ -162,22 +195,39 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     signature: Signature | None = None
     update: UpdatePlan | None = None
     where: str = ""
+    engine: str = ""
+    memory: str = ""
 
 
-class CheckDeploy(msgspec.Struct, frozen=True, kw_only=True):
-    """Check a version (a number, an alias, or empty for the newest) for a deployment (empty: the model's name).
+class Deployable(msgspec.Struct, frozen=True, kw_only=True):
+    """The thing to deploy. One of ``model``, ``path`` and ``command`` is given.
 
-    ``on`` is as in NewDeployment.
+    - model: a registered model with a ``version`` (a number, an alias, or empty for the newest), or
+      ``hf:ORG/NAME@REVISION``. ``secret`` names the variable that has the token of a gated repository.
+    - path: a GGUF file or a folder of this machine.
+    - command: a command that listens on ``port`` (0: on ``$PORT``) and answers 200 at ``health`` when it is ready.
+
+    ``settings`` are those of language models. ``name`` is that of the deployment (empty: the model's).
     """
 
-    model: str
+    model: str = ""
     version: str = ""
     name: str = ""
     on: str = ""
+    path: str = ""
+    command: str = ""
+    port: int = 0
+    health: str = ""
+    secret: str = ""
+    settings: dict[str, str] = {}
 
 
-class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
-    """Deploy a version under a name (empty: the model's name). It takes the place of the version that runs there.
+class CheckDeploy(Deployable, frozen=True, kw_only=True):
+    """Check what is to be deployed, before it is loaded."""
+
+
+class NewDeployment(Deployable, frozen=True, kw_only=True):
+    """Deploy a version under a name. It takes the place of the version that runs there.
 
     ``rollout`` says how a version gets the requests of the one that runs; without it, it replaces that one.
     ``replace_first`` stops the earlier version first, for a machine without memory for both. With ``sleep_minutes`` the
@@ -187,15 +237,11 @@ class NewDeployment(msgspec.Struct, frozen=True, kw_only=True):
     this name is, else this machine.
     """
 
-    model: str
-    version: str = ""
-    name: str = ""
     trust: str = ""
     idempotency_key: str = ""
     replace_first: bool = False
     sleep_minutes: float = 0.0
     rollout: RolloutPolicy | None = None
-    on: str = ""
 
 
 class LogLines(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from genops_lab.registry.files import gguf, safetensors
 from genops_lab.registry.files.words import UNREAD, described, named
+
+from .models import DeployCheck
 
 if TYPE_CHECKING:
     from genops_lab.registry.files.models import FileFacts, ModelFacts
+    from genops_lab.registry.models import ModelVersion
     from genops_lab.registry.signing import Signature
 
-    from .models import DeployCheck
+    from .models import ModelFile
+    from .targets.base import Capabilities
+    from .weights import LanguageModel
 
 _SHOWN = 5
 _DATA = "The files hold data only: loading them runs no code that came with the model."
@@ -45,12 +51,78 @@ def findings(facts: ModelFacts) -> list[str]:
     return [*said, f"{others} more files like these."] if others > 0 else said
 
 
-def origin(recorded: str | None, run_id: str) -> str:
-    """Say who made the files: the run of this user that recorded them, or the one that the registry claims."""
+def origin(recorded: str | None, run_id: str, *, external: bool = False) -> str:
+    """Say who made the files: the run of this user that recorded them, or the one that the registry claims.
+
+    ``external``: the files are none of the registry.
+    """
     if recorded is not None:
         return f"Your run {recorded} recorded exactly these files."
+    if external:
+        return "The files do not come from your registry, and no run of yours recorded them."
     claim = f" The registry says that the run {run_id} made them." if run_id else ""
     return f"Your runs did not record these files: another process logged them, or they changed since.{claim}"
+
+
+def of_language_model(
+    version: ModelVersion,
+    model: LanguageModel | None,
+    facts: ModelFacts,
+    files: list[ModelFile],
+    digest: str,
+    life: Capabilities,
+) -> DeployCheck:
+    """Return the check of a language model's files. ``model`` is None if they hold no known one: that is refused."""
+    said, verdict, advice = title(facts), facts.verdict, facts.advice
+    weights = [each for each in facts.files if each.path.lower().endswith((".gguf", ".safetensors"))]
+    wrong = [each for each in weights if each.format not in (gguf.FORMAT, safetensors.FORMAT)]
+    if verdict != "refused" and (model is None or wrong):
+        name = wrong[0].path if wrong else version.name
+        said = f"It cannot be deployed: {name} is no GGUF or safetensors file."
+        verdict, advice = "refused", "Other formats may run code when they are loaded. Fetch the file again."
+    return DeployCheck(
+        model=version.name,
+        version=version.version,
+        trusted=False,
+        reason="",
+        verdict=verdict,
+        title=said,
+        findings=findings(facts),
+        advice=advice or "Load it only if you trust who made it.",
+        flavors=[],
+        loader=model.format if model else "",
+        holds_pickle=False,
+        files=files,
+        digest=digest,
+        environment="present",
+        missing_requirements=[],
+        outlives_server=life.outlives_server,
+        warning=life.warning,
+    )
+
+
+def of_command(
+    version: ModelVersion, command: dict[str, object], files: list[ModelFile], digest: str, life: Capabilities
+) -> DeployCheck:
+    """Return the check of a command. The person who asks has written it."""
+    return DeployCheck(
+        model=version.name,
+        version=version.version,
+        trusted=True,
+        reason=f"You gave the command: {command['command']}",
+        verdict="code",
+        title="This runs a command on this machine, with a filtered environment.",
+        advice="Run it only if you trust who wrote it.",
+        flavors=[],
+        loader="command",
+        holds_pickle=False,
+        files=files,
+        digest=digest,
+        environment="present",
+        missing_requirements=[],
+        outlives_server=life.outlives_server,
+        warning=life.warning,
+    )
 
 
 _REQUIRED = "This model cannot be deployed: this Lab serves only models that a trusted key signed."

@@ -14,11 +14,15 @@ ACTIVE = ("preparing", "starting", "running", "stopping")
 
 
 class CallerKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A named key that callers may send, as its SHA-256. ``limit`` is in requests a minute; 0 is no limit."""
+    """A named key that callers may send, as its SHA-256.
+
+    ``limit`` is in requests a minute, ``tokens`` in tokens of language models a minute; 0 is no limit.
+    """
 
     name: str
     sha256: str
     limit: int = 0
+    tokens: int = 0
     created_at: float = 0.0
 
 
@@ -26,6 +30,7 @@ class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """A revision of a deployment: ``number`` on the screen, ``id`` for the target.
 
     Its model is unloaded after ``sleep_s`` without a caller; 0: never.
+    ``serving`` says which engine serves it, and its settings (``llms.py``); empty for MLflow's scorer.
     """
 
     number: int
@@ -35,6 +40,7 @@ class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     created_at: float
     allow_pickle: bool = False
     sleep_s: float = 0.0
+    serving: dict[str, Any] = {}
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -174,7 +174,8 @@ class Rollouts:
         self._changed(record.name)
         found = await self._get(record.name)
         if not updates or before is None:
-            return {"message": f"{record.name} answers at {found.url}/invocations."}
+            path = "/invocations" if found.serving is None else "/v1"
+            return {"message": f"{record.name} answers at {found.url}{path}."}
         return {
             "message": f"Revision {revision.number} ({revision.model} version {revision.version}) answers."
         }

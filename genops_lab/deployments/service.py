@@ -7,7 +7,8 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,8 +22,9 @@ from genops_lab.core.settings import Settings
 from genops_lab.registry.models import ModelVersion
 
 from . import caller_keys
-from .check import ModelChecker, refuse_misleading
+from .check import Checked, ModelChecker, refuse_misleading
 from .desired import KIND, POLL_S, spec
+from .llms import need_of, refuse_too_large, serving_of
 from .logs import MAX_LOG_LINES
 from .models import (
     CheckDeploy,
@@ -39,12 +41,13 @@ from .models import (
     RollBack,
     UpdatePlan,
 )
-from .names import check_name, default_name
+from .names import check_name
 from .policy import check_policy
 from .record import ACTIVE, CallerKey, KnownRevision, Record, Wanted, name_in_use, update_in_progress
 from .shown import deployment, state_of
+from .sources import name_of, resolve
 from .supervision import Supervision
-from .targets.base import DeploymentTarget
+from .targets.base import HERE, DeploymentTarget
 from .targets.by_name import TargetsByName
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from genops_lab.core.store.work import Work, WorkTable
     from genops_lab.core.work import WorkService
     from genops_lab.registry.service import RegistryService
+    from genops_lab.serving.engines.memory import Need
 
 log = logging.getLogger("genops_lab")
 
@@ -86,6 +90,7 @@ class DeploymentsService(Service):
         from .records import Records
         from .rollouts import Rollouts
 
+        self._root_dir = settings.root_dir or Path.cwd()
         self._lease_s = settings.deployment_lease_s
         self._warm_s = settings.deployment_warm_s
         self._registry = registry
@@ -168,16 +173,23 @@ class DeploymentsService(Service):
 
     async def check_deploy(self, body: CheckDeploy) -> DeployCheck:
         """Check a version before it is deployed: origin, files, environment, lifetime."""
-        version = await self._registry.resolve(body.model, body.version)
-        name = body.name or default_name(body.model)
+        version = await self._resolve(body)
+        name = body.name or name_of(body)
         target = self._target.on(body.on) if body.on else await self._target.of(name)
-        check = await target.checked(
-            self._checker.folder(version), (await self._checker.check(version)).check
-        )
+        checked = await self._checker.check(version)
+        check = await target.checked(self._checker.folder(version), checked.check)
+        if check.verdict != "refused":
+            serving, need = await asyncio.to_thread(_serving, version, checked, body.settings)
+            if serving is not None:
+                _refuse_elsewhere(target)
+                check = msgspec.structs.replace(
+                    check, engine=serving["engine"], memory="" if need is None else need.text()
+                )
         with contextlib.suppress(NotFound):
             record = await asyncio.to_thread(self._records.get, name)
             if record.state == "running" and record.wanted.update is None and not _serves(record, version):
-                return msgspec.structs.replace(check, update=await self._update_plan(record, check))
+                planned = await self._update_plan(record, check)
+                return msgspec.structs.replace(check, update=planned)
         return check
 
     async def deploy(self, body: NewDeployment) -> Deployment:
@@ -187,7 +199,7 @@ class DeploymentsService(Service):
         """
         from .records import KeyUsed
 
-        name = check_name(body.name) if body.name else default_name(body.model)
+        name = check_name(body.name) if body.name else name_of(body)
         if body.rollout is not None:
             check_policy(body.rollout)
         earlier = await asyncio.to_thread(self._records.keyed, body.idempotency_key)
@@ -196,11 +208,18 @@ class DeploymentsService(Service):
         on = body.on or (await self._target.of(name)).name
         await self._check_place(name, on)
         running = await self._running(name)
-        version = await self._registry.resolve(body.model, body.version)
-        if running is not None and _serves(running, version):
+        version = await self._resolve(body)
+        if running is not None and _serves(running, version) and not (body.settings or _is_engine(running)):
             return await self.get_deployment(name)
         checked = await self._checker.check(version)
         refuse_misleading(checked.check)
+        serving, need = await asyncio.to_thread(_serving, version, checked, body.settings)
+        if serving is not None:
+            _refuse_elsewhere(self._target.on(on))
+        if running is not None and _serves(running, version) and _current_serving(running) == (serving or {}):
+            return await self.get_deployment(name)
+        if running is None:
+            refuse_too_large(version, need, checked.model)
         if not checked.check.trusted and body.trust != checked.check.digest:
             raise _unconfirmed(checked.check, changed=bool(body.trust))
         now = time.time()
@@ -215,6 +234,7 @@ class DeploymentsService(Service):
             created_at=now,
             allow_pickle=checked.allow_pickle,
             sleep_s=60 * body.sleep_minutes,
+            serving=serving or {},
         )
         plan = {
             "name": name,
@@ -224,7 +244,7 @@ class DeploymentsService(Service):
             "stamp": checked.stamp,
         }
         if running is not None:
-            planned = await self._update_plan(running, checked.check)
+            planned = await self._update_plan(running, checked.check, need)
             if not planned.fits and not body.replace_first:
                 raise _does_not_fit(planned)
             plan |= {"revision": id, "replace_first": body.replace_first}
@@ -297,7 +317,10 @@ class DeploymentsService(Service):
             raise name_in_use(record)
         return record if found.state == "running" else None
 
-    async def _update_plan(self, running: Record, check: DeployCheck) -> UpdatePlan:
+    async def _resolve(self, body: CheckDeploy | NewDeployment) -> ModelVersion:
+        return await resolve(self._registry, body, body.settings, self._root_dir)
+
+    async def _update_plan(self, running: Record, check: DeployCheck, need: Need | None = None) -> UpdatePlan:
         from .memory import update_plan
 
         seen = (await self._target.observe(running.name)).revision(running.revision)
@@ -306,7 +329,7 @@ class DeploymentsService(Service):
             name=running.name,
             number=max(each.number for each in running.revisions) + 1,
             serving=current.number,
-            files_bytes=sum(each.size_bytes for each in check.files),
+            files_bytes=sum(each.size_bytes for each in check.files) + (need.cache if need else 0),
             loading_s=seen.loading_s if seen else 0.0,
             free=await self._target.free_bytes(running.name),
         )
@@ -538,6 +561,29 @@ def _earlier(record: Record, current: KnownRevision, number: int) -> KnownRevisi
 
 def _serves(record: Record, version: ModelVersion) -> bool:
     return record.state == "running" and (record.model, record.version) == (version.name, version.version)
+
+
+def _is_engine(record: Record) -> bool:
+    return bool(_current_serving(record))
+
+
+def _current_serving(record: Record) -> dict[str, Any]:
+    current = record.known(record.revision)
+    return current.serving if current is not None else {}
+
+
+def _serving(
+    version: ModelVersion, checked: Checked, settings: dict[str, str]
+) -> tuple[dict[str, Any] | None, Need | None]:
+    serving = serving_of(version, checked.model, settings)
+    return serving, need_of(serving, checked.model)
+
+
+def _refuse_elsewhere(target: DeploymentTarget) -> None:
+    if target.name != HERE:
+        raise InvalidRequest(
+            f"Language models and commands do not run on {target.name} yet.", hint="Deploy on this machine."
+        )
 
 
 def _does_not_fit(planned: UpdatePlan) -> Conflict:

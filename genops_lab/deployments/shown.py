@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .models import Deployment, DeploymentRevision, DeploymentState
-from .record import Record
+from .models import Deployment, DeploymentRevision, DeploymentState, Serving
+from .record import KnownRevision, Record
 from .rollout_models import Rollout
 from .targets.base import DeploymentTarget, Observed, Revision
 
@@ -117,6 +117,7 @@ def deployment(
         updating_to=update.number if update else 0,
         revisions=_revisions(record, seen, state),
         rollout=_rollout(record, seen),
+        serving=_serving(shown, current) if shown else None,
     )
 
 
@@ -167,6 +168,16 @@ def _revisions(record: Record, seen: Observed, state: DeploymentState) -> list[D
                 latency_ms=there.latency_ms if there else None,
                 created_at=known.created_at,
                 lease_until=there.lease_until if there and there.active else 0.0,
+                serving=_serving(known, there),
             )
         )
     return found
+
+
+def _serving(known: KnownRevision, there: Revision | None) -> Serving | None:
+    if not known.serving:
+        return None
+    settings = {name: str(value) for name, value in known.serving.get("settings", {}).items()}
+    return Serving(
+        engine=known.serving["engine"], settings=settings, tokens=there.tokens if there is not None else None
+    )

@@ -3,6 +3,7 @@
 from ..runtime.api import (
     GenOpsError,
     Run,
+    chat,
     dataset,
     deployment,
     end,
@@ -24,6 +25,7 @@ from ..runtime.api import (
 __all__ = [
     "GenOpsError",
     "Run",
+    "chat",
     "dataset",
     "deployment",
     "end",

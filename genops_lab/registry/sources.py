@@ -179,18 +179,31 @@ class OpenSource:
 @contextlib.asynccontextmanager
 async def opened(source: Source, mlflow: MlflowConnection) -> AsyncIterator[OpenSource]:
     """Open a source in a process that has no credentials but those for it."""
-    from genops_lab.core.worker import Worker
-
     if source.kind == "uri":  # a store that this MLflow reads, with its credentials
         await mlflow.ensure()
         yield OpenSource(source, mlflow.transfers)
         return
+    worker = _hub(source) if source.kind == "hf" else mlflow.other(source.mlflow, _value(source.secret))
+    async with _working(source, worker) as there:
+        yield there
+
+
+@contextlib.asynccontextmanager
+async def opened_hub(source: Source) -> AsyncIterator[OpenSource]:
+    """Open a repository of the hub, without an MLflow."""
+    async with _working(source, _hub(source)) as there:
+        yield there
+
+
+def _hub(source: Source) -> Worker:
+    from genops_lab.core.worker import Worker
+
     token = _value(source.secret)
-    if source.kind == "hf":
-        environment = {**_HUB_ENVIRONMENT, **({"HF_TOKEN": token} if token else {})}
-        worker = Worker("Hugging Face hub", {}, env=environment)
-    else:
-        worker = mlflow.other(source.mlflow, token)
+    return Worker("Hugging Face hub", {}, env={**_HUB_ENVIRONMENT, **({"HF_TOKEN": token} if token else {})})
+
+
+@contextlib.asynccontextmanager
+async def _working(source: Source, worker: Worker) -> AsyncIterator[OpenSource]:
     try:
         yield OpenSource(source, worker)
     except asyncio.CancelledError:

@@ -16,6 +16,7 @@ from .state import runs
 __all__ = [
     "GenOpsError",
     "Run",
+    "chat",
     "dataset",
     "deployment",
     "end",
@@ -329,6 +330,25 @@ def feedback(request_id: str, name: str, value: float, deployment: str = "") -> 
     from .serving import feedback as send
 
     return send(request_id, name, value, deployment)
+
+
+def chat(name: str, messages: Any, *, stream: bool = False, timeout_s: float = 600.0, **options: Any) -> Any:
+    """Return the answer of the deployed language model ``name`` as text.
+
+    Example::
+
+        genops.chat("chat", "Hello", temperature=0, max_tokens=100)
+        for part in genops.chat("chat", [{"role": "user", "content": "Hello"}], stream=True):
+            print(part, end="")
+
+    ``messages`` is a text, or messages with role and content. ``options`` are those of OpenAI's chat
+    completions. With ``stream`` the parts arrive one by one. Waits at most ``timeout_s`` seconds for each.
+    Raises GenOpsError with the engine's message, also for a stream that breaks off, or Refused if there is no
+    such deployment.
+    """
+    from .chatting import chat as ask
+
+    return ask(name, messages, stream, timeout_s, options)
 
 
 def deployment(name: str) -> Any:

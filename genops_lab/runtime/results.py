@@ -71,7 +71,7 @@ class GenOpsList(_Result, Sequence):  # type: ignore[type-arg]
 
 
 class Deployment(GenOpsResult):
-    """A deployment, which answers ``predict(inputs)``."""
+    """A deployment, which answers ``predict(inputs)`` or, as a language model, ``chat(messages)``."""
 
     def __init__(self, data: Any, html: str = "", text: str = "") -> None:
         super().__init__(data, html or deployment_card(data), text)
@@ -91,6 +91,17 @@ class Deployment(GenOpsResult):
         from .serving import predict
 
         return predict(self.data["name"], inputs, timeout_s)
+
+    @property
+    def url(self) -> str:
+        """The address; that of a language model is for clients of OpenAI's API with ``/v1`` behind it."""
+        return str(self.data["url"])
+
+    def chat(self, messages: Any, *, stream: bool = False, timeout_s: float = 600.0, **options: Any) -> Any:
+        """Return the answer of a language model; with ``stream`` its parts as they arrive."""
+        from .chatting import chat
+
+        return chat(self.data["name"], messages, stream, timeout_s, options)
 
 
 def result_of(data: Any, html: str = "", text: str = "", view: str = "") -> Union[_Result, Any]:

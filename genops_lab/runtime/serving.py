@@ -7,12 +7,14 @@ import json
 import urllib.error
 import urllib.request
 import warnings
-from typing import Any
+from typing import Any, Mapping, Optional
 
 from . import lab
 from .errors import GenOpsError, Refused
 from .results import Deployment
 from .values import scoring_body
+
+Answering = http.client.HTTPResponse
 
 #: A deployment listens on loopback: a proxy of the environment must not see the request or its key.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -40,32 +42,60 @@ def _ask(name: str, what: str = "") -> Any:
 
 def predict(name: str, inputs: Any, timeout_s: float, request_id: str = "") -> Any:
     """Return the predictions for ``inputs``. Raises GenOpsError with the model's own message."""
+    named = {"X-Request-ID": request_id} if request_id else {}
+    try:
+        with opened(running(name), "invocations", scoring_body(inputs), timeout_s, named) as answer:
+            decoded = json.loads(answer.read())
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise _no_answer(name, error) from error
+    return decoded["predictions"] if isinstance(decoded, dict) and "predictions" in decoded else decoded
+
+
+def running(name: str) -> Deployment:
+    """Return the deployment ``name``. Raises GenOpsError unless it runs."""
     found = find(name)
     if found["state"] != "running":
         raise GenOpsError(
             f"The deployment {name!r} is {found['state']}. {found.get('message', '')}".strip(),
             found.get("hint") or "To deploy it again, run %genops deploy MODEL.",
         )
-    named = {"X-Request-ID": request_id} if request_id else {}
+    return found
+
+
+def opened(
+    found: Deployment, path: str, data: bytes, timeout_s: float, named: Optional[Mapping[str, str]] = None
+) -> Answering:
+    """Send JSON to a path of a deployment, and return the answer. Raises GenOpsError with the model's own message.
+
+    ``named`` are further headers.
+    """
+    name = found["name"]
     request = urllib.request.Request(  # noqa: S310 - the Lab's own loopback URL
-        found["url"].rstrip("/") + "/invocations",
-        data=scoring_body(inputs),
-        headers={"Content-Type": "application/json", "Authorization": f"Bearer {key_of(name)}", **named},
+        found["url"].rstrip("/") + "/" + path,
+        data=data,
+        headers={
+            "Content-Type": "application/json",
+            "Authorization": f"Bearer {key_of(name)}",
+            **(named or {}),
+        },
     )
     try:
-        with _opener.open(request, timeout=timeout_s) as answer:
-            decoded = json.loads(answer.read())
+        answer: Answering = _opener.open(request, timeout=timeout_s)
+        return answer
     except urllib.error.HTTPError as error:
         raise GenOpsError(
             f"The deployment {name!r} answered HTTP {error.code}: {_reason(error.read())}",
             f"Read its log: %genops deployments logs {name}",
         ) from error
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise GenOpsError(
-            f"The deployment {name!r} did not answer: {error}.",
-            f"Read its log: %genops deployments logs {name}",
-        ) from error
-    return decoded["predictions"] if isinstance(decoded, dict) and "predictions" in decoded else decoded
+    except (OSError, http.client.HTTPException) as error:
+        raise _no_answer(name, error) from error
+
+
+def _no_answer(name: str, error: Exception) -> GenOpsError:
+    return GenOpsError(
+        f"The deployment {name!r} did not answer: {error}.",
+        f"Read its log: %genops deployments logs {name}",
+    )
 
 
 def feedback(request_id: str, name: str, value: float, deployment: str = "") -> bool:

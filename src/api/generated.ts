@@ -7417,6 +7417,8 @@ export interface components {
          * Deployment
          * @description A deployed model version. Requests: ``POST url/invocations`` with ``Authorization: Bearer KEY``.
          *
+         *     A language model has ``serving`` and answers at ``url/v1/chat/completions``.
+         *
          *     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
          *     an update in progress; 0 without one. ``rollout`` is the last
          *     rollout, without its history. ``ended`` means that the deployment ended without a stop: with its Jupyter
@@ -7458,6 +7460,8 @@ export interface components {
             revisions: components["schemas"]["DeploymentRevision"][];
             /** @default null */
             rollout: components["schemas"]["Rollout"] | null;
+            /** @default null */
+            serving: components["schemas"]["Serving"] | null;
         };
         /**
          * DeploymentRevision
@@ -7489,6 +7493,42 @@ export interface components {
             created_at: number;
             /** @default 0 */
             lease_until: number;
+            /** @default null */
+            serving: components["schemas"]["Serving"] | null;
+        };
+        /**
+         * Serving
+         * @description The engine of a revision that MLflow's scorer does not serve: its settings and, for a model, its figures.
+         */
+        Serving: {
+            engine: string;
+            /** @default {} */
+            settings: {
+                [key: string]: string;
+            };
+            /** @default null */
+            tokens: components["schemas"]["TokenFigures"] | null;
+        };
+        /**
+         * TokenFigures
+         * @description The figures of a language model: tokens so far, and medians of the latest answers.
+         *
+         *     ``first_token_ms`` is the time to the first token of a stream. ``kv_use`` is the share of the KV cache that requests
+         *     use now, ``waiting`` the requests that wait in the engine. A figure that the engine does not tell is null.
+         */
+        TokenFigures: {
+            /** @default 0 */
+            prompt_tokens: number;
+            /** @default 0 */
+            completion_tokens: number;
+            /** @default null */
+            tokens_per_s: number | null;
+            /** @default null */
+            first_token_ms: number | null;
+            /** @default null */
+            kv_use: number | null;
+            /** @default null */
+            waiting: number | null;
         };
         /**
          * Rollout
@@ -7605,7 +7645,7 @@ export interface components {
         };
         /**
          * NewDeployment
-         * @description Deploy a version under a name (empty: the model's name). It takes the place of the version that runs there.
+         * @description Deploy a version under a name. It takes the place of the version that runs there.
          *
          *     ``rollout`` says how a version gets the requests of the one that runs; without it, it replaces that one.
          *     ``replace_first`` stops the earlier version first, for a machine without memory for both. With ``sleep_minutes`` the
@@ -7615,11 +7655,28 @@ export interface components {
          *     this name is, else this machine.
          */
         NewDeployment: {
+            /** @default  */
             model: string;
             /** @default  */
             version: string;
             /** @default  */
             name: string;
+            /** @default  */
+            on: string;
+            /** @default  */
+            path: string;
+            /** @default  */
+            command: string;
+            /** @default 0 */
+            port: number;
+            /** @default  */
+            health: string;
+            /** @default  */
+            secret: string;
+            /** @default {} */
+            settings: {
+                [key: string]: string;
+            };
             /** @default  */
             trust: string;
             /** @default  */
@@ -7630,8 +7687,6 @@ export interface components {
             sleep_minutes: number;
             /** @default null */
             rollout: components["schemas"]["RolloutPolicy"] | null;
-            /** @default  */
-            on: string;
         };
         /**
          * RolloutPolicy
@@ -7722,11 +7777,10 @@ export interface components {
         };
         /**
          * CheckDeploy
-         * @description Check a version (a number, an alias, or empty for the newest) for a deployment (empty: the model's name).
-         *
-         *     ``on`` is as in NewDeployment.
+         * @description Check what is to be deployed, before it is loaded.
          */
         CheckDeploy: {
+            /** @default  */
             model: string;
             /** @default  */
             version: string;
@@ -7734,6 +7788,20 @@ export interface components {
             name: string;
             /** @default  */
             on: string;
+            /** @default  */
+            path: string;
+            /** @default  */
+            command: string;
+            /** @default 0 */
+            port: number;
+            /** @default  */
+            health: string;
+            /** @default  */
+            secret: string;
+            /** @default {} */
+            settings: {
+                [key: string]: string;
+            };
         };
         /**
          * DeployCheck
@@ -7745,7 +7813,8 @@ export interface components {
          *     ``package_sources``, if an environment is built, are the requirement lines that set where packages come from:
          *     indexes, links, constraints, addresses, ``${VARIABLES}``. ``signature`` is None where the administrator trusts no
          *     keys. Where a signature is required, a version without a valid one has the verdict ``refused``. ``update`` is the
-         *     plan if the name is that of a running deployment. ``where`` is the target if that is not this machine.
+         *     plan if the name is that of a running deployment. ``where`` is the target if that is not this machine. ``engine``
+         *     serves a language model, and ``memory`` says what it needs in numbers; both are empty otherwise.
          */
         DeployCheck: {
             model: string;
@@ -7782,6 +7851,10 @@ export interface components {
             update: components["schemas"]["UpdatePlan"] | null;
             /** @default  */
             where: string;
+            /** @default  */
+            engine: string;
+            /** @default  */
+            memory: string;
         };
         /**
          * ModelFile
@@ -7874,18 +7947,24 @@ export interface components {
             /** @default 0 */
             limit: number;
             /** @default 0 */
+            tokens: number;
+            /** @default 0 */
             created_at: number;
             /** @default  */
             key: string;
         };
         /**
          * NewCallerKey
-         * @description Add a key for a person or program. ``limit`` is in requests a minute; 0 is no limit.
+         * @description Add a key for a person or program.
+         *
+         *     ``limit`` is in requests a minute, ``tokens`` in tokens of language models a minute; 0 is no limit.
          */
         NewCallerKey: {
             name: string;
             /** @default 0 */
             limit: number;
+            /** @default 0 */
+            tokens: number;
         };
         /**
          * NewBatch

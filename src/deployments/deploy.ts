@@ -168,7 +168,13 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
       this.fields.version === version &&
       (!name || this.fields.name === name);
     try {
-      const check = await this._service.check(model, version, name, on);
+      const check = await this._service.check({
+        ...NOTHING_ELSE,
+        model,
+        version,
+        name,
+        on
+      });
       if (current()) {
         this.set({ check });
       }
@@ -182,6 +188,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   protected async send(fields: Readonly<IDeployFields>): Promise<IDeployment> {
     try {
       return await this._service.deploy({
+        ...NOTHING_ELSE,
         model: fields.model,
         // An alias may have moved since the check.
         version: fields.check?.version ?? fields.version,
@@ -218,6 +225,16 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
 function policyOf(kind: IRolloutPolicy['kind']): IRolloutPolicy {
   return { kind } as IRolloutPolicy;
 }
+
+/** The fields of a deployment that a registered version leaves empty. */
+const NOTHING_ELSE = {
+  path: '',
+  command: '',
+  port: 0,
+  health: '',
+  secret: '',
+  settings: {}
+};
 
 function isName(name: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name);

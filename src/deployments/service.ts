@@ -4,6 +4,7 @@ import { everyPage } from '../core';
 
 export type IDeployment = components['schemas']['Deployment'];
 export type INewDeployment = components['schemas']['NewDeployment'];
+export type IDeployable = components['schemas']['CheckDeploy'];
 export type IDeployCheck = components['schemas']['DeployCheck'];
 export type IRollout = components['schemas']['Rollout'];
 export type IRolloutPolicy = components['schemas']['RolloutPolicy'];
@@ -26,17 +27,10 @@ export class DeploymentsService {
     );
   }
 
-  /** Check a version (empty: the newest) before it is deployed under a name (empty: the model's) on a target. */
-  check(
-    model: string,
-    version: string,
-    name: string,
-    on = ''
-  ): Promise<IDeployCheck> {
+  /** Check what is to be deployed: a version (empty: the newest), under a name (empty: the model's), on a target. */
+  check(asked: IDeployable): Promise<IDeployCheck> {
     return this._api.data(
-      this._api.http.POST('/deployment-checks', {
-        body: { model, version, name, on }
-      })
+      this._api.http.POST('/deployment-checks', { body: asked })
     );
   }
 

@@ -133,7 +133,7 @@ def test_from_a_run_to_an_answer(
         assert "genops deployments stop d1" in kept.err
     made = lab.call("deployments", "add-key", "d1", "ci", "--limit", "60", "--json").json
     assert made["limit"] == 60 and made["key"]
-    assert "60 a minute" in lab.call("deployments", "keys", "d1").out
+    assert "60 requests a minute" in lab.call("deployments", "keys", "d1").out
     assert lab.call("deployments", "revoke-key", "d1", "ci").code == 0
     assert lab.call("deployments", "keys", "d1", "--json").json == []
     assert lab.call("deployments", "rollback", "d1").code == 4, "there is no revision before"

@@ -157,8 +157,8 @@ line track
 API = _words(
     "A notebook or script that worked stops.",
     """
-GenOpsError Run dataset deployment end log log_file log_histogram log_image log_predictions log_table log_text params
-predict profile run start tag
+GenOpsError Run chat dataset deployment end log log_file log_histogram log_image log_predictions log_table log_text
+params predict profile run start tag
 """,
 )
 
@@ -336,6 +336,7 @@ ENVIRONMENT = _words(
     "A kernel that runs no longer finds its Lab; a configuration has no effect.",
     """
 GENOPS_AGENT_DIR GENOPS_AGENT_STATE GENOPS_ASKPASS GENOPS_CLI GENOPS_COMMAND GENOPS_CPUS GENOPS_DATA_DIR
+GENOPS_DEPLOYMENT_KEY
 GENOPS_DEBUG GENOPS_GPUS GENOPS_GPU_TYPE GENOPS_KERNELSPEC GENOPS_KERNEL_ID GENOPS_MEMORY_BYTES
 GENOPS_NATIVE GENOPS_NCU_FOLDER GENOPS_NCU_SET GENOPS_NOTEBOOK GENOPS_NO_SOURCE GENOPS_NSYS
 GENOPS_MODEL GENOPS_VERSION
@@ -562,11 +563,12 @@ work.token
 JSON = _lines(
     "What was written before is refused or loses a value.",
     """
-deployments.spec: allow_pickle keys{created_at limit name sha256} lease_s note revisions{allow_pickle created_at id
-    model number sleep_s version} update
+deployments.spec: allow_pickle keys{created_at limit name sha256 tokens} lease_s note revisions{allow_pickle
+    created_at id model number serving sleep_s version} update
 deployments/NAME/deployment.json: generation
 deployments/NAME/process.json: begun generation number outlives_server pid pid_created revision version wanted
-deployments/NAME/route.json: generation keys{created_at limit name sha256} name revisions{id key number port weight}
+deployments/NAME/route.json: generation keys{created_at limit name sha256 tokens} name revisions{id key number port
+    weight} timeout_s
 deployments/NAME/state.json: asleep errors hint latency_ms lease_until loading_s message pid port requests state
 display of cut outputs: bytes displays kernel_id lines msg_id running tail
 profiles.summary: advice{code code_hint evidence moments{end_us start_us} places{cell file function line text
@@ -635,10 +637,11 @@ genops compute nsight: --json
 genops compute nsight-kernel: --compute --json --set kernel
 genops compute show: --json name
 genops compute:
-genops deploy: --json --name --on --replace-first --rollout --sleep-after --timeout --trust --version --wait model
-genops deployments add-key: --json --limit deployment name
-genops deployments add: --json --name --on --replace-first --rollout --sleep-after --timeout --trust --version --wait
-    model
+genops deploy: --command --health --json --name --on --path --port --replace-first --rollout --secret --set
+    --sleep-after --timeout --trust --version --wait model
+genops deployments add-key: --json --limit --tokens deployment name
+genops deployments add: --command --health --json --name --on --path --port --replace-first --rollout --secret --set
+    --sleep-after --timeout --trust --version --wait model
 genops deployments continue: --json name
 genops deployments delete: --json name
 genops deployments extend: --json name

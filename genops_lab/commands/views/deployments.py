@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from genops_lab.deployments.models import DeployCheck, Deployment, DeploymentCallerKey, LogLines, LogTail
+from genops_lab.deployments.models import (
+    DeployCheck,
+    Deployment,
+    DeploymentCallerKey,
+    LogLines,
+    LogTail,
+    Serving,
+)
 
 from ..document import Block, Column, Document, Facts, Lines, Note, Row, Table, moment, size, state_cell
 from .rollouts import rollout
@@ -62,6 +69,7 @@ def deployment(shown: Deployment, key: str = "") -> Document:
                 ("from elsewhere", shown.reached_by),
                 ("requests", f"{shown.requests} ({shown.errors} errors)" if shown.requests else "0"),
                 ("latency", _latency(shown)),
+                *(_serving(shown.serving, shown) if shown.serving else []),
                 ("ends if unused", moment(shown.lease_until) if alive else ""),
                 ("message", shown.message),
                 ("what to do", shown.hint),
@@ -71,9 +79,12 @@ def deployment(shown: Deployment, key: str = "") -> Document:
     if alive and not shown.outlives_server:
         blocks.append(Note("It stops when the server that started it stops.", "busy"))
     if shown.state == "running":
+        paths = "url/invocations" if shown.serving is None else "url/v1/chat/completions"
+        if shown.serving is not None and shown.serving.engine == "command":
+            paths = "paths of the command below url"
         blocks.append(
             Note(
-                "POST url/invocations with 'Authorization: Bearer KEY'. Show the key: genops deployments show "
+                f"POST {paths} with 'Authorization: Bearer KEY'. Show the key: genops deployments show "
                 f"{shown.name} --with-key",
                 "dim",
             )
@@ -83,6 +94,23 @@ def deployment(shown: Deployment, key: str = "") -> Document:
     if len(shown.revisions) > 1:
         blocks.append(_revisions(shown))
     return Document(blocks)
+
+
+def _serving(serving: Serving, shown: Deployment) -> list[tuple[str, str]]:
+    """Return the facts of a language model or a command."""
+    told = ", ".join(f"{name} {value}" for name, value in serving.settings.items())
+    facts = [("engine", serving.engine), ("settings", told)]
+    tokens = serving.tokens
+    if serving.engine == "command" or tokens is None or shown.state != "running":
+        return facts
+    return [
+        *facts,
+        ("tokens", f"{tokens.prompt_tokens:,} in prompts, {tokens.completion_tokens:,} in answers"),
+        ("speed", f"{tokens.tokens_per_s:.1f} tokens/s" if tokens.tokens_per_s else ""),
+        ("first token", f"{tokens.first_token_ms:.0f} ms" if tokens.first_token_ms is not None else ""),
+        ("KV cache in use", f"{tokens.kv_use:.0%}" if tokens.kv_use is not None else ""),
+        ("waiting", f"{tokens.waiting:.0f} requests" if tokens.waiting else ""),
+    ]
 
 
 def _revisions(shown: Deployment) -> Table:
@@ -126,12 +154,15 @@ def new_key(deployment: str, made: DeploymentCallerKey, *, hidden: bool) -> Docu
 
 def caller_keys(deployment: str, found: list[DeploymentCallerKey]) -> Document:
     """``deployments keys``."""
-    rows: list[Row] = [
-        [each.name, f"{each.limit} a minute" if each.limit else "none", moment(each.created_at)]
-        for each in found
-    ]
+    rows: list[Row] = [[each.name, _limits(each), moment(each.created_at)] for each in found]
     empty = f"{deployment} has its own key alone. Add one: genops deployments add-key {deployment} NAME"
     return Document([Table([Column("name"), Column("limit"), Column("added")], rows, empty=empty)])
+
+
+def _limits(key: DeploymentCallerKey) -> str:
+    found = [f"{key.limit:,} requests a minute"] if key.limit else []
+    found += [f"{key.tokens:,} tokens a minute"] if key.tokens else []
+    return ", ".join(found) or "none"
 
 
 def origin(check: DeployCheck) -> Document:
@@ -149,6 +180,7 @@ def origin(check: DeployCheck) -> Document:
                 [
                     ("flavors", ", ".join(check.flavors)),
                     ("loader", check.loader),
+                    ("engine", check.engine),
                     ("missing packages", ", ".join(check.missing_requirements)),
                     ("note", check.warning),
                 ]

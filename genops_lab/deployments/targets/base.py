@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genops_lab.core.errors import Failed
-from genops_lab.deployments.models import DeployCheck, DeploymentState
+from genops_lab.deployments.models import DeployCheck, DeploymentState, TokenFigures
 from genops_lab.deployments.record import ACTIVE, CallerKey
 from genops_lab.deployments.rollout_models import Rollout
 
+#: The name of the target that is always there.
+HERE = "this machine"
 #: Receives a line of progress for the user.
 Progress = Callable[[str], None]
 #: Raises OldToken when another process has taken the work over. Blocks.
@@ -37,7 +39,8 @@ class Capabilities:
 class DeploymentSpec:
     """The desired state: ``wanted`` replicas (0 after a stop) of a revision until ``lease_until``.
 
-    ``number`` is the revision on the screen. ``files`` is the folder of the checked model, which the target moves; None
+    ``number`` is the revision on the screen. ``serving`` names its engine with its settings; empty for MLflow's scorer.
+    ``files`` is the folder of the checked model, which the target moves; None
     if the revision has its files already. The revisions ``beside`` go on running, all others are stopped; those in
     ``known`` keep their files. A revision that has ended is started again if an older generation than ``since``
     started it. ``weights`` share the requests; None leaves them as they are. ``keys`` are
@@ -54,6 +57,7 @@ class DeploymentSpec:
     lease_s: float
     lease_until: float
     allow_pickle: bool = False
+    serving: Mapping[str, Any] = field(default_factory=dict)
     files: Path | None = None
     beside: tuple[int, ...] = ()
     known: tuple[int, ...] = ()
@@ -69,7 +73,7 @@ class Revision:
     """The observed state of a revision: ``ready`` of ``wanted`` replicas answer; ``reason`` and ``hint`` explain.
 
     ``number`` identifies it; ``generation`` is that of the change that started it. ``latency_ms`` is the median of the
-    latest requests, ``loading_s`` how long the model took to load.
+    latest requests, ``loading_s`` how long the model took to load. ``tokens`` has the figures of a language model.
     """
 
     number: int
@@ -85,6 +89,7 @@ class Revision:
     errors: int = 0
     latency_ms: float | None = None
     loading_s: float = 0.0
+    tokens: TokenFigures | None = None
 
     @property
     def active(self) -> bool:

@@ -83,6 +83,7 @@ class RouteFile(msgspec.Struct, frozen=True, kw_only=True):
     generation: int
     revisions: list[RouteRevision]
     keys: list[CallerKey]
+    timeout_s: float = 60.0
 
 
 class DeploymentFolder:

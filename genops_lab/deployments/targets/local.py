@@ -10,6 +10,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from pathlib import Path
@@ -24,11 +25,14 @@ from genops_lab.core.paths import contained, private_dir, write_private
 from genops_lab.deployments.environments import Environments
 from genops_lab.deployments.lifetime import Lifetime, lifetime
 from genops_lab.deployments.logs import LogFollower, tail
-from genops_lab.deployments.models import DeploymentState
+from genops_lab.deployments.models import DeploymentState, TokenFigures
 from genops_lab.deployments.record import CallerKey
 from genops_lab.deployments.rollout_models import Rollout
+from genops_lab.serving import engines
+from genops_lab.serving.engines.settings import DEFAULT_TIMEOUT_S
 
 from .base import (
+    HERE,
     Capabilities,
     Changes,
     Check,
@@ -56,6 +60,7 @@ from .processes import answers, created, exit_code, process_with, same
 
 T = TypeVar("T")
 
+ENGINE = Path(engines.__file__).with_name("serve.py")
 SERVER = Path(__file__).resolve().parents[2] / "serving" / "scorer" / "__main__.py"
 STOP_S = 10.0
 FOLLOW_S = 0.2
@@ -65,7 +70,7 @@ _ENDED = ("failed", "ended", "stopped")
 class LocalTarget(DeploymentTarget):
     """Deployments in folders ``root/NAME`` (0700), as ``folders.py`` lays them out."""
 
-    name = "this machine"
+    name = HERE
 
     def __init__(self, root: Path, environments: Environments, life: Lifetime | None = None) -> None:
         self._root = private_dir(root)
@@ -94,7 +99,11 @@ class LocalTarget(DeploymentTarget):
                 await to_the_end(asyncio.to_thread(self._place, spec, generation, check))
             elif step == "start":
                 model = folder.of(spec.revision) / "model"
-                interpreter = await self._environments.interpreter(model, progress)
+                interpreter = (
+                    Path(sys.executable)
+                    if spec.serving
+                    else await self._environments.interpreter(model, progress)
+                )
                 await to_the_end(asyncio.to_thread(self._start, spec, generation, interpreter))
             elif step == "renew":
                 await asyncio.to_thread(self._renew, spec, generation)
@@ -275,13 +284,15 @@ class LocalTarget(DeploymentTarget):
                 "sleep_s": spec.sleep_s,
                 "gateway": {**self._gateway.revival(), "route": str(base.route_path)},
             }
+            if spec.serving:
+                own |= {"serving": dict(spec.serving), "name": name, "number": handle.number}
             environment = model_environment(os.environ, allow_pickle=spec.allow_pickle)
             write_private(folder / "spec.json", msgspec.json.encode(own).decode())
             _lease(folder, spec.lease_until)
             handle = self._write(folder, msgspec.structs.replace(handle, begun=True))
             with (folder / "log.txt").open("ab") as log:
                 child = subprocess.Popen(
-                    [str(interpreter), str(SERVER), str(folder / "spec.json")],
+                    [str(interpreter), str(ENGINE if spec.serving else SERVER), str(folder / "spec.json")],
                     cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )  # fmt: skip
@@ -329,9 +340,11 @@ class LocalTarget(DeploymentTarget):
                     hint=f"Look at its revisions: genops deployments show {spec.name}",
                 )
             own = CallerKey(name=OWN_KEY, sha256=hashed(base.key()))
+            timeout_s = float(spec.serving.get("settings", {}).get("timeout", DEFAULT_TIMEOUT_S))
             route = RouteFile(
-                name=spec.name, generation=generation, revisions=processes, keys=[own, *spec.keys]
-            )
+                name=spec.name, generation=generation, revisions=processes, keys=[own, *spec.keys],
+                timeout_s=timeout_s if spec.serving else 60.0,
+            )  # fmt: skip
             self._gateway.set(route)
             # Written when it is true: the address of the deployment is shown from then on.
             with contextlib.suppress(OSError):  # on a full disk the gateway has it in memory
@@ -425,7 +438,7 @@ class LocalTarget(DeploymentTarget):
                     ready=int(state == "running"), reason=reason, hint=hint, generation=handle.generation,
                     lease_until=leased if _is_warm(folder) else max(leased, shown.lease_until),
                     requests=shown.requests, errors=shown.errors, latency_ms=shown.latency_ms,
-                    loading_s=shown.loading_s,
+                    loading_s=shown.loading_s, tokens=read(folder / "tokens.json", TokenFigures),
                 )
             )  # fmt: skip
         route = base.route()

@@ -3,6 +3,7 @@
 from genops_lab.kernel.api import (
     GenOpsError,
     Run,
+    chat,
     dataset,
     deployment,
     end,
@@ -24,6 +25,7 @@ from genops_lab.kernel.api import (
 __all__ = [
     "GenOpsError",
     "Run",
+    "chat",
     "dataset",
     "deployment",
     "end",

@@ -210,7 +210,8 @@ class MlflowModels(MlflowBackend):
             raise
         finally:
             shutil.rmtree(fetching, ignore_errors=True)
-        if not (target / "MLmodel").is_file():
+        weights = any(each.suffix in (".gguf", ".safetensors") for each in target.iterdir())
+        if not weights and not (target / "MLmodel").is_file():
             shutil.rmtree(target, ignore_errors=True)
             raise Failed(
                 f"Version {version} of {name!r} has no MLmodel file.",

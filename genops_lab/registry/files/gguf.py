@@ -20,6 +20,8 @@ MAX_TEXT = 4_000_000
 MAX_KEPT_TEXT = 1024
 MAX_ARRAY = 4_000_000
 MAX_DIMENSIONS = 8
+#: Of a number in the shape of the attention.
+MAX_KEY_SIZE = 1 << 24
 MAX_SIZE = 1 << 62
 _MAX_ALIGNMENT = 1 << 20
 
@@ -128,9 +130,27 @@ def _header(known: dict[str, Any], dtypes: dict[str, int]) -> Header:
         quantization="" if quantization in _PLAIN else quantization,
         architecture=architecture,
         context_length=context if isinstance(context, int) and context > 0 else None,
+        attention=_attention(known, architecture),
         licence=_known_text(known, "general.license"),
         base_model=base or _known_text(known, "general.base_model.0.name"),
     )
+
+
+def _attention(known: dict[str, Any], architecture: str) -> tuple[int, int, int, int] | None:
+    """Return the shape of the attention. Heads that differ between layers are an array, which is not kept: then all
+    heads count.
+    """
+
+    def whole(key: str) -> int:
+        found = known.get(f"{architecture}.{key}")
+        return found if isinstance(found, int) and 0 < found < MAX_KEY_SIZE else 0
+
+    layers, heads = whole("block_count"), whole("attention.head_count")
+    if not layers or not heads:
+        return None
+    size = whole("embedding_length") // heads
+    keys, values = whole("attention.key_length") or size, whole("attention.value_length") or size
+    return (layers, whole("attention.head_count_kv") or heads, keys, values) if keys and values else None
 
 
 def _known_text(known: dict[str, Any], key: str) -> str:

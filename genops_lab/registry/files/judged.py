@@ -20,6 +20,8 @@ class Header:
     quantization: str = ""
     architecture: str = ""
     context_length: int | None = None
+    #: Layers, KV heads, and the sizes of a key and of a value: what the KV cache of a token has.
+    attention: tuple[int, int, int, int] | None = None
     licence: str = ""
     base_model: str = ""
     inputs: tuple[ModelField, ...] = ()

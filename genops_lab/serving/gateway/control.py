@@ -89,6 +89,8 @@ class Control:
                 return self._status()
             if asked["op"] in _ROLLOUTS:
                 return self._rollout(asked)
+            if asked["op"] == "usage":
+                return self._usage(str(asked["name"]), int(asked["revision"]))
             if asked["op"] == "set":
                 route = Route.decode(asked["route"])
                 applied, name = self._gateway.set_route(route), route.name
@@ -121,6 +123,11 @@ class Control:
             return {"ended": True}
         judge = rollouts.get(name)
         return {"evidence": None if judge is None else judge.shown()}
+
+    def _usage(self, name: str, revision: int) -> dict[str, Any]:
+        """Return what a revision was asked, and the tokens that it used."""
+        requests, errors = self._gateway.metrics.requests_of(name, revision)
+        return {"requests": requests, "errors": errors, **self._gateway.tokens.figures(name, revision)}
 
     def _status(self) -> dict[str, Any]:
         routes = self._gateway.routes

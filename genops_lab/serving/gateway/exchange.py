@@ -65,6 +65,7 @@ class Exchange:
         self._chunked = False
         self._holds = False
         self._parts: list[bytes] = []
+        self._tokens = gateway.tokens.watch(request) if counts else None
         self._timer = self._loop.call_at(self._until, self._late)
         self._try_next()
 
@@ -103,6 +104,8 @@ class Exchange:
         self._connection = connection
         self._attempts += 1
         left_s = self._until - self._loop.time()
+        if self._tokens is not None:
+            self._gateway.tokens.sent(self._route.name, self._upstream.number, self._tokens)
         connection.send(self, self.request.encoded(self._upstream, left_s), self.request.body)
 
     # From the scoring process ---------------------------------------------------------------------------------------
@@ -116,6 +119,8 @@ class Exchange:
             self._answer(Answer(502, "bad_gateway", "The scoring process does not know the gateway's key."))
             return
         self._status = status
+        if self._tokens is not None:
+            self._tokens.began(status, headers)
         length = next((value for name, value in headers if name == b"content-length"), b"")
         self._holds = bool(length) and int(length) <= HELD
         if not self._holds:
@@ -144,6 +149,8 @@ class Exchange:
             return
         if self._watch is not None:
             self._digest.update(data)
+        if self._tokens is not None:
+            self._tokens.part(data, self._loop.time())
         self._parts.append(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def flush(self) -> None:
@@ -243,6 +250,8 @@ class Exchange:
                 self._given == trial.candidate, trial.share, self._unit,
                 failed=failed, arrived=self.request.arrived, now=self._loop.time(),
             )  # fmt: skip
+        if self._tokens is not None:
+            self._gateway.tokens.ended(self.request, self._tokens, self._loop.time())
         revision = 0 if gateway or self._upstream is None else self._upstream.number
         if self._counts:
             self._gateway.metrics.count(self._route.name, revision, status, seconds)

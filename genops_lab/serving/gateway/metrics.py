@@ -37,6 +37,11 @@ class Metrics:
         found = [(code, count) for (each, _, code), count in self._requests.items() if each == name]
         return sum(count for _, count in found), sum(n for code, n in found if code >= 400 and code != 499)
 
+    def requests_of(self, name: str, revision: int) -> tuple[int, int]:
+        """Return how many requests a revision had, and how many of them failed. A caller that left is no failure."""
+        found = {key[2]: count for key, count in self._requests.items() if key[:2] == (name, revision)}
+        return sum(found.values()), sum(count for code, count in found.items() if code >= 400 and code != 499)
+
     def forget(self, name: str) -> None:
         """Drop the counts of a deployment that was removed."""
         for each in [key for key in self._requests if key[0] == name]:

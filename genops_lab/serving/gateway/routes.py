@@ -28,11 +28,15 @@ class Upstream:
 
 @dataclass(frozen=True)
 class KeyEntry:
-    """A key that callers may send, as the SHA-256 of its text. ``limit`` is in requests a minute; 0 is no limit."""
+    """A key that callers may send, as the SHA-256 of its text.
+
+    ``limit`` is in requests a minute, ``tokens`` in tokens of language models a minute; 0 is no limit.
+    """
 
     name: str
     sha256: str
     limit: int = 0
+    tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from .metrics import Metrics
 from .request import FEEDBACK, METRICS, Request
 from .rollouts import Rollouts
 from .routes import Route, Routes
+from .tokens import TokenUsage
 from .upstream import Pools
 
 #: Most connections that have not sent a key, and most in all.
@@ -54,6 +55,7 @@ class Gateway:
         self.routes = Routes()
         self.pools = Pools()
         self.metrics = Metrics()
+        self.tokens = TokenUsage()
         self.port = 0
         #: The port that another program has; 0 if the gateway listens.
         self.waits_for = 0
@@ -82,6 +84,7 @@ class Gateway:
             self._given[route.name] = route
             self.pools.set(route.name, route)
             self._limits.forget(route.name, route.keys)
+            self.tokens.forget(route.name, route.keys)
         return applied
 
     def _reroute(self, name: str) -> None:
@@ -98,6 +101,7 @@ class Gateway:
             self._given.pop(name, None)
             self._limits.forget(name, ())
             self.metrics.forget(name)
+            self.tokens.drop(name)
             if not self.routes.all():
                 self.loop.call_later(LAST_S, self._end_without_routes)
         return applied
@@ -122,14 +126,18 @@ class Gateway:
         if request.target.partition(b"?")[0] == METRICS:
             authorization = request.header(b"authorization")
             names = [each.name for each in self.routes.all() if find_key(authorization, each.keys)]
-            text = self.metrics.text(names, self._waiting, self._at_work)
+            text = self.metrics.text(names, self._waiting, self._at_work) + self.tokens.text(names)
             return Answer(200, "", text, content_type="text/plain; version=0.0.4; charset=utf-8")
         assert request.route is not None and request.key is not None
-        wait_s = self._limits.wait_s(request.route, request.key, self.loop.time())
+        now = self.loop.time()
+        wait_s = self._limits.wait_s(request.route, request.key, now)
+        text = f"The key {request.key.name!r} may send {request.key.limit} requests a minute."
+        if not wait_s:
+            wait_s = self.tokens.wait_s(request.route, request.key, now)
+            text = f"The key {request.key.name!r} may use {request.key.tokens} tokens a minute."
         if not wait_s:
             return self._feedback(request) if request.path.partition(b"?")[0] == FEEDBACK else None
         self.metrics.count(request.route.name, 0, 429, 0.0)
-        text = f"The key {request.key.name!r} may send {request.key.limit} requests a minute."
         return Answer(429, "too_many_requests", text, retry_after_s=wait_s)
 
     def _feedback(self, request: Request) -> Answer:

@@ -46,6 +46,7 @@ function deployment(part: Partial<IDeployment> = {}): IDeployment {
     revisions: [],
     reached_by: '',
     rollout: null,
+    serving: null,
     ...part
   };
 }
@@ -64,6 +65,8 @@ function check(part: Partial<IDeployCheck> = {}): IDeployCheck {
     findings: ['The files hold data only.'],
     advice: 'Load it only if you trust who made it.',
     signature: null,
+    engine: '',
+    memory: '',
     files: [{ path: 'model.skops', size_bytes: 2048, sha256: 'ab' }],
     digest: 'sha256:ab',
     environment: 'present',
@@ -170,6 +173,35 @@ describe('the deployments section', () => {
     expect(actions.onRenew).toHaveBeenCalledTimes(1);
   });
 
+  it('shows the engine of a language model with its figures', async () => {
+    bench.answers['GET /deployments'] = page([
+      deployment({
+        serving: {
+          engine: 'llama.cpp',
+          settings: { context: '512', parallel: '2' },
+          tokens: {
+            prompt_tokens: 64,
+            completion_tokens: 48,
+            tokens_per_s: 41.5,
+            first_token_ms: 203.4,
+            kv_use: 0.25,
+            waiting: 0
+          }
+        }
+      })
+    ]);
+    await show();
+    for (const text of [
+      'llama.cpp: context 512, parallel 2',
+      '41.5 tokens/s (median)',
+      '203 ms (median)',
+      '64 in prompts, 48 in answers',
+      '25 %'
+    ]) {
+      expect(screen.getByText(text)).toBeTruthy();
+    }
+  });
+
   it('lists the revisions and goes back once', async () => {
     const revision = (number: number, part: object) => ({
       number,
@@ -185,6 +217,7 @@ describe('the deployments section', () => {
       latency_ms: 1.25,
       created_at: 1,
       lease_until: 2e9,
+      serving: null,
       ...part
     });
     bench.answers['GET /deployments'] = page([
@@ -428,7 +461,7 @@ describe('the deploy dialog', () => {
     await Promise.all([form.submit(), form.submit()]);
     await form.submit();
     expect(posted()).toEqual([
-      {
+      expect.objectContaining({
         model: 'digits',
         version: '2',
         name: 'digits',
@@ -438,7 +471,7 @@ describe('the deploy dialog', () => {
         rollout: null,
         sleep_minutes: 0,
         idempotency_key: form.key
-      }
+      })
     ]);
   });
 

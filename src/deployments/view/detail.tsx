@@ -135,6 +135,7 @@ export function DeploymentDetail(
                 )
               ]
             : null,
+          ...languageFacts(deployment, trans),
           active
             ? [trans.__('Time left'), <Lease key="lease" {...props} />]
             : null,
@@ -180,6 +181,52 @@ export function DeploymentDetail(
       </Disclosure>
     </>
   );
+}
+
+/** The engine of a language model or a command, with the figures of tokens. */
+function languageFacts(
+  { serving, state }: IDeployment,
+  trans: TranslationBundle
+): ([string, React.ReactNode] | null)[] {
+  if (!serving) {
+    return [];
+  }
+  const { engine, settings, tokens } = serving;
+  const told = Object.entries(settings)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ');
+  const figures = state === 'running' ? tokens : null;
+  const rate = figures?.tokens_per_s ?? null;
+  const first = figures?.first_token_ms ?? null;
+  const cache = figures?.kv_use ?? null;
+  return [
+    [trans.__('Engine'), told ? `${engine}: ${told}` : engine],
+    rate !== null
+      ? [
+          trans.__('Speed'),
+          trans.__('%1 tokens/s (median)', formatNumber(rate))
+        ]
+      : null,
+    first !== null
+      ? [
+          trans.__('First token'),
+          trans.__('%1 ms (median)', formatNumber(Math.round(first)))
+        ]
+      : null,
+    figures && figures.completion_tokens > 0
+      ? [
+          trans.__('Tokens'),
+          trans.__(
+            '%1 in prompts, %2 in answers',
+            figures.prompt_tokens.toLocaleString(),
+            figures.completion_tokens.toLocaleString()
+          )
+        ]
+      : null,
+    cache !== null
+      ? [trans.__('KV cache in use'), trans.__('%1 %', Math.round(cache * 100))]
+      : null
+  ];
 }
 
 export namespace DeploymentDetail {

@@ -1,0 +1,105 @@
+"""Decide how a language model or a command is served: the engine, its settings, and whether it fits into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest
+from genops_lab.registry.files import gguf
+from genops_lab.registry.models import ModelVersion
+from genops_lab.serving.engines import starting
+from genops_lab.serving.engines.memory import Need, what_fits
+from genops_lab.serving.engines.settings import (
+    COMMAND,
+    DEFAULT_CONTEXT,
+    DEFAULT_PARALLEL,
+    LLAMA,
+    SGLANG,
+    VLLM,
+    WrongSetting,
+    check_engine,
+    read_settings,
+)
+
+from .memory import free_bytes
+from .sources import command_of
+from .weights import LanguageModel
+
+
+def serving_of(
+    version: ModelVersion, model: LanguageModel | None, given: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """Return how the revision is served, as its record keeps it; None for MLflow's scorer.
+
+    Raises InvalidRequest for settings that do not apply, and Failed if the engine is not installed. May block.
+    """
+    try:
+        settings = read_settings(given)
+        command = command_of(version)
+        if command is not None:
+            check_engine(COMMAND, settings)
+            return {"engine": COMMAND, **command, "settings": settings}
+        if model is None:
+            if settings:
+                raise WrongSetting(
+                    f"{version.name} is no language model, and settings are those of language models.",
+                    "Leave out --set.",
+                )
+            return None
+        engine = _engine(settings.pop("engine", ""), model)
+        check_engine(engine, settings)
+    except WrongSetting as error:
+        raise InvalidRequest(f"{error}", hint=error.hint) from error
+    missing = starting.missing(engine)
+    if missing:
+        raise Failed(
+            f"{engine} is not installed, and {version.name} needs it.", hint=missing, code="missing_engine"
+        )
+    if engine == LLAMA:
+        settings.setdefault("context", min(model.context or DEFAULT_CONTEXT, DEFAULT_CONTEXT))
+        settings.setdefault("parallel", DEFAULT_PARALLEL)
+    if model.context and settings.get("context", 0) > model.context:
+        raise InvalidRequest(
+            f"context is {settings['context']:,}, and {version.name} was trained for {model.context:,} tokens.",
+            hint=f"Give at most --set context={model.context}",
+        )
+    return {"engine": engine, "file": model.file, "settings": settings}
+
+
+def need_of(serving: Mapping[str, Any] | None, model: LanguageModel | None) -> Need | None:
+    """Return the memory that the engine needs on this machine; None where a GPU or a command has its own. Blocks."""
+    if (
+        serving is None
+        or model is None
+        or serving["engine"] != LLAMA
+        or serving["settings"].get("gpu_layers")
+    ):
+        return None
+    context, parallel = serving["settings"]["context"], serving["settings"]["parallel"]
+    return Need(model.weights_bytes, model.token_bytes * context * parallel, context, parallel, free_bytes())
+
+
+def refuse_too_large(version: ModelVersion, need: Need | None, model: LanguageModel | None) -> None:
+    """Raise Conflict if the memory of this machine cannot hold the model, with what would fit."""
+    if need is not None and model is not None and not need.fits:
+        raise Conflict(
+            f"{version.name} does not fit into the memory of this machine. {need.text()}",
+            hint=what_fits(need, model.token_bytes),
+            code="memory",
+        )
+
+
+def _engine(asked: str, model: LanguageModel) -> str:
+    if model.format == gguf.FORMAT:
+        if asked not in ("", LLAMA):
+            raise WrongSetting(
+                f"{asked} does not serve GGUF files here.", f"Leave engine out: {LLAMA} serves them."
+            )
+        return LLAMA
+    if asked == LLAMA:
+        raise WrongSetting(
+            "llama.cpp serves GGUF files, and this model has safetensors.",
+            "Deploy a GGUF file of the model: many repositories have one.",
+        )
+    return asked or (SGLANG if starting.missing(VLLM) and not starting.missing(SGLANG) else VLLM)

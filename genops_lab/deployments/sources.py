@@ -1,0 +1,226 @@
+"""Resolve what a revision serves: a registered version, a repository of the hub, files of this machine, or a command.
+
+A revision that is no registered version is a :class:`ModelVersion` too, whose ``source`` begins with the kind. So it is
+checked, confirmed, placed and started as versions are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genops_lab.core.errors import Failed, InvalidRequest, NotFound
+from genops_lab.core.paths import private_dir, write_private
+from genops_lab.registry.models import ModelVersion
+from genops_lab.registry.sources import HUB, Source, opened_hub, path_below
+from genops_lab.registry.unfinished import check_room
+
+from .models import CheckDeploy, NewDeployment
+from .names import default_name
+from .weights import of_quantization
+
+if TYPE_CHECKING:
+    from genops_lab.registry.remote import RemoteFile
+    from genops_lab.registry.service import RegistryService
+
+_HUB, _PATH, _COMMAND = "hf:", "path:", "command:"
+#: The file of a revision that is a command.
+COMMAND_FILE = "command.json"
+#: Names of files that hold data only: what is fetched and copied of a model. All are judged by content afterwards.
+_DATA = re.compile(
+    r"\.(safetensors|gguf|json|jsonl|txt|md|model|tiktoken|jinja|yaml|yml)$|^(LICEN[CS]E|NOTICE)\b",
+    re.IGNORECASE,
+)
+_HEALTH = re.compile(r"/[\w./~%?=&-]{0,200}")
+#: Where a version keeps the name of the variable with its token.
+_VARIABLE = "variable"
+
+
+def is_external(version: ModelVersion) -> bool:
+    """Return whether the version is none of the registry."""
+    return version.source.startswith((_HUB, _PATH, _COMMAND)) and not version.run_id
+
+
+def command_of(version: ModelVersion) -> dict[str, object] | None:
+    """Return command, port and health path of a revision that is a command."""
+    if not is_external(version) or not version.source.startswith(_COMMAND):
+        return None
+    found: dict[str, object] = json.loads(version.source.removeprefix(_COMMAND))
+    return found
+
+
+async def resolve(
+    registry: RegistryService, body: CheckDeploy | NewDeployment, settings: dict[str, str], root: Path
+) -> ModelVersion:
+    """Return what is to be deployed. Raises InvalidRequest, NotFound and, for the hub, NotAllowed and Unavailable."""
+    given = [each for each in (body.model, body.path, body.command) if each]
+    if len(given) != 1:
+        raise InvalidRequest(
+            "Name one thing to deploy.",
+            hint="Give a registered model or hf:ORG/NAME@REVISION, or --path FILE, or --command COMMAND.",
+        )
+    if body.command:
+        return _command(body)
+    if body.path:
+        return await asyncio.to_thread(_path, body.path, settings.get("quantization", ""), root)
+    if body.model.startswith(_HUB):
+        return await _repository(body, settings.get("quantization", ""))
+    return await registry.resolve(body.model, body.version)
+
+
+def name_of(body: CheckDeploy | NewDeployment) -> str:
+    """Return the name of a deployment that was given none."""
+    if body.model.startswith(_HUB):
+        return default_name(body.model.partition("@")[0].rpartition("/")[2])
+    if body.model:
+        return default_name(body.model)
+    return default_name(Path(body.path or body.command.partition(" ")[0]).stem)
+
+
+async def fetch(version: ModelVersion, folder: Path) -> None:
+    """Bring the files of an external version into the new folder ``folder``. Raises Failed."""
+    if version.source.startswith(_COMMAND):
+        await asyncio.to_thread(_write_command, version.source.removeprefix(_COMMAND), folder)
+    elif version.source.startswith(_PATH):
+        place, _, quantization = version.source.removeprefix(_PATH).partition("#")
+        await asyncio.to_thread(_copy, Path(place), quantization, folder)
+    else:
+        await _fetch_repository(version, folder)
+
+
+# Commands -------------------------------------------------------------------------------------------------------------
+
+
+def _command(body: CheckDeploy | NewDeployment) -> ModelVersion:
+    try:
+        words = shlex.split(body.command)
+    except ValueError as error:
+        raise InvalidRequest(f"The command cannot be read: {error}.", hint="Close its quotes.") from error
+    if not words:
+        raise InvalidRequest("The command is empty.", hint="Give a program with its arguments.")
+    program = shutil.which(words[0])
+    if program is None:
+        raise NotFound(f"There is no program {words[0][:80]!r} on this machine.", hint="Give its whole path.")
+    if not 0 <= body.port < 65536:
+        raise InvalidRequest(f"port is {body.port}.", hint="Give 1 to 65535, or no port: then $PORT has one.")
+    if not _HEALTH.fullmatch(body.health or "/health"):
+        raise InvalidRequest(f"{body.health[:80]!r} is no path.", hint="Give a path such as /health.")
+    plain = json.dumps({"command": body.command, "port": body.port, "health": body.health or "/health"})
+    digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
+    return ModelVersion(name=Path(words[0]).name, version=digest, source=f"{_COMMAND}{plain}")
+
+
+def _write_command(plain: str, folder: Path) -> None:
+    write_private(private_dir(folder) / COMMAND_FILE, plain)
+
+
+# Files of this machine ------------------------------------------------------------------------------------------------
+
+
+def _path(given: str, quantization: str, root: Path) -> ModelVersion:
+    path = path_below(root, given)
+    if not path.exists():
+        raise NotFound(f"There is no file or folder {given[:200]!r}.", hint="Check the path.")
+    files = _files(path, quantization)
+    if not files:
+        raise InvalidRequest(
+            f"{path.name} has no GGUF or safetensors file.",
+            hint="Other formats may run code when they are loaded. Register the model, or convert it.",
+        )
+    seen = [(each.name, (state := each.stat()).st_size, state.st_mtime_ns) for each in files]
+    version = hashlib.sha256(repr(seen).encode()).hexdigest()[:8]
+    name = path.stem if path.is_file() else path.name
+    return ModelVersion(name=name, version=version, source=f"{_PATH}{path}#{quantization}")
+
+
+def _files(path: Path, quantization: str) -> list[Path]:
+    """Return the files to copy: all data of the folder, of several GGUF files those of the quantization."""
+    if path.is_file():
+        return [path] if path.suffix.lower() in (".gguf", ".safetensors") else []
+    below = sorted(each for each in path.iterdir() if each.is_file() and _DATA.search(each.name))
+    names = _selected([each.name for each in below], quantization)
+    if not any(name.lower().endswith((".gguf", ".safetensors")) for name in names):
+        return []
+    return [each for each in below if each.name in names]
+
+
+def _selected(names: Iterable[str], quantization: str) -> set[str]:
+    """Return the names without the GGUF files of other quantizations."""
+    known = set(names)
+    weights = sorted(name for name in known if name.lower().endswith(".gguf"))
+    if weights and quantization and len(weights) > 1:
+        return known - set(weights) | set(of_quantization(weights, quantization))
+    return known
+
+
+def _copy(path: Path, quantization: str, folder: Path) -> None:
+    files = _files(path, quantization)
+    try:
+        private_dir(folder)
+        check_room(folder, sum(each.stat().st_size for each in files))
+        for each in files:
+            shutil.copyfile(each, folder / each.name)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise Failed(
+            f"Cannot copy {path.name}: {error.strerror or error}.",
+            hint="Check the file, and the free disk space.",
+        ) from error
+
+
+# Repositories of the hub ----------------------------------------------------------------------------------------------
+
+
+async def _repository(body: CheckDeploy | NewDeployment, quantization: str) -> ModelVersion:
+    found = HUB.fullmatch(body.model)
+    if found is None:
+        raise InvalidRequest(
+            f"{body.model[:80]!r} is not the name of a repository.", hint="Use hf:ORG/NAME@REVISION."
+        )
+    repository, revision = found["repository"], body.version or found["revision"] or ""
+    async with opened_hub(_source(repository, revision, body.secret)) as there:
+        listing = await there.list_files(False)
+    names = _selected([each.path for each in listing.files], quantization)
+    if not any(name.lower().endswith((".gguf", ".safetensors")) for name in names):
+        raise InvalidRequest(
+            f"{listing.uri} has no GGUF or safetensors file.",
+            hint="Other formats may run code when they are loaded. Choose a repository with one of these.",
+        )
+    return ModelVersion(
+        name=f"{_HUB}{repository}",
+        version=listing.revision[:12],
+        source=f"{_HUB}{repository}@{listing.revision}#{quantization}",
+        tags={_VARIABLE: body.secret} if body.secret else {},
+    )
+
+
+def _source(repository: str, revision: str, secret: str) -> Source:
+    return Source(kind="hf", place=repository, version=revision, secret=secret)
+
+
+async def _fetch_repository(version: ModelVersion, folder: Path) -> None:
+    place, _, quantization = version.source.removeprefix(_HUB).partition("#")
+    repository, _, commit = place.partition("@")
+    async with opened_hub(_source(repository, commit, version.tags.get(_VARIABLE, ""))) as there:
+        listing = await there.list_files(False)
+        names = _selected([each.path for each in listing.files], quantization)
+        files: list[RemoteFile] = [each for each in listing.files if each.path in names]
+        await asyncio.to_thread(_room_for, folder, sum(each.size or 0 for each in files))
+        try:
+            for each in files:
+                await there.fetch(listing.revision, each, folder, lambda _bytes: None)
+        except BaseException:
+            await asyncio.to_thread(shutil.rmtree, folder, True)
+            raise
+    await asyncio.to_thread(shutil.rmtree, folder / ".cache", True)
+
+
+def _room_for(folder: Path, size: int) -> None:
+    check_room(private_dir(folder), size)

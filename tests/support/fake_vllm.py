@@ -1,0 +1,104 @@
+"""A stand-in for vLLM, which needs a GPU: its command line, HTTP paths, key and metric names, without a model.
+
+It cannot show how fast vLLM is, nor what it refuses. Run as ``vllm serve MODEL --host H --port P ...``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+WORDS = ["Hello", " from", " the", " stand-in"]
+METRICS = """\
+# TYPE vllm:num_requests_running gauge
+vllm:num_requests_running{engine="0",model_name="m"} 1.0
+vllm:num_requests_waiting{engine="0",model_name="m"} 3.0
+vllm:kv_cache_usage_perc{engine="0",model_name="m"} 0.25
+"""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    key = os.environ.get("VLLM_API_KEY", "")
+    arguments: tuple[str, ...] = ()
+
+    def log_message(self, *_given: Any) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self._answer(200, b"", "text/plain")
+        elif self.path == "/metrics":
+            self._answer(200, METRICS.encode(), "text/plain")
+        elif self.headers.get("Authorization") != f"Bearer {self.key}":
+            self._answer(401, b'{"error": "Unauthorized"}')
+        else:
+            self._answer(
+                200, json.dumps({"object": "list", "data": [], "arguments": self.arguments}).encode()
+            )
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.headers.get("Authorization") != f"Bearer {self.key}":
+            self._answer(401, b'{"error": "Unauthorized"}')
+            return
+        usage = {"prompt_tokens": 7, "completion_tokens": len(WORDS), "total_tokens": 7 + len(WORDS)}
+        if not body.get("stream"):
+            message: dict[str, Any] = {"role": "assistant", "content": "".join(WORDS)}
+            if body.get("tools"):
+                call = {"name": body["tools"][0]["function"]["name"], "arguments": "{}"}
+                message = {
+                    "role": "assistant", "content": None, "reasoning_content": "A tool knows it.",
+                    "tool_calls": [{"id": "1", "type": "function", "function": call}],
+                }  # fmt: skip
+            choice = {"index": 0, "finish_reason": "stop", "message": message}
+            self._answer(
+                200, json.dumps(_answer(choices=[choice], usage=usage, object="chat.completion")).encode()
+            )
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        begin = {"role": "assistant", "content": ""}
+        self._chunk(_answer(choices=[{"index": 0, "delta": begin, "finish_reason": None}]))
+        for word in WORDS:
+            self._chunk(_answer(choices=[{"index": 0, "delta": {"content": word}, "finish_reason": None}]))
+            time.sleep(0.05)  # as a GPU would
+        if body.get("stream_options", {}).get("include_usage"):
+            self._chunk(_answer(choices=[], usage=usage))
+        self._write(b"data: [DONE]\n\n")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _chunk(self, content: dict[str, Any]) -> None:
+        self._write(b"data: " + json.dumps(content).encode() + b"\n\n")
+
+    def _write(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+        self.wfile.flush()
+
+    def _answer(self, status: int, body: bytes, kind: str = "application/json") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _answer(**fields: Any) -> dict[str, Any]:
+    return {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", **fields}
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until a signal."""
+    Handler.arguments = tuple(arguments)
+    host, port = arguments[arguments.index("--host") + 1], int(arguments[arguments.index("--port") + 1])
+    ThreadingHTTPServer((host, port), Handler).serve_forever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
