@@ -151,8 +151,8 @@ def add_deployment(
     with command(json) as session:
         policy = policy_of(rollout)
         asked = CheckDeploy(
-            model=model, version=version, name=name, on=on, path=str(Path(path).absolute()) if path else "",
-            command=program, port=port, health=health, secret=secret, settings=_settings(settings or []),
+            model=model, version=version, name=name, path=str(Path(path).absolute()) if path else "",
+            command=program, port=port, health=health, secret=secret, settings=_settings(settings or []), on=on,
         )  # fmt: skip
         if not trust:
             check = session.call(DeploymentsService.check_deploy, body=asked)
@@ -173,7 +173,6 @@ def add_deployment(
             replace_first=replace_first,
             sleep_minutes=sleep_after,
             rollout=policy,
-            on=on,
             idempotency_key=secrets.token_hex(16),
         )
         deployment = session.call(DeploymentsService.deploy, body=body)

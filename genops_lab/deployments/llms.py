@@ -26,6 +26,9 @@ from .memory import free_bytes
 from .sources import command_of
 from .weights import LanguageModel
 
+#: The only target that runs engines so far.
+LOCAL = "this machine"
+
 
 def serving_of(
     version: ModelVersion, model: LanguageModel | None, given: Mapping[str, str]

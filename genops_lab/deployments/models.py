@@ -208,6 +208,7 @@ class Deployable(msgspec.Struct, frozen=True, kw_only=True):
     - command: a command that listens on ``port`` (0: on ``$PORT``) and answers 200 at ``health`` when it is ready.
 
     ``settings`` are those of language models. ``name`` is that of the deployment (empty: the model's).
+    ``on`` is a target; empty: where a deployment of this name is, else this machine.
     """
 
     model: str = ""
@@ -233,8 +234,7 @@ class NewDeployment(Deployable, frozen=True, kw_only=True):
     ``replace_first`` stops the earlier version first, for a machine without memory for both. With ``sleep_minutes`` the
     model is unloaded when nobody was connected for so long, and loaded at the next request; 0: never.
     ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files
-    need a new confirmation. ``on`` is a target; empty: where a deployment of
-    this name is, else this machine.
+    need a new confirmation.
     """
 
     trust: str = ""

@@ -24,7 +24,7 @@ from genops_lab.registry.models import ModelVersion
 from . import caller_keys
 from .check import Checked, ModelChecker, refuse_misleading
 from .desired import KIND, POLL_S, spec
-from .llms import need_of, refuse_too_large, serving_of
+from .llms import LOCAL, need_of, refuse_too_large, serving_of
 from .logs import MAX_LOG_LINES
 from .models import (
     CheckDeploy,
@@ -47,7 +47,7 @@ from .record import ACTIVE, CallerKey, KnownRevision, Record, Wanted, name_in_us
 from .shown import deployment, state_of
 from .sources import name_of, resolve
 from .supervision import Supervision
-from .targets.base import HERE, DeploymentTarget
+from .targets.base import DeploymentTarget
 from .targets.by_name import TargetsByName
 
 if TYPE_CHECKING:
@@ -177,14 +177,15 @@ class DeploymentsService(Service):
         name = body.name or name_of(body)
         target = self._target.on(body.on) if body.on else await self._target.of(name)
         checked = await self._checker.check(version)
-        check = await target.checked(self._checker.folder(version), checked.check)
+        check = checked.check
         if check.verdict != "refused":
             serving, need = await asyncio.to_thread(_serving, version, checked, body.settings)
-            if serving is not None:
-                _refuse_elsewhere(target)
-                check = msgspec.structs.replace(
-                    check, engine=serving["engine"], memory="" if need is None else need.text()
-                )
+            if serving is None:
+                check = await target.checked(self._checker.folder(version), check)
+            else:
+                _check_served_here(target.name)
+                memory = "" if need is None else need.text()
+                check = msgspec.structs.replace(check, engine=serving["engine"], memory=memory)
         with contextlib.suppress(NotFound):
             record = await asyncio.to_thread(self._records.get, name)
             if record.state == "running" and record.wanted.update is None and not _serves(record, version):
@@ -215,9 +216,13 @@ class DeploymentsService(Service):
         refuse_misleading(checked.check)
         serving, need = await asyncio.to_thread(_serving, version, checked, body.settings)
         if serving is not None:
-            _refuse_elsewhere(self._target.on(on))
+            _check_served_here(on)
         if running is not None and _serves(running, version) and _current_serving(running) == (serving or {}):
             return await self.get_deployment(name)
+        if serving is not None and body.sleep_minutes:
+            raise InvalidRequest(
+                "Language models and commands do not sleep yet.", hint="Leave out --sleep-after."
+            )
         if running is None:
             refuse_too_large(version, need, checked.model)
         if not checked.check.trusted and body.trust != checked.check.digest:
@@ -563,6 +568,13 @@ def _serves(record: Record, version: ModelVersion) -> bool:
     return record.state == "running" and (record.model, record.version) == (version.name, version.version)
 
 
+def _check_served_here(target: str) -> None:
+    if target != LOCAL:
+        raise InvalidRequest(
+            "Language models and commands are served on this machine only.", hint="Leave out --on."
+        )
+
+
 def _is_engine(record: Record) -> bool:
     return bool(_current_serving(record))
 
@@ -577,13 +589,6 @@ def _serving(
 ) -> tuple[dict[str, Any] | None, Need | None]:
     serving = serving_of(version, checked.model, settings)
     return serving, need_of(serving, checked.model)
-
-
-def _refuse_elsewhere(target: DeploymentTarget) -> None:
-    if target.name != HERE:
-        raise InvalidRequest(
-            f"Language models and commands do not run on {target.name} yet.", hint="Deploy on this machine."
-        )
 
 
 def _does_not_fit(planned: UpdatePlan) -> Conflict:

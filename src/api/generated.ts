@@ -7651,8 +7651,7 @@ export interface components {
          *     ``replace_first`` stops the earlier version first, for a machine without memory for both. With ``sleep_minutes`` the
          *     model is unloaded when nobody was connected for so long, and loaded at the next request; 0: never.
          *     ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files
-         *     need a new confirmation. ``on`` is a target; empty: where a deployment of
-         *     this name is, else this machine.
+         *     need a new confirmation.
          */
         NewDeployment: {
             /** @default  */

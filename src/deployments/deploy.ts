@@ -189,6 +189,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     try {
       return await this._service.deploy({
         ...NOTHING_ELSE,
+        sleep_minutes: 0,
         model: fields.model,
         // An alias may have moved since the check.
         version: fields.check?.version ?? fields.version,

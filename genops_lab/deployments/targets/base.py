@@ -16,8 +16,6 @@ from genops_lab.deployments.models import DeployCheck, DeploymentState, TokenFig
 from genops_lab.deployments.record import ACTIVE, CallerKey
 from genops_lab.deployments.rollout_models import Rollout
 
-#: The name of the target that is always there.
-HERE = "this machine"
 #: Receives a line of progress for the user.
 Progress = Callable[[str], None]
 #: Raises OldToken when another process has taken the work over. Blocks.

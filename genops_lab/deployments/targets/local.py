@@ -32,7 +32,6 @@ from genops_lab.serving import engines
 from genops_lab.serving.engines.settings import DEFAULT_TIMEOUT_S
 
 from .base import (
-    HERE,
     Capabilities,
     Changes,
     Check,
@@ -70,7 +69,7 @@ _ENDED = ("failed", "ended", "stopped")
 class LocalTarget(DeploymentTarget):
     """Deployments in folders ``root/NAME`` (0700), as ``folders.py`` lays them out."""
 
-    name = HERE
+    name = "this machine"
 
     def __init__(self, root: Path, environments: Environments, life: Lifetime | None = None) -> None:
         self._root = private_dir(root)
