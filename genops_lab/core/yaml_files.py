@@ -27,7 +27,7 @@ _TYPES = {
     "object": "keys with values",
     "null": "nothing",
 }
-_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<key>key in )?\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_AT = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]+)`, got `(?P<given>[^`]+)`")
 _RANGE = re.compile(r"Expected `\w+` (?P<bound>.+)")
 _BOUNDS = {">= ": "at least ", "<= ": "at most ", "> ": "more than ", "< ": "less than "}
@@ -43,7 +43,8 @@ class YamlKind(Generic[T]):
     """A kind of file: the struct of its content, and what its errors say.
 
     ``words`` are the values of the keys that have a list of them. ``example`` is the hint of last resort. ``fewer``
-    says what to leave out of a file that is too long.
+    says what to leave out of a file that is too long. ``shapes`` say what a key ``must be`` whose text has a pattern. A
+    file has at ``most`` so many characters.
     """
 
     content: type[T]
@@ -51,15 +52,17 @@ class YamlKind(Generic[T]):
     example: str
     fewer: str
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shapes: Mapping[str, str] = field(default_factory=dict)
+    most: int = MAX_BYTES
 
     def read(self, text: str, name: str) -> T:
         """Return the content of a file's text. ``name`` stands in errors. Raises the kind's error.
 
         Aliases and merge keys are refused: a kilobyte of them stands for any number of nodes.
         """
-        if len(text) > MAX_BYTES:
+        if len(text) > self.most:
             raise self.error(
-                f"{name} has {len(text):,} characters.", hint=f"Use at most {MAX_BYTES:,} characters."
+                f"{name} has {len(text):,} characters.", hint=f"Use at most {self.most:,} characters."
             )
         try:
             root = self._composed(text, name)
@@ -116,9 +119,10 @@ class YamlKind(Generic[T]):
         """Return msgspec's error in words, with the place that it names."""
         parts = _AT.match(message)
         assert parts is not None
-        what, path = parts["what"], parts["path"] or ""
-        node = places.get(path) or places.get(path.removesuffix("[...]"), root)
-        key = path.rpartition(".")[2].replace("[...]", "")
+        what, path = parts["what"], (parts["path"] or "").replace("[...]", "")
+        node = places.get(path, root)
+        key = path.rpartition(".")[2]
+        word = re.sub(r"\[\d+\]$", "", key)
         unknown = re.match(r"Object contains unknown field `(.*)`", what, re.DOTALL)
         missing = re.match(r"Object missing required field `(.*)`", what)
         expected, bounds = _EXPECTED.match(what), _RANGE.match(what)
@@ -135,13 +139,15 @@ class YamlKind(Generic[T]):
         elif "Invalid value" in what or "Invalid enum value" in what:
             given = str(getattr(node, "value", ""))
             what = f"the {key} {given!r} is unknown."
-            words = self.words.get(re.sub(r"\[\d+\]$", "", key), ())
+            words = self.words.get(word, ())
             hint = nearest(given, words) or f"Known: {', '.join(words)}."
         elif expected is not None:
             kinds = [each.strip() for each in expected["wanted"].split("|")]
             wanted = " or ".join(_TYPES.get(each, each) for each in kinds if each != "null")
             given = _TYPES.get(expected["given"], expected["given"])
             what = f"{repr(key) if key else 'the file'} must be {wanted}, not {given}."
+        elif bounds is not None and word in self.shapes:
+            what = f"{key!r} {self.shapes[word]}."
         elif bounds is not None:
             bound = bounds["bound"]
             for sign, words_of in _BOUNDS.items():
@@ -178,9 +184,24 @@ def _keys(root: type[msgspec.Struct], path: str, found: Any) -> list[str]:
         elif at and isinstance(kind, types.ListType):
             kind, found = kind.item_type, found[int(at)]
         if isinstance(kind, types.UnionType):
-            structs = [each for each in kind.types if isinstance(each, types.StructType)]
-            tagged = [each for each in structs if each.tag_field and each.tag == found.get(each.tag_field)]
-            kind = (tagged or structs)[0]
+            wanted = types.ListType if isinstance(found, list) else types.StructType
+            kinds = [each for each in kind.types if isinstance(each, wanted)]
+            kind = next((each for each in kinds if _is_tagged(each, found)), kinds[0])
     assert isinstance(kind, types.StructType)
     tag = [kind.tag_field] if kind.tag_field else []
     return [*tag, *(each.encode_name for each in kind.fields)]
+
+
+def _is_tagged(kind: Any, found: Any) -> bool:
+    tag_field = getattr(kind, "tag_field", None)
+    return tag_field is not None and kind.tag == found.get(tag_field)
+
+
+def kind_in(text: str) -> str:
+    r"""Return the value of the first line ``kind: VALUE`` of a text, or an empty text.
+
+    >>> kind_in("# rules\nkind: Gates\n")
+    'Gates'
+    """
+    found = re.search(r"(?m)^kind:[ \t]*['\"]?(\w+)", text[:MAX_BYTES])
+    return found[1] if found else ""

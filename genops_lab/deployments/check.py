@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
     from genops_lab.experiments.model_yaml import ModelDescription
     from genops_lab.registry.service import RegistryService
+    from genops_lab.registry.signing import Signature
 
     from .targets.base import Capabilities
 
@@ -94,6 +95,15 @@ class ModelChecker:
 
         required = self._signature_required or signature.demanded
         return replace(found, check=question.with_signature(found.check, signature, required=required))
+
+    async def signed_by(self, version: ModelVersion, key: Path) -> Signature:
+        """Compare the files of a version, as :meth:`check` keeps them, with the signature of a public key."""
+        folder = self._root / _place(version)
+        async with self._lock(folder):
+            await self._fetch(version, folder)
+            found = await self._registry.signature_of(version, folder, [str(key)], ask=True)
+        assert found is not None  # it was asked for
+        return found
 
     async def take(self, version: ModelVersion, digest: str, stamp: tuple[int, int]) -> Path:
         """Move the files of a version to a folder of the deployment's own, and return it.

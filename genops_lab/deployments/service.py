@@ -7,11 +7,12 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.paging import FIRST, Page, PageQuery
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
     from genops_lab.core.work import WorkService
     from genops_lab.registry.service import RegistryService
 
+    from .description.settings import FileSettings
+
 log = logging.getLogger("genops_lab")
 
 #: How long a way back to a warm revision is waited for.
@@ -98,6 +101,11 @@ class DeploymentsService(Service):
             self._records, target, self._checker, work, self._warm_s, self.get_deployment, self._changed,
             Judging(target, registry),
         )  # fmt: skip
+
+    @property
+    def checker(self) -> ModelChecker:
+        """The checker of versions, whose files are those that are deployed."""
+        return self._checker
 
     async def supervise(self) -> None:
         """Watch processes and leases until cancelled; one JupyterLab of a user does this."""
@@ -161,7 +169,7 @@ class DeploymentsService(Service):
         with contextlib.suppress(NotFound):
             record = await asyncio.to_thread(self._records.get, body.name or default_name(body.model))
             if record.state == "running" and record.wanted.update is None and not _serves(record, version):
-                return msgspec.structs.replace(check, update=await self._update_plan(record, check))
+                return msgspec.structs.replace(check, update=await self.update_plan(record, check))
         return check
 
     async def deploy(self, body: NewDeployment) -> Deployment:
@@ -169,7 +177,11 @@ class DeploymentsService(Service):
 
         A running deployment that serves this version already is returned as it is.
         """
-        from .records import KeyUsed
+        return await self.begin(body)
+
+    async def begin(self, body: NewDeployment, settings: FileSettings | None = None) -> Deployment:
+        """Deploy with the settings of a file, or with those that the deployment has."""
+        from .records import KeyUsed, as_it_is
 
         name = check_name(body.name) if body.name else default_name(body.model)
         if body.rollout is not None:
@@ -179,7 +191,9 @@ class DeploymentsService(Service):
             return await self.get_deployment(earlier.name)
         running = await self._running(name)
         version = await self._registry.resolve(body.model, body.version)
-        if running is not None and _serves(running, version):
+        if settings is not None:
+            settings.check(running or await asyncio.to_thread(self._records.find, name))
+        elif running is not None and _serves(running, version):
             return await self.get_deployment(name)
         checked = await self._checker.check(version)
         refuse_misleading(checked.check)
@@ -189,6 +203,8 @@ class DeploymentsService(Service):
         # A number that no earlier revision of this name has, even if the store was lost.
         id = max(int(now * 1000), 0 if running is None else running.generation + 1)
         numbers = [0] if running is None else [each.number for each in running.revisions]
+        current = None if running is None else running.known(running.revision)
+        shape = None if settings is None else settings.shape
         revision = KnownRevision(
             number=max(numbers) + 1,
             id=id,
@@ -197,6 +213,8 @@ class DeploymentsService(Service):
             created_at=now,
             allow_pickle=checked.allow_pickle,
             sleep_s=60 * body.sleep_minutes,
+            environment=dict(shape.environment) if shape else current.environment if current else {},
+            secrets=list(shape.secrets) if shape else current.secrets if current else [],
         )
         plan = {
             "name": name,
@@ -206,7 +224,7 @@ class DeploymentsService(Service):
             "stamp": checked.stamp,
         }
         if running is not None:
-            planned = await self._update_plan(running, checked.check)
+            planned = await self.update_plan(running, checked.check, shape.memory_bytes if shape else 0)
             if not planned.fits and not body.replace_first:
                 raise _does_not_fit(planned)
             plan |= {"revision": id, "replace_first": body.replace_first}
@@ -217,13 +235,13 @@ class DeploymentsService(Service):
                         hint="Leave out --replace-first or --rollout.",
                     )
                 plan["rollout"] = msgspec.to_builtins(body.rollout)
-        record = self._first(name, revision)
+        record, on = self._first(name, revision), as_it_is if settings is None else settings.on
 
         def begin(connection: Connection) -> None:
             if running is None:
-                self._records.begin(connection, record, body.idempotency_key)
+                self._records.begin(connection, record, body.idempotency_key, on)
             else:
-                self._records.begin_update(connection, running, revision, body.idempotency_key)
+                self._records.begin_update(connection, running, revision, body.idempotency_key, on)
 
         title = f"Deploy {record.model} version {record.version} as {name}"
         try:
@@ -255,6 +273,22 @@ class DeploymentsService(Service):
             lease_until=revision.created_at + self._lease_s,
         )
 
+    async def begin_settings(self, record: Record, settings: FileSettings) -> Deployment:
+        """Give a running deployment the settings of a file, without a new revision."""
+        plan = {"name": record.name, "created_at": record.created_at, "settings": True}
+
+        def begin(connection: Connection) -> None:
+            self._records.change_settings(connection, record, settings.on)
+
+        title = f"Change the settings of {record.name}"
+        await self._work.begin(KIND, plan, title=title, subject=_subject(record.name), also=begin)
+        await self._works_end(record.name)
+        work = (await asyncio.to_thread(self._works.latest, KIND)).get(_subject(record.name))
+        if work is not None and work.state == "failed":
+            raise Failed(work.message, hint=work.hint)
+        self._changed(record.name)
+        return await self.get_deployment(record.name)
+
     async def _running(self, name: str) -> Record | None:
         """Return the record of a deployment that can be updated, or None. Raises Conflict for one that is changing."""
         try:
@@ -268,18 +302,29 @@ class DeploymentsService(Service):
             raise name_in_use(record)
         return record if found.state == "running" else None
 
-    async def _update_plan(self, running: Record, check: DeployCheck) -> UpdatePlan:
+    async def update_plan(self, running: Record, check: DeployCheck, needs: int = 0) -> UpdatePlan:
+        """Return what an update of a running deployment needs; ``needs`` is the memory that a file says, or 0."""
         from .memory import free_bytes, update_plan
 
         seen = (await self._target.observe(running.name)).revision(running.revision)
         current = running.known(running.revision) or running.revisions[-1]
-        return update_plan(
+        from .description.shape import differences, shape_now
+
+        now = shape_now(running, warm_s=self._warm_s)
+        planned = update_plan(
             name=running.name,
             number=max(each.number for each in running.revisions) + 1,
             serving=current.number,
             files_bytes=sum(each.size_bytes for each in check.files),
+            needs=needs or running.wanted.memory_bytes,
             loading_s=seen.loading_s if seen else 0.0,
             free=await asyncio.to_thread(free_bytes),
+        )
+        described = running.wanted.described
+        return msgspec.structs.replace(
+            planned,
+            changes=differences(now, replace(now, model=check.model, version=check.version)),
+            file=described.file if described else "",
         )
 
     async def roll_back_deployment(self, name: str, body: RollBack) -> Deployment:
@@ -399,7 +444,7 @@ class DeploymentsService(Service):
             )
         record = await asyncio.to_thread(self._records.get, name)
         record = await asyncio.to_thread(self._records.change, record, asks=True)
-        until = time.time() + self._lease_s
+        until = time.time() + (record.wanted.lease_s or self._lease_s)
         asked = spec(record, warm_s=self._warm_s, lease_until=until)
         await self._target.apply(asked, record.generation, log.debug)
         await asyncio.to_thread(self._records.change, record, lease_until=until)

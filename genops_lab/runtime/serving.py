@@ -15,7 +15,7 @@ from .results import Deployment
 from .values import scoring_body
 
 #: A deployment listens on loopback: a proxy of the environment must not see the request or its key.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def find(name: str) -> Deployment:
@@ -53,11 +53,11 @@ def predict(name: str, inputs: Any, timeout_s: float, request_id: str = "") -> A
         headers={"Content-Type": "application/json", "Authorization": f"Bearer {key_of(name)}", **named},
     )
     try:
-        with _opener.open(request, timeout=timeout_s) as answer:
+        with opener.open(request, timeout=timeout_s) as answer:
             decoded = json.loads(answer.read())
     except urllib.error.HTTPError as error:
         raise GenOpsError(
-            f"The deployment {name!r} answered HTTP {error.code}: {_reason(error.read())}",
+            f"The deployment {name!r} answered HTTP {error.code}: {reason(error.read())}",
             f"Read its log: %genops deployments logs {name}",
         ) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -77,7 +77,8 @@ def feedback(request_id: str, name: str, value: float, deployment: str = "") -> 
     return bool(found["counted"])
 
 
-def _reason(body: bytes) -> str:
+def reason(body: bytes) -> str:
+    """Return what an answer with an error says, of the scorer or of MLflow."""
     text = body.decode("utf-8", "replace")
     try:
         decoded = json.loads(text)

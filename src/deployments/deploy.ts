@@ -85,6 +85,19 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     }
   }
 
+  /** The text of the file that deploys the checked version, with the digest of its files. */
+  async asFile(): Promise<string> {
+    const { model, name, check } = this.fields;
+    const version = check?.version ?? this.fields.version;
+    const { api } = this._service;
+    const found = await api.data(
+      api.http.POST('/deployment-file-drafts', {
+        body: { model, version, name, pinned: true }
+      })
+    );
+    return found.text;
+  }
+
   /** Set the deployment's name; later choices of a model keep it. */
   rename(name: string): void {
     this._named = true;
@@ -166,6 +179,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         // The user trusts only the files that the form showed.
         trust: fields.trust && fields.check ? fields.check.digest : '',
         replace_first: fields.replaceFirst,
+        sleep_minutes: 0,
         rollout:
           fields.check?.update?.fits && fields.rollout !== 'replace'
             ? policyOf(fields.rollout)

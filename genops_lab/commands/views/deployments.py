@@ -26,6 +26,7 @@ def deployments(found: list[Deployment]) -> Document:
             str(each.errors),
             _latency(each),
             each.url,
+            each.file,
         ]
         for each in found
     ]
@@ -38,6 +39,7 @@ def deployments(found: list[Deployment]) -> Document:
         Column("errors", right=True),
         Column("latency", right=True, leaves=1),
         Column("url"),
+        Column("file", shrinks=True, narrowest=12, leaves=4),
     ]
     return Document(
         [Table(columns, rows, empty="There are no deployments. Deploy a model: genops deploy MODEL")]
@@ -57,6 +59,7 @@ def deployment(shown: Deployment, key: str = "") -> Document:
                 ("url", shown.url),
                 ("key", key),
                 ("target", shown.target),
+                ("file", shown.file),
                 ("requests", f"{shown.requests} ({shown.errors} errors)" if shown.requests else "0"),
                 ("latency", _latency(shown)),
                 ("ends if unused", moment(shown.lease_until) if alive else ""),
