@@ -46,7 +46,6 @@ function deployment(part: Partial<IDeployment> = {}): IDeployment {
     revision: 1,
     updating_to: 0,
     revisions: [],
-    rollout: null,
     ...part
   };
 }
