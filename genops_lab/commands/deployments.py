@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import secrets
-import time
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from genops_lab.core.errors import Conflict, Failed, InvalidRequest
+from genops_lab.core.errors import Conflict, InvalidRequest
+from genops_lab.deployments.description.models import DescribeVersion
 from genops_lab.deployments.models import (
     CheckDeploy,
     DeployCheck,
-    Deployment,
     KeyedDeployment,
     LogQuery,
     NewDeployment,
@@ -26,7 +25,11 @@ from genops_lab.deployments.service import DeploymentsService
 
 from .batches import batches
 from .caller_keys import caller_keys
+from .checking import checking
 from .completion import deployment_names, model_names, target_names
+from .deployment_call import calls
+from .deployment_files import as_file, dry_run, files, say_drift, show_file
+from .deployment_waiting import check_outcome, followed, settled
 from .grammar import noun
 from .rollouts import Rollout, in_rollout, policy_of, rollouts, say_outlook
 from .session import Json, Session, command
@@ -35,10 +38,6 @@ from .views import deployments as views
 from .views import lab as lab_views
 
 deployments = noun()
-
-POLL_S = 0.25
-LOG_TAIL_LINES = 20
-_UNSETTLED = ("preparing", "starting", "stopping")
 
 Name = Annotated[
     str, typer.Argument(metavar="DEPLOYMENT", help="A deployment.", autocompletion=deployment_names)
@@ -140,6 +139,12 @@ def add_deployment(
             "--secret", metavar="VARIABLE", help="The variable that has the token of a gated repository."
         ),
     ] = "",
+    only_plan: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and deploy nothing.")
+    ] = False,
+    as_text: Annotated[
+        bool, typer.Option("--as-file", help="Print the deployment file of this, and deploy nothing.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Deploy a version of a model on this machine or a host. `genops deploy` is short for it.
@@ -149,6 +154,15 @@ def add_deployment(
     does the work itself, so it always waits.
     """
     with command(json) as session:
+        if as_text or only_plan:
+            left_out = {
+                "--path": path, "--command": program, "--set": settings, "--on": on, "--rollout": rollout,
+                "--sleep-after": sleep_after,
+            }  # fmt: skip
+            _refuse_undescribed([name for name, given in left_out.items() if given])
+            described = DescribeVersion(model=model, version=version, name=name, pinned=as_text)
+            (as_file if as_text else dry_run)(session, described, trust)
+            return
         policy = policy_of(rollout)
         asked = CheckDeploy(
             model=model, version=version, name=name, path=str(Path(path).absolute()) if path else "",
@@ -177,24 +191,17 @@ def add_deployment(
         )
         deployment = session.call(DeploymentsService.deploy, body=body)
         updating_to = deployment.updating_to
-        if wait or session.local:
-            try:
-                # Without a Lab the command waits until the gateway judges; it goes on alone.
-                deployment = _settled(session, deployment, timeout, judged=not wait)
-            except (Failed, KeyboardInterrupt):
-                if session.local:  # else the next Lab would go on
-                    _undo(session, deployment)
-                raise
+        deployment = followed(session, deployment, timeout, wait=wait)
         session.show(deployment, views.deployment(deployment), view="deployment")
-        if deployment.state in ("failed", "ended"):
-            raise _failure(session, deployment)
-        if in_rollout(deployment):
-            return  # the gateway goes on without this command
-        if updating_to and not deployment.updating_to and deployment.revision != updating_to:
-            raise Failed(
-                deployment.message,
-                hint=f"Its log: genops deployments logs {deployment.name} --revision {updating_to}",
-            )
+        check_outcome(session, deployment, updating_to)
+
+
+def _refuse_undescribed(options: list[str]) -> None:
+    if options:
+        raise InvalidRequest(
+            f"--dry-run and --as-file describe a registered version, without {' and '.join(options)}.",
+            hint="Leave the option out, and write it into the file: docs/users/deployment-files.md has its keys.",
+        )
 
 
 def _settings(given: list[str]) -> dict[str, str]:
@@ -203,14 +210,6 @@ def _settings(given: list[str]) -> dict[str, str]:
     if wrong is not None:
         raise InvalidRequest(f"--set {wrong[:80]!r} has no value.", hint="Give --set NAME=VALUE.")
     return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _undo(session: Session, deployment: Deployment) -> None:
-    """End what was begun: an update, or the whole deployment."""
-    if deployment.updating_to:
-        session.call(DeploymentsService.roll_back_deployment, name=deployment.name, body=RollBack())
-    else:
-        session.call(DeploymentsService.stop_deployment, name=deployment.name)
 
 
 @deployments.command("rollback")
@@ -244,7 +243,7 @@ def roll_back(
         body = RollBack(to=to, idempotency_key=secrets.token_hex(16))
         found = session.call(DeploymentsService.roll_back_deployment, name=name, body=body)
         if wait or session.local:
-            found = _settled(session, found, timeout)
+            found = settled(session, found, timeout)
         session.show(found, views.deployment(found), view="deployment")
 
 
@@ -267,42 +266,6 @@ def _confirm(session: Session, check: DeployCheck) -> None:
     )
 
 
-def _settled(
-    session: Session, deployment: Deployment, timeout_s: float, *, judged: bool = False
-) -> Deployment:
-    deadline = time.monotonic() + timeout_s
-    printed = ""
-    while deployment.state in _UNSETTLED or deployment.updating_to:
-        if judged and in_rollout(deployment):
-            break
-        news = f"{deployment.name}: {deployment.state}" + (
-            f", {deployment.message}" if deployment.message else ""
-        )
-        if news != printed:
-            session.say(news)
-            printed = news
-        if time.monotonic() > deadline:
-            goes_on = f"It continues to start: genops deployments show {deployment.name}"
-            raise Failed(
-                f"{deployment.name} was still {deployment.state} after {timeout_s:g} s.",
-                code="timeout",
-                hint="Give a larger --timeout." if session.local else goes_on,
-            )
-        time.sleep(POLL_S)
-        deployment = session.call(DeploymentsService.get_deployment, name=deployment.name)
-    return deployment
-
-
-def _failure(session: Session, deployment: Deployment) -> Failed:
-    tail = session.call(
-        DeploymentsService.get_deployment_log, name=deployment.name, query=LogQuery(lines=LOG_TAIL_LINES)
-    )
-    if tail.lines:
-        session.say(render(views.log_tail(tail)))
-    reason = deployment.message or f"it is {deployment.state}"
-    return Failed(f"Deployment {deployment.name} does not run: {reason}", hint=deployment.hint)
-
-
 @deployments.command("list")
 def list_deployments(json: Json = False) -> None:
     """List deployments, the newest first."""
@@ -318,10 +281,20 @@ def show_deployment(
         bool,
         typer.Option("--with-key", help="Show the key of requests too. The audit log notes it."),
     ] = False,
+    as_text: Annotated[
+        bool,
+        typer.Option("--as-file", help="Print the deployment file instead: the one that was applied last."),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Show a deployment: its state, address, end and revisions."""
+    """Show a deployment: its state, address, end and revisions.
+
+    Standard error has the difference from the file that was applied last.
+    """
     with command(json) as session:
+        if as_text:
+            show_file(session, name)
+            return
         found = session.call(DeploymentsService.get_deployment, name=name)
         key = ""
         if with_key:
@@ -329,6 +302,8 @@ def show_deployment(
             found = KeyedDeployment(**msgspec.structs.asdict(found), key=key)
         # A notebook would save a key that is shown, so there the key is in the data alone.
         session.show(found, views.deployment(found, "" if session.notebook else key), view="deployment")
+        if found.file:
+            say_drift(session, name)
 
 
 @deployments.command("stop")
@@ -386,3 +361,6 @@ def show_log(
 deployments.add_typer(batches)
 deployments.add_typer(caller_keys)
 deployments.add_typer(rollouts)
+deployments.add_typer(files)
+deployments.add_typer(calls)
+deployments.add_typer(checking)

@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
         "evaluations": Word("evaluations", "Show how versions of models were judged, on which data."),
         "gates": Word("gates", "Check versions by rules in gates.yaml before promotion."),
         "deployments": Word("deployments", "Serve models on this machine."),
+        "secrets": Word("secrets", "Keep tokens for deployments by name."),
         "lineage": Word("lineage", "Show what was made from what: data, runs, versions, deployments."),
     },
     "Compute": {
@@ -54,6 +55,7 @@ WORDS: dict[str, Word] = {word: each for section in SECTIONS.values() for word, 
 #: Every verb, in the order of the help: those of all nouns, then those of single ones.
 VERBS = (
     *("list", "show", "add", "delete"),
+    *("apply", "call"),
     *("run", "register", "set", "alias", "unalias", "revert-alias", "alias-history"),
     "evaluate",
     *("tag", "undelete", "compare", "restore", "export"),
@@ -92,7 +94,11 @@ HEADINGS: dict[str, dict[str, tuple[str, ...]]] = {
 
 #: Shorter words for a command, which stay.
 SHORTCUTS = {
+    "apply": "deployments apply",
+    "call": "deployments call",
+    "check": "deployments check",
     "deploy": "deployments add",
+    "diff": "deployments diff",
     "pull": "folders pull",
     "push": "folders push",
     "models add": "models register",
@@ -127,7 +133,7 @@ FORMER_UNTIL = "0.3"
 
 #: The end of the help of ``genops``.
 END = """\
-Shortcuts: deploy = deployments add, pull = folders pull, push = folders push
+Shortcuts: deploy = deployments add; check, diff, apply, call; pull, push
 Options: --version, --install-completion, --show-completion, -h, --help
 Every command takes --help and --json. In a notebook: %genops runs list
 Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict or confirmation

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
     from genops_lab.experiments.model_yaml import ModelDescription
     from genops_lab.registry.service import RegistryService
+    from genops_lab.registry.signing import Signature
 
     from .targets.base import Capabilities
 
@@ -116,6 +117,15 @@ class ModelChecker:
             advice="Register the model as a version, and ask somebody with a trusted key to sign it.",
         )
         return replace(found, check=refused)
+
+    async def signed_by(self, version: ModelVersion, key: Path) -> Signature:
+        """Compare the files of a version, as :meth:`check` keeps them, with the signature of a public key."""
+        folder = self._root / _place(version)
+        async with self._lock(folder):
+            await self._fetch(version, folder)
+            found = await self._registry.signature_of(version, folder, [str(key)], ask=True)
+        assert found is not None  # it was asked for
+        return found
 
     async def take(self, version: ModelVersion, digest: str, stamp: tuple[int, int]) -> Path:
         """Move the files of a version to a folder of the deployment's own, and return it.

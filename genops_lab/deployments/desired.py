@@ -32,6 +32,8 @@ def spec(
         beside=tuple(each for each in known if each != chosen.id),
         known=known,
         keys=tuple(record.wanted.keys),
-        warm_s=warm_s,
+        warm_s=record.wanted.warm_s or warm_s,
+        environment=chosen.environment,
+        secrets=tuple(chosen.secrets),
     )
     return replace(asked, **changes)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from genops_lab.core.features import Feature
 
+from .description.routes import OPERATIONS as FILE_OPERATIONS
 from .routes import OPERATIONS
 
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ def _provide(services: Services) -> None:
 
     from .batches.service import BatchesService
     from .check import ModelChecker
+    from .description.service import DescriptionsService
     from .environments import Environments
     from .loading import model_loading
+    from .records import Records
     from .rollout_service import RolloutsService
+    from .secrets import Secrets, SecretsService
     from .service import DeploymentsService
     from .targets.base import DeploymentTarget
     from .targets.host import HostTarget
@@ -83,6 +87,14 @@ def _provide(services: Services) -> None:
     services.provide(
         RolloutsService, lambda get: RolloutsService(get(DeploymentsService), get(DeploymentsService).target)
     )
+    services.provide(
+        DescriptionsService,
+        lambda get: DescriptionsService(
+            get(Settings), get(DeploymentsService), get(RegistryService), Records(get(LocalStore)),
+            Secrets(get(Settings).data_dir / "secrets"), get(LocalTarget).name,
+        ),
+    )  # fmt: skip
+    services.provide(SecretsService, lambda get: SecretsService(Secrets(get(Settings).data_dir / "secrets")))
     services.provide(DeploymentsOfRuns, lambda get: DeploymentsOfRuns(get(DeploymentsService).serving))
     services.provide(DeploymentsOfModel, lambda get: DeploymentsOfModel(get(DeploymentsService).of_model))
     services.provide(DeployedVersions, lambda get: DeployedVersions(get(DeploymentsService).of_versions))
@@ -91,7 +103,7 @@ def _provide(services: Services) -> None:
 FEATURE = Feature(
     name="deployments",
     switch="deployments",
-    operations=OPERATIONS,
+    operations=[*OPERATIONS, *FILE_OPERATIONS],
     events=("deployment",),
     provide=_provide,
 )

@@ -28,16 +28,20 @@ def free_bytes(root: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def update_plan(
-    *, name: str, number: int, serving: int, files_bytes: int, loading_s: float, free: int
+    *, name: str, number: int, serving: int, files_bytes: int, loading_s: float, free: int, needs: int = 0
 ) -> UpdatePlan:
-    """Return what an update needs. It fits if the files, as large as in memory, and a process leave nothing short."""
-    needs = files_bytes + PROCESS_BYTES
+    """Return what an update needs. It fits if the files, as large as in memory, and a process leave nothing short.
+
+    ``needs`` are the bytes that a file of the deployment says, or 0.
+    """
+    said = "as its file says" if needs else f"{size_of(files_bytes)} of files"
+    needs = needs or files_bytes + PROCESS_BYTES
     fits = needs <= free
     until = f" (about {loading_s:.0f} s the last time)" if loading_s >= 1 else ""
     message = (
         f"Revision {number} starts beside revision {serving}, which answers until the new one does."
         if fits
-        else f"Revision {number} needs about {size_of(needs)} of memory ({size_of(files_bytes)} of files); "
+        else f"Revision {number} needs about {size_of(needs)} of memory ({said}); "
         f"{size_of(free)} are free, so it does not fit beside revision {serving}."
     )
     return UpdatePlan(

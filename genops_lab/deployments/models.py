@@ -67,9 +67,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     A language model has ``serving`` and answers at ``url/v1/chat/completions``.
 
     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
-    an update in progress; 0 without one. ``rollout`` is the last
-    rollout, without its history. ``ended`` means that the deployment ended without a stop: with its Jupyter
-    server or its lease. ``reached_by`` is a command that gives another machine the address of a deployment on a host.
+    an update in progress; 0 without one. ``rollout`` is the last rollout, without its history. ``file`` is the
+    deployment file that was applied last, if any. ``ended`` means that the deployment ended without a stop: with its
+    Jupyter server or its lease. ``reached_by`` is a command that gives another machine the address of a deployment on a
+    host.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     task_id: str = ""
     created_at: float
     lease_until: float
+    file: str = ""
     revision: int = 1
     updating_to: int = 0
     revisions: list[DeploymentRevision] = []
@@ -123,11 +125,19 @@ class DeploymentCallerKey(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
 
 
+class DeploymentChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A difference between a deployment as it is ``now`` and as a ``file`` or an update makes it; empty: not there."""
+
+    what: str
+    now: str
+    file: str
+
+
 class UpdatePlan(msgspec.Struct, frozen=True, kw_only=True):
     """The plan of an update of a running deployment: revision ``number`` takes the place of ``serving``.
 
     If it does not fit beside it, ``message`` says so in numbers, and the earlier revision must be stopped first:
-    ``downtime`` says what that means.
+    ``downtime`` says what that means. ``file`` is the deployment file that was applied last: it will differ.
     """
 
     name: str
@@ -138,6 +148,8 @@ class UpdatePlan(msgspec.Struct, frozen=True, kw_only=True):
     free_bytes: int
     message: str
     downtime: str
+    changes: list[DeploymentChange] = []
+    file: str = ""
 
 
 class DeploymentKey(msgspec.Struct, frozen=True, kw_only=True):

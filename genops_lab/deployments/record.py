@@ -26,11 +26,20 @@ class CallerKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: float = 0.0
 
 
+class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The file that a deployment was last applied from: its path, its text, and when (seconds since 1970)."""
+
+    file: str
+    text: str
+    at: float
+
+
 class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A revision of a deployment: ``number`` on the screen, ``id`` for the target.
 
-    Its model is unloaded after ``sleep_s`` without a caller; 0: never.
-    ``serving`` says which engine serves it, and its settings (``llms.py``); empty for MLflow's scorer.
+    ``serving`` says which engine serves it, and its settings (``llms.py``); empty for MLflow's scorer. ``environment``
+    and the ``secrets`` of these names are variables of its processes. Its model is unloaded after ``sleep_s`` without a
+    caller; 0: never.
     """
 
     number: int
@@ -41,10 +50,14 @@ class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     allow_pickle: bool = False
     sleep_s: float = 0.0
     serving: dict[str, Any] = {}
+    environment: dict[str, str] = {}
+    secrets: list[str] = []
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Further parts of the request, as JSON in ``Record.spec``. The lease is in seconds.
+
+    ``warm_s`` and ``memory_bytes`` are 0 unless a file says them. ``described`` is that file.
 
     ``revisions`` has the current revision and earlier ones that one can go back to, the oldest first. ``update`` is the
     id of the revision that an update in progress makes the current one. ``note`` is the end of the
@@ -57,6 +70,9 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     update: int | None = None
     note: str = ""
     keys: list[CallerKey] = []
+    warm_s: float = 0.0
+    memory_bytes: int = 0
+    described: Described | None = None
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,11 @@ from .record import CallerKey, KnownRevision, Record, name_in_use, update_in_pro
 KEPT_EARLIER = 4
 
 
+def as_it_is(record: Record) -> Record:
+    """Return the record without other settings."""
+    return record
+
+
 class KeyUsed(Exception):
     """Another request has used this idempotency key meanwhile."""
 
@@ -70,6 +75,12 @@ class Records:
             ).scalars()
             return sorted(found)
 
+    def find(self, name: str) -> Record | None:
+        """Return a deployment, or None."""
+        with self._store.reading() as connection:
+            row = connection.execute(select(deployments).where(deployments.c.name == name)).one_or_none()
+        return None if row is None else _record(row)
+
     def keyed(self, key: str) -> Record | None:
         """Return the deployment that was begun with this idempotency key."""
         if not key:
@@ -81,8 +92,17 @@ class Records:
             row = connection.execute(select(deployments).where(deployments.c.name == name)).one_or_none()
             return None if row is None else _record(row)
 
-    def begin(self, connection: Connection, record: Record, key: str) -> None:
-        """Insert a record and its idempotency key. Raises KeyUsed, and Conflict for a name in use."""
+    def begin(
+        self,
+        connection: Connection,
+        record: Record,
+        key: str,
+        settings: Callable[[Record], Record] = as_it_is,
+    ) -> None:
+        """Insert a record with its ``settings`` and its idempotency key.
+
+        Raises KeyUsed, and Conflict for a name in use.
+        """
         if key and self._store.claim_in(connection, _stored(key), "deploy", record.name) is not None:
             raise KeyUsed
         row = connection.execute(select(deployments).where(deployments.c.name == record.name)).one_or_none()
@@ -94,10 +114,18 @@ class Records:
             number = max(record.revision, found.generation + 1)
             record = msgspec.structs.replace(record, revision=number, generation=number)
             record = _continued(record, found)
+        record = settings(record)
         connection.execute(deployments.insert().values(**msgspec.to_builtins(record)))
         _publish(connection, record)
 
-    def begin_update(self, connection: Connection, seen: Record, update: KnownRevision, key: str) -> None:
+    def begin_update(
+        self,
+        connection: Connection,
+        seen: Record,
+        update: KnownRevision,
+        key: str,
+        settings: Callable[[Record], Record] = as_it_is,
+    ) -> None:
         """Note that a revision is about to become the current one. Raises KeyUsed, and Conflict for a change meanwhile.
 
         A deployment that has ended begins again with it.
@@ -116,6 +144,7 @@ class Records:
             found = _current(found.with_wanted(revisions=listed, update=None, note=""), update)
             message = "Starting the revision again."
             found = msgspec.structs.replace(found, state="preparing", message=message, hint="")
+        found = settings(found)
         lease_until = max(found.lease_until, time.time() + found.wanted.lease_s)
         values = {"generation": found.generation + 1, "lease_until": lease_until}
         values = msgspec.to_builtins(found) | values
@@ -147,6 +176,19 @@ class Records:
                 connection.execute(deployments.update().where(_is(record)).values(**values))
                 _publish(connection, found)
         return found
+
+    def change_settings(
+        self, connection: Connection, seen: Record, settings: Callable[[Record], Record]
+    ) -> None:
+        """Write settings. Raises Conflict for a change meanwhile."""
+        row = connection.execute(select(deployments).where(_is(seen))).one_or_none()
+        found = None if row is None else _record(row)
+        if found is None or found.generation != seen.generation or found.wanted.update is not None:
+            raise update_in_progress(seen.name)
+        found = settings(msgspec.structs.replace(found, generation=found.generation + 1))
+        values = {"spec": found.spec, "generation": found.generation}
+        connection.execute(deployments.update().where(_is(seen)).values(**values))
+        _publish(connection, found)
 
     def change_keys(self, record: Record, change: Callable[[list[CallerKey]], list[CallerKey]]) -> Record:
         """Replace the named keys by what ``change`` makes of them."""
@@ -196,7 +238,11 @@ def _continued(record: Record, found: Record) -> Record:
     earlier = found.revisions[-KEPT_EARLIER:]
     now = record.revisions[-1]
     again = msgspec.structs.replace(now, id=record.revision, number=max(each.number for each in earlier) + 1)
-    return record.with_wanted(revisions=[*earlier, again], keys=found.wanted.keys)
+    kept = found.wanted
+    return record.with_wanted(
+        revisions=[*earlier, again], keys=kept.keys, warm_s=kept.warm_s, memory_bytes=kept.memory_bytes,
+        described=kept.described,
+    )  # fmt: skip
 
 
 def _current(record: Record, revision: KnownRevision) -> Record:

@@ -166,7 +166,8 @@ class Rollouts:
         try:
             await self._route(record, handle)
         except GenOpsError:
-            if not updates:  # else the gateway has the route of before, and `keep` starts it again
+            # Else the gateway has the route of before, and `keep` starts it again.
+            if not updates and not plan.get("settings"):
                 await self._end(record, handle)
             raise
         if updates and plan.get("rollout"):

@@ -7,12 +7,13 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.paging import FIRST, Page, PageQuery
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from genops_lab.core.work import WorkService
     from genops_lab.registry.service import RegistryService
     from genops_lab.serving.engines.memory import Need
+
+    from .description.settings import FileSettings
 
 log = logging.getLogger("genops_lab")
 
@@ -109,6 +112,11 @@ class DeploymentsService(Service):
     async def close(self) -> None:
         """Follow the hosts of deployments no more."""
         await self._target.close()
+
+    @property
+    def checker(self) -> ModelChecker:
+        """The checker of versions, whose files are those that are deployed."""
+        return self._checker
 
     async def supervise(self) -> None:
         """Watch processes and leases until cancelled; one JupyterLab of a user does this."""
@@ -189,7 +197,7 @@ class DeploymentsService(Service):
         with contextlib.suppress(NotFound):
             record = await asyncio.to_thread(self._records.get, name)
             if record.state == "running" and record.wanted.update is None and not _serves(record, version):
-                planned = await self._update_plan(record, check)
+                planned = await self.update_plan(record, check)
                 return msgspec.structs.replace(check, update=planned)
         return check
 
@@ -198,7 +206,11 @@ class DeploymentsService(Service):
 
         A running deployment that serves this version already is returned as it is.
         """
-        from .records import KeyUsed
+        return await self.begin(body)
+
+    async def begin(self, body: NewDeployment, settings: FileSettings | None = None) -> Deployment:
+        """Deploy with the settings of a file, or with those that the deployment has."""
+        from .records import KeyUsed, as_it_is
 
         name = check_name(body.name) if body.name else name_of(body)
         if body.rollout is not None:
@@ -210,14 +222,19 @@ class DeploymentsService(Service):
         await self._check_place(name, on)
         running = await self._running(name)
         version = await self._resolve(body)
-        if running is not None and _serves(running, version) and not (body.settings or _is_engine(running)):
+        if settings is not None:
+            settings.check(running or await asyncio.to_thread(self._records.find, name))
+        elif running is not None and _serves(running, version) and not (body.settings or _is_engine(running)):
             return await self.get_deployment(name)
         checked = await self._checker.check(version)
         refuse_misleading(checked.check)
         serving, need = await asyncio.to_thread(_serving, version, checked, body.settings)
         if serving is not None:
             _check_served_here(on)
-        if running is not None and _serves(running, version) and _current_serving(running) == (serving or {}):
+        same = (
+            running is not None and _serves(running, version) and _current_serving(running) == (serving or {})
+        )
+        if same and settings is None:
             return await self.get_deployment(name)
         if serving is not None and body.sleep_minutes:
             raise InvalidRequest(
@@ -231,6 +248,8 @@ class DeploymentsService(Service):
         # A number that no earlier revision of this name has, even if the store was lost.
         id = max(int(now * 1000), 0 if running is None else running.generation + 1)
         numbers = [0] if running is None else [each.number for each in running.revisions]
+        current = None if running is None else running.known(running.revision)
+        shape = None if settings is None else settings.shape
         revision = KnownRevision(
             number=max(numbers) + 1,
             id=id,
@@ -240,6 +259,8 @@ class DeploymentsService(Service):
             allow_pickle=checked.allow_pickle,
             sleep_s=60 * body.sleep_minutes,
             serving=serving or {},
+            environment=dict(shape.environment) if shape else current.environment if current else {},
+            secrets=list(shape.secrets) if shape else current.secrets if current else [],
         )
         plan = {
             "name": name,
@@ -249,7 +270,8 @@ class DeploymentsService(Service):
             "stamp": checked.stamp,
         }
         if running is not None:
-            planned = await self._update_plan(running, checked.check, need)
+            said = shape.memory_bytes if shape else 0
+            planned = await self.update_plan(running, checked.check, said, need)
             if not planned.fits and not body.replace_first:
                 raise _does_not_fit(planned)
             plan |= {"revision": id, "replace_first": body.replace_first}
@@ -261,12 +283,13 @@ class DeploymentsService(Service):
                     )
                 plan["rollout"] = msgspec.to_builtins(body.rollout)
         record = self._first(name, revision, on)
+        described = as_it_is if settings is None else settings.on
 
         def begin(connection: Connection) -> None:
             if running is None:
-                self._records.begin(connection, record, body.idempotency_key)
+                self._records.begin(connection, record, body.idempotency_key, described)
             else:
-                self._records.begin_update(connection, running, revision, body.idempotency_key)
+                self._records.begin_update(connection, running, revision, body.idempotency_key, described)
 
         title = f"Deploy {record.model} version {record.version} as {name}"
         try:
@@ -309,6 +332,22 @@ class DeploymentsService(Service):
                 code="name_in_use",
             )
 
+    async def begin_settings(self, record: Record, settings: FileSettings) -> Deployment:
+        """Give a running deployment the settings of a file, without a new revision."""
+        plan = {"name": record.name, "created_at": record.created_at, "settings": True}
+
+        def begin(connection: Connection) -> None:
+            self._records.change_settings(connection, record, settings.on)
+
+        title = f"Change the settings of {record.name}"
+        await self._work.begin(KIND, plan, title=title, subject=_subject(record.name), also=begin)
+        await self._works_end(record.name)
+        work = (await asyncio.to_thread(self._works.latest, KIND)).get(_subject(record.name))
+        if work is not None and work.state == "failed":
+            raise Failed(work.message, hint=work.hint)
+        self._changed(record.name)
+        return await self.get_deployment(record.name)
+
     async def _running(self, name: str) -> Record | None:
         """Return the record of a deployment that can be updated, or None. Raises Conflict for one that is changing."""
         try:
@@ -325,18 +364,31 @@ class DeploymentsService(Service):
     async def _resolve(self, body: CheckDeploy | NewDeployment) -> ModelVersion:
         return await resolve(self._registry, body, body.settings, self._root_dir)
 
-    async def _update_plan(self, running: Record, check: DeployCheck, need: Need | None = None) -> UpdatePlan:
+    async def update_plan(
+        self, running: Record, check: DeployCheck, needs: int = 0, need: Need | None = None
+    ) -> UpdatePlan:
+        """Return what an update of a running deployment needs; ``needs`` is the memory that a file says, or 0."""
         from .memory import update_plan
 
         seen = (await self._target.observe(running.name)).revision(running.revision)
         current = running.known(running.revision) or running.revisions[-1]
-        return update_plan(
+        from .description.shape import differences, shape_now
+
+        now = shape_now(running, warm_s=self._warm_s)
+        planned = update_plan(
             name=running.name,
             number=max(each.number for each in running.revisions) + 1,
             serving=current.number,
             files_bytes=sum(each.size_bytes for each in check.files) + (need.cache if need else 0),
+            needs=needs or running.wanted.memory_bytes,
             loading_s=seen.loading_s if seen else 0.0,
             free=await self._target.free_bytes(running.name),
+        )
+        described = running.wanted.described
+        return msgspec.structs.replace(
+            planned,
+            changes=differences(now, replace(now, model=check.model, version=check.version)),
+            file=described.file if described else "",
         )
 
     async def roll_back_deployment(self, name: str, body: RollBack) -> Deployment:
@@ -460,7 +512,7 @@ class DeploymentsService(Service):
             )
         record = await asyncio.to_thread(self._records.get, name)
         record = await asyncio.to_thread(self._records.change, record, asks=True)
-        until = time.time() + self._lease_s
+        until = time.time() + (record.wanted.lease_s or self._lease_s)
         asked = spec(record, warm_s=self._warm_s, lease_until=until)
         await self._target.apply(asked, record.generation, log.debug)
         await asyncio.to_thread(self._records.change, record, lease_until=until)

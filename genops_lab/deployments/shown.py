@@ -113,6 +113,7 @@ def deployment(
         task_id="" if work is None else work.id,
         created_at=record.created_at,
         lease_until=max(leases),
+        file=record.wanted.described.file if record.wanted.described else "",
         revision=shown.number if shown else 1,
         updating_to=update.number if update else 0,
         revisions=_revisions(record, seen, state),

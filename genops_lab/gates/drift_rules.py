@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+from genops_lab.core.yaml_files import nearest
 from genops_lab.statistics.drift import MOST_CATEGORIES, categories_drift, numbers_drift
 from genops_lab.statistics.drift import Drift as Found
 from genops_lab.statistics.multiple import holm
@@ -18,7 +19,6 @@ from .evidence import verdict_of
 from .metrics import CannotBeChecked
 from .models import RuleVerdict, SliceVerdict, Verdict
 from .plan import Drift
-from .plan_file import nearest
 
 _SHOWN = 3
 _METHOD = "Kolmogorov-Smirnov distance of numbers, total variation of categories"

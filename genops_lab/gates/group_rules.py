@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from genops_lab.core.yaml_files import nearest
 from genops_lab.evaluations.predictions import Predictions, class_name, class_names, known
 from genops_lab.statistics.groups import Gap, GroupCounts, Rate, group_codes
 from genops_lab.statistics.multiple import holm
@@ -19,7 +20,6 @@ from .metric_kinds import METRICS
 from .metrics import CannotBeChecked, clusters_of, difference, rows_of, test_of
 from .models import RuleVerdict, SliceVerdict, Verdict
 from .plan import Fairness, NoHarm, WorseForNobody
-from .plan_file import nearest
 
 MOST_SLICES = 200
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from genops_lab.core.yaml_files import nearest
 from genops_lab.statistics.multiple import holm
 from genops_lab.statistics.results import Alternative, Result
 
@@ -15,7 +16,6 @@ from .metric_kinds import METRICS, called
 from .metrics import MIN_ROWS, CannotBeChecked, against_bound, clusters_of, difference, rows_of
 from .models import RuleVerdict, SliceVerdict, Verdict
 from .plan import Better, BetterInAny, Bound, NotWorse
-from .plan_file import nearest
 
 
 def bound(rule: Bound, evidence: Evidence, alpha: float) -> RuleVerdict:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from genops_lab.core.yaml_files import nearest
 from genops_lab.evaluations.predictions import Predictions, class_names, describe_ids, known
 from genops_lab.statistics.auc import auc, auc_difference
 from genops_lab.statistics.clusters import cluster_mcnemar, cluster_mean, cluster_rate
@@ -20,7 +21,6 @@ from genops_lab.statistics.results import Alternative, Codes, Floats, Result
 
 from .metric_kinds import METRICS, called
 from .plan import Label
-from .plan_file import nearest
 
 #: The rows that a mean, or a metric of all rows, needs.
 MIN_ROWS = 100

@@ -244,11 +244,16 @@ def unregister(shell: Any) -> None:
 
 #: The first words of ``%genops`` with the words that may follow, for completion.
 COMMANDS = {
+    "apply": "",
     "audit": "",
+    "call": "",
+    "check": "",
     "deploy": "",
     "deployments": (
-        "list show add delete promote rollback hold continue stop extend-lifetime logs score keys add-key revoke-key"
+        "list show add delete apply call check diff init promote rollback hold continue stop extend-lifetime logs "
+        "score keys add-key revoke-key"
     ),
+    "diff": "",
     "doctor": "",
     "evaluations": "list show",
     "experiments": "list show add delete undelete",
@@ -266,6 +271,7 @@ COMMANDS = {
     "pull": "",
     "push": "",
     "quickstart": "",
+    "secrets": "list set delete",
     "runs": "list show delete tag undelete compare restore export optimize-db",
     "status": "",
     "sweeps": "list show delete run stop resume",

@@ -17,7 +17,7 @@ from .values import scoring_body
 Answering = http.client.HTTPResponse
 
 #: A deployment listens on loopback: a proxy of the environment must not see the request or its key.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def find(name: str) -> Deployment:
@@ -80,11 +80,11 @@ def opened(
         },
     )
     try:
-        answer: Answering = _opener.open(request, timeout=timeout_s)
+        answer: Answering = opener.open(request, timeout=timeout_s)
         return answer
     except urllib.error.HTTPError as error:
         raise GenOpsError(
-            f"The deployment {name!r} answered HTTP {error.code}: {_reason(error.read())}",
+            f"The deployment {name!r} answered HTTP {error.code}: {reason(error.read())}",
             f"Read its log: %genops deployments logs {name}",
         ) from error
     except (OSError, http.client.HTTPException) as error:
@@ -107,7 +107,8 @@ def feedback(request_id: str, name: str, value: float, deployment: str = "") -> 
     return bool(found["counted"])
 
 
-def _reason(body: bytes) -> str:
+def reason(body: bytes) -> str:
+    """Return what an answer with an error says, of the scorer or of MLflow."""
     text = body.decode("utf-8", "replace")
     try:
         decoded = json.loads(text)

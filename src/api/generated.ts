@@ -2656,6 +2656,109 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deployment-file-plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return what the application of a file would do. Nothing changes. */
+        post: operations["deployments.plan_description"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployment-file-drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return the file that deploys a version, with the digest of its files as they are. */
+        post: operations["deployments.describe_version"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployment-files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a deployment what a file says; durable work carries it out. Without a difference nothing changes. */
+        post: operations["deployments.apply_description"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the file of a deployment, and what differs from the file by now. */
+        get: operations["deployments.get_description"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployment-secrets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the names of secrets. */
+        get: operations["deployments.list_secrets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployment-secrets/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Keep a value under a name, in place of an earlier one. Processes get it at their next start. */
+        put: operations["deployments.set_secret"];
+        post?: never;
+        /** Delete a secret; idempotent. Processes that run keep their copy. */
+        delete: operations["deployments.delete_secret"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/lineage": {
         parameters: {
             query?: never;
@@ -7420,9 +7523,10 @@ export interface components {
          *     A language model has ``serving`` and answers at ``url/v1/chat/completions``.
          *
          *     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
-         *     an update in progress; 0 without one. ``rollout`` is the last
-         *     rollout, without its history. ``ended`` means that the deployment ended without a stop: with its Jupyter
-         *     server or its lease. ``reached_by`` is a command that gives another machine the address of a deployment on a host.
+         *     an update in progress; 0 without one. ``rollout`` is the last rollout, without its history. ``file`` is the
+         *     deployment file that was applied last, if any. ``ended`` means that the deployment ended without a stop: with its
+         *     Jupyter server or its lease. ``reached_by`` is a command that gives another machine the address of a deployment on a
+         *     host.
          */
         Deployment: {
             name: string;
@@ -7452,6 +7556,8 @@ export interface components {
             task_id: string;
             created_at: number;
             lease_until: number;
+            /** @default  */
+            file: string;
             /** @default 1 */
             revision: number;
             /** @default 0 */
@@ -7869,7 +7975,7 @@ export interface components {
          * @description The plan of an update of a running deployment: revision ``number`` takes the place of ``serving``.
          *
          *     If it does not fit beside it, ``message`` says so in numbers, and the earlier revision must be stopped first:
-         *     ``downtime`` says what that means.
+         *     ``downtime`` says what that means. ``file`` is the deployment file that was applied last: it will differ.
          */
         UpdatePlan: {
             name: string;
@@ -7880,6 +7986,19 @@ export interface components {
             free_bytes: number;
             message: string;
             downtime: string;
+            /** @default [] */
+            changes: components["schemas"]["DeploymentChange"][];
+            /** @default  */
+            file: string;
+        };
+        /**
+         * DeploymentChange
+         * @description A difference between a deployment as it is ``now`` and as a ``file`` or an update makes it; empty: not there.
+         */
+        DeploymentChange: {
+            what: string;
+            now: string;
+            file: string;
         };
         /**
          * DeploymentKey
@@ -8012,6 +8131,147 @@ export interface components {
          */
         LogLines: {
             lines: string[];
+        };
+        /**
+         * PlanDescription
+         * @description The text of a deployment file. ``file`` names it, ``folder`` has the public key that ``trust: {signer:}`` names.
+         *
+         *     ``trust`` is a digest that replaces the one in the file.
+         */
+        PlanDescription: {
+            text: string;
+            /** @default deployment.yaml */
+            file: string;
+            /** @default  */
+            folder: string;
+            /** @default  */
+            trust: string;
+        };
+        /**
+         * DescriptionPlan
+         * @description The plan of an application of a file.
+         *
+         *     ``expect`` changes with every change of the deployment. ``now`` is the file that would change nothing. ``message``
+         *     says what happens to requests and ``downtime`` for how long nobody is answered, if anything. ``problem`` and
+         *     ``hint`` say why it would be refused. ``new_revision`` is false if processes stay as they are.
+         */
+        DescriptionPlan: {
+            name: string;
+            exists: boolean;
+            model: string;
+            version: string;
+            changes: components["schemas"]["DeploymentChange"][];
+            expect: string;
+            now: string;
+            new_revision: boolean;
+            message: string;
+            /** @default  */
+            downtime: string;
+            /** @default 0 */
+            needs_bytes: number;
+            /** @default 0 */
+            free_bytes: number;
+            /** @default true */
+            fits: boolean;
+            /** @default  */
+            digest: string;
+            /** @default  */
+            problem: string;
+            /** @default  */
+            hint: string;
+            /** @default  */
+            code: string;
+        };
+        /**
+         * DescribeVersion
+         * @description Ask for the file of a version (empty: the newest) under a name (empty: the model's).
+         *
+         *     ``pinned`` files trust the digest of the model's files as they are.
+         */
+        DescribeVersion: {
+            model: string;
+            /** @default  */
+            version: string;
+            /** @default  */
+            name: string;
+            /** @default true */
+            pinned: boolean;
+        };
+        /**
+         * DescriptionText
+         * @description The text of a deployment file.
+         */
+        DescriptionText: {
+            text: string;
+        };
+        /**
+         * ApplyDescription
+         * @description Make a deployment what a file says.
+         *
+         *     ``expect`` is the token of a plan: after a change by somebody else nothing is applied. ``seen`` is the ``now`` of
+         *     that plan, so that the error can say what changed. ``replace_first`` stops the earlier revision first.
+         *     ``take_over`` applies a file to a deployment that another file made.
+         */
+        ApplyDescription: {
+            text: string;
+            /** @default deployment.yaml */
+            file: string;
+            /** @default  */
+            folder: string;
+            /** @default  */
+            trust: string;
+            /** @default  */
+            expect: string;
+            /** @default  */
+            seen: string;
+            /** @default false */
+            replace_first: boolean;
+            /** @default false */
+            take_over: boolean;
+        };
+        /**
+         * AppliedDescription
+         * @description The deployment after its file was applied, what was changed, and the new keys, which are shown once.
+         */
+        AppliedDescription: {
+            name: string;
+            deployment: components["schemas"]["Deployment"];
+            changes: components["schemas"]["DeploymentChange"][];
+            /** @default [] */
+            keys: components["schemas"]["DeploymentCallerKey"][];
+        };
+        /**
+         * DescribedDeployment
+         * @description The file of a deployment: the ``text`` that was applied, or one made of what runs.
+         *
+         *     ``file`` is empty without an applied one. ``drift`` says what differs by now. ``problem`` says why it is unknown.
+         */
+        DescribedDeployment: {
+            name: string;
+            text: string;
+            now: string;
+            /** @default  */
+            file: string;
+            /** @default 0 */
+            applied_at: number;
+            /** @default [] */
+            drift: components["schemas"]["DeploymentChange"][];
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * SecretName
+         * @description A secret that is kept. Nothing returns its value.
+         */
+        SecretName: {
+            name: string;
+        };
+        /**
+         * SecretValue
+         * @description The value of a secret.
+         */
+        SecretValue: {
+            value: string;
         };
         /**
          * Lineage
@@ -13766,6 +14026,229 @@ export interface operations {
                 content: {
                     "application/x-ndjson": components["schemas"]["LogLines"];
                 };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.plan_description": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanDescription"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DescriptionPlan"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.describe_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DescribeVersion"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DescriptionText"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.apply_description": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApplyDescription"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AppliedDescription"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.get_description": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DescribedDeployment"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.list_secrets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecretName"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.set_secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecretValue"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SecretName"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.delete_secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The error. */
             default: {

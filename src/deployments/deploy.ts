@@ -100,6 +100,19 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     }
   }
 
+  /** The text of the file that deploys the checked version, with the digest of its files. */
+  async asFile(): Promise<string> {
+    const { model, name, check } = this.fields;
+    const version = check?.version ?? this.fields.version;
+    const { api } = this._service;
+    const found = await api.data(
+      api.http.POST('/deployment-file-drafts', {
+        body: { model, version, name, pinned: true }
+      })
+    );
+    return found.text;
+  }
+
   /** Set the deployment's name; later choices of a model keep it. */
   rename(name: string): void {
     this._named = true;
@@ -189,7 +202,6 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     try {
       return await this._service.deploy({
         ...NOTHING_ELSE,
-        sleep_minutes: 0,
         model: fields.model,
         // An alias may have moved since the check.
         version: fields.check?.version ?? fields.version,

@@ -15,33 +15,33 @@ export type ITarget = components['schemas']['Target'];
 
 /** The operations of deployments. Each call rejects with an ApiError. */
 export class DeploymentsService {
-  constructor(private _api: GenOpsApi) {}
+  constructor(readonly api: GenOpsApi) {}
 
   list(signal?: AbortSignal): Promise<IDeployment[]> {
     // Every page: an old deployment may still run.
-    const { http } = this._api;
+    const { http } = this.api;
     return everyPage(
       query =>
-        this._api.data(http.GET('/deployments', { params: { query }, signal })),
+        this.api.data(http.GET('/deployments', { params: { query }, signal })),
       ({ name }) => name
     );
   }
 
   /** Check what is to be deployed: a version (empty: the newest), under a name (empty: the model's), on a target. */
   check(asked: IDeployable): Promise<IDeployCheck> {
-    return this._api.data(
-      this._api.http.POST('/deployment-checks', { body: asked })
+    return this.api.data(
+      this.api.http.POST('/deployment-checks', { body: asked })
     );
   }
 
   targets(): Promise<ITarget[]> {
-    return this._api.data(this._api.http.GET('/targets'));
+    return this.api.data(this.api.http.GET('/targets'));
   }
 
   /** Go back to a revision; 0 cancels the update in progress. */
   rollBack(name: string, to: number): Promise<IDeployment> {
-    return this._api.data(
-      this._api.http.POST('/deployments/{name}/rollback', {
+    return this.api.data(
+      this.api.http.POST('/deployments/{name}/rollback', {
         ...path(name),
         body: { to, idempotency_key: '' }
       })
@@ -50,8 +50,8 @@ export class DeploymentsService {
 
   /** The last rollout of a deployment, with its history. */
   rollout(name: string, signal?: AbortSignal): Promise<IRollout> {
-    return this._api.data(
-      this._api.http.GET('/deployments/{name}/rollout', {
+    return this.api.data(
+      this.api.http.GET('/deployments/{name}/rollout', {
         ...path(name),
         signal
       })
@@ -64,8 +64,8 @@ export class DeploymentsService {
     decision: RolloutDecision,
     rollout: string
   ): Promise<IDeployment> {
-    return this._api.data(
-      this._api.http.POST('/deployments/{name}/rollout/decision', {
+    return this.api.data(
+      this.api.http.POST('/deployments/{name}/rollout/decision', {
         ...path(name),
         body: { decision, rollout }
       })
@@ -74,8 +74,8 @@ export class DeploymentsService {
 
   /** What the recent traffic can show by a policy, in sentences. */
   async outlook(name: string, policy: IRolloutPolicy): Promise<string[]> {
-    const found = await this._api.data(
-      this._api.http.POST('/deployments/{name}/rollout/outlook', {
+    const found = await this.api.data(
+      this.api.http.POST('/deployments/{name}/rollout/outlook', {
         ...path(name),
         body: policy
       })
@@ -84,37 +84,37 @@ export class DeploymentsService {
   }
 
   deploy(body: INewDeployment): Promise<IDeployment> {
-    return this._api.data(this._api.http.POST('/deployments', { body }));
+    return this.api.data(this.api.http.POST('/deployments', { body }));
   }
 
   stop(name: string): Promise<IDeployment> {
-    return this._api.data(
-      this._api.http.POST('/deployments/{name}/stop', path(name))
+    return this.api.data(
+      this.api.http.POST('/deployments/{name}/stop', path(name))
     );
   }
 
   renew(name: string): Promise<IDeployment> {
-    return this._api.data(
-      this._api.http.POST('/deployments/{name}/renew', path(name))
+    return this.api.data(
+      this.api.http.POST('/deployments/{name}/renew', path(name))
     );
   }
 
   async delete(name: string): Promise<void> {
-    await this._api.http.DELETE('/deployments/{name}', path(name));
+    await this.api.http.DELETE('/deployments/{name}', path(name));
   }
 
   /** The key that requests must send. The audit log records each call. */
   async key(name: string): Promise<string> {
-    const found = await this._api.data(
-      this._api.http.GET('/deployments/{name}/key', path(name))
+    const found = await this.api.data(
+      this.api.http.GET('/deployments/{name}/key', path(name))
     );
     return found.key;
   }
 
   /** The last lines of a deployment's log. */
   async log(name: string, lines: number): Promise<string[]> {
-    const tail = await this._api.data(
-      this._api.http.GET('/deployments/{name}/log', {
+    const tail = await this.api.data(
+      this.api.http.GET('/deployments/{name}/log', {
         params: { path: { name }, query: { lines } }
       })
     );
@@ -125,7 +125,7 @@ export class DeploymentsService {
   models(): Promise<IRegisteredModel[]> {
     return everyPage(
       query =>
-        this._api.data(this._api.http.GET('/models', { params: { query } })),
+        this.api.data(this.api.http.GET('/models', { params: { query } })),
       ({ name }) => name
     );
   }

@@ -171,7 +171,7 @@ def test_the_process_is_alone_and_its_environment_scrubbed(rooms: Rooms, served:
 
 
 def test_what_serves_already_is_not_deployed_again(rooms: Rooms, served: KeyedDeployment) -> None:
-    again = deploy(rooms, "digits", name="served")
+    again = deploy(rooms, "digits", name="served", version=served.version)
     assert (again.state, again.revision, again.updating_to, again.url) == ("running", 1, 0, served.url)
     with pytest.raises(Conflict, match="running"):
         rooms.run(rooms.deployments.delete_deployment("served"))

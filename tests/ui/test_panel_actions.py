@@ -208,6 +208,9 @@ def test_a_new_version_takes_over_and_one_goes_back_with_the_keyboard(
     dialog = lab.page.get_by_role("dialog")
     expect(dialog.get_by_text("This updates the deployment “line”.")).to_be_visible(timeout=30_000)
     expect(dialog.get_by_text("Revision 2 starts beside revision 1")).to_be_visible()
+    expect(dialog.get_by_text("version: 1 → 2", exact=True)).to_be_visible()
+    dialog.get_by_role("button", name="Copy as file").press("Enter")
+    expect(dialog.get_by_role("button", name="Copied")).to_be_visible(timeout=30_000)
     dialog.get_by_role("checkbox", name="I trust this model: it may run code on this machine.").press("Space")
     lab.looks("deploy-update", ".jp-Dialog", (1280, 800))
     dialog.get_by_role("button", name="Deploy", exact=True).press("Enter")
@@ -225,6 +228,24 @@ def test_a_new_version_takes_over_and_one_goes_back_with_the_keyboard(
     expect(first).to_contain_text("100 % of requests")
     assert server.get("genops/deployments/line")["url"] == address
     assert ask(server, [[3.0]]) == {"predictions": [pytest.approx(7.0)]}
+
+
+def test_what_differs_from_the_file_is_shown(lab: LabPage, server: LabServer) -> None:
+    _, draft = server.request("POST", "genops/deployment-file-drafts", {"model": "line", "version": "2"})
+    body = {"text": f"{draft['text']}callers: [{{name: ci, limit: 60}}]\n", "file": "prod/line.yaml"}
+    status, applied = server.request("POST", "genops/deployment-files", body)
+    assert status in (200, 201), applied
+    found = deployment(lab)
+    expect(fact(found, "File")).to_have_text("prod/line.yaml", timeout=60_000)
+    expect(found.get_by_text("r2: line v2")).to_be_visible()
+    current = found.get_by_role("list", name="Revisions of line").locator("> li[aria-current]")
+    expect(current.filter(has_text="line v2")).to_be_visible(timeout=90_000)
+    expect(found.get_by_text("The deployment differs from")).to_have_count(0)
+    earlier = found.get_by_role("list", name="Revisions of line").locator("> li", has_text="r1: line v1")
+    earlier.get_by_role("button", name="Roll back").press("Enter")
+    expect(found.get_by_text("The deployment differs from prod/line.yaml.")).to_be_visible(timeout=60_000)
+    expect(found.get_by_text("version: 1 → 2", exact=True)).to_be_visible()
+    lab.looks("drift", "#genops-lab-panel", (1280, 1400))
 
 
 def test_a_full_panel_has_no_serious_findings(lab: LabPage) -> None:

@@ -34,6 +34,7 @@ def deployments(found: list[Deployment]) -> Document:
             str(each.errors),
             _latency(each),
             each.url,
+            each.file,
         ]
         for each in found
     ]
@@ -47,6 +48,7 @@ def deployments(found: list[Deployment]) -> Document:
         Column("errors", right=True),
         Column("latency", right=True, leaves=1),
         Column("url"),
+        Column("file", shrinks=True, narrowest=12, leaves=4),
     ]
     return Document(
         [Table(columns, rows, empty="There are no deployments. Deploy a model: genops deploy MODEL")]
@@ -67,6 +69,7 @@ def deployment(shown: Deployment, key: str = "") -> Document:
                 ("key", key),
                 ("target", shown.target),
                 ("from elsewhere", shown.reached_by),
+                ("file", shown.file),
                 ("requests", f"{shown.requests} ({shown.errors} errors)" if shown.requests else "0"),
                 ("latency", _latency(shown)),
                 *(_serving(shown.serving, shown) if shown.serving else []),

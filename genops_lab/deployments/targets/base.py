@@ -44,7 +44,7 @@ class DeploymentSpec:
     started it. ``weights`` share the requests; None leaves them as they are. ``keys`` are
     those that callers may send beside the deployment's own. A revision that loses its weight
     stays ready for ``warm_s`` without requests. After ``sleep_s`` without a caller the model is unloaded until the next
-    request; 0: never.
+    request; 0: never. ``environment`` and the ``secrets`` of these names are variables of the revision's processes.
     """
 
     name: str
@@ -64,6 +64,8 @@ class DeploymentSpec:
     keys: tuple[CallerKey, ...] = ()
     warm_s: float = 3600.0
     sleep_s: float = 0.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.models import DeploymentState, TokenFigures
 from genops_lab.deployments.record import CallerKey
 from genops_lab.deployments.rollout_models import Rollout
+from genops_lab.deployments.secrets import Secrets
 from genops_lab.serving import engines
 from genops_lab.serving.engines.settings import DEFAULT_TIMEOUT_S
 
@@ -76,6 +77,7 @@ class LocalTarget(DeploymentTarget):
         self._lock = root / ".lock"
         self._environments = environments
         self._life = life or lifetime()
+        self._secrets = Secrets(root.with_name("secrets"))
         self._gateway = LocalGateway(root.with_name("gateway"), root)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         #: Processes that this Lab saw alive; the others ended while no Lab observed them.
@@ -285,7 +287,10 @@ class LocalTarget(DeploymentTarget):
             }
             if spec.serving:
                 own |= {"serving": dict(spec.serving), "name": name, "number": handle.number}
+            # GenOps Lab's own variables win: they decide whether a pickle may be loaded.
+            own_variables = model_environment({}, allow_pickle=spec.allow_pickle)
             environment = model_environment(os.environ, allow_pickle=spec.allow_pickle)
+            environment |= {**spec.environment} | self._secrets.values(spec.secrets) | own_variables
             write_private(folder / "spec.json", msgspec.json.encode(own).decode())
             _lease(folder, spec.lease_until)
             handle = self._write(folder, msgspec.structs.replace(handle, begun=True))

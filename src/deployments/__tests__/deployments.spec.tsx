@@ -41,6 +41,7 @@ function deployment(part: Partial<IDeployment> = {}): IDeployment {
     task_id: '',
     created_at: Date.now() / 1000,
     lease_until: Date.now() / 1000 + 23.5 * 3600,
+    file: '',
     revision: 1,
     updating_to: 0,
     revisions: [],
@@ -249,6 +250,37 @@ describe('the deployments section', () => {
     const at = bench.calls.indexOf('POST /deployments/digits/rollback');
     expect(bench.bodies[at]).toEqual({ to: 1, idempotency_key: '' });
     expect(bench.calls.filter(each => each.startsWith('POST'))).toHaveLength(1);
+  });
+
+  it('says what differs from its file, or why that is unknown', async () => {
+    bench.answers['GET /deployments'] = page([
+      deployment({ file: 'prod/digits.yaml' })
+    ]);
+    bench.answers['GET /deployments/digits/file'] = {
+      name: 'digits',
+      text: '',
+      now: '',
+      file: 'prod/digits.yaml',
+      applied_at: 1,
+      drift: [{ what: 'version', now: '4', file: '3' }],
+      problem: ''
+    };
+    await show();
+    expect(screen.getByText('prod/digits.yaml')).toBeTruthy();
+    expect(screen.getByText('version: 4 → 3')).toBeTruthy();
+    bench.answers['GET /deployments/digits/file'] = new Refusal(
+      503,
+      'unavailable',
+      'MLflow is away.'
+    );
+    bench.answers['GET /deployments'] = page([
+      deployment({ file: 'prod/digits.yaml', revision: 2 })
+    ]);
+    await act(async () => {
+      await model.list.refresh();
+      await settle();
+    });
+    expect(screen.getByText(/is unknown: MLflow is away/)).toBeTruthy();
   });
 
   it('tells an update in progress and cancels it', async () => {
@@ -538,18 +570,47 @@ describe('the deploy dialog', () => {
       needs_bytes: 2,
       free_bytes: 1,
       message: 'It does not fit.',
-      downtime: 'Nobody is answered.'
+      downtime: 'Nobody is answered.',
+      changes: [{ what: 'version', now: '1', file: '2' }],
+      file: 'prod/digits.yaml'
     };
     bench.answers['POST /deployment-checks'] = check({ update });
     const form = new DeployForm(model.service, {}, trans);
     await act(() => form.load());
     render(<DeployFields form={form} trans={trans} />);
     expect(screen.getByText('It does not fit.')).toBeTruthy();
+    expect(screen.getByText('version: 1 → 2')).toBeTruthy();
+    expect(screen.getByText(/applied from prod\/digits.yaml/)).toBeTruthy();
     expect(form.valid).toBe(false);
     act(() => {
       fireEvent.click(screen.getByLabelText('Stop revision 1 first'));
     });
     expect(form.valid).toBe(true);
+  });
+
+  it('copies the file of what it would deploy', async () => {
+    const copied = jest
+      .spyOn(Clipboard, 'copyToSystem')
+      .mockImplementation(() => undefined);
+    copied.mockClear();
+    bench.answers['POST /deployment-file-drafts'] = {
+      text: 'kind: Deployment'
+    };
+    const form = new DeployForm(model.service, { name: 'mine' }, trans);
+    await act(() => form.load());
+    render(<DeployFields form={form} trans={trans} />);
+    await act(async () => {
+      fireEvent.click(screen.getByText('Copy as file'));
+      await settle();
+    });
+    expect(copied).toHaveBeenCalledWith('kind: Deployment');
+    const at = bench.calls.indexOf('POST /deployment-file-drafts');
+    expect(bench.bodies[at]).toEqual({
+      model: 'digits',
+      version: '2',
+      name: 'mine',
+      pinned: true
+    });
   });
 
   it('sends trust for the files that were shown, and asks anew for others', async () => {

@@ -2,12 +2,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { buildIcon, historyIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { Callout, Field } from '../../core';
+import { Callout, CopyButton, Field } from '../../core';
 import { FileCheck } from '../../registry/view/file-check';
 
 import type { DeployForm } from '../deploy';
 import { HERE } from '../model';
 import type { IDeployCheck, IRolloutPolicy } from '../service';
+import { DeploymentChanges } from './file-drift';
 
 import '../../../style/deployments/deployments.css';
 
@@ -155,6 +156,18 @@ export function DeployFields(props: {
           </span>
         </label>
       )}
+      {check && form.nameProblem === '' && (
+        <div className="gol-Actions">
+          <CopyButton
+            text={() => form.asFile()}
+            label={trans.__(
+              'Copy the deployment file of this, for genops apply'
+            )}
+            word={trans.__('Copy as file')}
+            trans={trans}
+          />
+        </div>
+      )}
     </>
   );
 }
@@ -218,6 +231,17 @@ function UpdateView(props: {
       tone={update.fits ? 'info' : 'warning'}
       title={props.trans.__('This updates the deployment “%1”.', update.name)}
     >
+      {update.changes.length > 0 && (
+        <DeploymentChanges changes={update.changes} trans={props.trans} />
+      )}
+      {update.file && (
+        <p>
+          {props.trans.__(
+            'The deployment was applied from %1 and will differ from it. To keep both the same, change the file instead.',
+            update.file
+          )}
+        </p>
+      )}
       <p>{update.message}</p>
       {!update.fits && <p>{update.downtime}</p>}
     </Callout>

@@ -20,6 +20,7 @@ import type { IDriven } from '../../panel/tokens';
 
 import type { DeploymentsModel } from '../model';
 import { HERE, curlCommand, isActive } from '../model';
+import { FileDrift } from './file-drift';
 import { Revisions } from './revisions';
 import { RolloutView } from './rollout';
 import type { IDeployment, RolloutDecision } from '../service';
@@ -126,6 +127,14 @@ export function DeploymentDetail(
                 )
               : requests.toLocaleString()
           ],
+          deployment.file
+            ? [
+                trans.__('File'),
+                <code key="file" title={deployment.file}>
+                  {deployment.file}
+                </code>
+              ]
+            : null,
           latency_ms !== null
             ? [
                 trans.__('Latency'),
@@ -154,6 +163,7 @@ export function DeploymentDetail(
             : null
         ]}
       />
+      <FileDrift service={props.model.service} {...{ deployment, trans }} />
       <DetailActions {...props} active={active} />
       {deployment.rollout && (
         <RolloutView

@@ -1,0 +1,49 @@
+"""``genops check``, which is ``genops deployments check``: read files without a Lab."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from genops_lab.core.yaml_files import kind_in
+from genops_lab.deployments.description.reading import read_description
+from genops_lab.gates.plan_file import read_gates
+
+from .deployment_files import text_of
+from .document import Document, Lines
+from .grammar import noun
+from .session import Json, command
+
+checking = noun()
+
+
+@checking.command("check")
+def check(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="Deployment files or gate files; - is standard input."),
+    ],
+    json: Json = False,
+) -> None:
+    """Check deployment files and gate files, offline.
+
+    An error names the line, the column and what was probably meant. Neither MLflow nor a Lab is asked.
+    """
+    with command(json) as session:
+        found: list[dict[str, Any]] = []
+        lines = []
+        for file in files:
+            text = text_of(file)
+            if kind_in(text) == "Gates":
+                gates = read_gates(text, file)
+                found.append({"file": file, "kind": "Gates", "rules": len(gates.rules)})
+                lines.append(f"{file}: a gate file with {len(gates.rules)} rules.")
+            else:
+                described = read_description(text, file)
+                revision = described.revision
+                what = {"name": described.name, "model": revision.model, "version": str(revision.version)}
+                found.append({"file": file, "kind": "Deployment", **what})
+                version = f"{revision.model} version {revision.version}"
+                lines.append(f"{file}: the deployment {described.name} of {version}.")
+        session.show(found, Document([Lines(lines)]))

@@ -1,0 +1,166 @@
+"""The content of a deployment file: what a deployment serves, with which limits, and who may call it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from genops_lab.core.errors import InvalidRequest
+from genops_lab.deployments.policy import RolloutPolicy, check_policy
+
+API_VERSION = "genops/v1"
+#: A name of a deployment or of a key.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z"
+VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,199}\Z"
+DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}\Z"
+SIZE_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,6})? ?(MB|GB|TB|MiB|GiB|TiB)\Z"
+
+Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
+ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
+Version = Annotated[str, Meta(min_length=1, max_length=256)]
+Variable = Annotated[str, Meta(pattern=VARIABLE_PATTERN)]
+Value = Annotated[str, Meta(pattern=r"^[^\x00]*\Z", max_length=10_000)]
+Hours = Annotated[float, Meta(gt=0, le=8784)]
+
+#: Variables that the process of a model gets from GenOps Lab.
+OWN_VARIABLES = frozenset(
+    {
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION",
+        "MLFLOW_DISABLE_TELEMETRY",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONUNBUFFERED",
+    }
+)
+_UNITS = {"TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "TB": 10**12, "GB": 10**9, "MB": 10**6}
+
+
+class ModelRevision(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="source", tag="model"
+):
+    """A version of a registered model: a number or an alias. ``traffic`` is its share of the requests in percent."""
+
+    model: ModelName
+    version: Version | int
+    traffic: Annotated[int, Meta(ge=0, le=100)] = 100
+
+    def __post_init__(self) -> None:
+        if self.traffic != 100:
+            raise ValueError(
+                "This key 'traffic' must be 100: all requests go to one revision, shares do not exist yet."
+            )
+
+
+class Scale(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many processes a revision has."""
+
+    min: Annotated[int, Meta(ge=0)] = 1
+    max: Annotated[int, Meta(ge=1)] = 1
+
+    def __post_init__(self) -> None:
+        if (self.min, self.max) != (1, 1):
+            raise ValueError("The keys 'min' and 'max' must be 1: a revision is one process, always.")
+
+
+class Resources(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Memory, such as ``2 GiB``, that must be free before a revision starts."""
+
+    memory: Annotated[str, Meta(pattern=SIZE_PATTERN)]
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory in bytes.
+
+        >>> Resources(memory="1.5 GB").memory_bytes
+        1500000000
+        """
+        found = re.fullmatch(r"([0-9.]+) ?(\w+)", self.memory)
+        assert found is not None
+        return round(float(found[1]) * _UNITS[found[2]])
+
+    @classmethod
+    def of(cls, memory_bytes: int) -> Resources:
+        """Return the resources of a number of bytes, in the first unit that gives it with six decimals.
+
+        >>> Resources.of(2_100_000_000).memory
+        '2.1 GB'
+        """
+        units = [each for each, size in _UNITS.items() if memory_bytes * 10**6 % size == 0]
+        unit = next((each for each in units if memory_bytes >= _UNITS[each]), "MB")
+        return cls(memory=f"{round(memory_bytes / _UNITS[unit], 6):.12g} {unit}")
+
+
+class Caller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person or program with a key. ``limit`` is in requests a minute; 0 is no limit."""
+
+    name: Name
+    limit: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 0
+
+
+class Lifetime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long processes run: ``lease_hours`` without a request, and ``warm_hours`` after an update replaced them.
+
+    After ``sleep_minutes`` without a caller the model is unloaded until the next request; 0: never.
+    """
+
+    lease_hours: Hours | None = None
+    warm_hours: Hours | None = None
+    sleep_minutes: Annotated[float, Meta(ge=0, le=527_040)] = 0.0
+
+
+class Signer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The file of the public key, beside the deployment file, that must have signed the model's files."""
+
+    signer: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A deployment file.
+
+    - name: the name of the deployment, which is part of its address.
+    - revisions: what answers; one revision today.
+    - on: the target that runs it.
+    - environment: variables of the processes.
+    - secrets: names of variables whose values are kept with ``genops secrets set``.
+    - callers: everybody who has a key. Other keys are revoked; without this part the keys stay as they are.
+    - trust: the digest of the model's files that somebody reviewed, or the key that signed them.
+    - rollout: how a new version gets the requests of the one before; without it, all at once.
+    """
+
+    apiVersion: Literal["genops/v1"]
+    kind: Literal["Deployment"]
+    name: Name
+    revisions: Annotated[list[ModelRevision], Meta(min_length=1, max_length=1)]
+    on: Annotated[str, Meta(min_length=1, max_length=200)] = "this machine"
+    scale: Scale = Scale()
+    resources: Resources | None = None
+    environment: Annotated[dict[Variable, Value | int], Meta(max_length=200)] = {}
+    secrets: Annotated[list[Variable], Meta(max_length=100)] = []
+    callers: Annotated[list[Caller], Meta(max_length=1000)] | None = None
+    lifetime: Lifetime = Lifetime()
+    trust: Annotated[str, Meta(pattern=DIGEST_PATTERN)] | Signer | None = None
+    rollout: RolloutPolicy | None = None
+
+    def __post_init__(self) -> None:
+        for names, part in (
+            ([each.name for each in self.callers or []], "callers"),
+            ([*self.secrets, *self.environment], "secrets"),
+        ):
+            if twice := next((each for each in names if names.count(each) > 1), ""):
+                where = "in 'callers'" if part == "callers" else "in 'secrets' and 'environment'"
+                raise ValueError(f"The name {twice!r} comes twice {where}.")
+        if any(each.name == "default" for each in self.callers or []):
+            raise ValueError("The key 'default' is the deployment's own: give the caller another name.")
+        if own := OWN_VARIABLES & {*self.secrets, *self.environment}:
+            raise ValueError(f"The variable {min(own)!r} is set by GenOps Lab itself.")
+        if self.rollout is not None:
+            try:
+                check_policy(self.rollout)
+            except InvalidRequest as error:
+                raise ValueError(f"The key 'rollout': {error.message}") from error
+
+    @property
+    def revision(self) -> ModelRevision:
+        """The revision that gets the requests."""
+        return self.revisions[0]

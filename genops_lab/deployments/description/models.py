@@ -1,0 +1,102 @@
+"""Wire types of deployment files. Sizes in bytes, times in seconds since 1970."""
+
+from __future__ import annotations
+
+import msgspec
+
+from genops_lab.deployments.models import Deployment, DeploymentCallerKey, DeploymentChange
+
+
+class PlanDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """The text of a deployment file. ``file`` names it, ``folder`` has the public key that ``trust: {signer:}`` names.
+
+    ``trust`` is a digest that replaces the one in the file.
+    """
+
+    text: str
+    file: str = "deployment.yaml"
+    folder: str = ""
+    trust: str = ""
+
+
+class ApplyDescription(PlanDescription, frozen=True, kw_only=True):
+    """Make a deployment what a file says.
+
+    ``expect`` is the token of a plan: after a change by somebody else nothing is applied. ``seen`` is the ``now`` of
+    that plan, so that the error can say what changed. ``replace_first`` stops the earlier revision first.
+    ``take_over`` applies a file to a deployment that another file made.
+    """
+
+    expect: str = ""
+    seen: str = ""
+    replace_first: bool = False
+    take_over: bool = False
+
+
+class DescriptionPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan of an application of a file.
+
+    ``expect`` changes with every change of the deployment. ``now`` is the file that would change nothing. ``message``
+    says what happens to requests and ``downtime`` for how long nobody is answered, if anything. ``problem`` and
+    ``hint`` say why it would be refused. ``new_revision`` is false if processes stay as they are.
+    """
+
+    name: str
+    exists: bool
+    model: str
+    version: str
+    changes: list[DeploymentChange]
+    expect: str
+    now: str
+    new_revision: bool
+    message: str
+    downtime: str = ""
+    needs_bytes: int = 0
+    free_bytes: int = 0
+    fits: bool = True
+    digest: str = ""
+    problem: str = ""
+    hint: str = ""
+    code: str = ""
+
+
+class AppliedDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """The deployment after its file was applied, what was changed, and the new keys, which are shown once."""
+
+    name: str
+    deployment: Deployment
+    changes: list[DeploymentChange]
+    keys: list[DeploymentCallerKey] = []
+
+
+class DescribedDeployment(msgspec.Struct, frozen=True, kw_only=True):
+    """The file of a deployment: the ``text`` that was applied, or one made of what runs.
+
+    ``file`` is empty without an applied one. ``drift`` says what differs by now. ``problem`` says why it is unknown.
+    """
+
+    name: str
+    text: str
+    now: str
+    file: str = ""
+    applied_at: float = 0.0
+    drift: list[DeploymentChange] = []
+    problem: str = ""
+
+
+class DescribeVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the file of a version (empty: the newest) under a name (empty: the model's).
+
+    ``pinned`` files trust the digest of the model's files as they are.
+    """
+
+    model: str
+    version: str = ""
+    name: str = ""
+    pinned: bool = True
+
+
+class DescriptionText(msgspec.Struct, frozen=True, kw_only=True):
+    """The text of a deployment file."""
+
+    text: str

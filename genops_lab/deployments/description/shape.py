@@ -1,0 +1,161 @@
+"""Compare what a file says with what a deployment is. Nothing here waits or writes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from genops_lab.core.formatting import size_of
+from genops_lab.deployments.models import DeploymentChange
+from genops_lab.deployments.record import Record
+
+from .document import Caller, Description, Lifetime, ModelRevision, Resources
+
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A deployment as it is, or as it should be.
+
+    ``callers`` have limits in requests a minute; None leaves them as they are.
+    """
+
+    model: str
+    version: str
+    environment: Mapping[str, str]
+    secrets: tuple[str, ...]
+    lease_s: float
+    warm_s: float
+    memory_bytes: int
+    sleep_s: float = 0.0
+    callers: Mapping[str, int] | None
+
+    @classmethod
+    def plain(cls, model: str, version: str, *, lease_s: float = 0.0, warm_s: float = 0.0) -> Shape:
+        """Return the shape of a version that a file says nothing more about."""
+        return cls(
+            model=model, version=version, environment={}, secrets=(), lease_s=lease_s, warm_s=warm_s,
+            memory_bytes=0, callers=None,
+        )  # fmt: skip
+
+    def same_process(self, other: Shape) -> bool:
+        """Return whether the processes of both are the same."""
+        return self.process == other.process
+
+    @property
+    def process(self) -> tuple[object, ...]:
+        """The facts that the processes of a revision get at their start."""
+        return self.model, self.version, dict(self.environment), set(self.secrets), self.lease_s, self.sleep_s
+
+
+def shape_of(description: Description, version: str, *, lease_s: float, warm_s: float) -> Shape:
+    """Return the shape that a file asks for; ``version`` is the number that its alias names now."""
+    hours = description.lifetime
+    callers = description.callers
+    return Shape(
+        model=description.revision.model,
+        version=version,
+        environment={name: str(value) for name, value in description.environment.items()},
+        secrets=tuple(sorted(description.secrets)),
+        lease_s=lease_s if hours.lease_hours is None else hours.lease_hours * _HOUR,
+        warm_s=warm_s if hours.warm_hours is None else hours.warm_hours * _HOUR,
+        memory_bytes=description.resources.memory_bytes if description.resources else 0,
+        sleep_s=60 * hours.sleep_minutes,
+        callers=None if callers is None else {each.name: each.limit for each in callers},
+    )
+
+
+def shape_now(record: Record, *, warm_s: float) -> Shape:
+    """Return the shape of a deployment: that of an update in progress, or of the current revision."""
+    wanted = record.wanted
+    revision = record.known(wanted.update or record.revision) or record.revisions[-1]
+    return Shape(
+        model=revision.model,
+        version=revision.version,
+        environment=revision.environment,
+        secrets=tuple(sorted(revision.secrets)),
+        lease_s=wanted.lease_s,
+        warm_s=wanted.warm_s or warm_s,
+        memory_bytes=wanted.memory_bytes,
+        sleep_s=revision.sleep_s,
+        callers={each.name: each.limit for each in wanted.keys},
+    )
+
+
+def differences(now: Shape | None, file: Shape) -> list[DeploymentChange]:
+    """Return what differs, one change a fact; ``now`` is None for a new deployment.
+
+    >>> three = Shape.plain("digits", "3")
+    >>> [(each.what, each.now, each.file) for each in differences(three, Shape.plain("digits", "4"))]
+    [('version', '3', '4')]
+    """
+    wanted, found = _facts(file), {} if now is None else _facts(now)
+    if now is not None and file.callers is None:
+        found = {what: value for what, value in found.items() if not what.startswith("key ")}
+    whats = [*wanted, *(each for each in found if each not in wanted)]
+    return [
+        DeploymentChange(what=what, now=found.get(what, ""), file=wanted.get(what, ""))
+        for what in whats
+        if found.get(what, "") != wanted.get(what, "")
+    ]
+
+
+def _facts(shape: Shape) -> dict[str, str]:
+    facts = {"model": shape.model, "version": shape.version}
+    facts |= {f"variable {name}": value for name, value in sorted(shape.environment.items())}
+    facts |= {f"secret {name}": "given" for name in shape.secrets}
+    facts |= {
+        f"key {name}": f"{limit:,} a minute" if limit else "no limit"
+        for name, limit in (shape.callers or {}).items()
+    }
+    if shape.memory_bytes:
+        facts["memory"] = size_of(shape.memory_bytes)
+    if shape.sleep_s:
+        facts["unloads the model without callers after"] = f"{shape.sleep_s / 60:g} min"
+    return facts | {
+        "ends without requests after": _hours(shape.lease_s),
+        "earlier revision stays warm for": _hours(shape.warm_s),
+    }
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / _HOUR:g} h" if seconds >= _HOUR / 10 else f"{seconds:g} s"
+
+
+def description_of(
+    name: str, shape: Shape, *, plain: Shape, version: str = "", trust: str = ""
+) -> Description:
+    """Return the description of a shape, without the parts that are as in ``plain``; ``version`` may be an alias."""
+    lease = None if shape.lease_s == plain.lease_s else shape.lease_s / _HOUR
+    warm = None if shape.warm_s == plain.warm_s else shape.warm_s / _HOUR
+    number = version or shape.version
+    return Description(
+        apiVersion="genops/v1",
+        kind="Deployment",
+        name=name,
+        revisions=[ModelRevision(model=shape.model, version=int(number) if number.isdecimal() else number)],
+        resources=Resources.of(shape.memory_bytes) if shape.memory_bytes else None,
+        environment=dict(shape.environment),
+        secrets=list(shape.secrets),
+        callers=[Caller(name=each, limit=limit) for each, limit in (shape.callers or {}).items()] or None,
+        lifetime=Lifetime(lease_hours=lease, warm_hours=warm, sleep_minutes=shape.sleep_s / 60),
+        trust=trust or None,
+    )
+
+
+def token(record: Record | None, *, warm_s: float) -> str:
+    """Return a text that changes whenever a deployment does, except for its lease and its requests."""
+    if record is None:
+        return "new"
+    facts = [
+        _facts(shape_now(record, warm_s=warm_s)),
+        record.revision,
+        record.wanted.update,
+        record.active,
+        record.created_at,
+    ]
+    return hashlib.sha256(msgspec.json.encode(facts, order="sorted")).hexdigest()[:16]
