@@ -27,6 +27,7 @@ from .batches import batches
 from .caller_keys import caller_keys
 from .completion import deployment_names, model_names, target_names
 from .grammar import noun
+from .load_tests import load_tests
 from .rollouts import Rollout, in_rollout, policy_of, rollouts, say_outlook
 from .session import Json, Session, command
 from .terminal import render
@@ -337,3 +338,4 @@ def show_log(
 deployments.add_typer(batches)
 deployments.add_typer(caller_keys)
 deployments.add_typer(rollouts)
+deployments.add_typer(load_tests)

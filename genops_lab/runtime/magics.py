@@ -247,7 +247,8 @@ COMMANDS = {
     "audit": "",
     "deploy": "",
     "deployments": (
-        "list show add delete promote rollback hold continue stop extend-lifetime logs score keys add-key revoke-key"
+        "list show add delete promote rollback hold continue stop extend-lifetime logs score load "
+        "load-tests keys add-key revoke-key"
     ),
     "doctor": "",
     "evaluations": "list show",

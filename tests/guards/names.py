@@ -621,8 +621,8 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-batches deployments environments evaluations folders gateway-ports incoming kernelspecs.lock mlflow outputs profiles
-pulls remote resuming runs said shared.db spool store.db supervisor.lock sweeps tracking.lock wheels work
+batches deployments environments evaluations folders gateway-ports incoming kernelspecs.lock load_tests mlflow outputs
+profiles pulls remote resuming runs said shared.db spool store.db supervisor.lock sweeps tracking.lock wheels work
 """,
 )
 
@@ -646,6 +646,8 @@ genops deployments extend-lifetime: --json name
 genops deployments hold: --json name
 genops deployments keys: --json deployment
 genops deployments list: --json
+genops deployments load: --data --json --limit-ms --rate --seconds deployment
+genops deployments load-tests: --id --json deployment
 genops deployments logs: --follow --json --lines --revision -f -n name
 genops deployments promote: --json name
 genops deployments renew: --json name
