@@ -107,7 +107,7 @@ genops-alias-history genops-alias-history- genops-lineage genops-lineage- genops
 genops-alias-history- genops-model-card-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
 genops-versions
-genops-task- genops-timeline genops-timeline- genops-trace
+genops-task- genops-timeline genops-timeline- genops-trace genops-try genops-try-
 """,
 )
 
@@ -134,7 +134,7 @@ genops:renew-deployment genops:reset-panel
 genops:restart-with-nsight genops:restart-with-nsight-compute genops:restart-without-nsight genops:restore-notebook
 genops:set-model-alias genops:show-remote-kernel-log genops:show-task-log genops:stop-deployment
 genops:stop-remote-kernel genops:sweep genops:test-target genops:this-notebook genops:toggle-line-times
-genops:toggle-section
+genops:toggle-section genops:try-deployment
 """,
 )
 
