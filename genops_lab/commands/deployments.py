@@ -31,6 +31,7 @@ from .deployment_call import calls
 from .deployment_files import as_file, dry_run, files, say_drift, show_file
 from .deployment_waiting import check_outcome, followed, settled
 from .grammar import noun
+from .load_tests import load_tests
 from .rollouts import Rollout, in_rollout, policy_of, rollouts, say_outlook
 from .session import Json, Session, command
 from .terminal import render
@@ -364,3 +365,4 @@ deployments.add_typer(rollouts)
 deployments.add_typer(files)
 deployments.add_typer(calls)
 deployments.add_typer(checking)
+deployments.add_typer(load_tests)

@@ -21,6 +21,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore
     from genops_lab.core.store.work import WorkTable
+    from genops_lab.core.tasks import TasksService
     from genops_lab.core.work import WorkService
     from genops_lab.evaluations.loading import ModelLoading
     from genops_lab.experiments.columns.service import DeploymentsOfRuns
@@ -30,10 +31,12 @@ def _provide(services: Services) -> None:
     from genops_lab.registry.service import RegistryService
     from genops_lab.registry.versions.service import DeployedVersions
 
+    from .asking import AskingService
     from .batches.service import BatchesService
     from .check import ModelChecker
     from .description.service import DescriptionsService
     from .environments import Environments
+    from .load_tests import LoadTestsService
     from .loading import model_loading
     from .records import Records
     from .rollout_service import RolloutsService
@@ -95,6 +98,10 @@ def _provide(services: Services) -> None:
         ),
     )  # fmt: skip
     services.provide(SecretsService, lambda get: SecretsService(Secrets(get(Settings).data_dir / "secrets")))
+    services.provide(AskingService, lambda get: AskingService(get(DeploymentsService)))
+    services.provide(
+        LoadTestsService, lambda get: LoadTestsService(get(Settings), get(TasksService), get(AskingService))
+    )
     services.provide(DeploymentsOfRuns, lambda get: DeploymentsOfRuns(get(DeploymentsService).serving))
     services.provide(DeploymentsOfModel, lambda get: DeploymentsOfModel(get(DeploymentsService).of_model))
     services.provide(DeployedVersions, lambda get: DeployedVersions(get(DeploymentsService).of_versions))

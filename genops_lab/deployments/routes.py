@@ -6,11 +6,15 @@ from genops_lab.core.operations import LazyService, Operation
 from genops_lab.core.paging import paged
 
 if TYPE_CHECKING:
+    from .asking import AskingService as Asking
     from .batches.service import BatchesService as Batches
+    from .load_tests import LoadTestsService as LoadTests
     from .rollout_service import RolloutsService as Rollouts
     from .service import DeploymentsService as Service
 else:
+    Asking = LazyService(__package__, "asking", "AskingService")
     Batches = LazyService(f"{__package__}.batches", "service", "BatchesService")
+    LoadTests = LazyService(__package__, "load_tests", "LoadTestsService")
     Rollouts = LazyService(__package__, "rollout_service", "RolloutsService")
     Service = LazyService(__package__, "service", "DeploymentsService")
 
@@ -41,4 +45,8 @@ OPERATIONS = [
     Operation("POST", "/deployments/{name}/renew", Service.renew_deployment),
     Operation("GET", "/deployments/{name}/log", Service.get_deployment_log),
     Operation("GET", "/deployments/{name}/log/follow", Service.follow_deployment_log),
+    Operation("GET", "/deployments/{name}/interface", Asking.get_deployment_interface),
+    Operation("POST", "/deployments/{name}/try", Asking.try_deployment, action="execute"),
+    Operation("POST", "/deployments/{name}/load-tests", LoadTests.load_deployment, action="execute"),
+    Operation("GET", "/deployments/{name}/load-tests", LoadTests.list_load_tests),
 ]

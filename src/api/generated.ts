@@ -2656,6 +2656,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deployments/{name}/interface": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return what a running deployment takes and gives. */
+        get: operations["deployments.get_deployment_interface"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/try": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send one request to a running deployment and return its answer. */
+        post: operations["deployments.try_deployment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/load-tests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the load tests of a deployment, the newest first. */
+        get: operations["deployments.list_load_tests"];
+        put?: never;
+        /** Test a running deployment under load; a task reports the progress. */
+        post: operations["deployments.load_deployment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deployment-file-plans": {
         parameters: {
             query?: never;
@@ -8131,6 +8183,166 @@ export interface components {
          */
         LogLines: {
             lines: string[];
+        };
+        /**
+         * DeploymentInterface
+         * @description Describe the input and output of the current revision of a deployment.
+         *
+         *     ``kind`` is ``columns``, ``tensors``, or ``unknown`` for a model without a signature. ``params`` are the defaults of
+         *     the parameters. ``example`` is a body for ``/invocations`` that was logged with the model, as JSON; else empty.
+         */
+        DeploymentInterface: {
+            name: string;
+            version: string;
+            /** @default unknown */
+            kind: string;
+            /** @default [] */
+            inputs: components["schemas"]["DeploymentInput"][];
+            /** @default [] */
+            outputs: components["schemas"]["DeploymentInput"][];
+            /** @default {} */
+            params: Record<string, never>;
+            /** @default  */
+            example: string;
+        };
+        /**
+         * DeploymentInput
+         * @description A column or tensor of a model's input or output.
+         *
+         *     ``datatype`` is that of the Open Inference Protocol. -1 in ``shape`` is any size.
+         */
+        DeploymentInput: {
+            name: string;
+            datatype: string;
+            shape: number[];
+        };
+        /**
+         * TryRequest
+         * @description A request to a deployment: a ``body`` of ``content_type`` for the path below its URL.
+         */
+        TryRequest: {
+            body: string;
+            /** @default /invocations */
+            path: string;
+            /** @default application/json */
+            content_type: string;
+        };
+        /**
+         * TryAnswer
+         * @description The answer of a deployment. ``revision`` is 0 if no revision answered, but the gateway did.
+         */
+        TryAnswer: {
+            status: number;
+            body: string;
+            content_type: string;
+            ms: number;
+            /** @default 0 */
+            revision: number;
+            /** @default  */
+            request_id: string;
+        };
+        /**
+         * NewLoadTest
+         * @description Send requests whose rate grows from ``first_rate`` to ``last_rate`` within ``seconds``.
+         *
+         *     An answer is in time if it came within ``limit_ms`` of the moment at which its request was due. ``requests`` are
+         *     bodies for ``path``, sent in turn; without them the input example of the model is sent. ``source`` names their file.
+         */
+        NewLoadTest: {
+            /** @default 10 */
+            first_rate: number;
+            /** @default 200 */
+            last_rate: number;
+            /** @default 30 */
+            seconds: number;
+            /** @default 200 */
+            limit_ms: number;
+            /** @default [] */
+            requests: string[];
+            /** @default  */
+            source: string;
+            /** @default /invocations */
+            path: string;
+        };
+        /**
+         * LoadTest
+         * @description A load test that has ended. ``before`` is the id of the one to compare it with; empty without one.
+         */
+        LoadTest: {
+            id: string;
+            deployment: string;
+            revision: number;
+            model: string;
+            version: string;
+            at: number;
+            plan: components["schemas"]["NewLoadTest"];
+            figures: components["schemas"]["LoadFigures"];
+            /** @default  */
+            before: string;
+        };
+        /**
+         * LoadFigures
+         * @description The figures of a load test.
+         *
+         *     ``knee`` is the highest rate up to which 99 of 100 requests were answered in time; None if there is none.
+         *     ``stopped`` says that the test ended early, because half of the answers were late.
+         *     ``client_late_ms`` is above 0 if the client could not keep its schedule, so that the latencies are too high.
+         */
+        LoadFigures: {
+            steps: components["schemas"]["LoadStep"][];
+            /** @default null */
+            knee: number | null;
+            /** @default false */
+            stopped: boolean;
+            /** @default 0 */
+            client_late_ms: number;
+            /** @default [] */
+            failures: components["schemas"]["LoadFailure"][];
+        };
+        /**
+         * LoadStep
+         * @description A part of a load test at one ``rate``. ``goodput`` is the rate of answers in time.
+         *
+         *     Latencies count from when a request was due, so a queue before the model counts. ``first_`` and ``between_`` are the
+         *     times to the first event of a streamed answer and between events. ``late_ms`` is how late the client
+         *     itself sent (99 of 100 requests).
+         */
+        LoadStep: {
+            rate: number;
+            seconds: number;
+            sent: number;
+            answered: number;
+            failed: number;
+            in_time: number;
+            goodput: number;
+            /** @default null */
+            p50_ms: number | null;
+            /** @default null */
+            p95_ms: number | null;
+            /** @default null */
+            p99_ms: number | null;
+            /** @default null */
+            first_p50_ms: number | null;
+            /** @default null */
+            first_p95_ms: number | null;
+            /** @default null */
+            first_p99_ms: number | null;
+            /** @default null */
+            between_p50_ms: number | null;
+            /** @default null */
+            between_p95_ms: number | null;
+            /** @default null */
+            between_p99_ms: number | null;
+            /** @default 0 */
+            late_ms: number;
+        };
+        /**
+         * LoadFailure
+         * @description A kind of failure and how often it happened.
+         */
+        LoadFailure: {
+            what: string;
+            count: number;
         };
         /**
          * PlanDescription
@@ -14025,6 +14237,138 @@ export interface operations {
                 };
                 content: {
                     "application/x-ndjson": components["schemas"]["LogLines"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.get_deployment_interface": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentInterface"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.try_deployment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TryRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TryAnswer"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.list_load_tests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadTest"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.load_deployment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLoadTest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
                 };
             };
             /** @description The error. */

@@ -1,4 +1,4 @@
-import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { deleteIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';
@@ -13,6 +13,8 @@ import {
   textArg,
   textOf
 } from '../core';
+import type { IGenOpsCore } from '../core';
+import { Pages } from '../core/pages';
 import type { IGenOpsPanel } from '../panel';
 
 import type { DeploymentsModel } from './model';
@@ -24,6 +26,7 @@ export namespace CommandIDs {
   export const stop = 'genops:stop-deployment';
   export const renew = 'genops:renew-deployment';
   export const remove = 'genops:delete-deployment';
+  export const playground = 'genops:try-deployment';
 }
 
 export interface ICommandsOptions {
@@ -32,6 +35,8 @@ export interface ICommandsOptions {
   panel: IGenOpsPanel;
   trans: TranslationBundle;
   palette: ICommandPalette | null;
+  core: IGenOpsCore;
+  restorer: ILayoutRestorer | null;
 }
 
 /** Add the commands of deployments. */
@@ -81,6 +86,26 @@ export function addCommands(options: ICommandsOptions): void {
       if (deployment) {
         panel.open('deployments');
         await model.list.refresh();
+      }
+    }
+  });
+
+  const pages = new Pages(app, {
+    namespace: 'genops-try',
+    command: CommandIDs.playground,
+    restorer: options.restorer
+  });
+  define(CommandIDs.playground, {
+    label: trans.__('Try a Deployment…'),
+    caption: trans.__('Send requests to a deployment and look at the answers'),
+    icon: deploymentIcon,
+    args: named,
+    execute: async args => {
+      const running = ({ state }: IDeployment) => state === 'running';
+      const name = await chooseName(model, args, running, trans);
+      if (name) {
+        const { openPlayground } = await import('./playground/opening');
+        await openPlayground(pages, options.core, name);
       }
     }
   });

@@ -1,3 +1,4 @@
+import { ILayoutRestorer } from '@jupyterlab/application';
 import type {
   JupyterFrontEnd,
   JupyterFrontEndPlugin
@@ -19,16 +20,17 @@ export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Deploys models and lists the deployments.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
-  optional: [ICommandPalette],
+  optional: [ICommandPalette, ILayoutRestorer],
   activate: (
     app: JupyterFrontEnd,
     core: IGenOpsCore,
     panel: IGenOpsPanel,
-    palette: ICommandPalette | null
+    palette: ICommandPalette | null,
+    restorer: ILayoutRestorer | null
   ): void => {
     const { trans } = core;
     const model = new DeploymentsModel(core);
-    addCommands({ app, model, panel, trans, palette });
+    addCommands({ app, model, panel, trans, palette, core, restorer });
     const execute = executor(app.commands);
     const section = panel.addSection({
       id: 'deployments',
@@ -53,6 +55,7 @@ export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
             onDeploy={() => execute(CommandIDs.deploy)}
             onStop={({ name }) => execute(CommandIDs.stop, { name })}
             onRenew={({ name }) => execute(CommandIDs.renew, { name })}
+            onTry={({ name }) => execute(CommandIDs.playground, { name })}
             onDelete={({ name }) => execute(CommandIDs.remove, { name })}
             onLineage={({ name }) =>
               execute('genops:open-lineage', { of: `deployment:${name}` })

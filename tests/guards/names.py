@@ -107,7 +107,7 @@ genops-alias-history genops-alias-history- genops-lineage genops-lineage- genops
 genops-alias-history- genops-model-card-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
 genops-versions
-genops-task- genops-timeline genops-timeline- genops-trace
+genops-task- genops-timeline genops-timeline- genops-trace genops-try genops-try-
 """,
 )
 
@@ -134,7 +134,7 @@ genops:renew-deployment genops:reset-panel
 genops:restart-with-nsight genops:restart-with-nsight-compute genops:restart-without-nsight genops:restore-notebook
 genops:set-model-alias genops:show-remote-kernel-log genops:show-task-log genops:stop-deployment
 genops:stop-remote-kernel genops:sweep genops:test-target genops:this-notebook genops:toggle-line-times
-genops:toggle-section
+genops:toggle-section genops:try-deployment
 """,
 )
 
@@ -623,8 +623,9 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-batches deployments environments evaluations folders gateway-ports incoming kernelspecs.lock mlflow outputs profiles
-pulls remote resuming runs said secrets shared.db spool store.db supervisor.lock sweeps tracking.lock wheels work
+batches deployments environments evaluations folders gateway-ports incoming kernelspecs.lock load_tests mlflow outputs
+profiles pulls remote resuming runs said secrets shared.db spool store.db supervisor.lock sweeps tracking.lock wheels
+work
 """,
 )
 
@@ -654,6 +655,8 @@ genops deployments extend-lifetime: --json name
 genops deployments hold: --json name
 genops deployments keys: --json deployment
 genops deployments list: --json
+genops deployments load: --data --json --limit-ms --rate --seconds deployment
+genops deployments load-tests: --id --json deployment
 genops deployments logs: --follow --json --lines --revision -f -n name
 genops deployments promote: --json name
 genops deployments renew: --json name

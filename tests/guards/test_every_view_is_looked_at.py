@@ -24,6 +24,7 @@ VIEWS = {
     ("core/pages.ts", "page"): ["sweeps sweeps"],  # what `new Pages` opens
     ("core/ui/main-area.ts", "page"): ["panel_actions task-log"],  # openBelow
     ("deployments/commands.tsx", "dialog"): ["panel_actions deploy"],
+    ("deployments/commands.tsx", "page"): ["playground playground"],
     ("deployments/plugin.tsx", "section"): ["panel_actions full"],
     ("doctor/commands.ts", "page"): ["panel_actions diagnosis"],
     ("evaluations/open.tsx", "dialog"): ["evaluations evaluate"],

@@ -173,6 +173,7 @@ def test_the_protocol_tells_health_and_signature(ours: ScoringProcess) -> None:
         ("a", "FP64"), ("b", "INT64"), ("c", "BYTES"), ("d", "BOOL"),
     ]  # fmt: skip
     assert [each["datatype"] for each in found["outputs"]] == ["BYTES"]
+    assert found["parameters"] == {"kind": "columns"}
 
 
 @pytest.mark.parametrize("path", ["/models/iris/infer", "/models/iris/versions/3/infer"])

@@ -170,6 +170,12 @@ def test_the_error_of_one_request_does_not_fail_the_others(batching: ScoringProc
     )
 
 
+def test_the_input_example_and_the_params_are_told_for_the_screen(batching: ScoringProcess) -> None:
+    told = json.loads(batching.ask("/v2/models/iris")[2])["parameters"]
+    assert (told["kind"], told["params"]) == ("columns", {"scale": 1.0})
+    assert batching.ask("/invocations", told["example"].encode())[0] == 200
+
+
 def test_a_request_with_params_is_predicted_alone(batching: ScoringProcess) -> None:
     status, answer = batching.predict(("", 2.0), params={"scale": 10.0})
     assert (status, answer) == (200, {"predictions": [20.0]})

@@ -106,6 +106,7 @@ class _Joined:
     def __init__(self, batches: Batches, model: Any) -> None:
         self._batches = batches
         self.metadata = model.metadata
+        self.model_folder = getattr(model, "model_folder", "")
 
     def predict(self, data: Any, params: dict[str, Any] | None = None) -> Any:
         """Return the prediction for the rows of one request."""

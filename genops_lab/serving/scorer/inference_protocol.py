@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import traceback
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -25,6 +26,10 @@ _NAMES = {numpy: name for name, numpy in DATATYPES.items()}
 _COLUMNS = {"boolean": "BOOL", "integer": "INT32", "long": "INT64", "float": "FP32", "double": "FP64"}
 
 
+#: Longer examples are not told.
+MAX_EXAMPLE = 256 * 1024
+
+
 class _Wrong(Exception):
     """A request that the protocol does not know; the text is for the caller."""
 
@@ -38,6 +43,7 @@ class InferenceProtocol:
         self._version = version
         self._schema = model.metadata.get_input_schema()
         self._output = model.metadata.get_output_schema()
+        self._more = _more(model, self._schema)
 
     def look(self, method: str, path: str, *, ready: bool) -> Answer:
         """Answer a request that asks for no prediction."""
@@ -80,6 +86,7 @@ class InferenceProtocol:
             "platform": "mlflow_pyfunc",
             "inputs": _described(self._schema, "input"),
             "outputs": _described(self._output, "output"),
+            "parameters": self._more,
         }
 
     def infer(self, path: str, body: bytes) -> Answer:
@@ -214,6 +221,24 @@ def _written(name: str, value: Any) -> dict[str, Any]:
     if array.dtype.kind == "f":
         data = [each if math.isfinite(each) else None for each in data]
     return {"name": name, "shape": list(array.shape), "datatype": kind, "data": data}
+
+
+def _more(model: Any, schema: Any) -> dict[str, Any]:
+    """Return what GenOps Lab tells beside the protocol: the kind of the input, parameters, a request as an example."""
+    kind = "unknown" if schema is None else "tensors" if schema.is_tensor_spec() else "columns"
+    params = model.metadata.get_params_schema() if hasattr(model.metadata, "get_params_schema") else None
+    found: dict[str, Any] = {"kind": kind}
+    if params:
+        found["params"] = {each.name: each.default for each in params.params}
+    folder = getattr(model, "model_folder", "")
+    try:
+        text = (Path(folder) / "serving_input_example.json").read_text(encoding="utf-8") if folder else ""
+        json.loads(text or "0")
+    except (OSError, ValueError):  # logged without one
+        text = ""
+    if text and len(text) <= MAX_EXAMPLE:
+        found["example"] = text
+    return found
 
 
 def _described(schema: Any, word: str) -> list[dict[str, Any]]:

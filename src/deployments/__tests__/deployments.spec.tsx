@@ -108,6 +108,7 @@ describe('the deployments section', () => {
     onDelete: jest.fn(),
     onDeployAgain: jest.fn(),
     onLineage: jest.fn(),
+    onTry: jest.fn(),
     drive: (each: IDriven) => {
       driven.add(each);
       each.visible = true;

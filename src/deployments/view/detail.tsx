@@ -33,6 +33,7 @@ export interface IDeploymentActions {
   onDelete: (deployment: IDeployment) => void;
   onDeployAgain: (deployment: IDeployment) => void;
   onLineage: (deployment: IDeployment) => void;
+  onTry: (deployment: IDeployment) => void;
   /** Go back to a revision; 0 cancels an update. */
   onRollBack: (deployment: IDeployment, to: number) => void;
   /** Decide about a rollout. */
@@ -299,6 +300,13 @@ function DetailActions(
           onClick={() => props.onRollBack(deployment, 0)}
         />
       ) : null}
+      {url && state === 'running' && (
+        <ActionButton
+          label={trans.__('Try it')}
+          caption={trans.__('Send requests and look at the answers')}
+          onClick={() => props.onTry(deployment)}
+        />
+      )}
       {lineage}
       {url && state === 'running' && (
         <CopyButton

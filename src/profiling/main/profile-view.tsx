@@ -31,6 +31,7 @@ import { Overview } from './overview/overview';
 import type { IPlaces } from './places';
 import { Tables } from './tables/tables';
 
+import '../../../style/core/tabs.css';
 import '../../../style/profiling/views.css';
 import '../../../style/profiling/overview.css';
 import '../../../style/profiling/advice.css';

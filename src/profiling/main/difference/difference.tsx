@@ -24,6 +24,7 @@ import { Figures } from './figures';
 import { measuredChangeColumns, measuredChanges } from './nsight-compute';
 import { basis, launchWords, signed, stateWord } from './messages';
 
+import '../../../../style/core/tabs.css';
 import '../../../../style/profiling/views.css';
 import '../../../../style/profiling/overview.css';
 import '../../../../style/profiling/parts.css';
