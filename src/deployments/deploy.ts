@@ -214,6 +214,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
             ? policyOf(fields.rollout)
             : null,
         on: fields.on,
+        sleep_minutes: 0,
         idempotency_key: this.key
       });
     } catch (reason) {
