@@ -594,6 +594,7 @@ describe('the deploy dialog', () => {
       .spyOn(Clipboard, 'copyToSystem')
       .mockImplementation(() => undefined);
     copied.mockClear();
+    bench.answers['GET /deployments'] = page([]);
     bench.answers['POST /deployment-file-drafts'] = {
       text: 'kind: Deployment'
     };
