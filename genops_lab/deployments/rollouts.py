@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from genops_lab.core.errors import Failed, GenOpsError, NotFound
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, NotFound
 from genops_lab.core.tasks import TaskHandle
-from genops_lab.core.work import WorkKind, WorkService
+from genops_lab.core.work import Step, WorkKind, WorkService
 from genops_lab.registry.models import ModelVersion
 
 from .check import ModelChecker
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .records import Records
 
 _LOG_END = 3
+
+#: How often a host that is not connected is looked at.
+AWAY_S = 1.0
 
 
 class Rollouts:
@@ -62,7 +65,30 @@ class Rollouts:
             "judge": self._judge,
             "serve": self._serve,
         }
-        work.register(WorkKind(KIND, steps, self._give_up))
+        work.register(
+            WorkKind(KIND, {name: self._connected(step) for name, step in steps.items()}, self._give_up)
+        )
+
+    def _connected(self, step: Step) -> Step:
+        """Return the step, which waits while its host is not connected, and then runs again: it finds its results.
+
+        A Lab that takes the work over may not be connected yet.
+        """
+
+        async def connected(handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+            while True:
+                try:
+                    await self._target.reach(plan["name"])
+                    return await step(handle, plan, data)
+                except Conflict as error:
+                    if error.code != "not_connected":
+                        raise
+                    said = f"{error.message} {error.hint} The work goes on then."
+                    if handle.task.message != said:
+                        handle.progress(said)
+                    await asyncio.sleep(AWAY_S)
+
+        return connected
 
     async def _start(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Start the revision on its target, with the files that were checked or that it has already."""

@@ -113,7 +113,7 @@ def test_from_a_run_to_an_answer(
     assert (again.code, again.json["revision"]) == (0, 1), "it serves this version already"
     table = lab.call("deployments", "list").out
     assert table.splitlines()[0].split() == [
-        "NAME", "STATE", "MODEL", "VERSION", "REQUESTS", "ERRORS", "LATENCY", "URL",
+        "NAME", "STATE", "MODEL", "VERSION", "TARGET", "REQUESTS", "ERRORS", "LATENCY", "URL", "FILE",
     ]  # fmt: skip
     assert table.splitlines()[1].split()[:4] == ["d1", "running", "digits", "1"]
     text = lab.call("deployments", "show", "d1").out

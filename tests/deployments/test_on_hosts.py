@@ -15,7 +15,9 @@ import pytest
 
 from genops_lab.core.errors import Conflict, NotFound
 from genops_lab.core.settings import Settings
+from genops_lab.deployments.desired import KIND
 from genops_lab.deployments.models import Deployment, LogQuery, NewDeployment, RollBack
+from genops_lab.deployments.policy import RolloutPolicy, RolloutStep
 from genops_lab.hosts.models import NewTarget, RemoveQuery
 from tests.hosts.labs import connected, until
 from tests.support import application
@@ -23,7 +25,7 @@ from tests.support.application import Lab
 from tests.support.homes import Home
 from tests.support.packages import without_index
 from tests.support.processes import commands_with
-from tests.support.rooms import Logged, Rooms
+from tests.support.rooms import Logged, Rooms, Training, eventually
 from tests.support.sshd import Sshd
 
 from .conftest import ask, register
@@ -167,6 +169,49 @@ def test_an_update_there_loses_no_request_and_one_goes_back(rooms: Rooms, digits
             assert statuses and set(statuses) == {200}
 
     bounded(test())
+
+
+def test_a_canary_there_that_does_harm_is_taken_back_while_no_lab_runs(
+    rooms: Rooms, digits: Logged, training: Training, host: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its model refuses the requests that the one before answers."""
+    # The Lab of the other tests, which has no targets, must not be the next one.
+    monkeypatch.delitem(rooms.work._kinds, KIND)
+    harmful = training.digits(pixels=8)
+    rooms.trust(harmful.folder, harmful.run_id)
+    register(rooms, "harmful-digits", harmful)
+    steps = [RolloutStep(traffic=50, requests=5)]
+    policy = RolloutPolicy(steps=steps, failures=0.2, latency=None, warm_up="0s")
+
+    async def begin() -> tuple[str, int]:
+        async with opened(rooms.settings.data_dir, host) as lab:
+            await lab.deployments.deploy(NewDeployment(model="harmful-digits", name="kept", rollout=policy))
+            await until(
+                lambda: lab.deployments.get_deployment("kept"),
+                lambda each: each.rollout is not None and each.rollout.candidate == each.updating_to > 0,
+            )
+            key = (await lab.deployments.get_deployment_key("kept")).key
+            port = json.loads((host.home / STATE / ".gateway" / "port").read_text())
+            return key, int(port)
+
+    key, port = bounded(begin())
+    evidence = host.home / STATE / "kept" / "evidence.json"
+    url = f"http://127.0.0.1:{port}/kept"
+    eventually(
+        lambda: ask(url, key, digits.inputs.tolist()) and json.loads(evidence.read_bytes())["state"],
+        lambda state: state == "rolled back",
+        60,
+    )
+
+    async def end() -> None:
+        async with opened(rooms.settings.data_dir, host) as lab:
+            found = await until(
+                lambda: lab.deployments.get_deployment("kept"), lambda each: not each.updating_to
+            )
+            assert (found.revision, found.version) == (1, "1") and found.message
+            assert found.rollout is not None and found.rollout.state == "rolled back"
+
+    bounded(end())
 
 
 def test_a_host_that_was_started_again_says_so_and_serves_again(

@@ -80,10 +80,12 @@ def traffic(rooms: Rooms, running: Deployment, versions: Logged) -> Any:
 
 
 def tag_of(rooms: Rooms, version: str) -> dict[str, Any]:
+    """The evidence, which is written once the rollout is over."""
     import mlflow
 
     client = mlflow.MlflowClient(rooms.mlflow.uri)
-    return dict(json.loads(client.get_model_version("rolled-digits", version).tags["genops.rollout"]))
+    tags = lambda: client.get_model_version("rolled-digits", version).tags  # noqa: E731
+    return dict(json.loads(eventually(tags, lambda found: "genops.rollout" in found, 20)["genops.rollout"]))
 
 
 def test_a_canary_goes_through_its_steps_and_is_kept_with_the_version(

@@ -20,7 +20,7 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.store.work import WorkTable
 from genops_lab.evaluations.models import Evaluation, EvaluationsQuery, NewEvaluation
 from genops_lab.evaluations.predictions import FILE, Predictions, read
-from genops_lab.evaluations.service import EvaluationsService
+from genops_lab.evaluations.service import KIND, EvaluationsService
 from genops_lab.hosts.models import NewTarget
 from genops_lab.registry.models import RegisterModel
 from tests.hosts.labs import connected, until
@@ -188,8 +188,10 @@ class _Alias:
 
 
 def test_the_next_lab_goes_on_with_what_the_host_did_meanwhile(
-    rooms: Rooms, digits: str, holdout: Path, host: Sshd, package_home: Home
+    rooms: Rooms, digits: str, holdout: Path, host: Sshd, package_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The Lab of the other tests, which has no targets, must not be the next one.
+    monkeypatch.delitem(rooms.work._kinds, KIND)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     arguments = (

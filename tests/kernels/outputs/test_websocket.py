@@ -114,7 +114,8 @@ def test_two_large_displays_hold_up_no_other_request_and_no_page(
     assert max(len(json.dumps(message)) for message in got) < 100_000
     assert any(END in str(message["content"].get("text", "")) for message in got)
     assert execution["truncated"] and Path(execution["full_output"]).stat().st_size > 2 * LARGE_BYTES
-    assert lab.notebook.stat().st_size < 100_000
+    # The page may save what it has before the server's shorter output arrives.
+    eventually(lambda: lab.notebook.stat().st_size < 100_000)
     if exhaustive.ALL:  # on a machine without other work
         assert max(waits) < 1 + 15 * once_s, (once_s, sorted(waits)[-5:])
 
