@@ -40,11 +40,12 @@ def figures() -> Iterator[Figure]:
 
 def _figures(scratch: Path) -> Iterator[Figure]:
     import mlflow
-    from mlflow.models import infer_signature
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
 
     (scratch / "code.py").write_text(CODE)
     model = scratch / "model"
-    signature = infer_signature({"x": [1.0]}, [1.0])
+    signature = ModelSignature(inputs=Schema([ColSpec("double", "x")]), outputs=Schema([ColSpec("double")]))
     mlflow.pyfunc.save_model(
         model, python_model=str(scratch / "code.py"), signature=signature, pip_requirements=["mlflow"]
     )
