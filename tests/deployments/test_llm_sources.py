@@ -165,12 +165,13 @@ def figures(rooms: Rooms) -> Any:
 
 
 SERVER = """
-import http.server, os
+import http.server, os, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         body = repr(sorted(os.environ)).encode()
         self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
         self.wfile.write(body)
+assert all(each == os.environ["PORT"] for each in sys.argv[1:]), sys.argv
 http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
 
@@ -184,7 +185,7 @@ def test_a_command_with_a_port_is_behind_the_gateway(
     rooms: Rooms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OUR_SECRET", "s3cret")
-    found = deployed(rooms, "own", command=command(tmp_path), health="/ready")
+    found = deployed(rooms, "own", command=command(tmp_path) + " $PORT ${PORT} {port}", health="/ready")
     assert found.state == "running", (found, log_of(rooms, "own"))
     assert found.serving is not None and found.serving.engine == "command"
     headers = {"Authorization": f"Bearer {key_of(rooms, 'own')}"}

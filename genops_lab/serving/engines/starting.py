@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -18,6 +19,8 @@ from .settings import COMMAND, LLAMA, SETTINGS, SGLANG, VLLM
 #: The files are here already.
 _OFFLINE = {"HF_HUB_OFFLINE": "1"}
 _LLAMA_PROGRAM = Path(__file__).with_name("llama_cpp.py")
+
+_PORT = re.compile(r"\$PORT\b|\$\{PORT\}|\{port\}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,8 @@ def start_of(
     settings = dict(serving.get("settings", {}))
     engine = serving["engine"]
     if engine == COMMAND:
-        argv = [each.replace("{port}", str(port)) for each in shlex.split(serving["command"])]
+        # No shell reads the command, so $PORT, which people write, is replaced here.
+        argv = [_PORT.sub(str(port), each) for each in shlex.split(serving["command"])]
         environment = {"PORT": str(port), "GENOPS_DEPLOYMENT_KEY": key}
         return EngineStart(argv=argv, environment=environment, health=serving["health"], keyed=False)
     file = model / serving["file"] if serving.get("file") else model

@@ -87,7 +87,7 @@ class Batches:
         if len(batch) > 1:
             try:
                 found = _split(predict(self._model, _joined(batch), None), [each.rows for each in batch])
-            except Exception:
+            except Exception:  # each request is then asked alone, and gets its own error
                 found = None
             if found is not None:
                 for at, waiting in enumerate(batch):
