@@ -75,9 +75,9 @@ async def test_an_opened_report_and_those_of_several_ranks(home: Home, tmp_path:
 async def test_a_trace_has_no_launches_to_ask_for(home: Home) -> None:
     async with room(home) as lab:
         added = await lab.service.add_profile(NewProfile(trace_path=str(lab.write("t.json")), title="t"))
+        await lab.kept(added.id)
         with pytest.raises(InvalidRequest, match="is not a report of Nsight Compute"):
             await lab.service.kernel_metrics(added.id, "0")
-        await lab.kept(added.id)
         lab.service._profiles.change(added.id, trace_path="gpu1:/data/t.ncu-rep")
         with pytest.raises(Conflict, match="is on gpu1"):
             await lab.service.kernel_metrics(added.id, "0")

@@ -221,7 +221,7 @@ def test_runs_are_sorted_filtered_opened_and_compared(lab: LabPage, keys: Keyboa
     query = page.get_by_role("combobox", name="Query")
     expect(query).to_be_focused()
     grid = page.get_by_role("grid", name="Runs")
-    status = page.get_by_role("status").filter(has_text=re.compile(" runs?"))
+    status = page.get_by_role("status").filter(has_text=re.compile(r"^\d.* runs?"))
     keys.write("metrics.loss > 0")
     keys.press("Enter")
     expect(status).to_have_text(re.compile(r"^\d+ of \d+ runs$"))
