@@ -106,9 +106,11 @@ def shared_process(name: str, pid: int) -> None:
         (Path(folder) / str(pid)).write_text(name, encoding="utf-8")
 
 
-def forked_process(pid: int) -> None:
-    """Say that a process, which another one forked, was started by what runs now: it is counted there."""
-    worker, _, what = os.environ.get(MARK, "").partition(":")[2].partition(":")
+def forked_process(pid: int, mark: str | None = None) -> None:
+    """Say that a process, which another one forked, was started by what runs now, or by what has ``mark``: it is
+    counted there."""
+    mark = os.environ.get(MARK, "") if mark is None else mark
+    worker, _, what = mark.partition(":")[2].partition(":")
     if worker:
         fixture = what.removeprefix("shared:")
         shared_process(worker if fixture == what else f"what {fixture} forks ({worker})", pid)

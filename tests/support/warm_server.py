@@ -31,6 +31,8 @@ from typing import Any
 
 import psutil
 
+from tests.minutes import forked_process
+from tests.minutes.processes import MARK
 from tests.support import warm, warm_databases
 
 _OF_WORKERS = (
@@ -252,6 +254,7 @@ def _forks_for(listener: socket.socket, later: Iterable[socket.socket] = ()) -> 
             for file in files:
                 os.close(file)
             waiting[pid] = connection
+            forked_process(pid, given["environment"].get(MARK, ""))
             _send(connection, pid)
 
 
