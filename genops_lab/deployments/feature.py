@@ -74,10 +74,6 @@ def _provide(services: Services) -> None:
         get(TargetsService).refuse_removal(found.stay_on)
         return found
 
-    def rollouts(get: Get) -> RolloutsService:
-        deployments = get(DeploymentsService)
-        return RolloutsService(deployments, deployments.target)
-
     services.provide(LocalTarget, local)
     services.provide(ModelLoading, loading)
     services.provide(DeploymentsService, deployments)

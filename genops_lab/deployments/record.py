@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from genops_lab.core.errors import Conflict
+from genops_lab.core.errors import Conflict, NotFound
 
 from .models import DeploymentState
 
@@ -121,6 +121,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def known(self, revision: int) -> KnownRevision | None:
         """Return the revision with this id, or None."""
         return next((each for each in self.revisions if each.id == revision), None)
+
+    def numbered(self, number: int) -> KnownRevision:
+        """Return the revision with this number. Raises NotFound."""
+        found = next((each for each in self.revisions if each.number == number), None)
+        if found is None:
+            known = ", ".join(str(each.number) for each in self.revisions)
+            raise NotFound(f"{self.name!r} has no revision {number}.", hint=f"Its revisions: {known}.")
+        return found
 
     def with_wanted(self, **changes: Any) -> Record:
         """Return the record with changed parts of ``wanted``."""

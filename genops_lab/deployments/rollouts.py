@@ -37,7 +37,7 @@ class Rollouts:
     """The steps: ``start`` a revision, wait until it can ``answer``, let it ``serve``.
 
     An update that fails leaves the earlier revision as it was: the failure becomes a note of the deployment. That of a
-    first start becomes the deployment's own state (``service.py: _now``), so an earlier Lab cannot overwrite it.
+    first start becomes the deployment's own state (``shown.py: state_of``), so an earlier Lab cannot overwrite it.
     """
 
     def __init__(

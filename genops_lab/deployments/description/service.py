@@ -114,7 +114,7 @@ class DescriptionsService(Service):
                 rollout=planned.description.rollout,
                 sleep_minutes=planned.shape.sleep_s / 60,
             )
-            deployment = await self._deployments.begin(new, settings)
+            deployment = await self._deployments.deploying.begin(new, settings)
         elif record.state != "running":
             raise Conflict(
                 f"The deployment {plan.name!r} is {record.state}.",
@@ -122,7 +122,7 @@ class DescriptionsService(Service):
                 code="under_way",
             )
         else:
-            deployment = await self._deployments.begin_settings(record, settings)
+            deployment = await self._deployments.deploying.begin_settings(record, settings)
         changed = await asyncio.to_thread(self._records.get, plan.name)
         return AppliedDescription(
             name=plan.name, deployment=deployment, changes=plan.changes, keys=settings.new_keys(changed)
@@ -250,7 +250,7 @@ class DescriptionsService(Service):
         from genops_lab.deployments.memory import PROCESS_BYTES, free_bytes
 
         if running is not None:
-            update = await self._deployments.update_plan(running, check, shape.memory_bytes)
+            update = await self._deployments.deploying.update_plan(running, check, shape.memory_bytes)
             plan = replace(
                 plan,
                 message=update.message if update.fits else "",

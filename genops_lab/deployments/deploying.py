@@ -1,0 +1,311 @@
+"""Check what is to be deployed, and begin the durable work that starts or updates a deployment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
+from genops_lab.registry.models import ModelVersion
+from genops_lab.serving.engines.memory import Need
+
+from .check import Checked, ModelChecker, refuse_misleading
+from .description.shape import differences, shape_now
+from .llms import LOCAL, need_of, refuse_too_large, serving_of
+from .memory import update_plan
+from .models import CheckDeploy, DeployCheck, Deployment, NewDeployment, UpdatePlan
+from .names import check_name
+from .policy import check_policy
+from .record import KnownRevision, Record, Wanted, name_in_use, update_in_progress
+from .records import KeyUsed, Records, as_it_is
+from .sources import name_of, resolve
+from .targets.by_name import TargetsByName
+from .works import DeploymentWorks
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from genops_lab.core.settings import Settings
+    from genops_lab.registry.service import RegistryService
+
+    from .description.settings import FileSettings
+
+
+class Deploying:
+    """Deploy a version, with or without a file. ``get`` returns a deployment, ``changed`` tells that one changed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: RegistryService,
+        records: Records,
+        target: TargetsByName,
+        checker: ModelChecker,
+        works: DeploymentWorks,
+        get: Callable[[str], Awaitable[Deployment]],
+        changed: Callable[[str], None],
+    ) -> None:
+        self._root_dir = settings.root_dir or Path.cwd()
+        self._lease_s = settings.deployment_lease_s
+        self._warm_s = settings.deployment_warm_s
+        self._registry = registry
+        self._records = records
+        self._target = target
+        self._checker = checker
+        self._works = works
+        self._get = get
+        self._changed = changed
+
+    async def check(self, body: CheckDeploy) -> DeployCheck:
+        """Check a version before it is deployed: origin, files, environment, lifetime."""
+        version = await self._resolve(body)
+        name = body.name or name_of(body)
+        target = self._target.on(body.on) if body.on else await self._target.of(name)
+        checked = await self._checker.check(version)
+        check = checked.check
+        if check.verdict != "refused":
+            serving, need = await asyncio.to_thread(_serving, version, checked, body.settings)
+            if serving is None:
+                check = await target.checked(self._checker.folder(version), check)
+            else:
+                _check_served_here(target.name)
+                memory = "" if need is None else need.text()
+                check = msgspec.structs.replace(check, engine=serving["engine"], memory=memory)
+        with contextlib.suppress(NotFound):
+            record = await asyncio.to_thread(self._records.get, name)
+            if record.state == "running" and record.wanted.update is None and not _serves(record, version):
+                planned = await self.update_plan(record, check)
+                return msgspec.structs.replace(check, update=planned)
+        return check
+
+    async def begin(self, body: NewDeployment, settings: FileSettings | None = None) -> Deployment:
+        """Deploy with the settings of a file, or with those that the deployment has."""
+        name = check_name(body.name) if body.name else name_of(body)
+        if body.rollout is not None:
+            check_policy(body.rollout)
+        earlier = await asyncio.to_thread(self._records.keyed, body.idempotency_key)
+        if earlier is not None:
+            return await self._get(earlier.name)
+        on = body.on or (await self._target.of(name)).name
+        await self._check_place(name, on)
+        running = await self._running(name)
+        version = await self._resolve(body)
+        if settings is not None:
+            settings.check(running or await asyncio.to_thread(self._records.find, name))
+        elif running is not None and _serves(running, version) and not (body.settings or _is_engine(running)):
+            return await self._get(name)
+        checked = await self._checker.check(version)
+        refuse_misleading(checked.check)
+        serving, need = await asyncio.to_thread(_serving, version, checked, body.settings)
+        if serving is not None:
+            _check_served_here(on)
+        same = (
+            running is not None and _serves(running, version) and _current_serving(running) == (serving or {})
+        )
+        if same and settings is None:
+            return await self._get(name)
+        if serving is not None and body.sleep_minutes:
+            raise InvalidRequest(
+                "Language models and commands do not sleep yet.", hint="Leave out --sleep-after."
+            )
+        if running is None:
+            refuse_too_large(version, need, checked.model)
+        if not checked.check.trusted and body.trust != checked.check.digest:
+            raise _unconfirmed(checked.check, changed=bool(body.trust))
+        now = time.time()
+        # A number that no earlier revision of this name has, even if the store was lost.
+        id = max(int(now * 1000), 0 if running is None else running.generation + 1)
+        numbers = [0] if running is None else [each.number for each in running.revisions]
+        current = None if running is None else running.known(running.revision)
+        shape = None if settings is None else settings.shape
+        revision = KnownRevision(
+            number=max(numbers) + 1,
+            id=id,
+            model=version.name,
+            version=version.version,
+            created_at=now,
+            allow_pickle=checked.allow_pickle,
+            sleep_s=60 * body.sleep_minutes,
+            serving=serving or {},
+            environment=dict(shape.environment) if shape else current.environment if current else {},
+            secrets=list(shape.secrets) if shape else current.secrets if current else [],
+        )
+        plan = {
+            "name": name,
+            "created_at": now if running is None else running.created_at,
+            "version": msgspec.to_builtins(version),
+            "digest": checked.check.digest,
+            "stamp": checked.stamp,
+        }
+        if running is not None:
+            said = shape.memory_bytes if shape else 0
+            planned = await self.update_plan(running, checked.check, said, need)
+            if not planned.fits and not body.replace_first:
+                raise _does_not_fit(planned)
+            plan |= {"revision": id, "replace_first": body.replace_first}
+            if body.rollout is not None and body.rollout.judged:
+                if body.replace_first:
+                    raise Conflict(
+                        "A rollout needs both revisions at once.",
+                        hint="Leave out --replace-first or --rollout.",
+                    )
+                plan["rollout"] = msgspec.to_builtins(body.rollout)
+        record = self._first(name, revision, on)
+        described = as_it_is if settings is None else settings.on
+
+        def begin(connection: Connection) -> None:
+            if running is None:
+                self._records.begin(connection, record, body.idempotency_key, described)
+            else:
+                self._records.begin_update(connection, running, revision, body.idempotency_key, described)
+
+        title = f"Deploy {record.model} version {record.version} as {name}"
+        try:
+            await self._works.begin(name, plan, title, begin)
+        except KeyUsed:
+            earlier = await asyncio.to_thread(self._records.keyed, body.idempotency_key)
+            if earlier is None:
+                raise NotFound(
+                    "The deployment of this idempotency key was deleted.", hint="Deploy again with a new key."
+                ) from None
+            return await self._get(earlier.name)
+        self._changed(name)
+        return await self._get(name)
+
+    def _first(self, name: str, revision: KnownRevision, target: str) -> Record:
+        """Return the record of a deployment that begins with a revision."""
+        wanted = Wanted(lease_s=self._lease_s, allow_pickle=revision.allow_pickle, revisions=[revision])
+        return Record(
+            name=name,
+            model=revision.model,
+            version=revision.version,
+            target=target,
+            spec=msgspec.json.encode(wanted).decode(),
+            revision=revision.id,
+            generation=revision.id,
+            state="preparing",
+            message="Preparing the files.",
+            created_at=revision.created_at,
+            lease_until=revision.created_at + self._lease_s,
+        )
+
+    async def _check_place(self, name: str, on: str) -> None:
+        """Raise Conflict if the deployment is in another place, or if its place cannot be changed now."""
+        await self._target.on(on).reach(name)
+        before = await asyncio.to_thread(self._records.target_of, name)
+        if before and before != on:
+            raise Conflict(
+                f"The deployment {name!r} is on {before}, not on {on}.",
+                hint=f"Choose another name, or delete it there first: genops deployments delete {name}",
+                code="name_in_use",
+            )
+
+    async def begin_settings(self, record: Record, settings: FileSettings) -> Deployment:
+        """Give a running deployment the settings of a file, without a new revision."""
+        plan = {"name": record.name, "created_at": record.created_at, "settings": True}
+
+        def begin(connection: Connection) -> None:
+            self._records.change_settings(connection, record, settings.on)
+
+        title = f"Change the settings of {record.name}"
+        await self._works.begin(record.name, plan, title, begin)
+        await self._works.until_ended(record.name)
+        work = (await self._works.latest()).get(record.name)
+        if work is not None and work.state == "failed":
+            raise Failed(work.message, hint=work.hint)
+        self._changed(record.name)
+        return await self._get(record.name)
+
+    async def _running(self, name: str) -> Record | None:
+        """Return the record of a deployment that can be updated, or None. Raises Conflict for one that is changing."""
+        try:
+            found = await self._get(name)
+        except NotFound:
+            return None
+        record = await asyncio.to_thread(self._records.get, name)
+        if record.wanted.update is not None:
+            raise update_in_progress(name)
+        if found.state in ("preparing", "starting", "stopping"):
+            raise name_in_use(record)
+        return record if found.state == "running" else None
+
+    async def _resolve(self, body: CheckDeploy | NewDeployment) -> ModelVersion:
+        return await resolve(self._registry, body, body.settings, self._root_dir)
+
+    async def update_plan(
+        self, running: Record, check: DeployCheck, needs: int = 0, need: Need | None = None
+    ) -> UpdatePlan:
+        """Return what an update of a running deployment needs; ``needs`` is the memory that a file says, or 0."""
+        seen = (await self._target.observe(running.name)).revision(running.revision)
+        current = running.known(running.revision) or running.revisions[-1]
+        now = shape_now(running, warm_s=self._warm_s)
+        planned = update_plan(
+            name=running.name,
+            number=max(each.number for each in running.revisions) + 1,
+            serving=current.number,
+            files_bytes=sum(each.size_bytes for each in check.files) + (need.cache if need else 0),
+            needs=needs or running.wanted.memory_bytes,
+            loading_s=seen.loading_s if seen else 0.0,
+            free=await self._target.free_bytes(running.name),
+        )
+        described = running.wanted.described
+        return msgspec.structs.replace(
+            planned,
+            changes=differences(now, replace(now, model=check.model, version=check.version)),
+            file=described.file if described else "",
+        )
+
+
+def _serves(record: Record, version: ModelVersion) -> bool:
+    return record.state == "running" and (record.model, record.version) == (version.name, version.version)
+
+
+def _check_served_here(target: str) -> None:
+    if target != LOCAL:
+        raise InvalidRequest(
+            "Language models and commands are served on this machine only.", hint="Leave out --on."
+        )
+
+
+def _is_engine(record: Record) -> bool:
+    return bool(_current_serving(record))
+
+
+def _current_serving(record: Record) -> dict[str, Any]:
+    current = record.known(record.revision)
+    return current.serving if current is not None else {}
+
+
+def _serving(
+    version: ModelVersion, checked: Checked, settings: dict[str, str]
+) -> tuple[dict[str, Any] | None, Need | None]:
+    serving = serving_of(version, checked.model, settings)
+    return serving, need_of(serving, checked.model)
+
+
+def _does_not_fit(planned: UpdatePlan) -> Conflict:
+    return Conflict(
+        planned.message,
+        hint=f"Free some memory, or add --replace-first. {planned.downtime}",
+        code="memory",
+        details={"update": msgspec.to_builtins(planned)},
+    )
+
+
+def _unconfirmed(check: DeployCheck, *, changed: bool) -> Conflict:
+    named = f"{check.model} version {check.version}"
+    return Conflict(
+        f"The files of {named} differ from those that you confirmed. {check.title} {check.reason}"
+        if changed
+        else f"{named} needs your confirmation. {check.title} {check.reason}",
+        hint=f"{check.advice} To deploy it, add --trust {check.digest}",
+        code="confirmation_needed",
+        details={"check": msgspec.to_builtins(check)},
+    )
