@@ -44,6 +44,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     elif path == "/large":
         text = b"x" * 8_000_000
     elif path == "/who":
+        await asyncio.sleep({"late": 0.1, "hangs": 60.0}.get(NAME, 0.0))
         text = NAME.encode()
     if path == "/half":
         head = [(b"content-length", b"2")]

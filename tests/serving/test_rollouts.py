@@ -107,6 +107,30 @@ def test_a_candidate_that_fails_is_rolled_back_by_the_gateway_alone(
     assert kept["state"] == "rolled back" and kept["why"] == found["why"]
 
 
+@pytest.mark.parametrize(
+    ("does", "fields", "why"),
+    [
+        ("hangs", {"failures": 0.2}, "Failures: 100.00% with the candidate"),
+        ("late", {"failures": 0.5, "ratio": 2.0}, "Latency p95: "),
+    ],
+)
+def test_a_candidate_that_hangs_or_answers_late_is_rolled_back(
+    alone: GatewayProcess, one: Scorer, does: str, fields: dict[str, Any], why: str
+) -> None:
+    """It accepts each request. A caller of one that hangs waits for the time limit of a request, here 0.5 s."""
+    bad = Scorer(does)
+    alone.route((one, 1), (bad, 0), timeout_s=0.5)
+    begin(alone, rollout(50, **fields))
+    with Traffic(alone) as traffic:
+        found = eventually(lambda: evidence(alone), lambda now: now["state"] == "rolled back", 60)
+        since = len(traffic.answers)
+        eventually(lambda: len(traffic.answers), lambda count: count > since + 20)
+    bad.kill()
+    assert found["by"] == "the judge" and found["why"].startswith(why), found["why"]
+    assert {status for status, _ in traffic.answers} == ({200, 504} if does == "hangs" else {200})
+    assert set(traffic.answers[since + 1 :]) == {(200, "1")}
+
+
 def test_a_candidate_without_harm_goes_through_the_steps_and_gets_all(
     alone: GatewayProcess, one: Scorer, two: Scorer
 ) -> None:
