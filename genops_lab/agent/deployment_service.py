@@ -20,8 +20,9 @@ from .deployment_gateway import GatewayRefused
 from .deployments import Change, Deployments, checked_name, disk_words
 from .detached import NotStarted
 from .evaluations import python_here
-from .free_memory import free_bytes
+from .free_memory import resources
 from .log_lines import LogFollower, tail
+from .paths import state_folder
 from .piping import pipe
 from .placing import FileStore, placed_file
 from .threads import in_thread
@@ -99,8 +100,9 @@ async def _ask_gateway(params: Dict[str, Any]) -> Dict[str, Any]:
 
 
 async def _host(params: Dict[str, Any]) -> Dict[str, Any]:
-    """Answer with the Python of this host, and its free memory."""
-    return {"python": await in_thread(python_here), "free_bytes": await in_thread(free_bytes)}
+    """Answer with the Python of this host, what it has free, and that this agent starts engines."""
+    found = await in_thread(resources, state_folder()[0])
+    return {**found, "python": await in_thread(python_here), "engines": True}
 
 
 @contextlib.contextmanager

@@ -128,7 +128,7 @@ class Deployments:
             "revision": change.revision, "number": int(spec["number"]), "version": str(spec["version"]),
             "generation": change.generation, "wanted": 1, "begun": False, "code": str(spec["code"]),
             "scorer": str(spec["scorer"]), "interpreter": str(spec["interpreter"]),
-            "allow_pickle": bool(spec["allow_pickle"]),
+            "allow_pickle": bool(spec["allow_pickle"]), "serving": dict(spec.get("serving") or {}),
         }  # fmt: skip
         write(fresh / "process.json", handle)
         private_folder(str(base))
@@ -180,6 +180,8 @@ class Deployments:
             "sleep_s": float(change.spec["sleep_s"]),
             "gateway": {**self.gateway.revival(interpreter, code), "route": str(base / "route.json")},
         }
+        if handle.get("serving"):
+            spec.update(serving=handle["serving"], number=int(handle["number"]))
         write(folder / "spec.json", spec)
         revision.lease(float(change.spec["lease_until"]))
         write(folder / "process.json", {**handle, "begun": True})
@@ -236,6 +238,8 @@ class Deployments:
                 "revisions": processes,
                 "keys": [own, *spec["keys"]],
             }
+            if spec.get("timeout_s"):  # of an older Lab there is none
+                route["timeout_s"] = float(spec["timeout_s"])
             self.gateway.set(route, *python)
             # Written when it is true: the address of the deployment is shown from then on.
             with contextlib.suppress(OSError):  # on a full disk the gateway has it in memory
@@ -314,6 +318,7 @@ class Deployments:
                     "lease_until": leased if each.is_warm else max(leased, float(report.get("lease_until", 0))),
                     "requests": report.get("requests", 0), "errors": report.get("errors", 0),
                     "latency_ms": report.get("latency_ms"), "loading_s": report.get("loading_s", 0.0),
+                    "tokens": read(each.folder / "tokens.json"),
                 }
             )  # fmt: skip
         route = read(base / "route.json") or {}

@@ -1,8 +1,13 @@
-"""Read how much memory a new process can have on this host."""
+"""Read what this host has for a new process: memory, room on the disk, GPUs."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
+from typing import Any, Dict
+
+from .gpus import GpuReader
 
 
 def free_bytes(root: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> int:
@@ -20,3 +25,19 @@ def free_bytes(root: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/
         return free
     cache = sum(int(line.split()[1]) for line in stat if line.startswith("inactive_file "))
     return min(free, max(limit - used + cache, 0))
+
+
+def resources(folder: str) -> Dict[str, Any]:
+    """Return the free memory, the room on the disk of ``folder`` (0: unknown), and the GPUs with their free memory."""
+    try:
+        disk = shutil.disk_usage(folder if os.path.isdir(folder) else os.path.dirname(folder)).free
+    except OSError:
+        disk = 0
+    gpus = [
+        {
+            "name": str(each["name"]),
+            "free_bytes": max((each["memory_total_bytes"] or 0) - (each["memory_used_bytes"] or 0), 0),
+        }
+        for each in GpuReader().read().gpus
+    ]
+    return {"free_bytes": free_bytes(), "disk_bytes": disk, "gpus": gpus}

@@ -26,6 +26,7 @@ from .policy import check_policy
 from .record import KnownRevision, Record, Wanted, name_in_use, update_in_progress
 from .records import KeyUsed, Records, as_it_is
 from .sources import name_of, resolve
+from .targets.base import DeploymentTarget, Machine
 from .targets.by_name import TargetsByName
 from .works import DeploymentWorks
 
@@ -65,17 +66,15 @@ class Deploying:
 
     async def check(self, body: CheckDeploy) -> DeployCheck:
         """Check a version before it is deployed: origin, files, environment, lifetime."""
-        version = await self._resolve(body)
         name = body.name or name_of(body)
         target = self._target.on(body.on) if body.on else await self._target.of(name)
+        version = await self._resolve(body, target.name)
         checked = await self._checker.check(version)
         check = checked.check
         if check.verdict != "refused":
-            serving, need = await asyncio.to_thread(_serving, version, checked, body.settings)
-            if serving is None:
-                check = await target.checked(self._checker.folder(version), check)
-            else:
-                _check_served_here(target.name)
+            serving, need, _ = await _serving(name, version, checked, body.settings, target)
+            check = await target.checked(self._checker.folder(version), check, serving)
+            if serving is not None:
                 memory = "" if need is None else need.text()
                 check = msgspec.structs.replace(check, engine=serving["engine"], memory=memory)
         with contextlib.suppress(NotFound):
@@ -96,16 +95,14 @@ class Deploying:
         on = body.on or (await self._target.of(name)).name
         await self._check_place(name, on)
         running = await self._running(name)
-        version = await self._resolve(body)
+        version = await self._resolve(body, on)
         if settings is not None:
             settings.check(running or await asyncio.to_thread(self._records.find, name))
         elif running is not None and _serves(running, version) and not (body.settings or _is_engine(running)):
             return await self._get(name)
         checked = await self._checker.check(version)
         refuse_misleading(checked.check)
-        serving, need = await asyncio.to_thread(_serving, version, checked, body.settings)
-        if serving is not None:
-            _check_served_here(on)
+        serving, need, machine = await _serving(name, version, checked, body.settings, self._target.on(on))
         same = (
             running is not None and _serves(running, version) and _current_serving(running) == (serving or {})
         )
@@ -116,7 +113,7 @@ class Deploying:
                 "Language models and commands do not sleep yet.", hint="Leave out --sleep-after."
             )
         if running is None:
-            refuse_too_large(version, need, checked.model)
+            refuse_too_large(version, need, checked.model, machine)
         if not checked.check.trusted and body.trust != checked.check.digest:
             raise _unconfirmed(checked.check, changed=bool(body.trust))
         now = time.time()
@@ -236,8 +233,8 @@ class Deploying:
             raise name_in_use(record)
         return record if found.state == "running" else None
 
-    async def _resolve(self, body: CheckDeploy | NewDeployment) -> ModelVersion:
-        return await resolve(self._registry, body, body.settings, self._root_dir)
+    async def _resolve(self, body: CheckDeploy | NewDeployment, on: str) -> ModelVersion:
+        return await resolve(self._registry, body, body.settings, self._root_dir, here=on == LOCAL)
 
     async def update_plan(
         self, running: Record, check: DeployCheck, needs: int = 0, need: Need | None = None
@@ -253,7 +250,7 @@ class Deploying:
             files_bytes=sum(each.size_bytes for each in check.files) + (need.cache if need else 0),
             needs=needs or running.wanted.memory_bytes,
             loading_s=seen.loading_s if seen else 0.0,
-            free=await self._target.free_bytes(running.name),
+            free=(await self._target.machine(running.name)).free_bytes,
         )
         described = running.wanted.described
         return msgspec.structs.replace(
@@ -267,13 +264,6 @@ def _serves(record: Record, version: ModelVersion) -> bool:
     return record.state == "running" and (record.model, record.version) == (version.name, version.version)
 
 
-def _check_served_here(target: str) -> None:
-    if target != LOCAL:
-        raise InvalidRequest(
-            "Language models and commands are served on this machine only.", hint="Leave out --on."
-        )
-
-
 def _is_engine(record: Record) -> bool:
     return bool(_current_serving(record))
 
@@ -283,11 +273,15 @@ def _current_serving(record: Record) -> dict[str, Any]:
     return current.serving if current is not None else {}
 
 
-def _serving(
-    version: ModelVersion, checked: Checked, settings: dict[str, str]
-) -> tuple[dict[str, Any] | None, Need | None]:
-    serving = serving_of(version, checked.model, settings)
-    return serving, need_of(serving, checked.model)
+async def _serving(
+    name: str, version: ModelVersion, checked: Checked, settings: dict[str, str], target: DeploymentTarget
+) -> tuple[dict[str, Any] | None, Need | None, Machine]:
+    """Return how a version is served, what that needs, and what the machine has."""
+    serving = await asyncio.to_thread(serving_of, version, checked.model, settings, target.name)
+    if serving is None:
+        return None, None, Machine(name=target.name)
+    machine = await target.machine(name)
+    return serving, need_of(serving, checked.model, machine), machine
 
 
 def _does_not_fit(planned: UpdatePlan) -> Conflict:

@@ -22,6 +22,7 @@ from genops_lab.core.errors import Failed
 from genops_lab.core.paths import private_dir
 from genops_lab.evaluations.loading import HostPython, Requirements
 from genops_lab.experiments.model_yaml import UnreadableModel, bounded_bytes, parse_yaml, read_description
+from genops_lab.serving.engines.settings import LLAMA, SGLANG, VLLM
 
 from .targets.environment_filter import building_environment
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 SERVING = ("mlflow", "fastapi", "uvicorn")
 #: Packages that a host needs in the environment: its gateway runs there, too.
 HOST_SERVING = (*SERVING, "httptools")
+#: The package of each engine; for llama.cpp as in the extra ``llm``.
+ENGINE_PACKAGES = {LLAMA: ("xllamacpp>=2026.4",), VLLM: ("vllm",), SGLANG: ("sglang",)}
 _HARMLESS_OPTIONS = (
     "-c", "--constraint", "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host",
     "--pre", "--prefer-binary", "--no-index",
@@ -153,6 +156,14 @@ def requirements_on(model: Path, host: HostPython, needed: Sequence[str] = ("mlf
         )
     packages = packages or ["mlflow"]  # a build has at least one package, and this one is there already
     return Requirements(lines=lines, python=python_of(model), packages=packages, missing=missing)
+
+
+def engine_requirements(engine: str, host: HostPython) -> Requirements:
+    """Return what an engine needs on a host: its package, and the parser of the gateway."""
+    lines = list(ENGINE_PACKAGES.get(engine, ()))
+    wanted = [*lines, "httptools"]
+    missing = [text for line in wanted if (text := _missing(line, host))]
+    return Requirements(lines=lines, python="", packages=["httptools"], missing=missing)
 
 
 def _beside(lines: list[str], needed: Sequence[str]) -> list[str]:

@@ -22,20 +22,22 @@ from genops_lab.serving.engines.settings import (
     read_settings,
 )
 
-from .memory import free_bytes
 from .sources import command_of
+from .targets.base import Machine
 from .weights import LanguageModel
 
-#: The only target that runs engines so far.
+#: The target that starts engines in the environment of the Lab.
 LOCAL = "this machine"
 
 
 def serving_of(
-    version: ModelVersion, model: LanguageModel | None, given: Mapping[str, str]
+    version: ModelVersion, model: LanguageModel | None, given: Mapping[str, str], on: str = LOCAL
 ) -> dict[str, Any] | None:
     """Return how the revision is served, as its record keeps it; None for MLflow's scorer.
 
-    Raises InvalidRequest for settings that do not apply, and Failed if the engine is not installed. May block.
+    A host gets the engine with its environment; this machine must have it.
+
+    Raises InvalidRequest for settings that do not apply, and Failed if the engine is missing. May block.
     """
     try:
         settings = read_settings(given)
@@ -50,11 +52,11 @@ def serving_of(
                     "Leave out --set.",
                 )
             return None
-        engine = _engine(settings.pop("engine", ""), model)
+        engine = _engine(settings.pop("engine", ""), model, on)
         check_engine(engine, settings)
     except WrongSetting as error:
         raise InvalidRequest(f"{error}", hint=error.hint) from error
-    missing = starting.missing(engine)
+    missing = starting.missing(engine) if on == LOCAL else ""
     if missing:
         raise Failed(
             f"{engine} is not installed, and {version.name} needs it.", hint=missing, code="missing_engine"
@@ -70,8 +72,8 @@ def serving_of(
     return {"engine": engine, "file": model.file, "settings": settings}
 
 
-def need_of(serving: Mapping[str, Any] | None, model: LanguageModel | None) -> Need | None:
-    """Return the memory that the engine needs on this machine; None where a GPU or a command has its own. Blocks."""
+def need_of(serving: Mapping[str, Any] | None, model: LanguageModel | None, machine: Machine) -> Need | None:
+    """Return the memory that the engine needs on a machine; None where a GPU or a command has its own."""
     if (
         serving is None
         or model is None
@@ -80,20 +82,24 @@ def need_of(serving: Mapping[str, Any] | None, model: LanguageModel | None) -> N
     ):
         return None
     context, parallel = serving["settings"]["context"], serving["settings"]["parallel"]
-    return Need(model.weights_bytes, model.token_bytes * context * parallel, context, parallel, free_bytes())
+    return Need(
+        model.weights_bytes, model.token_bytes * context * parallel, context, parallel, machine.free_bytes
+    )
 
 
-def refuse_too_large(version: ModelVersion, need: Need | None, model: LanguageModel | None) -> None:
-    """Raise Conflict if the memory of this machine cannot hold the model, with what would fit."""
+def refuse_too_large(
+    version: ModelVersion, need: Need | None, model: LanguageModel | None, machine: Machine
+) -> None:
+    """Raise Conflict if the memory of a machine cannot hold the model, with what would fit."""
     if need is not None and model is not None and not need.fits:
         raise Conflict(
-            f"{version.name} does not fit into the memory of this machine. {need.text()}",
+            f"{version.name} does not fit into the memory of {machine.name}. {need.text()}",
             hint=what_fits(need, model.token_bytes),
             code="memory",
         )
 
 
-def _engine(asked: str, model: LanguageModel) -> str:
+def _engine(asked: str, model: LanguageModel, on: str) -> str:
     if model.format == gguf.FORMAT:
         if asked not in ("", LLAMA):
             raise WrongSetting(
@@ -105,4 +111,6 @@ def _engine(asked: str, model: LanguageModel) -> str:
             "llama.cpp serves GGUF files, and this model has safetensors.",
             "Deploy a GGUF file of the model: many repositories have one.",
         )
+    if on != LOCAL:
+        return asked or VLLM
     return asked or (SGLANG if starting.missing(VLLM) and not starting.missing(SGLANG) else VLLM)

@@ -111,7 +111,7 @@ def of_command(
         trusted=True,
         reason=f"You gave the command: {command['command']}",
         verdict="code",
-        title="This runs a command on this machine, with a filtered environment.",
+        title="This runs a command with a filtered environment.",
         advice="Run it only if you trust who wrote it.",
         flavors=[],
         loader="command",

@@ -57,9 +57,17 @@ def command_of(version: ModelVersion) -> dict[str, object] | None:
 
 
 async def resolve(
-    registry: RegistryService, body: CheckDeploy | NewDeployment, settings: dict[str, str], root: Path
+    registry: RegistryService,
+    body: CheckDeploy | NewDeployment,
+    settings: dict[str, str],
+    root: Path,
+    *,
+    here: bool = True,
 ) -> ModelVersion:
-    """Return what is to be deployed. Raises InvalidRequest, NotFound and, for the hub, NotAllowed and Unavailable."""
+    """Return what is to be deployed. Raises InvalidRequest, NotFound and, for the hub, NotAllowed and Unavailable.
+
+    ``here``: a program of this machine is named, not one of a host.
+    """
     given = [each for each in (body.model, body.path, body.command) if each]
     if len(given) != 1:
         raise InvalidRequest(
@@ -67,7 +75,7 @@ async def resolve(
             hint="Give a registered model or hf:ORG/NAME@REVISION, or --path FILE, or --command COMMAND.",
         )
     if body.command:
-        return _command(body)
+        return _command(body, here)
     if body.path:
         return await asyncio.to_thread(_path, body.path, settings.get("quantization", ""), root)
     if body.model.startswith(_HUB):
@@ -98,15 +106,14 @@ async def fetch(version: ModelVersion, folder: Path) -> None:
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
-def _command(body: CheckDeploy | NewDeployment) -> ModelVersion:
+def _command(body: CheckDeploy | NewDeployment, here: bool) -> ModelVersion:
     try:
         words = shlex.split(body.command)
     except ValueError as error:
         raise InvalidRequest(f"The command cannot be read: {error}.", hint="Close its quotes.") from error
     if not words:
         raise InvalidRequest("The command is empty.", hint="Give a program with its arguments.")
-    program = shutil.which(words[0])
-    if program is None:
+    if here and shutil.which(words[0]) is None:
         raise NotFound(f"There is no program {words[0][:80]!r} on this machine.", hint="Give its whole path.")
     if not 0 <= body.port < 65536:
         raise InvalidRequest(f"port is {body.port}.", hint="Give 1 to 65535, or no port: then $PORT has one.")

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest
-from genops_lab.deployments import llms
+from genops_lab.deployments import llms, memory
 from genops_lab.deployments.models import CheckDeploy, Deployment, LogQuery, NewCallerKey, NewDeployment
 from tests.support.rooms import Rooms, eventually
 from tests.support.small_llm import small_llm
@@ -242,11 +242,11 @@ def test_a_model_larger_than_memory_is_refused_with_what_would_fit(
     rooms: Rooms, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trust = checked(rooms, path=str(file)).digest
-    monkeypatch.setattr(llms, "free_bytes", lambda: 400_000_000)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 400_000_000)
     error = refused(rooms, path=str(file), trust=trust, settings={"context": "8192"})
     assert error.code == "memory" and "KV cache 377 MB for 2 x 8,192 tokens" in error.message
     assert error.hint == "This fits: --set context=1024 --set parallel=2"
-    monkeypatch.setattr(llms, "free_bytes", lambda: 200_000_000)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 200_000_000)
     assert "a smaller model" in refused(rooms, path=str(file), trust=trust).hint
 
 

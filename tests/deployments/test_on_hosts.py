@@ -16,7 +16,14 @@ import pytest
 from genops_lab.core.errors import Conflict, NotFound
 from genops_lab.core.settings import Settings
 from genops_lab.deployments.desired import KIND
-from genops_lab.deployments.models import Deployment, LogQuery, NewDeployment, RollBack
+from genops_lab.deployments.models import (
+    CheckDeploy,
+    Deployment,
+    LogQuery,
+    NewDeployment,
+    RollBack,
+    TokenFigures,
+)
 from genops_lab.deployments.policy import RolloutPolicy, RolloutStep
 from genops_lab.hosts.models import NewTarget, RemoveQuery
 from tests.hosts.labs import connected, until
@@ -26,6 +33,7 @@ from tests.support.homes import Home
 from tests.support.packages import without_index
 from tests.support.processes import commands_with
 from tests.support.rooms import Logged, Rooms, Training, eventually
+from tests.support.small_llm import small_llm
 from tests.support.sshd import Sshd
 
 from .conftest import ask, register
@@ -239,5 +247,49 @@ def test_a_host_that_was_started_again_says_so_and_serves_again(
             await lab.deployments.stop_deployment("kept")
             await lab.deployments.delete_deployment("kept")
             assert not (host.home / STATE / "kept").exists()
+
+    bounded(test())
+
+
+def test_a_language_model_there_is_checked_on_the_host_and_asked_here(rooms: Rooms, host: Sshd) -> None:
+    """SmolLM2 with llama.cpp, which the Python of the host has; its command ends with a reason of the host's."""
+    openai = pytest.importorskip("openai")
+    settings = {"context": "256", "parallel": "1", "threads": "1", "timeout": "100"}
+    asked = {"path": str(small_llm()), "on": "box", "settings": settings}
+
+    async def test() -> None:
+        async with opened(rooms.settings.data_dir, host) as lab:
+            check = await lab.deployments.check_deploy(CheckDeploy(**asked))
+            assert (check.where, check.engine, check.environment) == ("box", "llama.cpp", "present")
+            assert check.memory.startswith("It needs weights 98 MB")
+            await lab.deployments.deploy(NewDeployment(**asked, name="talks", trust=check.digest))
+            found = await running(lab, "talks")
+            assert found.serving is not None and found.serving.settings["context"] == "256"
+            key = (await lab.deployments.get_deployment_key("talks")).key
+            assert (await asyncio.to_thread(ask, found.url, "wrong", path="/v1/models"))[0] == 401
+            client = openai.AsyncOpenAI(base_url=found.url + "/v1", api_key=key, max_retries=0, timeout=60)
+            parts = await client.chat.completions.create(
+                model="talks", messages=[{"role": "user", "content": "Count to five."}], max_tokens=8,
+                temperature=0, stream=True,
+            )  # fmt: skip
+            assert len([each async for each in parts]) >= 8
+            route = json.loads((host.home / STATE / "talks" / "route.json").read_bytes())
+            assert route["timeout_s"] == 100
+            shown = await until(
+                lambda: lab.deployments.get_deployment("talks"),
+                lambda each: (
+                    each.serving is not None and (each.serving.tokens or TokenFigures()).completion_tokens
+                ),
+            )
+            assert shown.serving.tokens.completion_tokens >= 8 and shown.errors == 0
+            await lab.deployments.stop_deployment("talks")
+            await lab.deployments.delete_deployment("talks")
+            missing = NewDeployment(command="no-such-program-there $PORT", name="none", on="box")
+            await lab.deployments.deploy(missing)
+            failed = await until(
+                lambda: lab.deployments.get_deployment("none"), lambda each: each.state == "failed"
+            )
+            assert failed.message.startswith("Cannot start no-such-program-there: No such file"), failed
+            await lab.deployments.delete_deployment("none")
 
     bounded(test())

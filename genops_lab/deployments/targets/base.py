@@ -15,7 +15,9 @@ from genops_lab.core.errors import Failed
 from genops_lab.deployments.models import DeployCheck, DeploymentState, TokenFigures
 from genops_lab.deployments.record import ACTIVE, CallerKey
 from genops_lab.deployments.rollout_models import Rollout
+from genops_lab.serving.engines.settings import DEFAULT_TIMEOUT_S
 
+SCORER_TIMEOUT_S = 60.0
 #: Receives a line of progress for the user.
 Progress = Callable[[str], None]
 #: Raises OldToken when another process has taken the work over. Blocks.
@@ -66,6 +68,13 @@ class DeploymentSpec:
     sleep_s: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+
+    @property
+    def timeout_s(self) -> float:
+        """Seconds until the first byte of an answer; longer for engines, which answer when the last token is there."""
+        if not self.serving:
+            return SCORER_TIMEOUT_S
+        return float(self.serving.get("settings", {}).get("timeout", DEFAULT_TIMEOUT_S))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +149,16 @@ class Changes:
     steps: tuple[Step, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """The free bytes of a machine: memory, disk, each GPU. 0: unknown."""
+
+    name: str
+    free_bytes: int = 0
+    disk_bytes: int = 0
+    gpus: tuple[int, ...] = ()
+
+
 def deployment_of(asked: Mapping[str, Any]) -> str:
     """Return the deployment that a question to a gateway is about."""
     return str(asked["rollout"]["name"] if asked["op"] == "rollout" else asked["name"])
@@ -192,13 +211,15 @@ class DeploymentTarget(ABC):
         """Raise Conflict unless the deployment can be changed now."""
         return
 
-    async def checked(self, model: Path, check: DeployCheck) -> DeployCheck:
+    async def checked(
+        self, model: Path, check: DeployCheck, serving: Mapping[str, Any] | None = None
+    ) -> DeployCheck:
         """Return the check of a version on this machine as it is on the target; ``model`` is its folder."""
         return check
 
-    async def free_bytes(self, name: str) -> int:
-        """Return the memory that a further process of a deployment can have; 0 where that is unknown."""
-        return 0
+    async def machine(self, name: str) -> Machine:
+        """Return what the machine has for a further process of a deployment. Raises Failed and Conflict."""
+        return Machine(name=self.name)
 
     async def close(self) -> None:
         """End what this object follows; deployments go on."""

@@ -14,6 +14,7 @@ from .base import (
     Check,
     DeploymentSpec,
     DeploymentTarget,
+    Machine,
     Observed,
     Progress,
     deployment_of,
@@ -86,8 +87,8 @@ class TargetsByName(DeploymentTarget):
     async def keep(self) -> None:
         await self._local.keep()
 
-    async def free_bytes(self, name: str) -> int:
-        return await (await self.of(name)).free_bytes(name)
+    async def machine(self, name: str) -> Machine:
+        return await (await self.of(name)).machine(name)
 
     async def close(self) -> None:
         for each in self._made.values():

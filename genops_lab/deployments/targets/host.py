@@ -19,7 +19,7 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.paths import private_dir, read_or_create_private
-from genops_lab.deployments.environments import HOST_SERVING, requirements_on
+from genops_lab.deployments.environments import HOST_SERVING, engine_requirements, requirements_on
 from genops_lab.deployments.models import DeployCheck
 from genops_lab.deployments.record import CallerKey
 from genops_lab.deployments.rollout_models import Rollout
@@ -37,12 +37,13 @@ from .base import (
     Check,
     DeploymentSpec,
     DeploymentTarget,
+    Machine,
     Observed,
     Progress,
     Revision,
     deployment_of,
 )
-from .host_code import SCORER, host_code
+from .host_code import ENGINE, SCORER, host_code
 from .host_talk import Following, HostTalk, plain
 from .host_watch import HostWatch
 from .planning import planned
@@ -177,16 +178,23 @@ class HostTarget(DeploymentTarget):
         await self.reach(name)
         return str((await self._call(await self._link(), op="key", name=name))["key"])
 
-    async def checked(self, model: Path, check: DeployCheck) -> DeployCheck:
+    async def checked(
+        self, model: Path, check: DeployCheck, serving: Mapping[str, Any] | None = None
+    ) -> DeployCheck:
         await self.reach(check.model)
-        missing = (await self._requirements(await self._link(), model))[1].missing
+        missing = (await self._requirements(await self._link(), model, serving))[1].missing
         return msgspec.structs.replace(
             check, where=self.name, environment="build" if missing else "present", missing_requirements=missing,
             outlives_server=True, warning="",
         )  # fmt: skip
 
-    async def free_bytes(self, name: str) -> int:
-        return int((await self._host(await self._link()))["free_bytes"])
+    async def machine(self, name: str) -> Machine:
+        await self.reach(name)
+        found = await self._host(await self._link())
+        gpus = tuple(int(each["free_bytes"]) for each in found.get("gpus", ()))
+        return Machine(
+            name=self.name, free_bytes=int(found["free_bytes"]), disk_bytes=int(found.get("disk_bytes", 0)), gpus=gpus
+        )  # fmt: skip
 
     async def close(self) -> None:
         """End what follows the host. Its deployments go on."""
@@ -209,7 +217,7 @@ class HostTarget(DeploymentTarget):
         """Return an interpreter on the host with the model's requirements: the target's own, or a new one."""
         if spec.files is None:
             raise Failed(f"The files of {spec.name!r} are missing.", hint="Deploy the version again.")
-        host, wanted = await self._requirements(link, spec.files)
+        host, wanted = await self._requirements(link, spec.files, spec.serving)
         if not wanted.missing:
             progress(f"The Python of {self.name} has the requirements of the model.")
             return host.executable
@@ -246,14 +254,24 @@ class HostTarget(DeploymentTarget):
             )
         return str(end["interpreter"])
 
-    async def _requirements(self, link: HostConnection, model: Path) -> tuple[HostPython, Requirements]:
+    async def _requirements(
+        self, link: HostConnection, model: Path, serving: Mapping[str, Any] | None
+    ) -> tuple[HostPython, Requirements]:
         """Return the Python of the host, and what the model needs there. Raises Failed."""
+        told = await self._host(link)
+        if serving and not told.get("engines"):
+            raise Failed(
+                f"The agent of {self.name} is older, and serves no language models and commands.",
+                hint=f"End the kernels there, then connect it again: genops targets connect {self.name}",
+            )
         try:
-            host = msgspec.convert((await self._host(link))["python"], HostPython)
+            host = msgspec.convert(told["python"], HostPython)
         except (msgspec.ValidationError, KeyError) as error:
             raise Failed(
                 f"{self.name} does not say what its Python has: {error}", hint="Test the target."
             ) from None
+        if serving:
+            return host, engine_requirements(str(serving["engine"]), host)
         return host, await asyncio.to_thread(requirements_on, model, host, HOST_SERVING)
 
     async def _place(
@@ -276,7 +294,7 @@ class HostTarget(DeploymentTarget):
             **self._described(spec),
             "interpreter": python,
             "code": code.digest,
-            "scorer": f"genops_lab/{SCORER}",
+            "scorer": f"genops_lab/{ENGINE if spec.serving else SCORER}",
         }
         order = {"spec": described, "generation": generation, "files": [each.listed for each in files]}
         loop = asyncio.get_running_loop()
@@ -319,6 +337,8 @@ class HostTarget(DeploymentTarget):
             "keys": msgspec.to_builtins(spec.keys),
             "warm_s": spec.warm_s,
             "sleep_s": spec.sleep_s,
+            "serving": dict(spec.serving),
+            "timeout_s": spec.timeout_s,
         }
 
     # The host -------------------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from . import local
 _PACKAGE = Path(__file__).resolve().parents[2]
 #: The scoring process. Folders have all their modules beside them, as here.
 SCORER = "serving/scorer/__main__.py"
+#: The process of a revision that an engine or a command serves.
+ENGINE = "serving/engines/serve.py"
 _PARTS = ("serving", "statistics/streams.py")
 #: Packages whose own file stays here: it has modules and requirements that a host has not.
 _EMPTY = ("", "statistics/")

@@ -30,7 +30,6 @@ from genops_lab.deployments.record import CallerKey
 from genops_lab.deployments.rollout_models import Rollout
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.serving import engines
-from genops_lab.serving.engines.settings import DEFAULT_TIMEOUT_S
 
 from .base import (
     Capabilities,
@@ -38,6 +37,7 @@ from .base import (
     Check,
     DeploymentSpec,
     DeploymentTarget,
+    Machine,
     Observed,
     Progress,
     Revision,
@@ -120,10 +120,14 @@ class LocalTarget(DeploymentTarget):
     async def observe(self, name: str) -> Observed:
         return await asyncio.to_thread(self._observe, name)
 
-    async def free_bytes(self, name: str) -> int:
-        from genops_lab.deployments.memory import free_bytes
+    async def machine(self, name: str) -> Machine:
+        from genops_lab.agent.free_memory import resources
+        from genops_lab.deployments import memory
 
-        return await asyncio.to_thread(free_bytes)
+        free = await asyncio.to_thread(memory.free_bytes)
+        found = await asyncio.to_thread(resources, str(self._root))
+        gpus = tuple(each["free_bytes"] for each in found["gpus"])
+        return Machine(name=self.name, free_bytes=free, disk_bytes=found["disk_bytes"], gpus=gpus)
 
     async def keep(self) -> None:
         await asyncio.to_thread(self._keep)
@@ -344,10 +348,9 @@ class LocalTarget(DeploymentTarget):
                     hint=f"Look at its revisions: genops deployments show {spec.name}",
                 )
             own = CallerKey(name=OWN_KEY, sha256=hashed(base.key()))
-            timeout_s = float(spec.serving.get("settings", {}).get("timeout", DEFAULT_TIMEOUT_S))
             route = RouteFile(
                 name=spec.name, generation=generation, revisions=processes, keys=[own, *spec.keys],
-                timeout_s=timeout_s if spec.serving else 60.0,
+                timeout_s=spec.timeout_s,
             )  # fmt: skip
             self._gateway.set(route)
             # Written when it is true: the address of the deployment is shown from then on.

@@ -24,6 +24,9 @@ if (
     and Path(sys.path[0] or ".").resolve() == Path(__file__).resolve().parent
 ):
     del sys.path[0]  # the files beside this one are no modules of everybody
+    _CODE = str(Path(__file__).resolve().parents[3])
+    if _CODE not in sys.path:  # on a host GenOps Lab is a folder of files beside the model
+        sys.path.insert(0, _CODE)
 
 from genops_lab.serving.engines import figures
 from genops_lab.serving.engines.starting import EngineStart, start_of
