@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -15,6 +16,8 @@ import pytest
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest
 from genops_lab.deployments import llms, memory
 from genops_lab.deployments.models import CheckDeploy, Deployment, LogQuery, NewCallerKey, NewDeployment
+from genops_lab.deployments.policy import RolloutPolicy, RolloutStep
+from tests.serving.callers import calling
 from tests.support.rooms import Rooms, eventually
 from tests.support.small_llm import small_llm
 
@@ -34,10 +37,10 @@ def checked(rooms: Rooms, **fields: Any) -> Any:
     return rooms.run(rooms.deployments.check_deploy(CheckDeploy(**fields)))
 
 
-def deployed(rooms: Rooms, name: str, **fields: Any) -> Deployment:
+def deployed(rooms: Rooms, name: str, rollout: RolloutPolicy | None = None, **fields: Any) -> Deployment:
     """Deploy what a person has confirmed."""
     trust = checked(rooms, **fields).digest
-    rooms.run(rooms.deployments.deploy(NewDeployment(name=name, trust=trust, **fields)))
+    rooms.run(rooms.deployments.deploy(NewDeployment(name=name, trust=trust, rollout=rollout, **fields)))
     return rooms.settled(name)
 
 
@@ -179,16 +182,22 @@ def test_a_key_has_a_limit_of_tokens(rooms: Rooms, chat: Deployment) -> None:
     assert "genops_first_token_seconds_bucket" in text and "genops_between_tokens_seconds_count" in text
 
 
-def test_other_settings_are_a_revision_that_takes_over(rooms: Rooms, chat: Deployment, file: Path) -> None:
+def test_other_settings_are_a_revision_that_a_canary_lets_in(
+    rooms: Rooms, chat: Deployment, file: Path
+) -> None:
     again = deployed(rooms, NAME, path=str(file), settings=SETTINGS)
     assert (again.revision, again.updating_to) == (1, 0), "the same thing runs already"
-    begun = deployed(rooms, NAME, path=str(file), settings={**SETTINGS, "context": "256"})
-    assert begun.updating_to == 2
-    found = eventually(lambda: now(rooms), lambda seen: not seen.updating_to, 60)
+    steps = [RolloutStep(traffic=50, requests=5)]
+    policy = RolloutPolicy(steps=steps, failures=0.3, latency=None, warm_up="0s")
+    address = urlsplit(chat.url)
+    body = json.dumps({"messages": QUESTION, "max_tokens": 1}).encode()
+    path = f"{address.path}/v1/chat/completions"
+    with calling(address.port or 0, path, key_of(rooms, NAME), body, 2) as callers:
+        deployed(rooms, NAME, path=str(file), settings={**SETTINGS, "context": "256"}, rollout=policy)
+        found = eventually(lambda: now(rooms), lambda seen: not seen.updating_to, 120)
+    assert found.rollout is not None and found.rollout.state == "promoted" and callers.failed == []
     assert found.revision == 2 and found.serving is not None and found.serving.settings["context"] == "256"
     assert found.url == chat.url
-    body: dict[str, Any] = {"messages": QUESTION, "max_tokens": 2}
-    assert status_of(chat.url, "/v1/chat/completions", key_of(rooms, NAME), body) == 200
 
 
 def test_an_engine_that_is_killed_breaks_the_stream_and_is_told(rooms: Rooms, chat: Deployment) -> None:
