@@ -14,11 +14,11 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.registry.models import ModelVersion
-from genops_lab.serving.engines.memory import Need
+from genops_lab.serving.engines.memory import GpuNeed, Need
 
-from .check import Checked, ModelChecker, refuse_misleading
+from .check import ModelChecker, refuse_misleading
 from .description.shape import differences, shape_now
-from .llms import LOCAL, need_of, refuse_too_large, serving_of
+from .llms import LOCAL, need_of, refuse_full_disk, refuse_too_large, said_of, serving_of
 from .memory import update_plan
 from .models import CheckDeploy, DeployCheck, Deployment, NewDeployment, UpdatePlan
 from .names import check_name
@@ -28,6 +28,7 @@ from .records import KeyUsed, Records, as_it_is
 from .sources import name_of, resolve
 from .targets.base import DeploymentTarget, Machine
 from .targets.by_name import TargetsByName
+from .weights import LanguageModel
 from .works import DeploymentWorks
 
 if TYPE_CHECKING:
@@ -69,18 +70,19 @@ class Deploying:
         name = body.name or name_of(body)
         target = self._target.on(body.on) if body.on else await self._target.of(name)
         version = await self._resolve(body, target.name)
+        await self._refuse_before_fetch(name, version, body, target)
         checked = await self._checker.check(version)
-        check = checked.check
+        check, need = checked.check, None
         if check.verdict != "refused":
-            serving, need, _ = await _serving(name, version, checked, body.settings, target)
+            serving, need, machine = await _serving(name, version, checked.model, body.settings, target)
             check = await target.checked(self._checker.folder(version), check, serving)
             if serving is not None:
-                memory = "" if need is None else need.text()
+                memory = said_of(need, serving, machine)
                 check = msgspec.structs.replace(check, engine=serving["engine"], memory=memory)
         with contextlib.suppress(NotFound):
             record = await asyncio.to_thread(self._records.get, name)
             if record.state == "running" and record.wanted.update is None and not _serves(record, version):
-                planned = await self.update_plan(record, check)
+                planned = await self.update_plan(record, check, need=need)
                 return msgspec.structs.replace(check, update=planned)
         return check
 
@@ -100,9 +102,11 @@ class Deploying:
             settings.check(running or await asyncio.to_thread(self._records.find, name))
         elif running is not None and _serves(running, version) and not (body.settings or _is_engine(running)):
             return await self._get(name)
+        place = self._target.on(on)
+        await self._refuse_before_fetch(name, version, body, place)
         checked = await self._checker.check(version)
         refuse_misleading(checked.check)
-        serving, need, machine = await _serving(name, version, checked, body.settings, self._target.on(on))
+        serving, need, machine = await _serving(name, version, checked.model, body.settings, place)
         same = (
             running is not None and _serves(running, version) and _current_serving(running) == (serving or {})
         )
@@ -234,10 +238,34 @@ class Deploying:
         return record if found.state == "running" else None
 
     async def _resolve(self, body: CheckDeploy | NewDeployment, on: str) -> ModelVersion:
-        return await resolve(self._registry, body, body.settings, self._root_dir, here=on == LOCAL)
+        return await resolve(
+            self._registry,
+            body,
+            body.settings,
+            self._root_dir,
+            fetched=self._checker.fetched,
+            here=on == LOCAL,
+        )
+
+    async def _refuse_before_fetch(
+        self, name: str, version: ModelVersion, body: CheckDeploy | NewDeployment, target: DeploymentTarget
+    ) -> None:
+        """Refuse a model of a repository that cannot be served there, before its weights are fetched.
+
+        Where the deployment runs, the memory is that of an update: it may be free once the earlier revision is stopped.
+        """
+        looked = await self._checker.look(version)
+        if looked is None:
+            return
+        model, size = looked
+        _, need, machine = await _serving(name, version, model, body.settings, target)
+        record = await asyncio.to_thread(self._records.find, name)
+        if record is None or record.state != "running":
+            refuse_too_large(version, need, model, machine)
+        refuse_full_disk(version, size, machine)
 
     async def update_plan(
-        self, running: Record, check: DeployCheck, needs: int = 0, need: Need | None = None
+        self, running: Record, check: DeployCheck, needs: int = 0, need: Need | GpuNeed | None = None
     ) -> UpdatePlan:
         """Return what an update of a running deployment needs; ``needs`` is the memory that a file says, or 0."""
         seen = (await self._target.observe(running.name)).revision(running.revision)
@@ -251,6 +279,7 @@ class Deploying:
             needs=needs or running.wanted.memory_bytes,
             loading_s=seen.loading_s if seen else 0.0,
             free=(await self._target.machine(running.name)).free_bytes,
+            gpus=need if isinstance(need, GpuNeed) else None,
         )
         described = running.wanted.described
         return msgspec.structs.replace(
@@ -274,14 +303,18 @@ def _current_serving(record: Record) -> dict[str, Any]:
 
 
 async def _serving(
-    name: str, version: ModelVersion, checked: Checked, settings: dict[str, str], target: DeploymentTarget
-) -> tuple[dict[str, Any] | None, Need | None, Machine]:
+    name: str,
+    version: ModelVersion,
+    model: LanguageModel | None,
+    settings: dict[str, str],
+    target: DeploymentTarget,
+) -> tuple[dict[str, Any] | None, Need | GpuNeed | None, Machine]:
     """Return how a version is served, what that needs, and what the machine has."""
-    serving = await asyncio.to_thread(serving_of, version, checked.model, settings, target.name)
+    serving = await asyncio.to_thread(serving_of, version, model, settings, target.name)
     if serving is None:
         return None, None, Machine(name=target.name)
     machine = await target.machine(name)
-    return serving, need_of(serving, checked.model, machine), machine
+    return serving, need_of(serving, model, machine), machine
 
 
 def _does_not_fit(planned: UpdatePlan) -> Conflict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from genops_lab.core.formatting import size_of
+from genops_lab.serving.engines.memory import GpuNeed
 
 from .models import UpdatePlan
 
@@ -28,11 +29,19 @@ def free_bytes(root: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def update_plan(
-    *, name: str, number: int, serving: int, files_bytes: int, loading_s: float, free: int, needs: int = 0
+    *,
+    name: str,
+    number: int,
+    serving: int,
+    files_bytes: int,
+    loading_s: float,
+    free: int,
+    needs: int = 0,
+    gpus: GpuNeed | None = None,
 ) -> UpdatePlan:
     """Return what an update needs. It fits if the files, as large as in memory, and a process leave nothing short.
 
-    ``needs`` are the bytes that a file of the deployment says, or 0.
+    ``needs`` are the bytes that a file of the deployment says, or 0. ``gpus`` is what an engine needs of them instead.
     """
     said = "as its file says" if needs else f"{size_of(files_bytes)} of files"
     needs = needs or files_bytes + PROCESS_BYTES
@@ -44,6 +53,10 @@ def update_plan(
         else f"Revision {number} needs about {size_of(needs)} of memory ({said}); "
         f"{size_of(free)} are free, so it does not fit beside revision {serving}."
     )
+    if gpus is not None:
+        fits, needs, free = gpus.fits, gpus.total, gpus.usable
+        if not fits:
+            message = f"Revision {number} does not fit beside revision {serving}. {gpus.text()}"
     return UpdatePlan(
         name=name,
         number=number,
