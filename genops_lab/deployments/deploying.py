@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +18,15 @@ from genops_lab.serving.engines.memory import Need
 
 from .check import Checked, ModelChecker, refuse_misleading
 from .description.shape import differences, shape_now
-from .llms import LOCAL, need_of, refuse_too_large, serving_of
+from .llms import need_of, refuse_too_large, serving_of
 from .memory import update_plan
-from .models import CheckDeploy, DeployCheck, Deployment, NewDeployment, UpdatePlan
+from .models import CheckDeploy, Deployable, DeployCheck, Deployment, NewDeployment, UpdatePlan
 from .names import check_name
 from .policy import check_policy
-from .record import KnownRevision, Record, Wanted, name_in_use, update_in_progress
+from .record import LOCAL, KnownRevision, Record, Wanted, name_in_use, update_in_progress
 from .records import KeyUsed, Records, as_it_is
-from .sources import name_of, resolve
-from .targets.base import DeploymentTarget, Machine
+from .sources import commit_of, given_of, name_of, resolve
+from .targets.base import Machine
 from .targets.by_name import TargetsByName
 from .works import DeploymentWorks
 
@@ -37,6 +37,25 @@ if TYPE_CHECKING:
     from genops_lab.registry.service import RegistryService
 
     from .description.settings import FileSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A version with the check of its files.
+
+    ``serving`` is None for MLflow's scorer, ``need`` where none is known. ``machine`` is that of the target.
+    """
+
+    version: ModelVersion
+    checked: Checked
+    serving: dict[str, Any] | None = None
+    need: Need | None = None
+    machine: Machine = field(default_factory=lambda: Machine(name=LOCAL))
+
+    @property
+    def check(self) -> DeployCheck:
+        """The check of the files."""
+        return self.checked.check
 
 
 class Deploying:
@@ -68,11 +87,10 @@ class Deploying:
         """Check a version before it is deployed: origin, files, environment, lifetime."""
         name = body.name or name_of(body)
         target = self._target.on(body.on) if body.on else await self._target.of(name)
-        version = await self._resolve(body, target.name)
-        checked = await self._checker.check(version)
-        check = checked.check
+        version = await self.resolve(body, target.name)
+        prepared = await self.prepare(name, version, body.settings, target.name)
+        check, serving, need = prepared.check, prepared.serving, prepared.need
         if check.verdict != "refused":
-            serving, need, _ = await _serving(name, version, checked, body.settings, target)
             check = await target.checked(self._checker.folder(version), check, serving)
             if serving is not None:
                 memory = "" if need is None else need.text()
@@ -95,25 +113,21 @@ class Deploying:
         on = body.on or (await self._target.of(name)).name
         await self._check_place(name, on)
         running = await self._running(name)
-        version = await self._resolve(body, on)
+        version = await self.resolve(body, on)
         if settings is not None:
             settings.check(running or await asyncio.to_thread(self._records.find, name))
         elif running is not None and _serves(running, version) and not (body.settings or _is_engine(running)):
             return await self._get(name)
-        checked = await self._checker.check(version)
+        prepared = await self.prepare(name, version, body.settings, on, sleeps=bool(body.sleep_minutes))
+        checked, serving, need = prepared.checked, prepared.serving, prepared.need
         refuse_misleading(checked.check)
-        serving, need, machine = await _serving(name, version, checked, body.settings, self._target.on(on))
         same = (
             running is not None and _serves(running, version) and _current_serving(running) == (serving or {})
         )
         if same and settings is None:
             return await self._get(name)
-        if serving is not None and body.sleep_minutes:
-            raise InvalidRequest(
-                "Language models and commands do not sleep yet.", hint="Leave out --sleep-after."
-            )
         if running is None:
-            refuse_too_large(version, need, checked.model, machine)
+            refuse_too_large(version, need, checked.model, prepared.machine)
         if not checked.check.trusted and body.trust != checked.check.digest:
             raise _unconfirmed(checked.check, changed=bool(body.trust))
         now = time.time()
@@ -133,6 +147,9 @@ class Deploying:
             serving=serving or {},
             environment=dict(shape.environment) if shape else current.environment if current else {},
             secrets=list(shape.secrets) if shape else current.secrets if current else [],
+            given=given_of(body, version),
+            digest=checked.check.digest,
+            commit=commit_of(version),
         )
         plan = {
             "name": name,
@@ -233,8 +250,29 @@ class Deploying:
             raise name_in_use(record)
         return record if found.state == "running" else None
 
-    async def _resolve(self, body: CheckDeploy | NewDeployment, on: str) -> ModelVersion:
+    async def resolve(self, body: Deployable, on: str) -> ModelVersion:
+        """Return what is to be deployed on a target. Nothing is fetched."""
         return await resolve(self._registry, body, body.settings, self._root_dir, here=on == LOCAL)
+
+    async def prepare(
+        self, name: str, version: ModelVersion, settings: Mapping[str, str], on: str, *, sleeps: bool = False
+    ) -> Prepared:
+        """Fetch and check the files of a version, and decide how the target ``on`` serves it.
+
+        Raises InvalidRequest for settings that do not apply, and Failed for an engine that is missing.
+        """
+        checked = await self._checker.check(version)
+        if checked.check.verdict == "refused" and not checked.check.trusted:
+            return Prepared(version=version, checked=checked)
+        serving = await asyncio.to_thread(serving_of, version, checked.model, settings, on)
+        if serving is not None and sleeps:
+            raise InvalidRequest(
+                "Language models and commands do not sleep yet.",
+                hint="Leave out --sleep-after, and sleep_minutes in a file.",
+            )
+        machine = await self._target.on(on).machine(name)
+        need = need_of(serving, checked.model, machine)
+        return Prepared(version=version, checked=checked, serving=serving, need=need, machine=machine)
 
     async def update_plan(
         self, running: Record, check: DeployCheck, needs: int = 0, need: Need | None = None
@@ -271,17 +309,6 @@ def _is_engine(record: Record) -> bool:
 def _current_serving(record: Record) -> dict[str, Any]:
     current = record.known(record.revision)
     return current.serving if current is not None else {}
-
-
-async def _serving(
-    name: str, version: ModelVersion, checked: Checked, settings: dict[str, str], target: DeploymentTarget
-) -> tuple[dict[str, Any] | None, Need | None, Machine]:
-    """Return how a version is served, what that needs, and what the machine has."""
-    serving = await asyncio.to_thread(serving_of, version, checked.model, settings, target.name)
-    if serving is None:
-        return None, None, Machine(name=target.name)
-    machine = await target.machine(name)
-    return serving, need_of(serving, checked.model, machine), machine
 
 
 def _does_not_fit(planned: UpdatePlan) -> Conflict:

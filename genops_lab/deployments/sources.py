@@ -22,8 +22,9 @@ from genops_lab.registry.models import ModelVersion
 from genops_lab.registry.sources import HUB, Source, opened_hub, path_below
 from genops_lab.registry.unfinished import check_room
 
-from .models import CheckDeploy, NewDeployment
+from .models import Deployable
 from .names import default_name
+from .record import DEFAULT_HEALTH, Given
 from .weights import of_quantization
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def command_of(version: ModelVersion) -> dict[str, object] | None:
 
 async def resolve(
     registry: RegistryService,
-    body: CheckDeploy | NewDeployment,
+    body: Deployable,
     settings: dict[str, str],
     root: Path,
     *,
@@ -83,13 +84,34 @@ async def resolve(
     return await registry.resolve(body.model, body.version)
 
 
-def name_of(body: CheckDeploy | NewDeployment) -> str:
+def name_of(body: Deployable) -> str:
     """Return the name of a deployment that was given none."""
     if body.model.startswith(_HUB):
         return default_name(body.model.partition("@")[0].rpartition("/")[2])
     if body.model:
         return default_name(body.model)
     return default_name(Path(body.path or body.command.partition(" ")[0]).stem)
+
+
+def given_of(body: Deployable, version: ModelVersion) -> Given:
+    """Return what was asked for beside model and version, as a file of the revision says it."""
+    path = version.source.removeprefix(_PATH).rpartition("#")[0] if body.path else ""
+    health = "" if body.health == DEFAULT_HEALTH else body.health
+    return Given(
+        path=path,
+        command=body.command,
+        port=body.port,
+        health=health,
+        secret=body.secret,
+        settings=body.settings,
+    )
+
+
+def commit_of(version: ModelVersion) -> str:
+    """Return the whole commit of a repository of the hub; empty for anything else."""
+    if not is_external(version) or not version.source.startswith(_HUB):
+        return ""
+    return version.source.partition("#")[0].rpartition("@")[2]
 
 
 async def fetch(version: ModelVersion, folder: Path) -> None:
@@ -106,7 +128,7 @@ async def fetch(version: ModelVersion, folder: Path) -> None:
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
-def _command(body: CheckDeploy | NewDeployment, here: bool) -> ModelVersion:
+def _command(body: Deployable, here: bool) -> ModelVersion:
     try:
         words = shlex.split(body.command)
     except ValueError as error:
@@ -117,9 +139,9 @@ def _command(body: CheckDeploy | NewDeployment, here: bool) -> ModelVersion:
         raise NotFound(f"There is no program {words[0][:80]!r} on this machine.", hint="Give its whole path.")
     if not 0 <= body.port < 65536:
         raise InvalidRequest(f"port is {body.port}.", hint="Give 1 to 65535, or no port: then $PORT has one.")
-    if not _HEALTH.fullmatch(body.health or "/health"):
+    if not _HEALTH.fullmatch(body.health or DEFAULT_HEALTH):
         raise InvalidRequest(f"{body.health[:80]!r} is no path.", hint="Give a path such as /health.")
-    plain = json.dumps({"command": body.command, "port": body.port, "health": body.health or "/health"})
+    plain = json.dumps({"command": body.command, "port": body.port, "health": body.health or DEFAULT_HEALTH})
     digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
     return ModelVersion(name=Path(words[0]).name, version=digest, source=f"{_COMMAND}{plain}")
 
@@ -185,7 +207,7 @@ def _copy(path: Path, quantization: str, folder: Path) -> None:
 # Repositories of the hub ----------------------------------------------------------------------------------------------
 
 
-async def _repository(body: CheckDeploy | NewDeployment, quantization: str) -> ModelVersion:
+async def _repository(body: Deployable, quantization: str) -> ModelVersion:
     found = HUB.fullmatch(body.model)
     if found is None:
         raise InvalidRequest(
