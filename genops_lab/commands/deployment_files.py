@@ -48,7 +48,7 @@ def init(
         str,
         typer.Argument(
             metavar="DEPLOYMENT|MODEL",
-            help="A deployment, or a registered model that has none.",
+            help="A deployment; or a registered model or hf:ORG/NAME@REVISION that has none.",
             autocompletion=deployment_names,
         ),
     ],
@@ -63,18 +63,28 @@ def init(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print the deployment file of a deployment or of a model."""
+    """Print the deployment file of a deployment or of a model.
+
+    `genops deploy --as-file` prints that of a path, a command, or anything else that it deploys.
+    """
     with command(json) as session:
-        asked = DescribeVersion(model=name, version=version)
-        with contextlib.suppress(NotFound):
-            found = session.call(DeploymentsService.get_deployment, name=name)
-            asked = DescribeVersion(model=found.model, version=version or found.version, name=name)
+        text = _first_file(session, name, version)
         if file is None:
-            as_file(session, asked)
+            session.show({"text": text}, Document([Lines(text.splitlines())]))
             return
-        text = session.call(DescriptionsService.describe_version, body=asked).text
         write_new(file, text)
         session.show({"written": str(file)}, Document([Note(f"{file} was written.")]))
+
+
+def _first_file(session: Session, name: str, version: str) -> str:
+    """Return the file of a deployment as it is, also with another version; or that of a model."""
+    asked = DescribeVersion(model=name, version=version)
+    with contextlib.suppress(NotFound):
+        found = session.call(DeploymentsService.get_deployment, name=name)
+        if not version:
+            return session.call(DescriptionsService.get_description, name=name).now
+        asked = DescribeVersion(model=found.model, version=version, name=name)
+    return session.call(DescriptionsService.describe_version, body=asked).text
 
 
 @files.command("diff")

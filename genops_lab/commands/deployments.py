@@ -156,20 +156,17 @@ def add_deployment(
     does the work itself, so it always waits.
     """
     with command(json) as session:
-        if as_text or only_plan:
-            left_out = {
-                "--path": path, "--command": program, "--set": settings, "--on": on, "--rollout": rollout,
-                "--sleep-after": sleep_after,
-            }  # fmt: skip
-            _refuse_undescribed([name for name, given in left_out.items() if given])
-            described = DescribeVersion(model=model, version=version, name=name, pinned=as_text)
-            (as_file if as_text else dry_run)(session, described, trust)
-            return
         policy = policy_of(rollout)
         asked = CheckDeploy(
             model=model, version=version, name=name, path=str(Path(path).absolute()) if path else "",
             command=program, port=port, health=health, secret=secret, settings=_settings(settings or []), on=on,
         )  # fmt: skip
+        if as_text or only_plan:
+            described = DescribeVersion(
+                **msgspec.structs.asdict(asked), pinned=as_text, sleep_minutes=sleep_after, rollout=policy
+            )
+            (as_file if as_text else dry_run)(session, described, trust)
+            return
         if not trust:
             check = session.call(DeploymentsService.check_deploy, body=asked)
             if check.memory:
@@ -196,14 +193,6 @@ def add_deployment(
         deployment = followed(session, deployment, timeout, wait=wait)
         session.show(deployment, views.deployment(deployment), view="deployment")
         check_outcome(session, deployment, updating_to)
-
-
-def _refuse_undescribed(options: list[str]) -> None:
-    if options:
-        raise InvalidRequest(
-            f"--dry-run and --as-file describe a registered version, without {' and '.join(options)}.",
-            hint="Leave the option out, and write it into the file: docs/users/deployment-files.md has its keys.",
-        )
 
 
 def _settings(given: list[str]) -> dict[str, str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,18 @@ from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.registry.models import ModelVersion
 from genops_lab.serving.engines.memory import GpuNeed, Need
 
-from .check import ModelChecker, refuse_misleading
+from .check import Checked, ModelChecker, refuse_misleading
 from .description.shape import differences, shape_now
-from .llms import LOCAL, need_of, refuse_full_disk, refuse_too_large, said_of, serving_of
+from .llms import need_of, refuse_full_disk, refuse_too_large, said_of, serving_of
 from .memory import update_plan
-from .models import CheckDeploy, DeployCheck, Deployment, NewDeployment, UpdatePlan
+from .models import CheckDeploy, Deployable, DeployCheck, Deployment, NewDeployment, UpdatePlan
 from .names import check_name
 from .policy import check_policy
-from .record import KnownRevision, Record, Wanted, name_in_use, update_in_progress
+from .record import LOCAL, KnownRevision, Record, Wanted, name_in_use, update_in_progress
 from .records import KeyUsed, Records, as_it_is
-from .sources import name_of, resolve
+from .sources import commit_of, given_of, name_of, resolve
 from .targets.base import DeploymentTarget, Machine
 from .targets.by_name import TargetsByName
-from .weights import LanguageModel
 from .works import DeploymentWorks
 
 if TYPE_CHECKING:
@@ -38,6 +37,25 @@ if TYPE_CHECKING:
     from genops_lab.registry.service import RegistryService
 
     from .description.settings import FileSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A version with the check of its files.
+
+    ``serving`` is None for MLflow's scorer, ``need`` where none is known. ``machine`` is that of the target.
+    """
+
+    version: ModelVersion
+    checked: Checked
+    serving: dict[str, Any] | None = None
+    need: Need | GpuNeed | None = None
+    machine: Machine = field(default_factory=lambda: Machine(name=LOCAL))
+
+    @property
+    def check(self) -> DeployCheck:
+        """The check of the files."""
+        return self.checked.check
 
 
 class Deploying:
@@ -69,15 +87,13 @@ class Deploying:
         """Check a version before it is deployed: origin, files, environment, lifetime."""
         name = body.name or name_of(body)
         target = self._target.on(body.on) if body.on else await self._target.of(name)
-        version = await self._resolve(body, target.name)
-        await self._refuse_before_fetch(name, version, body, target)
-        checked = await self._checker.check(version)
-        check, need = checked.check, None
+        version = await self.resolve(body, target.name)
+        prepared = await self.prepare(name, version, body.settings, target.name)
+        check, serving, need = prepared.check, prepared.serving, prepared.need
         if check.verdict != "refused":
-            serving, need, machine = await _serving(name, version, checked.model, body.settings, target)
             check = await target.checked(self._checker.folder(version), check, serving)
             if serving is not None:
-                memory = said_of(need, serving, machine)
+                memory = said_of(need, serving, prepared.machine)
                 check = msgspec.structs.replace(check, engine=serving["engine"], memory=memory)
         with contextlib.suppress(NotFound):
             record = await asyncio.to_thread(self._records.get, name)
@@ -97,27 +113,21 @@ class Deploying:
         on = body.on or (await self._target.of(name)).name
         await self._check_place(name, on)
         running = await self._running(name)
-        version = await self._resolve(body, on)
+        version = await self.resolve(body, on)
         if settings is not None:
             settings.check(running or await asyncio.to_thread(self._records.find, name))
         elif running is not None and _serves(running, version) and not (body.settings or _is_engine(running)):
             return await self._get(name)
-        place = self._target.on(on)
-        await self._refuse_before_fetch(name, version, body, place)
-        checked = await self._checker.check(version)
+        prepared = await self.prepare(name, version, body.settings, on, sleeps=bool(body.sleep_minutes))
+        checked, serving, need = prepared.checked, prepared.serving, prepared.need
         refuse_misleading(checked.check)
-        serving, need, machine = await _serving(name, version, checked.model, body.settings, place)
         same = (
             running is not None and _serves(running, version) and _current_serving(running) == (serving or {})
         )
         if same and settings is None:
             return await self._get(name)
-        if serving is not None and body.sleep_minutes:
-            raise InvalidRequest(
-                "Language models and commands do not sleep yet.", hint="Leave out --sleep-after."
-            )
         if running is None:
-            refuse_too_large(version, need, checked.model, machine)
+            refuse_too_large(version, need, checked.model, prepared.machine)
         if not checked.check.trusted and body.trust != checked.check.digest:
             raise _unconfirmed(checked.check, changed=bool(body.trust))
         now = time.time()
@@ -137,6 +147,9 @@ class Deploying:
             serving=serving or {},
             environment=dict(shape.environment) if shape else current.environment if current else {},
             secrets=list(shape.secrets) if shape else current.secrets if current else [],
+            given=given_of(body, version),
+            digest=checked.check.digest,
+            commit=commit_of(version),
         )
         plan = {
             "name": name,
@@ -237,7 +250,8 @@ class Deploying:
             raise name_in_use(record)
         return record if found.state == "running" else None
 
-    async def _resolve(self, body: CheckDeploy | NewDeployment, on: str) -> ModelVersion:
+    async def resolve(self, body: Deployable, on: str) -> ModelVersion:
+        """Return what is to be deployed on a target. Nothing is fetched."""
         return await resolve(
             self._registry,
             body,
@@ -248,7 +262,7 @@ class Deploying:
         )
 
     async def _refuse_before_fetch(
-        self, name: str, version: ModelVersion, body: CheckDeploy | NewDeployment, target: DeploymentTarget
+        self, name: str, version: ModelVersion, settings: Mapping[str, str], target: DeploymentTarget
     ) -> None:
         """Refuse a model of a repository that cannot be served there, before its weights are fetched.
 
@@ -258,11 +272,34 @@ class Deploying:
         if looked is None:
             return
         model, size = looked
-        _, need, machine = await _serving(name, version, model, body.settings, target)
+        serving = await asyncio.to_thread(serving_of, version, model, settings, target.name)
+        machine = await target.machine(name)
         record = await asyncio.to_thread(self._records.find, name)
         if record is None or record.state != "running":
-            refuse_too_large(version, need, model, machine)
+            refuse_too_large(version, need_of(serving, model, machine), model, machine)
         refuse_full_disk(version, size, machine)
+
+    async def prepare(
+        self, name: str, version: ModelVersion, settings: Mapping[str, str], on: str, *, sleeps: bool = False
+    ) -> Prepared:
+        """Fetch and check the files of a version, and decide how the target ``on`` serves it.
+
+        Raises InvalidRequest for settings that do not apply, and Failed for an engine that is missing.
+        """
+        target = self._target.on(on)
+        await self._refuse_before_fetch(name, version, settings, target)
+        checked = await self._checker.check(version)
+        if checked.check.verdict == "refused" and not checked.check.trusted:
+            return Prepared(version=version, checked=checked)
+        serving = await asyncio.to_thread(serving_of, version, checked.model, settings, on)
+        if serving is not None and sleeps:
+            raise InvalidRequest(
+                "Language models and commands do not sleep yet.",
+                hint="Leave out --sleep-after, and sleep_minutes in a file.",
+            )
+        machine = await target.machine(name)
+        need = need_of(serving, checked.model, machine)
+        return Prepared(version=version, checked=checked, serving=serving, need=need, machine=machine)
 
     async def update_plan(
         self, running: Record, check: DeployCheck, needs: int = 0, need: Need | GpuNeed | None = None
@@ -300,21 +337,6 @@ def _is_engine(record: Record) -> bool:
 def _current_serving(record: Record) -> dict[str, Any]:
     current = record.known(record.revision)
     return current.serving if current is not None else {}
-
-
-async def _serving(
-    name: str,
-    version: ModelVersion,
-    model: LanguageModel | None,
-    settings: dict[str, str],
-    target: DeploymentTarget,
-) -> tuple[dict[str, Any] | None, Need | GpuNeed | None, Machine]:
-    """Return how a version is served, what that needs, and what the machine has."""
-    serving = await asyncio.to_thread(serving_of, version, model, settings, target.name)
-    if serving is None:
-        return None, None, Machine(name=target.name)
-    machine = await target.machine(name)
-    return serving, need_of(serving, model, machine), machine
 
 
 def _does_not_fit(planned: UpdatePlan) -> Conflict:

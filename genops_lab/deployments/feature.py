@@ -90,10 +90,12 @@ def _provide(services: Services) -> None:
     services.provide(
         DescriptionsService,
         lambda get: DescriptionsService(
-            get(Settings), get(DeploymentsService), get(RegistryService), Records(get(LocalStore)),
-            Secrets(get(Settings).data_dir / "secrets"), get(LocalTarget).name,
+            get(Settings),
+            get(DeploymentsService),
+            Records(get(LocalStore)),
+            Secrets(get(Settings).data_dir / "secrets"),
         ),
-    )  # fmt: skip
+    )
     services.provide(SecretsService, lambda get: SecretsService(Secrets(get(Settings).data_dir / "secrets")))
     services.provide(
         FetchedService,

@@ -23,12 +23,10 @@ from genops_lab.serving.engines.settings import (
     read_settings,
 )
 
+from .record import LOCAL
 from .sources import command_of
 from .targets.base import Machine
 from .weights import LanguageModel
-
-#: The target that starts engines in the environment of the Lab.
-LOCAL = "this machine"
 
 
 def serving_of(

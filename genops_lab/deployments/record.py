@@ -10,6 +10,10 @@ from genops_lab.core.errors import Conflict, NotFound
 
 from .models import DeploymentState
 
+#: The target of deployments without another one.
+LOCAL = "this machine"
+#: The path at which a command says that it is ready, unless another one was given.
+DEFAULT_HEALTH = "/health"
 ACTIVE = ("preparing", "starting", "running", "stopping")
 
 
@@ -27,11 +31,30 @@ class CallerKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The file that a deployment was last applied from: its path, its text, and when (seconds since 1970)."""
+    """The file that a deployment was last applied from: its path, its text, and when (seconds since 1970).
+
+    Paths in the text are below ``folder``.
+    """
 
     file: str
     text: str
     at: float
+    folder: str = ""
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The rest of what a person asked to deploy, beside a model and its version.
+
+    ``path``, or a ``command`` with its ``port`` and ``health`` path; the ``secret`` with the token of a repository;
+    the ``settings`` without defaults.
+    """
+
+    path: str = ""
+    command: str = ""
+    port: int = 0
+    health: str = ""
+    secret: str = ""
+    settings: dict[str, str] = {}
 
 
 class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -39,7 +62,8 @@ class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     ``serving`` says which engine serves it, and its settings (``llms.py``); empty for MLflow's scorer. ``environment``
     and the ``secrets`` of these names are variables of its processes. Its model is unloaded after ``sleep_s`` without a
-    caller; 0: never.
+    caller; 0: never. ``given`` is what a file of it says. ``digest`` is that of the files, and ``commit`` that of a
+    repository of the hub.
     """
 
     number: int
@@ -52,12 +76,15 @@ class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     serving: dict[str, Any] = {}
     environment: dict[str, str] = {}
     secrets: list[str] = []
+    given: Given = Given()
+    digest: str = ""
+    commit: str = ""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Further parts of the request, as JSON in ``Record.spec``. The lease is in seconds.
 
-    ``warm_s`` and ``memory_bytes`` are 0 unless a file says them. ``described`` is that file.
+    ``warm_s``, ``memory_bytes`` and ``gpus`` are 0 unless a file says them. ``described`` is that file.
 
     ``revisions`` has the current revision and earlier ones that one can go back to, the oldest first. ``update`` is the
     id of the revision that an update in progress makes the current one. ``note`` is the end of the
@@ -72,6 +99,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keys: list[CallerKey] = []
     warm_s: float = 0.0
     memory_bytes: int = 0
+    gpus: int = 0
     described: Described | None = None
 
 

@@ -25,8 +25,9 @@ from . import hub_models
 from .fetched_files import FetchedFiles
 from .hub_models import HUB_KIND as _HUB
 from .hub_models import HubModel, has_weights, selected
-from .models import CheckDeploy, NewDeployment
+from .models import Deployable
 from .names import default_name
+from .record import DEFAULT_HEALTH, Given
 from .weights import LanguageModel
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def command_of(version: ModelVersion) -> dict[str, object] | None:
 
 async def resolve(
     registry: RegistryService,
-    body: CheckDeploy | NewDeployment,
+    body: Deployable,
     settings: dict[str, str],
     root: Path,
     *,
@@ -86,13 +87,34 @@ async def resolve(
     return await registry.resolve(body.model, body.version)
 
 
-def name_of(body: CheckDeploy | NewDeployment) -> str:
+def name_of(body: Deployable) -> str:
     """Return the name of a deployment that was given none."""
     if body.model.startswith(_HUB):
         return default_name(body.model.partition("@")[0].rpartition("/")[2])
     if body.model:
         return default_name(body.model)
     return default_name(Path(body.path or body.command.partition(" ")[0]).stem)
+
+
+def given_of(body: Deployable, version: ModelVersion) -> Given:
+    """Return what was asked for beside model and version, as a file of the revision says it."""
+    path = version.source.removeprefix(_PATH).rpartition("#")[0] if body.path else ""
+    health = "" if body.health == DEFAULT_HEALTH else body.health
+    return Given(
+        path=path,
+        command=body.command,
+        port=body.port,
+        health=health,
+        secret=body.secret,
+        settings=body.settings,
+    )
+
+
+def commit_of(version: ModelVersion) -> str:
+    """Return the whole commit of a repository of the hub; empty for anything else."""
+    if not is_external(version) or not version.source.startswith(_HUB):
+        return ""
+    return version.source.partition("#")[0].rpartition("@")[2]
 
 
 async def fetch(version: ModelVersion, folder: Path, fetched: FetchedFiles) -> None:
@@ -116,7 +138,7 @@ async def look(version: ModelVersion, fetched: FetchedFiles) -> tuple[LanguageMo
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
-def _command(body: CheckDeploy | NewDeployment, here: bool) -> ModelVersion:
+def _command(body: Deployable, here: bool) -> ModelVersion:
     try:
         words = shlex.split(body.command)
     except ValueError as error:
@@ -127,9 +149,9 @@ def _command(body: CheckDeploy | NewDeployment, here: bool) -> ModelVersion:
         raise NotFound(f"There is no program {words[0][:80]!r} on this machine.", hint="Give its whole path.")
     if not 0 <= body.port < 65536:
         raise InvalidRequest(f"port is {body.port}.", hint="Give 1 to 65535, or no port: then $PORT has one.")
-    if not _HEALTH.fullmatch(body.health or "/health"):
+    if not _HEALTH.fullmatch(body.health or DEFAULT_HEALTH):
         raise InvalidRequest(f"{body.health[:80]!r} is no path.", hint="Give a path such as /health.")
-    plain = json.dumps({"command": body.command, "port": body.port, "health": body.health or "/health"})
+    plain = json.dumps({"command": body.command, "port": body.port, "health": body.health or DEFAULT_HEALTH})
     digest = hashlib.sha256(plain.encode()).hexdigest()[:8]
     return ModelVersion(name=Path(words[0]).name, version=digest, source=f"{_COMMAND}{plain}")
 

@@ -8439,18 +8439,40 @@ export interface components {
         };
         /**
          * DescribeVersion
-         * @description Ask for the file of a version (empty: the newest) under a name (empty: the model's).
+         * @description Ask for the file that deploys this.
          *
-         *     ``pinned`` files trust the digest of the model's files as they are.
+         *     ``pinned`` files trust the digest of the model's files as they are. ``sleep_minutes`` and ``rollout`` are those of
+         *     ``NewDeployment``.
          */
         DescribeVersion: {
+            /** @default  */
             model: string;
             /** @default  */
             version: string;
             /** @default  */
             name: string;
+            /** @default  */
+            on: string;
+            /** @default  */
+            path: string;
+            /** @default  */
+            command: string;
+            /** @default 0 */
+            port: number;
+            /** @default  */
+            health: string;
+            /** @default  */
+            secret: string;
+            /** @default {} */
+            settings: {
+                [key: string]: string;
+            };
             /** @default true */
             pinned: boolean;
+            /** @default 0 */
+            sleep_minutes: number;
+            /** @default null */
+            rollout: components["schemas"]["RolloutPolicy"] | null;
         };
         /**
          * DescriptionText

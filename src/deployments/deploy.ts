@@ -102,12 +102,21 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
 
   /** The text of the file that deploys the checked version, with the digest of its files. */
   async asFile(): Promise<string> {
-    const { model, name, check } = this.fields;
+    const { model, name, on, check } = this.fields;
     const version = check?.version ?? this.fields.version;
     const { api } = this._service;
     const found = await api.data(
       api.http.POST('/deployment-file-drafts', {
-        body: { model, version, name, pinned: true }
+        body: {
+          ...NOTHING_ELSE,
+          model,
+          version,
+          name,
+          on,
+          pinned: true,
+          sleep_minutes: 0,
+          rollout: this._rollout()
+        }
       })
     );
     return found.text;
@@ -209,10 +218,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         // The user trusts only the files that the form showed.
         trust: fields.trust && fields.check ? fields.check.digest : '',
         replace_first: fields.replaceFirst,
-        rollout:
-          fields.check?.update?.fits && fields.rollout !== 'replace'
-            ? policyOf(fields.rollout)
-            : null,
+        rollout: this._rollout(),
         on: fields.on,
         sleep_minutes: 0,
         idempotency_key: this.key
@@ -229,6 +235,14 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
       }
       throw error;
     }
+  }
+
+  /** The policy of an update; null where all requests go over at once. */
+  private _rollout(): IRolloutPolicy | null {
+    const { check, rollout } = this.fields;
+    return check?.update?.fits && rollout !== 'replace'
+      ? policyOf(rollout)
+      : null;
   }
 
   private _named: boolean;

@@ -137,6 +137,11 @@ def test_a_new_version_by_flags_as_a_file_or_as_a_plan(lab: RunningLab, model: N
     done = lab.call("deploy", "digits", "--version", "2", "--as-file")
     assert read_description(done.out).revision.version == 2
     assert lab.call("deployments", "show", "digits", "--json").json["revision"] == 1
+    own = lab.call(
+        "deploy", "--command", "true", "--port", "80", "--set", "timeout=5", "--name", "own", "--as-file"
+    )
+    described = read_description(own.out).revision
+    assert (described.command, described.port, described.settings) == ("true", 80, {"timeout": 5}), own.err
     other = write(lab, done.out, "other.yaml")
     done = lab.call("apply", str(other), "--json")
     assert (done.code, code_of(done.err)) == (4, "other_file")

@@ -15,8 +15,11 @@ import pytest
 
 from genops_lab.core import work
 from genops_lab.core.settings import Settings
+from genops_lab.deployments.description.models import AppliedDescription, ApplyDescription, PlanDescription
+from genops_lab.deployments.description.service import DescriptionsService
 from genops_lab.deployments.models import CheckDeploy, Deployment, KeyedDeployment, NewDeployment
 from genops_lab.deployments.records import Records
+from genops_lab.deployments.secrets import Secrets
 from genops_lab.deployments.targets.local import Handle
 from genops_lab.registry.models import RegisterModel
 from tests.support.homes import Home, temporary_home
@@ -75,6 +78,25 @@ def register(rooms: Rooms, name: str, logged: Logged) -> None:
 def deploy(rooms: Rooms, model: str, **fields: Any) -> Deployment:
     """Begin a deployment."""
     return rooms.run(rooms.deployments.deploy(NewDeployment(model=model, **fields)))
+
+
+def files_of(rooms: Rooms) -> DescriptionsService:
+    """The operations of deployment files."""
+    secrets = Secrets(rooms.settings.data_dir / "secrets")
+    return DescriptionsService(rooms.settings, rooms.deployments, Records(rooms.store), secrets)
+
+
+def apply(rooms: Rooms, text: str, **fields: Any) -> AppliedDescription:
+    """Apply a deployment file."""
+    return rooms.run(files_of(rooms).apply_description(ApplyDescription(text=text, **fields)))
+
+
+def changes_nothing(rooms: Rooms, name: str) -> str:
+    """The file that a deployment is written as; to apply it changes nothing."""
+    text = rooms.run(files_of(rooms).get_description(name)).now
+    plan = rooms.run(files_of(rooms).plan_description(PlanDescription(text=text)))
+    assert (plan.changes, plan.new_revision, plan.problem) == ([], False, ""), (text, plan)
+    return text
 
 
 def shown(rooms: Rooms, model: str) -> str:

@@ -31,7 +31,7 @@ from genops_lab.deployments.records import Records
 from genops_lab.deployments.secrets import Secrets
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 
-from .conftest import ask, deploy, process_of, register
+from .conftest import ask, deploy, files_of, process_of, register
 
 NAME = "described"
 FILE = f"""\
@@ -57,21 +57,13 @@ def descriptions(rooms: Rooms, digits: Logged) -> Iterator[DescriptionsService]:
     """Over three versions of a model that loads; the tests go on where the ones before ended."""
     for _ in range(3):
         register(rooms, "measured", digits)
-    yield service_of(rooms)
+    yield files_of(rooms)
     for name in (NAME, "pinned"):
         try:
             rooms.run(rooms.deployments.stop_deployment(name))
         except NotFound:
             continue
         rooms.run(rooms.deployments.delete_deployment(name))
-
-
-def service_of(rooms: Rooms) -> DescriptionsService:
-    secrets = Secrets(rooms.settings.data_dir / "secrets")
-    records = Records(rooms.store)
-    return DescriptionsService(
-        rooms.settings, rooms.deployments, rooms.registry, records, secrets, "this machine"
-    )
 
 
 def plan(rooms: Rooms, service: DescriptionsService, text: str = FILE, **fields: Any) -> DescriptionPlan:
@@ -238,7 +230,7 @@ def test_the_next_lab_routes_what_a_killed_one_wrote(rooms: Rooms, descriptions:
         # The record and the work are in the store, and nothing else was done.
         WorkService._carry_on = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
         with open_rooms(rooms.settings) as lab:
-            apply(lab, service_of(lab), text)
+            apply(lab, files_of(lab), text)
 
     process = multiprocessing.get_context("fork").Process(target=applied_and_killed)
     process.start()
@@ -267,7 +259,7 @@ def test_another_file_takes_over_only_when_it_says_so(
         ("model: measured", "model: gone", NotFound, "gone"),
         ("version: 1", "version: 77", NotFound, "77"),
         ("version: 1", "version: champion", NotFound, "champion"),
-        ("kind: Deployment", "kind: Deployment\non: moon", InvalidRequest, "no target 'moon' runs deployments"),
+        ("kind: Deployment", "kind: Deployment\non: moon", NotFound, "none is called 'moon'"),
         ("kind: Deployment", "kind: Deployment\ntrust: {signer: no.pub}", Failed, "'no.pub' of the file does not"),
         ("version: 1", "versin: 1", InvalidRequest, "line 6, column 5: the key 'versin' is unknown"),
     ],

@@ -17,8 +17,9 @@ import pytest
 
 from genops_lab.core.errors import Conflict, GenOpsError, NotAllowed, NotFound, Unavailable
 from genops_lab.deployments import memory
+from genops_lab.deployments.description.reading import read_description
 from genops_lab.deployments.fetched import FetchedService
-from genops_lab.deployments.models import TokenFigures
+from genops_lab.deployments.models import Deployment, TokenFigures
 from genops_lab.deployments.records import Records
 from genops_lab.deployments.targets.base import Machine
 from genops_lab.deployments.targets.local import LocalTarget
@@ -29,7 +30,7 @@ from tests.support.hub import TOKEN, Hub, Repository, hub
 from tests.support.rooms import Rooms, eventually
 from tests.support.small_llm import small_llm
 
-from .conftest import ask, key_of, own_port
+from .conftest import apply, ask, changes_nothing, key_of, own_port
 from .test_llms import checked, deployed, log_of, now, refused
 
 CONFIG = {
@@ -76,7 +77,10 @@ def test_a_repository_of_the_hub_is_served(rooms: Rooms, far: Hub, monkeypatch: 
         large = checked_error(rooms, model="hf:acme/small-GGUF@main", settings=given)
     assert large.code == "memory" and "weights 98 MB + KV cache 12 MB for 2 x 256 tokens" in large.message
     assert far.sent < 6_000_000, "the header was read, and not the weights"
-    running = deployed(rooms, "from-hub", model="hf:acme/small-GGUF@main", settings=given)
+    text = file_of(
+        "from-hub", "model: hf:acme/small-GGUF@main", "quantization: Q4_1, context: 256, threads: 1"
+    )
+    running = applied(rooms, "from-hub", text)
     assert running.state == "running", (running, log_of(rooms, "from-hub"))
     assert (running.model, running.version) == ("hf:acme/small-GGUF", found.commit[:12])
     folder = rooms.settings.data_dir / "deployments" / "from-hub" / "revisions"
@@ -84,6 +88,7 @@ def test_a_repository_of_the_hub_is_served(rooms: Rooms, far: Hub, monkeypatch: 
     assert {each.name for each in model.iterdir()} == {"small.Q4_1.gguf", "README.md"}, (
         "no code, no other weights"
     )
+    assert read_description(changes_nothing(rooms, "from-hub")).revision.model.endswith(f"@{found.commit}")
     # Another revision shares the file, also while the hub must not be asked.
     sent = far.sent
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -136,6 +141,21 @@ def test_a_full_disk_is_told_before_the_copy(
     # A disk without room cannot be had without root; the message is that of `check_room`.
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(10, 9, 1))
     assert "has 1 byte left" in refused(rooms, path=str(file)).message
+
+
+def file_of(name: str, source: str, settings: str = "") -> str:
+    head = f"apiVersion: genops/v1\nkind: Deployment\nname: {name}\nrevisions:\n  - {source}\n"
+    return head + (f"    settings: {{{settings}}}\n" if settings else "")
+
+
+def applied(rooms: Rooms, name: str, text: str, folder: str = "") -> Deployment:
+    """Apply a file with the digest that its refusal names."""
+    with pytest.raises(Conflict) as caught:
+        apply(rooms, text, folder=folder)
+    assert caught.value.code == "confirmation_needed"
+    trust = caught.value.hint.partition("Then write into the file: ")[2]
+    apply(rooms, f"{text}{trust}\n", folder=folder)
+    return rooms.settled(name)
 
 
 @pytest.fixture
@@ -223,7 +243,9 @@ def test_a_command_with_a_port_is_behind_the_gateway(
     rooms: Rooms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OUR_SECRET", "s3cret")
-    found = deployed(rooms, "own", command=command(tmp_path) + " $PORT ${PORT} {port}", health="/ready")
+    text = file_of("own", f"command: {command(tmp_path)} $PORT ${{PORT}} {{port}}\n    health: /ready")
+    apply(rooms, text)
+    found = rooms.settled("own")
     assert found.state == "running", (found, log_of(rooms, "own"))
     assert found.serving is not None and found.serving.engine == "command"
     headers = {"Authorization": f"Bearer {key_of(rooms, 'own')}"}
@@ -233,6 +255,7 @@ def test_a_command_with_a_port_is_behind_the_gateway(
     assert b"GENOPS_DEPLOYMENT_KEY" in text and b"OUR_SECRET" not in text
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(found.url + "/any", timeout=10)
+    assert changes_nothing(rooms, "own").count("/ready") == 1
     eventually(lambda: now(rooms, "own").requests, lambda count: count >= 1, 15)
     gone(rooms, "own")
 

@@ -21,7 +21,7 @@ from tests.serving.callers import calling
 from tests.support.rooms import Rooms, eventually
 from tests.support.small_llm import small_llm
 
-from .conftest import ask, key_of, own_port, process_of
+from .conftest import ask, changes_nothing, key_of, own_port, process_of
 
 NAME = "chat"
 SETTINGS = {"context": "512", "parallel": "2", "threads": "1"}
@@ -48,6 +48,7 @@ def deployed(rooms: Rooms, name: str, rollout: RolloutPolicy | None = None, **fi
 def chat(rooms: Rooms, file: Path) -> Iterator[Deployment]:
     found = deployed(rooms, NAME, path=str(file), settings=SETTINGS)
     assert found.state == "running", (found, log_of(rooms, NAME))
+    assert f"path: {file}" in changes_nothing(rooms, NAME)
     yield found
     rooms.run(rooms.deployments.stop_deployment(NAME))
     rooms.run(rooms.deployments.delete_deployment(NAME))

@@ -15,11 +15,13 @@ import pytest
 
 from genops_lab.core.errors import Conflict, NotFound
 from genops_lab.core.settings import Settings
+from genops_lab.deployments.description.models import ApplyDescription, PlanDescription
 from genops_lab.deployments.desired import KIND
 from genops_lab.deployments.models import (
     CheckDeploy,
     Deployment,
     LogQuery,
+    NewCallerKey,
     NewDeployment,
     RollBack,
     TokenFigures,
@@ -38,6 +40,16 @@ from tests.support.sshd import Sshd
 
 from .conftest import ask, register
 
+FILE = """\
+apiVersion: genops/v1
+kind: Deployment
+name: far
+revisions:
+  - model: digits
+    version: 1
+on: box
+callers: [{name: ci}]
+"""
 STATE = ".local/state/genops-lab/deployments"
 
 
@@ -94,9 +106,18 @@ def processes_of(host: Sshd, name: str) -> int:
 def test_a_deployment_serves_there_and_is_asked_here(rooms: Rooms, digits: Logged, host: Sshd) -> None:
     async def test() -> None:
         async with opened(rooms.settings.data_dir, host) as lab:
-            begun = await lab.deployments.deploy(NewDeployment(model="digits", name="far", on="box"))
-            assert begun.target == "box"
+            applied = await lab.files.apply_description(ApplyDescription(text=FILE))
+            assert applied.deployment.target == "box"
             found = await running(lab, "far")
+            moved = await lab.files.plan_description(PlanDescription(text=FILE.replace("on: box\n", "")))
+            assert moved.problem == "The deployment 'far' is on box, not on this machine."
+            plan = await lab.files.plan_description(
+                PlanDescription(text=(await lab.files.get_description("far")).now)
+            )
+            assert (plan.changes, plan.problem) == ([], "")
+            await lab.deployments.add_caller_key("far", NewCallerKey(name="eve"))
+            drift = (await lab.files.get_description("far")).drift
+            assert [(each.what, each.now, each.file) for each in drift] == [("key eve", "no limit", "")]
             key = (await lab.deployments.get_deployment_key("far")).key
             status, answer = await asyncio.to_thread(ask, found.url, key, digits.inputs.tolist())
             assert (status, answer) == (200, {"predictions": digits.predictions})

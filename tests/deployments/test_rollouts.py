@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
+from genops_lab.deployments.description.reading import read_description
 from genops_lab.deployments.models import Deployment, NewDeployment, RollBack
 from genops_lab.deployments.outlook import outlook
 from genops_lab.deployments.policy import (
@@ -26,12 +27,29 @@ from tests.serving.callers import Callers, calling
 from tests.support.processes import commands_with
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 
-from .conftest import deploy, key_of, register
+from .conftest import apply, changes_nothing, deploy, key_of, register
 from .killed_lab import killed_lab
 
 NAME = "rolled"
 STEPS = [RolloutStep(traffic=30, requests=5), RolloutStep(traffic=60, requests=5)]
 WIDE = RolloutPolicy(steps=STEPS, failures=0.2, latency=None, warm_up="0s")
+#: Version 2 by WIDE.
+FILE = f"""\
+apiVersion: genops/v1
+kind: Deployment
+name: {NAME}
+revisions:
+  - model: rolled-digits
+    version: 2
+rollout:
+  kind: canary
+  steps:
+    - {{traffic: 30, requests: 5}}
+    - {{traffic: 60, requests: 5}}
+  failures: 0.2
+  latency: null
+  warm_up: 0s
+"""
 #: No traffic of these tests is enough to exclude it.
 NARROW = RolloutPolicy(steps=STEPS, failures=0.0001, latency=None, warm_up="0s")
 
@@ -64,11 +82,11 @@ def now(rooms: Rooms) -> Deployment:
 def roll_out(rooms: Rooms, version: str, policy: RolloutPolicy) -> Deployment:
     """Begin a rollout and wait until its revision gets requests."""
     deploy(rooms, "rolled-digits", name=NAME, version=version, rollout=policy)
-
-    def judged(found: Deployment) -> bool:
-        return found.rollout is not None and found.rollout.candidate == found.updating_to > 0
-
     return eventually(lambda: now(rooms), judged, 120)
+
+
+def judged(found: Deployment) -> bool:
+    return found.rollout is not None and found.rollout.candidate == found.updating_to > 0
 
 
 def decide(rooms: Rooms, decision: Any) -> Deployment:
@@ -94,16 +112,18 @@ def tag_of(rooms: Rooms, version: str) -> dict[str, Any]:
     return dict(json.loads(eventually(tags, lambda found: "genops.rollout" in found, 20)["genops.rollout"]))
 
 
-def test_a_canary_goes_through_its_steps_and_is_kept_with_the_version(
+def test_a_canary_of_a_file_goes_through_its_steps_and_is_kept_with_the_version(
     rooms: Rooms, running: Deployment, versions: Logged
 ) -> None:
     assert rooms.run(rooms.rollouts.get_rollout_outlook(NAME, WIDE)).lines
     callers: Callers
     with traffic(rooms, running, versions) as callers:
-        begun = roll_out(rooms, "2", WIDE)
+        apply(rooms, FILE)
+        begun = eventually(lambda: now(rooms), judged, 120)
         assert begun.revision == 1 and begun.message.startswith("Updating to revision 2")
         found = eventually(lambda: now(rooms), lambda seen: not seen.updating_to, 120)
     assert (found.revision, found.version) == (2, "2") and callers.failed == []
+    assert read_description(changes_nothing(rooms, NAME)).rollout == WIDE
     assert found.rollout is not None and found.rollout.state == "promoted" and not found.rollout.history
     shown = rooms.run(rooms.rollouts.get_rollout(NAME))
     assert {each.traffic for each in shown.history} == {30, 60, 100}

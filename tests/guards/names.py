@@ -563,8 +563,9 @@ work.token
 JSON = _lines(
     "What was written before is refused or loses a value.",
     """
-deployments.spec: allow_pickle described{at file text} keys{created_at limit name sha256 tokens} lease_s memory_bytes
-    note revisions{allow_pickle created_at environment id model number secrets serving sleep_s version} update warm_s
+deployments.spec: allow_pickle described{at file folder text} gpus keys{created_at limit name sha256 tokens} lease_s
+    memory_bytes note revisions{allow_pickle commit created_at digest environment given{command health path port
+    secret settings} id model number secrets serving sleep_s version} update warm_s
 deployments/NAME/deployment.json: generation
 deployments/NAME/process.json: begun generation number outlives_server pid pid_created revision version wanted
 deployments/NAME/route.json: generation keys{created_at limit name sha256 tokens} name revisions{id key number port

@@ -8,6 +8,7 @@ from genops_lab.app.application import Application
 from genops_lab.core.live import LiveHub
 from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TasksService
+from genops_lab.deployments.description.service import DescriptionsService
 from genops_lab.deployments.service import DeploymentsService
 from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.experiments.service import ExperimentsService
@@ -44,6 +45,7 @@ class Lab:
         self.beside = get(RemoteAnalysisService)
         self.perfetto = get(PerfettoService)
         self.deployments = get(DeploymentsService)
+        self.files = get(DescriptionsService)
         self.questions = get(QuestionsService)
         self.links = get(HostConnections)
         self.targets = get(TargetsService)

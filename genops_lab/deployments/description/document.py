@@ -18,11 +18,16 @@ DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}\Z"
 SIZE_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,6})? ?(MB|GB|TB|MiB|GiB|TiB)\Z"
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
-ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
-Version = Annotated[str, Meta(min_length=1, max_length=256)]
+ModelName = Annotated[str, Meta(max_length=256)]
+Version = Annotated[str, Meta(max_length=256)]
+Text = Annotated[str, Meta(max_length=4096)]
+Setting = Annotated[str, Meta(pattern=r"^[a-z_]{1,40}\Z")]
 Variable = Annotated[str, Meta(pattern=VARIABLE_PATTERN)]
 Value = Annotated[str, Meta(pattern=r"^[^\x00]*\Z", max_length=10_000)]
 Hours = Annotated[float, Meta(gt=0, le=8784)]
+
+#: How the name of a repository of the hub begins.
+HUB = "hf:"
 
 #: Variables that the process of a model gets from GenOps Lab.
 OWN_VARIABLES = frozenset(
@@ -36,20 +41,55 @@ OWN_VARIABLES = frozenset(
 _UNITS = {"TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "TB": 10**12, "GB": 10**9, "MB": 10**6}
 
 
-class ModelRevision(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="source", tag="model"
-):
-    """A version of a registered model: a number or an alias. ``traffic`` is its share of the requests in percent."""
+class Revision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The thing that answers. One of three keys names it.
 
-    model: ModelName
-    version: Version | int
+    - model: a registered model with its ``version``, a number or an alias; or ``hf:ORG/NAME@REVISION``. ``secret``
+      names the variable of the Lab that has the token of a gated repository.
+    - path: a GGUF file or a folder of safetensors. A relative path begins at the folder of the file.
+    - command: a program that listens on ``port`` (0: on ``$PORT``) and answers 200 at ``health``.
+
+    ``settings`` are those of ``genops deploy --set``. ``traffic`` is the share of the requests in percent.
+    """
+
+    model: ModelName = ""
+    version: Version | int = ""
+    path: Text = ""
+    command: Text = ""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    health: Annotated[str, Meta(max_length=201)] = ""
+    secret: Variable | None = None
+    settings: Annotated[dict[Setting, str | int | float | bool], Meta(max_length=50)] = {}
     traffic: Annotated[int, Meta(ge=0, le=100)] = 100
 
     def __post_init__(self) -> None:
+        if sum(map(bool, (self.model, self.path, self.command))) != 1:
+            raise ValueError("This revision must have one of the keys 'model', 'path' and 'command'.")
+        if self.is_registered and self.version == "":
+            raise ValueError("The key 'version' is missing: a number or an alias of the registered model.")
+        if self.version != "" and not self.is_registered:
+            raise ValueError("The key 'version' is one of registered models: write hf:ORG/NAME@REVISION.")
+        if (self.port or self.health) and not self.command:
+            raise ValueError("The keys 'port' and 'health' need the key 'command'.")
+        if self.secret and not self.model.startswith(HUB):
+            raise ValueError("The key 'secret' is the token of a repository: it needs model: hf:ORG/NAME.")
         if self.traffic != 100:
             raise ValueError(
                 "This key 'traffic' must be 100: all requests go to one revision, shares do not exist yet."
             )
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether it is a version of a registered model."""
+        return bool(self.model) and not self.model.startswith(HUB)
+
+    @property
+    def given_settings(self) -> dict[str, str]:
+        """The settings as ``--set`` gives them."""
+        return {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in self.settings.items()
+        }
 
 
 class Scale(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,9 +104,10 @@ class Scale(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Resources(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Memory, such as ``2 GiB``, that must be free before a revision starts."""
+    """Memory, such as ``2 GiB``, and GPUs that must be free before a revision starts."""
 
-    memory: Annotated[str, Meta(pattern=SIZE_PATTERN)]
+    memory: Annotated[str, Meta(pattern=SIZE_PATTERN)] | None = None
+    gpus: Annotated[int, Meta(ge=0, le=1024)] = 0
 
     @property
     def memory_bytes(self) -> int:
@@ -75,27 +116,33 @@ class Resources(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         >>> Resources(memory="1.5 GB").memory_bytes
         1500000000
         """
-        found = re.fullmatch(r"([0-9.]+) ?(\w+)", self.memory)
+        found = re.fullmatch(r"([0-9.]+) ?(\w+)", self.memory or "0 MB")
         assert found is not None
         return round(float(found[1]) * _UNITS[found[2]])
 
     @classmethod
-    def of(cls, memory_bytes: int) -> Resources:
+    def of(cls, memory_bytes: int, gpus: int = 0) -> Resources:
         """Return the resources of a number of bytes, in the first unit that gives it with six decimals.
 
         >>> Resources.of(2_100_000_000).memory
         '2.1 GB'
         """
+        if not memory_bytes:
+            return cls(gpus=gpus)
         units = [each for each, size in _UNITS.items() if memory_bytes * 10**6 % size == 0]
         unit = next((each for each in units if memory_bytes >= _UNITS[each]), "MB")
-        return cls(memory=f"{round(memory_bytes / _UNITS[unit], 6):.12g} {unit}")
+        return cls(memory=f"{round(memory_bytes / _UNITS[unit], 6):.12g} {unit}", gpus=gpus)
 
 
 class Caller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A person or program with a key. ``limit`` is in requests a minute; 0 is no limit."""
+    """A person or program with a key.
+
+    ``limit`` is in requests a minute, ``tokens`` in tokens of language models a minute; 0 is no limit.
+    """
 
     name: Name
     limit: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 0
+    tokens: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 0
 
 
 class Lifetime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,7 +178,7 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     apiVersion: Literal["genops/v1"]
     kind: Literal["Deployment"]
     name: Name
-    revisions: Annotated[list[ModelRevision], Meta(min_length=1, max_length=1)]
+    revisions: Annotated[list[Revision], Meta(min_length=1, max_length=1)]
     on: Annotated[str, Meta(min_length=1, max_length=200)] = "this machine"
     scale: Scale = Scale()
     resources: Resources | None = None
@@ -161,6 +208,6 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                 raise ValueError(f"The key 'rollout': {error.message}") from error
 
     @property
-    def revision(self) -> ModelRevision:
+    def revision(self) -> Revision:
         """The revision that gets the requests."""
         return self.revisions[0]

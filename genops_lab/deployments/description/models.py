@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from genops_lab.deployments.models import Deployment, DeploymentCallerKey, DeploymentChange
+from genops_lab.deployments.models import Deployable, Deployment, DeploymentCallerKey, DeploymentChange
+from genops_lab.deployments.policy import RolloutPolicy
 
 
 class PlanDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,16 +85,16 @@ class DescribedDeployment(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class DescribeVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for the file of a version (empty: the newest) under a name (empty: the model's).
+class DescribeVersion(Deployable, frozen=True, kw_only=True):
+    """Ask for the file that deploys this.
 
-    ``pinned`` files trust the digest of the model's files as they are.
+    ``pinned`` files trust the digest of the model's files as they are. ``sleep_minutes`` and ``rollout`` are those of
+    ``NewDeployment``.
     """
 
-    model: str
-    version: str = ""
-    name: str = ""
     pinned: bool = True
+    sleep_minutes: float = 0.0
+    rollout: RolloutPolicy | None = None
 
 
 class DescriptionText(msgspec.Struct, frozen=True, kw_only=True):

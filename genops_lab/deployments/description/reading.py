@@ -30,7 +30,6 @@ _FILE = YamlKind(
     words={
         "apiVersion": (API_VERSION,),
         "kind": ("Deployment", *get_args(RolloutKind)),
-        "source": ("model",),
         "unit": ("request", "key", "header"),
         "used_up": ("hold", "rollback"),
     },
@@ -38,6 +37,8 @@ _FILE = YamlKind(
         "name": _NAME,
         "environment": f"{_VARIABLES}, and texts of up to 10,000 characters without a zero byte",
         "secrets": _VARIABLES,
+        "settings": "must have names of settings, such as context, with their values",
+        "secret": "must be the name of a variable: letters (a-z, A-Z), digits and '_'",
         "memory": "must be a size with its unit, such as 500 MiB or 2 GiB",
         "trust": "must be sha256: and 64 digits (0-9, a-f), or have the key 'signer'",
         "revisions": "must have one revision: shares between several do not exist yet",

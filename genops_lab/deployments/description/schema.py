@@ -16,8 +16,7 @@ def schema() -> str:
     """Return the schema as JSON."""
     # Patterns of JSON Schema are those of JavaScript, which has no \\Z.
     found = json.loads(schema_of(Description, "Deployment of GenOps Lab").replace("\\\\Z", "$"))
-    # A revision without a source is one of a model.
-    found["$defs"]["ModelRevision"]["required"].remove("source")
+    found["$defs"]["Revision"]["oneOf"] = [{"required": [key]} for key in ("model", "path", "command")]
     return json.dumps(found, indent=1) + "\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import shlex
 import time
@@ -10,14 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import replace
 
-from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, NotFound
 from genops_lab.core.formatting import size_of
 from genops_lab.core.services import Service
-from genops_lab.deployments.models import CheckDeploy, DeployCheck, DeploymentChange, NewDeployment
-from genops_lab.deployments.names import check_name, default_name
-from genops_lab.deployments.record import Described, Record
+from genops_lab.deployments.models import (
+    CheckDeploy,
+    Deployable,
+    DeployCheck,
+    DeploymentChange,
+    NewDeployment,
+)
+from genops_lab.deployments.names import check_name
+from genops_lab.deployments.record import LOCAL, Described, Record
+from genops_lab.deployments.sources import commit_of, given_of, name_of
 
 from .document import Description, Signer
 from .models import (
@@ -31,16 +40,16 @@ from .models import (
 )
 from .reading import DeploymentFileError, read_description
 from .settings import FileSettings
-from .shape import Shape, description_of, differences, shape_now, shape_of, token
+from .shape import Shape, description_of, differences, given_in, shape_now, shape_of, token
 from .writing import text_of
 
 if TYPE_CHECKING:
     from genops_lab.core.settings import Settings as LabSettings
+    from genops_lab.deployments.deploying import Prepared
     from genops_lab.deployments.records import Records
     from genops_lab.deployments.secrets import Secrets
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.registry.models import ModelVersion
-    from genops_lab.registry.service import RegistryService
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +58,10 @@ class _Planned:
 
     plan: DescriptionPlan
     description: Description
+    asked: CheckDeploy
     shape: Shape
     record: Record | None
-    version: ModelVersion
+    prepared: Prepared
 
 
 class DescriptionsService(Service):
@@ -61,18 +71,14 @@ class DescriptionsService(Service):
         self,
         settings: LabSettings,
         deployments: DeploymentsService,
-        registry: RegistryService,
         records: Records,
         secrets: Secrets,
-        target: str,
     ) -> None:
         self._lease_s = settings.deployment_lease_s
         self._warm_s = settings.deployment_warm_s
         self._deployments = deployments
-        self._registry = registry
         self._records = records
         self._secrets = secrets
-        self._target = target
 
     async def plan_description(self, body: PlanDescription) -> DescriptionPlan:
         """Return what the application of a file would do. Nothing changes."""
@@ -93,7 +99,7 @@ class DescriptionsService(Service):
                 hint="Use another name in this file, or replace the other file: genops apply FILE --take-over",
                 code="other_file",
             )
-        described = Described(file=body.file, text=body.text, at=time.time())
+        described = Described(file=body.file, text=body.text, at=time.time(), folder=body.folder)
         same_file = before is not None and (before.file, before.text) == (body.file, body.text)
         if not plan.changes and (same_file or record is None):
             unchanged = await self._deployments.get_deployment(plan.name)
@@ -106,9 +112,7 @@ class DescriptionsService(Service):
         settings = FileSettings(shape=planned.shape, described=described, check=check)
         if plan.new_revision or record is None:
             new = NewDeployment(
-                model=planned.version.name,
-                version=planned.version.version,
-                name=plan.name,
+                **msgspec.structs.asdict(_pinned(planned.asked, planned.prepared.version)),
                 trust=plan.digest,
                 replace_first=body.replace_first,
                 rollout=planned.description.rollout,
@@ -140,9 +144,11 @@ class DescriptionsService(Service):
         problem = ""
         try:
             description = read_description(described.text, described.file)
-            revision = description.revision
-            version = await self._registry.resolve(revision.model, str(revision.version))
-            drift = differences(shape_now(record, warm_s=self._warm_s), self._shape(description, version))
+            asked = asked_in(description, described.folder)
+            version = await self._deployments.deploying.resolve(asked, description.on)
+            drift = differences(
+                shape_now(record, warm_s=self._warm_s), self._shape(description, asked, version)
+            )
         except GenOpsError as error:  # the version was deleted, or MLflow is away
             problem = error.message
         if not record.active:
@@ -159,30 +165,52 @@ class DescriptionsService(Service):
 
     async def describe_version(self, body: DescribeVersion) -> DescriptionText:
         """Return the file that deploys a version, with the digest of its files as they are."""
-        name = check_name(body.name) if body.name else default_name(body.model)
-        check = await self._deployments.check_deploy(CheckDeploy(model=body.model, version=body.version))
-        shape = self._plain()
+        name = check_name(body.name) if body.name else name_of(body)
         record = await asyncio.to_thread(self._records.find, name)
-        if record is not None:
-            shape = dataclasses.replace(
-                shape_now(record, warm_s=self._warm_s), model=check.model, version=check.version
-            )
-        shape = dataclasses.replace(shape, model=check.model, version=check.version)
+        shape = self._plain() if record is None else shape_now(record, warm_s=self._warm_s)
+        on = body.on or shape.on
+        deploying = self._deployments.deploying
+        version = await deploying.resolve(body, on)
+        check = (
+            await deploying.prepare(name, version, body.settings, on, sleeps=bool(body.sleep_minutes))
+        ).check
+        shape = dataclasses.replace(
+            shape,
+            model=check.model,
+            version=check.version,
+            on=on,
+            given=given_of(body, version),
+            commit=commit_of(version),
+            sleep_s=60 * body.sleep_minutes or shape.sleep_s,
+        )
         description = description_of(
-            name, shape, plain=self._plain(), version=body.version, trust=check.digest if body.pinned else ""
+            name,
+            shape,
+            plain=self._plain(),
+            version=body.version,
+            trust=check.digest if body.pinned and not body.command else "",
+            rollout=body.rollout,
         )
         return DescriptionText(text=text_of(description, _remarks(check)))
 
     def _plain(self) -> Shape:
         return Shape.plain("", "", lease_s=self._lease_s, warm_s=self._warm_s)
 
-    def _shape(self, description: Description, version: ModelVersion) -> Shape:
-        shape = shape_of(description, version.version, lease_s=self._lease_s, warm_s=self._warm_s)
-        return dataclasses.replace(shape, model=version.name, version=version.version)
+    def _shape(self, description: Description, asked: Deployable, version: ModelVersion) -> Shape:
+        given = given_of(asked, version)
+        shape = shape_of(description, version.version, given, lease_s=self._lease_s, warm_s=self._warm_s)
+        return dataclasses.replace(shape, model=version.name, commit=commit_of(version))
 
     def _text_now(self, record: Record) -> str:
+        """Return the file that would change nothing, also where the files are of unknown origin."""
         shape = shape_now(record, warm_s=self._warm_s)
-        return text_of(description_of(record.name, shape, plain=self._plain()))
+        current = record.known(record.wanted.update or record.revision) or record.revisions[-1]
+        rollout = None
+        with contextlib.suppress(DeploymentFileError):
+            described = record.wanted.described
+            rollout = None if described is None else read_description(described.text).rollout
+        trust = "" if shape.given.command else current.digest
+        return text_of(description_of(record.name, shape, plain=self._plain(), trust=trust, rollout=rollout))
 
     def _changed_since(self, plan: DescriptionPlan, seen: str) -> Conflict:
         """Return the error for a deployment that somebody changed after it was planned for."""
@@ -201,25 +229,23 @@ class DescriptionsService(Service):
             found = read_description(text)
         except DeploymentFileError:
             return None
-        version = str(found.revision.version)
-        shape = shape_of(found, version, lease_s=self._lease_s, warm_s=self._warm_s)
+        shape = shape_of(found, str(found.revision.version), lease_s=self._lease_s, warm_s=self._warm_s)
         return dataclasses.replace(shape, callers=shape.callers or {})
 
     async def _plan(self, body: PlanDescription) -> _Planned:
         description = await asyncio.to_thread(read_description, body.text, body.file)
-        if description.on != self._target:
-            raise InvalidRequest(
-                f"{body.file}: no target {description.on!r} runs deployments.",
-                hint=f"Leave out the key 'on', or write: on: {self._target}",
-            )
-        name, asked = description.name, description.revision
+        name, asked = description.name, asked_in(description, body.folder)
+        deploying = self._deployments.deploying
+        await self._deployments.target.on(description.on).reach(name)
         record = await asyncio.to_thread(self._records.find, name)
         if record is not None:  # which notes how its process is
             await self._deployments.get_deployment(name)
             record = await asyncio.to_thread(self._records.get, name)
-        version = await self._registry.resolve(asked.model, str(asked.version))
-        check = (await self._deployments.checker.check(version)).check
-        shape = self._shape(description, version)
+        version = await deploying.resolve(asked, description.on)
+        shape = self._shape(description, asked, version)
+        prepared = await deploying.prepare(
+            name, version, asked.settings, description.on, sleeps=bool(shape.sleep_s)
+        )
         now = None if record is None else shape_now(record, warm_s=self._warm_s)
         changes = differences(now, shape)
         ended = record is not None and not record.active
@@ -238,19 +264,23 @@ class DescriptionsService(Service):
             message="Only settings change: the processes go on." if changes else "Nothing would change.",
         )
         if new_revision:
-            plan = await self._with_needs(plan, record if not ended else None, check, shape)
-            plan = await self._with_trust(plan, body, description, version, check)
+            plan = await self._with_needs(plan, record if not ended else None, prepared, shape)
+            plan = await self._with_trust(plan, body, description, prepared)
             plan = await self._with_secrets(plan, shape)
-        return _Planned(plan=plan, description=description, shape=shape, record=record, version=version)
+        plan = _with_place(plan, record, shape)
+        return _Planned(
+            plan=plan, description=description, asked=asked, shape=shape, record=record, prepared=prepared
+        )
 
     async def _with_needs(
-        self, plan: DescriptionPlan, running: Record | None, check: DeployCheck, shape: Shape
+        self, plan: DescriptionPlan, running: Record | None, prepared: Prepared, shape: Shape
     ) -> DescriptionPlan:
         """Add what the new revision needs, and what happens to requests meanwhile."""
-        from genops_lab.deployments.memory import PROCESS_BYTES, free_bytes
+        from genops_lab.deployments.memory import PROCESS_BYTES
 
+        check, need = prepared.check, prepared.need
         if running is not None:
-            update = await self._deployments.deploying.update_plan(running, check, shape.memory_bytes)
+            update = await self._deployments.deploying.update_plan(running, check, shape.memory_bytes, need)
             plan = replace(
                 plan,
                 message=update.message if update.fits else "",
@@ -262,8 +292,9 @@ class DescriptionsService(Service):
             hint = f"Free some memory, or add --replace-first. {update.downtime}"
             problem = update.message
         else:
-            needs = shape.memory_bytes or sum(each.size_bytes for each in check.files) + PROCESS_BYTES
-            free = await asyncio.to_thread(free_bytes)
+            size = sum(each.size_bytes for each in check.files) + PROCESS_BYTES
+            needs = shape.memory_bytes or (need.total if need else size)
+            free = prepared.machine.free_bytes
             fits = needs <= free
             plan = replace(
                 plan,
@@ -288,10 +319,10 @@ class DescriptionsService(Service):
         plan: DescriptionPlan,
         body: PlanDescription,
         description: Description,
-        version: ModelVersion,
-        check: DeployCheck,
+        prepared: Prepared,
     ) -> DescriptionPlan:
         """Add why the files of the version may not be loaded, if they may not; it comes before other problems."""
+        version, check = prepared.version, prepared.check
         plan = replace(plan, digest=check.digest)
         named = f"{check.model} version {check.version}"
         if check.verdict == "refused" and not check.trusted:
@@ -328,6 +359,42 @@ class DescriptionsService(Service):
             hint=f"Sign it: genops models sign {shlex.quote(version.name)} --version {version.version} --key FILE",
             code="confirmation_needed",
         )
+
+
+def asked_in(description: Description, folder: str = "") -> CheckDeploy:
+    """Return what a file asks to deploy. A relative path in it begins at ``folder``."""
+    revision = description.revision
+    given = given_in(description, Path(folder) if folder else None)
+    return CheckDeploy(
+        model=revision.model,
+        version=str(revision.version),
+        name=description.name,
+        on=description.on,
+        path=given.path,
+        command=given.command,
+        port=given.port,
+        health=given.health,
+        secret=given.secret,
+        settings=given.settings,
+    )
+
+
+def _pinned(asked: CheckDeploy, version: ModelVersion) -> CheckDeploy:
+    """Return what was asked with the version that was planned, also where an alias or a branch moves meanwhile."""
+    if commit := commit_of(version):
+        return replace(asked, model=f"{version.name}@{commit}")
+    return replace(asked, model=version.name, version=version.version) if asked.model else asked
+
+
+def _with_place(plan: DescriptionPlan, record: Record | None, shape: Shape) -> DescriptionPlan:
+    if record is None or (record.target or LOCAL) == shape.on:
+        return plan
+    return replace(
+        plan,
+        problem=f"The deployment {plan.name!r} is on {record.target or LOCAL}, not on {shape.on}.",
+        hint=f"Use another name in the file, or delete it there first: genops deployments delete {plan.name}",
+        code="name_in_use",
+    )
 
 
 def _remarks(check: DeployCheck) -> tuple[str, ...]:

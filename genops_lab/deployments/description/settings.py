@@ -12,7 +12,7 @@ from genops_lab.deployments import caller_keys
 from genops_lab.deployments.models import DeploymentCallerKey, NewCallerKey
 from genops_lab.deployments.record import CallerKey, Described, Record
 
-from .shape import Shape
+from .shape import Limits, Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,10 @@ class FileSettings:
         if shape.callers is not None:
             known = {each.name: each for each in keys}
             keys = [
-                replace(known[name], limit=limit) if name in known else self._new(record.name, name, limit)
-                for name, limit in shape.callers.items()
+                replace(known[name], limit=limits.requests, tokens=limits.tokens)
+                if name in known
+                else self._new(record.name, name, limits)
+                for name, limits in shape.callers.items()
             ]
         if record.wanted.lease_s != shape.lease_s:
             record = replace(record, lease_until=time.time() + shape.lease_s)
@@ -41,11 +43,13 @@ class FileSettings:
             lease_s=shape.lease_s,
             warm_s=shape.warm_s,
             memory_bytes=shape.memory_bytes,
+            gpus=shape.gpus,
             described=self.described,
         )
 
-    def _new(self, deployment: str, name: str, limit: int) -> CallerKey:
-        kept, text = caller_keys.new_key(deployment, NewCallerKey(name=name, limit=limit))
+    def _new(self, deployment: str, name: str, limits: Limits) -> CallerKey:
+        asked = NewCallerKey(name=name, limit=limits.requests, tokens=limits.tokens)
+        kept, text = caller_keys.new_key(deployment, asked)
         self.texts[name] = text
         return kept
 

@@ -4,35 +4,57 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from genops_lab.core.formatting import size_of
 from genops_lab.deployments.models import DeploymentChange
-from genops_lab.deployments.record import Record
+from genops_lab.deployments.record import DEFAULT_HEALTH, LOCAL, Given, Record
 
-from .document import Caller, Description, Lifetime, ModelRevision, Resources
+from .document import HUB, Caller, Description, Lifetime, Resources, Revision
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from genops_lab.deployments.policy import RolloutPolicy
 
 _HOUR = 3600.0
+
+
+class Limits(NamedTuple):
+    """The limits of a key: requests and tokens a minute; 0 is no limit."""
+
+    requests: int = 0
+    tokens: int = 0
+
+    def __str__(self) -> str:
+        found = [f"{self.requests:,} a minute"] if self.requests else []
+        found += [f"{self.tokens:,} tokens a minute"] if self.tokens else []
+        return ", ".join(found) or "no limit"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
     """A deployment as it is, or as it should be.
 
-    ``callers`` have limits in requests a minute; None leaves them as they are.
+    ``callers`` have limits; None leaves them as they are. ``commit`` is the whole commit of a repository of the hub.
     """
 
     model: str
     version: str
+    on: str = LOCAL
+    given: Given = field(default_factory=Given)
+    commit: str = ""
     environment: Mapping[str, str]
     secrets: tuple[str, ...]
     lease_s: float
     warm_s: float
     memory_bytes: int
+    gpus: int = 0
     sleep_s: float = 0.0
-    callers: Mapping[str, int] | None
+    callers: Mapping[str, Limits] | None
 
     @classmethod
     def plain(cls, model: str, version: str, *, lease_s: float = 0.0, warm_s: float = 0.0) -> Shape:
@@ -49,23 +71,43 @@ class Shape:
     @property
     def process(self) -> tuple[object, ...]:
         """The facts that the processes of a revision get at their start."""
-        return self.model, self.version, dict(self.environment), set(self.secrets), self.lease_s, self.sleep_s
+        return (
+            self.model, self.version, self.given, dict(self.environment), set(self.secrets), self.lease_s, self.sleep_s,
+        )  # fmt: skip
 
 
-def shape_of(description: Description, version: str, *, lease_s: float, warm_s: float) -> Shape:
+def given_in(description: Description, folder: Path | None = None) -> Given:
+    """Return what a file says beside model and version. A relative path begins at ``folder``."""
+    asked = description.revision
+    return Given(
+        path=str((folder / asked.path).resolve()) if asked.path and folder else asked.path,
+        command=asked.command,
+        port=asked.port,
+        health="" if asked.health == DEFAULT_HEALTH else asked.health,
+        secret=asked.secret or "",
+        settings=asked.given_settings,
+    )
+
+
+def shape_of(
+    description: Description, version: str, given: Given | None = None, *, lease_s: float, warm_s: float
+) -> Shape:
     """Return the shape that a file asks for; ``version`` is the number that its alias names now."""
     hours = description.lifetime
     callers = description.callers
     return Shape(
         model=description.revision.model,
         version=version,
+        on=description.on,
+        given=given or given_in(description),
         environment={name: str(value) for name, value in description.environment.items()},
         secrets=tuple(sorted(description.secrets)),
         lease_s=lease_s if hours.lease_hours is None else hours.lease_hours * _HOUR,
         warm_s=warm_s if hours.warm_hours is None else hours.warm_hours * _HOUR,
         memory_bytes=description.resources.memory_bytes if description.resources else 0,
+        gpus=description.resources.gpus if description.resources else 0,
         sleep_s=60 * hours.sleep_minutes,
-        callers=None if callers is None else {each.name: each.limit for each in callers},
+        callers=None if callers is None else {each.name: Limits(each.limit, each.tokens) for each in callers},
     )
 
 
@@ -76,13 +118,17 @@ def shape_now(record: Record, *, warm_s: float) -> Shape:
     return Shape(
         model=revision.model,
         version=revision.version,
+        on=record.target or LOCAL,
+        given=revision.given,
+        commit=revision.commit,
         environment=revision.environment,
         secrets=tuple(sorted(revision.secrets)),
         lease_s=wanted.lease_s,
         warm_s=wanted.warm_s or warm_s,
         memory_bytes=wanted.memory_bytes,
+        gpus=wanted.gpus,
         sleep_s=revision.sleep_s,
-        callers={each.name: each.limit for each in wanted.keys},
+        callers={each.name: Limits(each.limit, each.tokens) for each in wanted.keys},
     )
 
 
@@ -105,15 +151,17 @@ def differences(now: Shape | None, file: Shape) -> list[DeploymentChange]:
 
 
 def _facts(shape: Shape) -> dict[str, str]:
-    facts = {"model": shape.model, "version": shape.version}
+    facts = _served(shape)
+    if shape.on != LOCAL:
+        facts["target"] = shape.on
+    facts |= {f"setting {name}": value for name, value in sorted(shape.given.settings.items())}
     facts |= {f"variable {name}": value for name, value in sorted(shape.environment.items())}
     facts |= {f"secret {name}": "given" for name in shape.secrets}
-    facts |= {
-        f"key {name}": f"{limit:,} a minute" if limit else "no limit"
-        for name, limit in (shape.callers or {}).items()
-    }
+    facts |= {f"key {name}": str(limits) for name, limits in (shape.callers or {}).items()}
     if shape.memory_bytes:
         facts["memory"] = size_of(shape.memory_bytes)
+    if shape.gpus:
+        facts["GPUs"] = str(shape.gpus)
     if shape.sleep_s:
         facts["unloads the model without callers after"] = f"{shape.sleep_s / 60:g} min"
     return facts | {
@@ -122,29 +170,68 @@ def _facts(shape: Shape) -> dict[str, str]:
     }
 
 
+def _served(shape: Shape) -> dict[str, str]:
+    given = shape.given
+    if given.command:
+        facts = {"command": given.command, "port": str(given.port or ""), "health": given.health}
+    elif given.path:
+        facts = {"path": given.path, "files": shape.version}
+    else:
+        facts = {"model": shape.model, "version": shape.version, "token of the repository": given.secret}
+    return {what: value for what, value in facts.items() if value}
+
+
 def _hours(seconds: float) -> str:
     return f"{seconds / _HOUR:g} h" if seconds >= _HOUR / 10 else f"{seconds:g} s"
 
 
 def description_of(
-    name: str, shape: Shape, *, plain: Shape, version: str = "", trust: str = ""
+    name: str,
+    shape: Shape,
+    *,
+    plain: Shape,
+    version: str = "",
+    trust: str = "",
+    rollout: RolloutPolicy | None = None,
 ) -> Description:
     """Return the description of a shape, without the parts that are as in ``plain``; ``version`` may be an alias."""
     lease = None if shape.lease_s == plain.lease_s else shape.lease_s / _HOUR
     warm = None if shape.warm_s == plain.warm_s else shape.warm_s / _HOUR
-    number = version or shape.version
     return Description(
         apiVersion="genops/v1",
         kind="Deployment",
         name=name,
-        revisions=[ModelRevision(model=shape.model, version=int(number) if number.isdecimal() else number)],
-        resources=Resources.of(shape.memory_bytes) if shape.memory_bytes else None,
+        revisions=[_revision(shape, version or shape.version)],
+        on=shape.on,
+        resources=Resources.of(shape.memory_bytes, shape.gpus) if shape.memory_bytes or shape.gpus else None,
         environment=dict(shape.environment),
         secrets=list(shape.secrets),
-        callers=[Caller(name=each, limit=limit) for each, limit in (shape.callers or {}).items()] or None,
+        callers=[
+            Caller(name=each, limit=limits.requests, tokens=limits.tokens)
+            for each, limits in (shape.callers or {}).items()
+        ]
+        or None,
         lifetime=Lifetime(lease_hours=lease, warm_hours=warm, sleep_minutes=shape.sleep_s / 60),
         trust=trust or None,
+        rollout=rollout,
     )
+
+
+def _revision(shape: Shape, version: str) -> Revision:
+    given = shape.given
+    settings: dict[str, Any] = {
+        name: int(value) if value.isdecimal() else value for name, value in given.settings.items()
+    }
+    if given.command:
+        return Revision(command=given.command, port=given.port, health=given.health, settings=settings)
+    if given.path:
+        return Revision(path=given.path, settings=settings)
+    if shape.model.startswith(HUB):
+        return Revision(
+            model=f"{shape.model}@{shape.commit or version}", secret=given.secret or None, settings=settings
+        )
+    number = int(version) if version.isdecimal() else version
+    return Revision(model=shape.model, version=number, settings=settings)
 
 
 def token(record: Record | None, *, warm_s: float) -> str:

@@ -25,10 +25,19 @@ def text_of(description: Description, remarks: tuple[str, ...] = ()) -> str:
     )
     kept = ("apiVersion", "kind", "name", "revisions")
     content = {key: value for key, value in found.items() if key in kept or value != plain[key]}
-    for each in content["revisions"]:
-        del each["source"], each["traffic"]
+    content["revisions"] = [_without_defaults(each) for each in content["revisions"]]
+    if "resources" in content:
+        content["resources"] = {key: value for key, value in content["resources"].items() if value}
+    if "callers" in content:
+        content["callers"] = [
+            {key: value for key, value in each.items() if value} for each in content["callers"]
+        ]
     if "lifetime" in content:
         hours = {key: value for key, value in content["lifetime"].items() if value}
         content["lifetime"] = {key: int(each) if each == int(each) else each for key, each in hours.items()}
     body = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000)
     return _HEAD + "".join(f"# {each}\n" for each in remarks) + body
+
+
+def _without_defaults(revision: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in revision.items() if value and key != "traffic"}

@@ -607,11 +607,13 @@ describe('the deploy dialog', () => {
     });
     expect(copied).toHaveBeenCalledWith('kind: Deployment');
     const at = bench.calls.indexOf('POST /deployment-file-drafts');
-    expect(bench.bodies[at]).toEqual({
+    expect(bench.bodies[at]).toMatchObject({
       model: 'digits',
       version: '2',
       name: 'mine',
-      pinned: true
+      on: 'this machine',
+      pinned: true,
+      rollout: null
     });
   });
 

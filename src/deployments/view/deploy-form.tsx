@@ -156,7 +156,7 @@ export function DeployFields(props: {
           </span>
         </label>
       )}
-      {check && !check.where && form.nameProblem === '' && (
+      {check && form.nameProblem === '' && (
         <div className="gol-Actions">
           <CopyButton
             text={() => form.asFile()}
