@@ -13,9 +13,10 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, InvalidRequest, Unavailable
 from genops_lab.core.services import Service
+from genops_lab.serving.engines.settings import COMMAND
 
 from .load_models import DeploymentInterface, TryAnswer, TryRequest
-from .models import Deployment
+from .models import Deployment, Serving
 from .service import DeploymentsService
 
 TIMEOUT_S = 90
@@ -33,6 +34,8 @@ class AskingService(Service):
     async def get_deployment_interface(self, name: str) -> DeploymentInterface:
         """Return what a running deployment takes and gives."""
         found = await self.running(name)
+        if found.serving is not None:
+            return _of_engine(found, found.serving)
         answer = await self._ask(found, "GET", f"/v2/models/{quote(name)}", b"", "")
         if answer.status != 200:  # started by an older GenOps Lab, or no model of MLflow
             return DeploymentInterface(name=name, version=found.version)
@@ -45,7 +48,8 @@ class AskingService(Service):
         """Send one request to a running deployment and return its answer."""
         if not body.path.startswith(_PATHS) or any(each in body.path for each in ("\r", "\n", " ", "..")):
             raise InvalidRequest(
-                f"The path {body.path!r} is none that a deployment answers.", hint="Use /invocations."
+                f"The path {body.path!r} is none that a deployment answers.",
+                hint="Use /invocations, or a path below /v1/ or /v2/.",
             )
         return await self._ask(
             await self.running(name), "POST", body.path, body.body.encode(), body.content_type
@@ -84,6 +88,21 @@ class AskingService(Service):
             ) from error
 
 
+def _of_engine(found: Deployment, serving: Serving) -> DeploymentInterface:
+    kind, path, example = "chat", "/v1/chat/completions", ""
+    if serving.engine == COMMAND:
+        kind, path, example = "command", "/v1/", "{}"
+    elif serving.settings.get("embeddings", "").lower() == "true":
+        example = json.dumps({"model": found.name, "input": ["A sentence."]})
+        kind, path = "embeddings", "/v1/embeddings"
+    return DeploymentInterface(name=found.name, version=found.version, kind=kind, path=path, example=example)
+
+
+def retry_after_s(header: str | None) -> int:
+    """Return the seconds of a Retry-After header; 0 without one, or for a date."""
+    return int(header) if header and header.isdigit() else 0
+
+
 def _converted(known: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     content = {
         **known,
@@ -118,4 +137,5 @@ def _exchange(method: str, url: str, path: str, body: bytes, headers: dict[str, 
         ms=round(taken, 3),
         revision=int(answer.getheader("X-Genops-Revision", "0")),
         request_id=answer.getheader("X-Request-Id", ""),
+        retry_after_s=retry_after_s(answer.getheader("Retry-After")),
     )

@@ -33,8 +33,10 @@ def _provide(services: Services) -> None:
 
     from .asking import AskingService
     from .batches.service import BatchesService
+    from .chatting import ChattingService
     from .check import ModelChecker
     from .description.service import DescriptionsService
+    from .engine_settings import EngineSettingsService
     from .environments import Environments
     from .fetched import FetchedService
     from .load_tests import LoadTestsService
@@ -102,6 +104,8 @@ def _provide(services: Services) -> None:
         lambda get: FetchedService(get(Settings).data_dir / "deployments", Records(get(LocalStore))),
     )
     services.provide(AskingService, lambda get: AskingService(get(DeploymentsService)))
+    services.provide(EngineSettingsService, lambda get: EngineSettingsService())
+    services.provide(ChattingService, lambda get: ChattingService(get(AskingService)))
     services.provide(
         LoadTestsService, lambda get: LoadTestsService(get(Settings), get(TasksService), get(AskingService))
     )

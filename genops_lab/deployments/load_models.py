@@ -21,8 +21,9 @@ class DeploymentInput(msgspec.Struct, frozen=True, kw_only=True):
 class DeploymentInterface(msgspec.Struct, frozen=True, kw_only=True):
     """Describe the input and output of the current revision of a deployment.
 
-    ``kind`` is ``columns``, ``tensors``, or ``unknown`` for a model without a signature. ``params`` are the defaults of
-    the parameters. ``example`` is a body for ``/invocations`` that was logged with the model, as JSON; else empty.
+    ``kind`` is ``columns``, ``tensors``, or ``unknown`` for a model without a signature; ``chat`` or ``embeddings`` for
+    a language model; ``command`` for a command. ``params`` are the defaults of the parameters. ``path`` is where
+    requests go first. ``example`` is a body for it as JSON, such as the one that was logged with the model; else empty.
     """
 
     name: str
@@ -32,6 +33,7 @@ class DeploymentInterface(msgspec.Struct, frozen=True, kw_only=True):
     outputs: list[DeploymentInput] = []
     params: dict[str, Any] = {}
     example: str = ""
+    path: str = "/invocations"
 
 
 class TryRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +45,10 @@ class TryRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TryAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of a deployment. ``revision`` is 0 if no revision answered, but the gateway did."""
+    """The answer of a deployment. ``revision`` is 0 if no revision answered, but the gateway did.
+
+    ``retry_after_s`` is above 0 if the answer says when to try again.
+    """
 
     status: int
     body: str
@@ -51,6 +56,7 @@ class TryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ms: float
     revision: int = 0
     request_id: str = ""
+    retry_after_s: int = 0
 
 
 class NewLoadTest(msgspec.Struct, frozen=True, kw_only=True):

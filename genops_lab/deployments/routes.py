@@ -8,6 +8,8 @@ from genops_lab.core.paging import paged
 if TYPE_CHECKING:
     from .asking import AskingService as Asking
     from .batches.service import BatchesService as Batches
+    from .chatting import ChattingService as Chatting
+    from .engine_settings import EngineSettingsService as EngineSettings
     from .fetched import FetchedService as Fetched
     from .load_tests import LoadTestsService as LoadTests
     from .rollout_service import RolloutsService as Rollouts
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 else:
     Asking = LazyService(__package__, "asking", "AskingService")
     Batches = LazyService(f"{__package__}.batches", "service", "BatchesService")
+    Chatting = LazyService(__package__, "chatting", "ChattingService")
+    EngineSettings = LazyService(__package__, "engine_settings", "EngineSettingsService")
     Fetched = LazyService(__package__, "fetched", "FetchedService")
     LoadTests = LazyService(__package__, "load_tests", "LoadTestsService")
     Rollouts = LazyService(__package__, "rollout_service", "RolloutsService")
@@ -24,6 +28,7 @@ OPERATIONS = [
     paged("/deployments", Service.list_deployments),
     Operation("POST", "/deployments", Service.deploy, action="execute", named=("name", "model", "version")),
     Operation("POST", "/deployment-checks", Service.check_deploy, action="read"),
+    Operation("GET", "/deployment-settings", EngineSettings.list_engine_settings),
     Operation(
         "GET",
         "/deployments/{name}",
@@ -49,6 +54,7 @@ OPERATIONS = [
     Operation("GET", "/deployments/{name}/log/follow", Service.follow_deployment_log),
     Operation("GET", "/deployments/{name}/interface", Asking.get_deployment_interface),
     Operation("POST", "/deployments/{name}/try", Asking.try_deployment, action="execute"),
+    Operation("POST", "/deployments/{name}/chat", Chatting.chat_deployment, action="execute"),
     Operation("POST", "/deployments/{name}/load-tests", LoadTests.load_deployment, action="execute"),
     Operation("GET", "/deployments/{name}/load-tests", LoadTests.list_load_tests),
     Operation("GET", "/fetched-models", Fetched.list_fetched_models),

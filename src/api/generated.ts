@@ -2416,6 +2416,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deployment-settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the settings of language models. */
+        get: operations["deployments.list_engine_settings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deployments/{name}": {
         parameters: {
             query?: never;
@@ -2684,6 +2701,23 @@ export interface paths {
         put?: never;
         /** Send one request to a running deployment and return its answer. */
         post: operations["deployments.try_deployment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/chat": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stream the next message of a conversation with a language model. Leaving ends the generation. */
+        post: operations["deployments.chat_deployment"];
         delete?: never;
         options?: never;
         head?: never;
@@ -8071,6 +8105,21 @@ export interface components {
             file: string;
         };
         /**
+         * EngineSetting
+         * @description A setting of language models. ``engines`` have it; a ``number`` or ``share`` is from ``least`` to ``most``.
+         */
+        EngineSetting: {
+            name: string;
+            meaning: string;
+            /** @enum {unknown} */
+            kind: "choice" | "flag" | "name" | "number" | "share";
+            engines: string[];
+            least: number;
+            most: number;
+            /** @default [] */
+            choices: string[];
+        };
+        /**
          * DeploymentKey
          * @description The key that requests to a deployment must send.
          */
@@ -8206,8 +8255,9 @@ export interface components {
          * DeploymentInterface
          * @description Describe the input and output of the current revision of a deployment.
          *
-         *     ``kind`` is ``columns``, ``tensors``, or ``unknown`` for a model without a signature. ``params`` are the defaults of
-         *     the parameters. ``example`` is a body for ``/invocations`` that was logged with the model, as JSON; else empty.
+         *     ``kind`` is ``columns``, ``tensors``, or ``unknown`` for a model without a signature; ``chat`` or ``embeddings`` for
+         *     a language model; ``command`` for a command. ``params`` are the defaults of the parameters. ``path`` is where
+         *     requests go first. ``example`` is a body for it as JSON, such as the one that was logged with the model; else empty.
          */
         DeploymentInterface: {
             name: string;
@@ -8222,6 +8272,8 @@ export interface components {
             params: Record<string, never>;
             /** @default  */
             example: string;
+            /** @default /invocations */
+            path: string;
         };
         /**
          * DeploymentInput
@@ -8248,12 +8300,78 @@ export interface components {
         /**
          * TryAnswer
          * @description The answer of a deployment. ``revision`` is 0 if no revision answered, but the gateway did.
+         *
+         *     ``retry_after_s`` is above 0 if the answer says when to try again.
          */
         TryAnswer: {
             status: number;
             body: string;
             content_type: string;
             ms: number;
+            /** @default 0 */
+            revision: number;
+            /** @default  */
+            request_id: string;
+            /** @default 0 */
+            retry_after_s: number;
+        };
+        /**
+         * NewChat
+         * @description Ask for the next message of a conversation. A setting that is null is left to the engine.
+         *
+         *     ``stop`` are texts before which the answer ends.
+         */
+        NewChat: {
+            messages: components["schemas"]["ChatMessage"][];
+            /** @default null */
+            temperature: number | null;
+            /** @default null */
+            top_p: number | null;
+            /** @default null */
+            max_tokens: number | null;
+            /** @default null */
+            seed: number | null;
+            /** @default [] */
+            stop: string[];
+        };
+        /**
+         * ChatMessage
+         * @description A message of a conversation.
+         */
+        ChatMessage: {
+            /** @enum {unknown} */
+            role: "assistant" | "system" | "user";
+            content: string;
+        };
+        /**
+         * ChatPart
+         * @description A part of an answer as it arrives. The last one has ``end``, or ``refused``: the answer of a failed request.
+         */
+        ChatPart: {
+            /** @default  */
+            text: string;
+            /** @default  */
+            reasoning: string;
+            /** @default 0 */
+            ms: number;
+            /** @default null */
+            end: components["schemas"]["ChatEnd"] | null;
+            /** @default null */
+            refused: components["schemas"]["TryAnswer"] | null;
+        };
+        /**
+         * ChatEnd
+         * @description The end of an answer. ``finish`` is the engine's reason: stop, length, ...
+         *
+         *     ``prompt_tokens`` and ``completion_tokens`` are null if the engine does not count.
+         */
+        ChatEnd: {
+            /** @default  */
+            finish: string;
+            /** @default null */
+            prompt_tokens: number | null;
+            /** @default null */
+            completion_tokens: number | null;
             /** @default 0 */
             revision: number;
             /** @default  */
@@ -13794,6 +13912,35 @@ export interface operations {
             };
         };
     };
+    "deployments.list_engine_settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EngineSetting"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "deployments.get_deployment": {
         parameters: {
             query?: never;
@@ -14368,6 +14515,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TryAnswer"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.chat_deployment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewChat"];
+            };
+        };
+        responses: {
+            /** @description The items, one on each line. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["ChatPart"];
                 };
             };
             /** @description The error. */

@@ -6,13 +6,27 @@ import { HERE } from './model';
 import type {
   DeploymentsService,
   IDeployCheck,
+  IDeployable,
   IDeployment,
+  IEngineSetting,
   IRegisteredModel,
   IRolloutPolicy,
   ITarget
 } from './service';
 
+/** Where the model comes from: the registry, the Hugging Face hub, or files of this machine. */
+export type Source = 'registry' | 'hub' | 'path';
+
 export interface IDeployFields {
+  source: Source;
+  /** The repository (`ORG/NAME@REVISION`) or path, where the model is not from the registry. */
+  place: string;
+  /** Name of the variable with the token of a gated repository. */
+  secret: string;
+  /** The texts of settings of a language model, by name. */
+  settings: Readonly<Record<string, string>>;
+  /** All settings; empty until they are loaded. */
+  known: readonly IEngineSetting[];
   /** The target; {@link HERE} for none. */
   on: string;
   /** All targets; models are deployed on connected ones. */
@@ -26,6 +40,8 @@ export interface IDeployFields {
   replaceFirst: boolean;
   /** How the version gets the requests of the revision that runs under this name. */
   rollout: IRolloutPolicy['kind'];
+  /** The percentages of the steps of a canary. */
+  steps: string;
   /** What the recent traffic can show by this rollout. */
   outlook: readonly string[];
   /** The choices; undefined until they are loaded. */
@@ -43,6 +59,11 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   ) {
     super(
       {
+        source: 'registry',
+        place: '',
+        secret: '',
+        settings: {},
+        known: [],
         on: HERE,
         targets: [],
         model: start.model ?? '',
@@ -51,6 +72,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         trust: false,
         replaceFirst: false,
         rollout: 'replace',
+        steps: CANARY,
         outlook: [],
         models: undefined,
         check: undefined
@@ -69,9 +91,24 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         );
   }
 
+  /** What is wrong with the steps of a canary; empty if nothing is. */
+  get stepsProblem(): string {
+    const steps = stepsOf(this.fields.steps);
+    const rise = steps.every(
+      (each, at) => each > (steps[at - 1] ?? 0) && each <= 100
+    );
+    return this.fields.rollout !== 'canary' ||
+      (steps.length > 0 && steps[0] < 100 && rise)
+      ? ''
+      : this.trans.__(
+          'Write rising percentages, the first one below 100, such as 1, 10, 50.'
+        );
+  }
+
   get valid(): boolean {
     const { check, name, trust, replaceFirst } = this.fields;
     return (
+      this.stepsProblem === '' &&
       check !== undefined &&
       isName(name) &&
       (!check.update || check.update.fits || replaceFirst) &&
@@ -102,17 +139,13 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
 
   /** The text of the file that deploys the checked version, with the digest of its files. */
   async asFile(): Promise<string> {
-    const { model, name, on, check } = this.fields;
-    const version = check?.version ?? this.fields.version;
+    const { name } = this.fields;
     const { api } = this._service;
     const found = await api.data(
       api.http.POST('/deployment-file-drafts', {
         body: {
-          ...NOTHING_ELSE,
-          model,
-          version,
+          ...checkedOf(this.fields),
           name,
-          on,
           pinned: true,
           sleep_minutes: 0,
           rollout: this._rollout()
@@ -130,16 +163,38 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
 
   /** Check again for the name that was set: it may be that of a running deployment. */
   async checkName(): Promise<void> {
-    const { model, version, name } = this.fields;
-    if (model && isName(name)) {
-      await this._check(model, version, name);
+    if (isName(this.fields.name)) {
+      await this._check();
     }
   }
 
   /** Select where the version is deployed, and check it for there. */
   async move(on: string): Promise<void> {
-    this.set({ on });
-    await this.choose(this.fields.model, this.fields.version);
+    await this._begin({ on });
+  }
+
+  /** Select where the model comes from. */
+  async from(source: Source): Promise<void> {
+    if (source === 'registry') {
+      this.set({ source });
+      await this.choose(this.fields.model, this.fields.version);
+    } else {
+      await this._begin({ source, place: '', settings: {} });
+    }
+  }
+
+  /** Take the model from a repository of the hub or a path, and check it. */
+  async take(place: string): Promise<void> {
+    const name = this._named
+      ? this.fields.name
+      : defaultName(lastPart(place, this.fields.source));
+    await this._begin({ place, name, settings: {} });
+  }
+
+  /** Give settings (an empty text: none), and check the model with them. */
+  async give(settings: Readonly<Record<string, string>>): Promise<void> {
+    this.set({ settings });
+    await this._check();
   }
 
   /** Select a version (empty: the newest) and check it. */
@@ -147,30 +202,26 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     const known = this.fields.models?.find(each => each.name === model);
     const chosen = version || known?.versions[0]?.version || '';
     const name = this._named ? this.fields.name : defaultName(model);
-    this.set({
-      model,
-      version: chosen,
-      name,
-      // Trust in one version is no trust in another.
-      trust: false,
-      replaceFirst: false,
-      rollout: 'replace',
-      outlook: [],
-      check: undefined
-    });
-    await this._check(model, chosen, isName(name) ? name : '');
+    await this._begin({ model, version: chosen, name, settings: {} });
   }
 
   /** Choose a rollout and ask what the traffic can show by it. */
   async chooseRollout(rollout: IRolloutPolicy['kind']): Promise<void> {
     this.set({ rollout, outlook: [] });
+    await this.look();
+  }
+
+  /** Ask what the traffic can show by the rollout. */
+  async look(): Promise<void> {
+    const { rollout, steps } = this.fields;
     const name = this.fields.check?.update?.name;
-    if (rollout === 'replace' || !name) {
+    if (rollout === 'replace' || !name || this.stepsProblem) {
       return;
     }
     try {
-      const outlook = await this._service.outlook(name, policyOf(rollout));
-      if (this.fields.rollout === rollout) {
+      const policy = policyOf(this.fields);
+      const outlook = await this._service.outlook(name, policy);
+      if (this.fields.rollout === rollout && this.fields.steps === steps) {
         this.set({ outlook });
       }
     } catch (reason) {
@@ -178,30 +229,41 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     }
   }
 
-  private async _check(
-    model: string,
-    version: string,
-    name: string
-  ): Promise<void> {
-    const { on } = this.fields;
-    const current = () =>
-      this.fields.on === on &&
-      this.fields.model === model &&
-      this.fields.version === version &&
-      (!name || this.fields.name === name);
+  /** Check something else: trust in one thing is no trust in another. */
+  private async _begin(change: Partial<IDeployFields>): Promise<void> {
+    this.set({
+      trust: false,
+      replaceFirst: false,
+      rollout: 'replace',
+      outlook: [],
+      check: undefined,
+      ...change
+    });
+    await this._check();
+  }
+
+  private async _check(): Promise<void> {
+    const number = ++this._checks;
+    const { name } = this.fields;
+    const asked = {
+      ...askedOf(this.fields),
+      name: isName(name) ? name : ''
+    };
+    if (!asked.model && !asked.path) {
+      return;
+    }
     try {
-      const check = await this._service.check({
-        ...NOTHING_ELSE,
-        model,
-        version,
-        name,
-        on
-      });
-      if (current()) {
-        this.set({ check });
+      const check = await this._service.check(asked);
+      if (number === this._checks) {
+        const { check: before, trust } = this.fields;
+        this.set({ check, trust: trust && check.digest === before?.digest });
+        if (check.engine && this.fields.known.length === 0) {
+          this.set({ known: await this._service.settings() });
+        }
       }
     } catch (reason) {
-      if (current()) {
+      if (number === this._checks) {
+        this.set({ check: undefined });
         this.put({ error: ApiError.from(reason, this.trans) });
       }
     }
@@ -210,16 +272,12 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   protected async send(fields: Readonly<IDeployFields>): Promise<IDeployment> {
     try {
       return await this._service.deploy({
-        ...NOTHING_ELSE,
-        model: fields.model,
-        // An alias may have moved since the check.
-        version: fields.check?.version ?? fields.version,
+        ...checkedOf(fields),
         name: fields.name,
         // The user trusts only the files that the form showed.
         trust: fields.trust && fields.check ? fields.check.digest : '',
         replace_first: fields.replaceFirst,
         rollout: this._rollout(),
-        on: fields.on,
         sleep_minutes: 0,
         idempotency_key: this.key
       });
@@ -241,27 +299,75 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   private _rollout(): IRolloutPolicy | null {
     const { check, rollout } = this.fields;
     return check?.update?.fits && rollout !== 'replace'
-      ? policyOf(rollout)
+      ? policyOf(this.fields)
       : null;
   }
 
   private _named: boolean;
+  private _checks = 0;
 }
 
-/** The policy of a kind; the server knows the rest. */
-function policyOf(kind: IRolloutPolicy['kind']): IRolloutPolicy {
-  return { kind } as IRolloutPolicy;
+/** The steps of a canary that nobody changed. */
+const CANARY = '1, 10, 50';
+
+function stepsOf(text: string): number[] {
+  return text
+    .split(/[\s,;%]+/)
+    .filter(each => each)
+    .map(Number);
 }
 
-/** The fields of a deployment that a registered version leaves empty. */
-const NOTHING_ELSE = {
-  path: '',
-  command: '',
-  port: 0,
-  health: '',
-  secret: '',
-  settings: {}
-};
+/** The policy of a rollout; the server knows the rest. */
+function policyOf({
+  rollout: kind,
+  steps
+}: Pick<IDeployFields, 'rollout' | 'steps'>): IRolloutPolicy {
+  const own = kind === 'canary' && steps !== CANARY;
+  return {
+    kind,
+    ...(own
+      ? { steps: stepsOf(steps).map(traffic => ({ traffic })) }
+      : undefined)
+  } as IRolloutPolicy;
+}
+
+/** What is to be deployed, without its name. */
+function askedOf(fields: Readonly<IDeployFields>): Omit<IDeployable, 'name'> {
+  const { source, place, secret, on } = fields;
+  const isVersion = source === 'registry';
+  const models = {
+    registry: fields.model,
+    hub: place && `hf:${place.replace(/^hf:/, '')}`,
+    path: ''
+  };
+  const given = Object.entries(fields.settings).filter(([, text]) => text);
+  return {
+    model: models[source],
+    version: isVersion ? fields.version : '',
+    path: source === 'path' ? place : '',
+    command: '',
+    port: 0,
+    health: '',
+    secret: source === 'hub' ? secret : '',
+    settings: Object.fromEntries(given),
+    on
+  };
+}
+
+/** What was checked: an alias may have moved since. */
+function checkedOf(fields: Readonly<IDeployFields>): Omit<IDeployable, 'name'> {
+  const { source, check } = fields;
+  return {
+    ...askedOf(fields),
+    ...(source === 'registry' && check ? { version: check.version } : {})
+  };
+}
+
+/** The part of a repository or path that names the model. */
+function lastPart(place: string, source: Source): string {
+  const name = place.replace(/@[^@]*$/, '').replace(/^.*[/\\]/, '');
+  return source === 'path' ? name.replace(/\.[^.]+$/, '') : name;
+}
 
 function isName(name: string): boolean {
   return /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name);

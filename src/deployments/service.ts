@@ -5,6 +5,7 @@ import { everyPage } from '../core';
 export type IDeployment = components['schemas']['Deployment'];
 export type INewDeployment = components['schemas']['NewDeployment'];
 export type IDeployable = components['schemas']['CheckDeploy'];
+export type IEngineSetting = components['schemas']['EngineSetting'];
 export type IDeployCheck = components['schemas']['DeployCheck'];
 export type IRollout = components['schemas']['Rollout'];
 export type IRolloutPolicy = components['schemas']['RolloutPolicy'];
@@ -32,6 +33,11 @@ export class DeploymentsService {
     return this.api.data(
       this.api.http.POST('/deployment-checks', { body: asked })
     );
+  }
+
+  /** The settings of language models, with their meanings. */
+  settings(): Promise<IEngineSetting[]> {
+    return this.api.data(this.api.http.GET('/deployment-settings'));
   }
 
   targets(): Promise<ITarget[]> {

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import re
+import subprocess
+import sys
+from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.support.browser import NARROW, WIDE, LabPage
 from tests.support.lab_server import LabServer
 from tests.support.rooms import eventually
+from tests.support.small_llm import small_llm
 
 from .keyboard import Keyboard
 from .programs import own_mlflow, run_script
@@ -33,17 +39,52 @@ with mlflow.start_run(run_name="flowers"):
 """
 
 
-def deploy(server: LabServer) -> None:
-    """Deploy the model whose files the person confirms by their digest."""
-    _, check = server.request(
-        "POST", "genops/deployment-checks", {"model": "flowers", "version": "", "name": ""}
+#: A model of pictures of any size: the mean of each colour.
+COLOURS = """
+import mlflow
+import numpy as np
+from mlflow.models import ModelSignature
+from mlflow.types.schema import Schema, TensorSpec
+from pathlib import Path
+
+Path("colours.py").write_text('''
+import mlflow
+class Colours(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input.mean(axis=(1, 2))
+mlflow.models.set_model(Colours())
+''')
+signature = ModelSignature(Schema([TensorSpec(np.dtype("float32"), (-1, 4, 4, 3))]), None)
+mlflow.set_experiment("flowers")
+with mlflow.start_run(run_name="colours"):
+    mlflow.pyfunc.log_model(
+        python_model="colours.py", name="model", registered_model_name="colours", signature=signature,
+        pip_requirements=["mlflow"],
     )
-    body = {"model": "flowers", "trust": check["digest"]}
-    status, answer = server.request("POST", "genops/deployments", body)
+"""
+
+
+def deploy(server: LabServer, name: str = "flowers", **asked: Any) -> None:
+    """Deploy the model whose files the person confirms by their digest."""
+    asked = asked or {"model": name}
+    _, check = server.request("POST", "genops/deployment-checks", {"name": "", **asked})
+    status, answer = server.request(
+        "POST", "genops/deployments", {**asked, "name": name, "trust": check["digest"]}
+    )
     assert status == 200, answer
-    look = lambda: server.get("genops/deployments/flowers")  # noqa: E731
+    look = lambda: server.get(f"genops/deployments/{name}")  # noqa: E731
     found = eventually(look, lambda each: each["state"] in ("running", "failed"), 90)
     assert found["state"] == "running", found
+
+
+def page_of(lab: LabPage, name: str) -> Locator:
+    """Open the page that tries a deployment."""
+    lab.execute("genops:try-deployment", {"name": name})
+    page = lab.page.locator(".gol-Page:visible").filter(
+        has=lab.page.get_by_role("heading", name=f"Try {name}")
+    )
+    expect(page).to_be_visible()
+    return page
 
 
 def test_a_person_tries_a_deployment_with_the_keyboard(lab: LabPage, server: LabServer) -> None:
@@ -68,16 +109,19 @@ def test_a_person_tries_a_deployment_with_the_keyboard(lab: LabPage, server: Lab
     expect(answer).to_contain_text("revision 1")
     expect(answer).to_contain_text(" ms")
 
-    # A wrong value is sent too: the model's own message is shown.
+    # A wrong value is sent too: the model's own message is shown, and the field that is wrong.
     length.fill("long")
     page.get_by_role("button", name="Send").click()
     expect(answer.get_by_text("Failed with HTTP 400")).to_be_visible()
     expect(answer).to_contain_text("could not convert string to float")
+    expect(answer).not_to_contain_text("error_code")
+    expect(length).to_have_accessible_description("“long” is no number.")
+    expect(page.get_by_role("textbox", name="petal width")).not_to_have_attribute("aria-invalid", "true")
     lab.looks("playground", ".gol-Page:has(.gol-Playground)", NARROW, WIDE)
 
     # An earlier request comes back as JSON.
-    answer.get_by_role("row", name="Show request 2 again").focus()
-    lab.page.keyboard.press("ArrowDown")
+    keyboard.to(answer.get_by_role("row", name="Show request 2 again"))
+    keyboard.press("ArrowDown")
     expect(answer.get_by_role("row", name="Show request 1 again")).to_be_focused()
     lab.page.keyboard.press("Enter")
     expect(answer.get_by_role("cell", name="virginica")).to_be_visible()
@@ -98,6 +142,95 @@ def test_what_is_copied_has_the_request_and_no_key(lab: LabPage, server: LabServ
         assert "petal length" in copied
         assert server.get("genops/deployments/flowers")["url"] in copied
         assert key not in copied
+
+
+def test_a_picture_is_scaled_to_what_the_model_takes(lab: LabPage, server: LabServer) -> None:
+    run_script(server, COLOURS, **own_mlflow(server))
+    deploy(server, "colours")
+    page = page_of(lab, "colours")
+    picture = lab.page.evaluate(
+        """() => {
+          const canvas = document.createElement('canvas');
+          canvas.width = canvas.height = 32;
+          const context = canvas.getContext('2d');
+          context.fillStyle = '#ff0033';
+          context.fillRect(0, 0, 32, 32);
+          return canvas.toDataURL('image/png').split(',')[1];
+        }"""
+    )
+    choose = page.get_by_label("Picture")
+    choose.set_input_files({"name": "broken.png", "mimeType": "image/png", "buffer": b"no picture"})
+    expect(page.get_by_text("“broken.png” is no picture that can be read.")).to_be_visible()
+    content = base64.b64decode(picture)
+    choose.set_input_files({"name": "red.png", "mimeType": "image/png", "buffer": content})
+    expect(page.get_by_role("textbox", name="Body of the request (JSON)")).to_have_value(re.compile("0.2"))
+    page.get_by_role("button", name="Send").click()
+    answer = page.get_by_role("region", name="Answer")
+    row = answer.get_by_role("row").nth(1)
+    expect(row).to_contain_text("0.2")
+    cells = [float(each) for each in row.get_by_role("cell").all_inner_texts()]
+    assert [round(each, 1) for each in cells] == [1.0, 0.0, 0.2]
+    server.request("POST", "genops/deployments/colours/stop")
+    server.request("DELETE", "genops/deployments/colours")
+
+
+def test_a_person_talks_to_a_language_model(lab: LabPage, server: LabServer) -> None:
+    settings = {"context": "1024", "parallel": "2", "threads": "1"}
+    deploy(server, "talk", path=str(small_llm()), settings=settings)
+    page = page_of(lab, "talk")
+    keyboard = Keyboard(lab.page)
+    page.get_by_label("System prompt").fill("You answer briefly.")
+    page.get_by_label("Temperature").fill("0")
+    most = page.get_by_label("Most tokens")
+    most.fill("none")
+    expect(page.get_by_text("Write a whole number from 1 to 1,000,000.")).to_be_visible()
+    expect(page.get_by_role("button", name="Send")).to_be_disabled()
+    most.fill("12")
+    page.get_by_label("Message").fill("What is the capital of France?")
+    lab.page.keyboard.press("Enter")
+    talk = page.get_by_role("log", name="Conversation")
+    expect(talk.get_by_text("revision 1")).to_be_visible()
+    expect(talk).to_contain_text(re.compile(r"\d+ tokens?"))
+    expect(talk).to_contain_text(re.compile(r"first token after [\d,]+ ms"))
+    expect(page.get_by_label("Message")).to_have_value("")
+
+    # A long answer is stopped while it comes: the engine stops too.
+    most.fill("900")
+    page.get_by_label("Message").fill("Count from one to one thousand.")
+    lab.page.keyboard.press("Enter")
+    last = talk.get_by_role("article").last
+    expect(last.locator(".gol-Chat-text").last).not_to_have_text("")
+    keyboard.choose(page.get_by_role("button", name="Stop"))
+    expect(last.get_by_text("Stopped by you")).to_be_visible()
+    expect(page.get_by_label("Message")).to_be_focused()
+    figures = lambda: server.get("genops/deployments/talk")  # noqa: E731
+    eventually(figures, lambda found: found["requests"] == 2, 20)
+    lab.looks("chat", ".gol-Page:has(.gol-Chat)", NARROW, WIDE)
+
+    # A refusal is a sentence, and the message is there to be changed.
+    page.get_by_label("Message").fill("word " * 3000)
+    lab.page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("context")
+    expect(page.get_by_role("alert")).not_to_contain_text("{")
+    expect(page.get_by_label("Message")).to_have_value(re.compile("word"))
+
+    # An earlier request brings its conversation and settings back; it is copied as a program that runs.
+    page.get_by_label("Message").fill("")
+    page.get_by_role("row", name="Show the conversation of request 1").click()
+    expect(talk.get_by_role("article")).to_have_count(2)
+    expect(most).to_have_value("12")
+    lab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    key = server.get("genops/deployments/talk/key")["key"]
+    for word in ("Copy as Python", "Copy for OpenAI client"):
+        page.get_by_role("button", name=re.compile(word)).click()
+        program = lab.page.evaluate("navigator.clipboard.readText()")
+        assert key not in program
+        command = [sys.executable, "-c", program]
+        environ = {**os.environ, "DEPLOYMENT_KEY": key}
+        ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+        assert ended.stdout.strip(), ended.stderr
+    server.request("POST", "genops/deployments/talk/stop")
+    server.request("DELETE", "genops/deployments/talk")
 
 
 def test_a_stopped_deployment_says_that_it_does_not_answer(lab: LabPage, server: LabServer) -> None:

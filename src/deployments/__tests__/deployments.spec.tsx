@@ -650,6 +650,72 @@ describe('the deploy dialog', () => {
     expect(form.fields.name).toBe('mine');
   });
 
+  it('takes a model from the hub, and settings with their meanings', async () => {
+    bench.answers['POST /deployment-checks'] = check({
+      engine: 'llama.cpp',
+      memory: 'It needs weights 98 MB.'
+    });
+    bench.answers['GET /deployment-settings'] = [
+      {
+        name: 'context',
+        meaning: 'Tokens of one request',
+        kind: 'number',
+        engines: ['llama.cpp'],
+        least: 16,
+        most: 1000,
+        choices: []
+      }
+    ];
+    const form = new DeployForm(model.service, {}, trans);
+    await form.load();
+    await form.from('hub');
+    expect(form.valid).toBe(false);
+    await form.take('ORG/Small-GGUF@main');
+    render(<DeployFields form={form} trans={trans} />);
+    expect(screen.getByText('It needs weights 98 MB.')).toBeTruthy();
+    fireEvent.click(screen.getByText('Settings of llama.cpp'));
+    const field = screen.getByLabelText('context');
+    expect(screen.getByText('Tokens of one request')).toBeTruthy();
+    fireEvent.change(field, { target: { value: '512' } });
+    fireEvent.blur(field);
+    await settle();
+    await form.submit();
+    expect(posted()[0]).toMatchObject({
+      model: 'hf:ORG/Small-GGUF@main',
+      version: '',
+      name: 'Small-GGUF',
+      settings: { context: '512' }
+    });
+  });
+
+  it('gives a canary the steps that the person wrote', async () => {
+    bench.answers['POST /deployments/digits/rollout/outlook'] = { lines: [] };
+    bench.answers['POST /deployment-checks'] = check({
+      update: {
+        name: 'digits',
+        number: 2,
+        serving: 1,
+        fits: true,
+        needs_bytes: 1,
+        free_bytes: 2,
+        message: '',
+        downtime: '',
+        changes: [],
+        file: ''
+      }
+    });
+    const form = new DeployForm(model.service, {}, trans);
+    await form.load();
+    await form.chooseRollout('canary');
+    form.set({ steps: '50, 10' });
+    expect(form.valid).toBe(false);
+    form.set({ steps: '5, 50 %' });
+    await form.submit();
+    expect(posted()[0]).toMatchObject({
+      rollout: { kind: 'canary', steps: [{ traffic: 5 }, { traffic: 50 }] }
+    });
+  });
+
   it('makes names as the server does', () => {
     expect(defaultName('très long/nom: 拡張')).toBe('tres-long-nom');
     expect(defaultName('拡張')).toBe('model');

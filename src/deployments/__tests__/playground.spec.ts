@@ -1,3 +1,4 @@
+import { trans } from '../../tasks/__tests__/support';
 import {
   answerRows,
   asCurl,
@@ -10,6 +11,7 @@ import {
   valueOf
 } from '../playground/body';
 import type { IInterface } from '../playground/body';
+import { problemOf } from '../playground/problem';
 
 const COLUMNS: IInterface = {
   name: 'iris',
@@ -23,6 +25,7 @@ const COLUMNS: IInterface = {
   ],
   outputs: [],
   params: {},
+  path: '/invocations',
   example: ''
 };
 
@@ -165,5 +168,41 @@ describe('the code of a request', () => {
     expect(asPython('u', body)).toContain(
       'json.loads("{\\"inputs\\":[\\"it\'s\\",\\"\\\\\\"q\\\\\\"\\",true]}")'
     );
+  });
+});
+
+describe('what went wrong with a request', () => {
+  const problem = (status: number, body: unknown, retry_after_s = 0) =>
+    problemOf({ status, body: JSON.stringify(body), retry_after_s }, trans, {
+      shown: COLUMNS,
+      fields: { a: '1.5', b: '2.5', c: 'x', d: 'true' }
+    });
+
+  it.each([
+    [{ error_code: 'BAD_REQUEST', message: 'told' }],
+    [{ error: { message: 'told', type: 'invalid_request_error' } }],
+    [{ error: 'told' }],
+    [{ detail: 'told' }]
+  ])('is the message of %j', body => {
+    expect(problem(400, body).message).toBe('told');
+  });
+
+  it('names the wrong fields: by their texts and by the message', () => {
+    const body = { message: "Failed to convert column 'c' to long" };
+    const { fields, hint } = problem(400, body);
+    expect(Object.keys(fields)).toEqual(['b', 'c']);
+    expect(fields.b).toBe('2.5 is no whole number.');
+    expect(hint).toContain('marked field');
+  });
+
+  it('says when to try again', () => {
+    expect(problem(429, { message: 'slow down' }, 12).hint).toBe(
+      'Try again in 12 seconds.'
+    );
+  });
+
+  it('is told for a page of a proxy too', () => {
+    const answer = { status: 502, body: '<html>', retry_after_s: 0 };
+    expect(problemOf(answer, trans).message).toContain('502');
   });
 });

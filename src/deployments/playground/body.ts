@@ -229,25 +229,32 @@ export function answerRows(
 }
 
 /** A curl command with the body; the key comes from the environment. */
-export function asCurl(url: string, body: string): string {
-  const quote = (text: string) => `'${text.replace(/'/g, "'\\''")}'`;
+export function asCurl(
+  url: string,
+  body: string,
+  path = '/invocations'
+): string {
   return [
-    `curl -sS ${quote(`${url}/invocations`)}`,
+    `curl -sS ${shellText(`${url}${path}`)}`,
     '-H "Authorization: Bearer $DEPLOYMENT_KEY"',
-    `-H ${quote('Content-Type: application/json')}`,
-    `-d ${quote(compact(body))}`
+    `-H ${shellText('Content-Type: application/json')}`,
+    `-d ${shellText(compact(body))}`
   ].join(' \\\n  ');
 }
 
 /** A Python program with the body; the key comes from the environment. */
-export function asPython(url: string, body: string): string {
+export function asPython(
+  url: string,
+  body: string,
+  path = '/invocations'
+): string {
   return `import json
 import os
 import urllib.request
 
 body = json.loads(${pythonText(compact(body))})
 request = urllib.request.Request(
-    ${pythonText(`${url}/invocations`)},
+    ${pythonText(`${url}${path}`)},
     data=json.dumps(body).encode(),
     headers={
         "Authorization": f"Bearer {os.environ['DEPLOYMENT_KEY']}",
@@ -255,13 +262,18 @@ request = urllib.request.Request(
     },
 )
 with urllib.request.urlopen(request) as answer:
-    print(json.load(answer)["predictions"])
+    print(json.load(answer)${path === '/invocations' ? '["predictions"]' : ''})
 `;
 }
 
 /** A JSON text is a Python text too, apart from the escapes of slashes that JSON.stringify does not write. */
-function pythonText(text: string): string {
+export function pythonText(text: string): string {
   return JSON.stringify(text);
+}
+
+/** A text in single quotes for a shell. */
+export function shellText(text: string): string {
+  return `'${text.replace(/'/g, "'\\''")}'`;
 }
 
 function compact(body: string): string {

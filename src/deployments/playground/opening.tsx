@@ -5,10 +5,13 @@ import * as React from 'react';
 import type { IGenOpsCore } from '../../core';
 import { Resource, deploymentIcon } from '../../core';
 import type { Pages } from '../../core/pages';
+import { streamedItems } from '../../core/items';
 import { ResourcePage } from '../../core/ui/page';
 
 import type { IInterface } from './body';
-import type { IAnswer } from './view';
+import { ChatModel } from './chat-model';
+import type { INewChat, IPart } from './conversation';
+import type { IAnswer } from './problem';
 import { PlaygroundView } from './view';
 
 /** Open the page of a deployment. */
@@ -40,11 +43,26 @@ function page(
     },
     trans
   });
-  const send = async (body: string): Promise<IAnswer> => {
+  async function* ask(
+    body: INewChat,
+    signal: AbortSignal
+  ): AsyncGenerator<IPart> {
+    const stream = await api.data(
+      api.http.POST('/deployments/{name}/chat', {
+        params,
+        body,
+        signal,
+        parseAs: 'stream'
+      })
+    );
+    yield* streamedItems<IPart>(stream!, trans);
+  }
+  const chat = new ChatModel(ask, trans);
+  const send = async (body: string, path: string): Promise<IAnswer> => {
     const answer = await api.data(
       api.http.POST('/deployments/{name}/try', {
         params,
-        body: { body, path: '/invocations', content_type: 'application/json' }
+        body: { body, path, content_type: 'application/json' }
       })
     );
     if (revision && answer.revision && answer.revision !== revision) {
@@ -53,7 +71,7 @@ function page(
     revision = answer.revision ?? 0;
     return answer;
   };
-  return new ResourcePage(resource, {
+  const opened = new ResourcePage(resource, {
     title: trans.__('Try %1', name),
     icon: deploymentIcon,
     render: () => (
@@ -62,8 +80,11 @@ function page(
         url={() => url}
         resource={resource}
         send={send}
+        chat={chat}
         trans={trans}
       />
     )
   });
+  opened.disposed.connect(() => chat.dispose());
+  return opened;
 }

@@ -6,6 +6,7 @@ import {
   Callout,
   CopyButton,
   DataTable,
+  Disclosure,
   ResourceView,
   StatusBadge
 } from '../../core';
@@ -13,7 +14,6 @@ import type { Resource } from '../../core';
 import { Form } from '../../core/ui/form';
 import { PageHead } from '../../core/ui/page';
 import { Tabs } from '../../core/ui/tabs';
-import type { components } from '../../api/generated';
 
 import type { IFields, IInterface } from './body';
 import {
@@ -26,18 +26,23 @@ import {
   pictureBody,
   pictureShape
 } from './body';
+import { ChatView } from './chat';
+import type { ChatModel } from './chat-model';
+import type { IAnswer, IProblem } from './problem';
+import { problemOf } from './problem';
 
 import '../../../style/core/tabs.css';
 import '../../../style/deployments/playground.css';
-
-export type IAnswer = components['schemas']['TryAnswer'];
 
 /** A request of this session and its answer. */
 interface ITried {
   number: number;
   at: Date;
   body: string;
+  path: string;
   answer: IAnswer;
+  /** What the answer tells if it is none. */
+  problem?: IProblem;
 }
 
 const KEPT = 50;
@@ -47,7 +52,9 @@ interface IProps {
   /** The address of the deployment, for code. */
   url: () => string;
   resource: Resource<IInterface>;
-  send: (body: string) => Promise<IAnswer>;
+  send: (body: string, path: string) => Promise<IAnswer>;
+  /** The conversation with a language model. */
+  chat: ChatModel;
   trans: TranslationBundle;
 }
 
@@ -69,7 +76,11 @@ export function PlaygroundView(props: IProps): React.ReactElement {
               {trans.__('Version %1', shown.version)}
             </span>
           </PageHead>
-          <Playground {...props} shown={shown} />
+          {shown.kind === 'chat' ? (
+            <ChatView {...props} model={props.chat} />
+          ) : (
+            <Playground {...props} shown={shown} />
+          )}
         </>
       )}
     </ResourceView>
@@ -82,10 +93,12 @@ function Playground(props: IProps & { shown: IInterface }): React.ReactElement {
   const [mode, setMode] = React.useState(hasForm ? 'form' : 'json');
   const [fields, setFields] = React.useState<IFields>(() => firstFields(shown));
   const [text, setText] = React.useState(() => firstBody(shown));
+  const [path, setPath] = React.useState(shown.path);
   const [busy, setBusy] = React.useState(false);
   const [error, setError] = React.useState<ApiError>();
   const [history, setHistory] = React.useState<readonly ITried[]>([]);
   const [selected, setSelected] = React.useState<ITried>();
+  const [wrong, setWrong] = React.useState<IProblem['fields']>({});
   const body = mode === 'form' ? bodyOf(shown, fields) : text;
 
   const ask = () => {
@@ -94,10 +107,14 @@ function Playground(props: IProps & { shown: IInterface }): React.ReactElement {
     }
     setBusy(true);
     setError(undefined);
-    send(body)
+    send(body, path)
       .then(answer => {
         const number = (history[0]?.number ?? 0) + 1;
-        const tried = { number, at: new Date(), body, answer };
+        const form = mode === 'form' ? { shown, fields } : undefined;
+        const problem =
+          answer.status < 400 ? undefined : problemOf(answer, trans, form);
+        setWrong(problem?.fields ?? {});
+        const tried = { number, at: new Date(), body, path, answer, problem };
         setHistory(before => [tried, ...before].slice(0, KEPT));
         setSelected(tried);
       })
@@ -107,6 +124,7 @@ function Playground(props: IProps & { shown: IInterface }): React.ReactElement {
   const again = (tried: ITried) => {
     setSelected(tried);
     setText(tried.body);
+    setPath(tried.path);
     setMode('json');
   };
   const pick = (chosen: string) => {
@@ -116,7 +134,14 @@ function Playground(props: IProps & { shown: IInterface }): React.ReactElement {
     setMode(chosen);
   };
   const json = (
-    <JsonInput shown={shown} text={text} onChange={setText} trans={trans} />
+    <JsonInput
+      shown={shown}
+      text={text}
+      onChange={setText}
+      path={path}
+      onPath={setPath}
+      trans={trans}
+    />
   );
   return (
     <div className="gol-Playground">
@@ -134,7 +159,11 @@ function Playground(props: IProps & { shown: IInterface }): React.ReactElement {
                   <Fields
                     shown={shown}
                     fields={fields}
-                    onChange={setFields}
+                    wrong={wrong}
+                    onChange={(changed, name) => {
+                      setFields(changed);
+                      setWrong(({ [name]: _, ...others }) => others);
+                    }}
                     trans={trans}
                   />
                 )
@@ -154,7 +183,7 @@ function Playground(props: IProps & { shown: IInterface }): React.ReactElement {
             {busy ? trans.__('Waiting for the answer…') : trans.__('Send')}
           </button>
           <CopyButton
-            text={() => asPython(props.url(), body)}
+            text={() => asPython(props.url(), body, path)}
             word={trans.__('Copy as Python')}
             label={trans.__(
               'Copy a Python program with this request. It reads the key from DEPLOYMENT_KEY.'
@@ -162,7 +191,7 @@ function Playground(props: IProps & { shown: IInterface }): React.ReactElement {
             trans={trans}
           />
           <CopyButton
-            text={() => asCurl(props.url(), body)}
+            text={() => asCurl(props.url(), body, path)}
             word={trans.__('Copy as curl')}
             label={trans.__(
               'Copy a curl command with this request. It reads the key from DEPLOYMENT_KEY.'
@@ -204,16 +233,24 @@ function Playground(props: IProps & { shown: IInterface }): React.ReactElement {
 function Fields(props: {
   shown: IInterface;
   fields: IFields;
-  onChange: (fields: IFields) => void;
+  /** What is wrong with a field, by its name. */
+  wrong: IProblem['fields'];
+  onChange: (fields: IFields, name: string) => void;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { shown, fields, onChange, trans } = props;
+  const { shown, fields, wrong, onChange, trans } = props;
   const id = React.useId();
   return (
     <div className="gol-Playground-fields">
       {(shown.inputs ?? []).map(({ name, datatype }, at) => {
-        const set = (value: string) => onChange({ ...fields, [name]: value });
-        const common = { id: `${id}-${at}`, value: fields[name] };
+        const set = (value: string) =>
+          onChange({ ...fields, [name]: value }, name);
+        const common = {
+          id: `${id}-${at}`,
+          value: fields[name],
+          'aria-invalid': wrong[name] ? true : undefined,
+          'aria-describedby': `${id}-${at}-note`
+        };
         return (
           <React.Fragment key={name}>
             <label htmlFor={common.id}>{name}</label>
@@ -236,7 +273,12 @@ function Fields(props: {
                 onChange={event => set(event.target.value)}
               />
             )}
-            <span className="gol-Note">{typeName(datatype, trans)}</span>
+            <span
+              id={`${id}-${at}-note`}
+              className={wrong[name] ? 'gol-Field-error' : 'gol-Note'}
+            >
+              {wrong[name] || typeName(datatype, trans)}
+            </span>
           </React.Fragment>
         );
       })}
@@ -260,6 +302,8 @@ function JsonInput(props: {
   shown: IInterface;
   text: string;
   onChange: (text: string) => void;
+  path: string;
+  onPath: (path: string) => void;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { shown, text, onChange, trans } = props;
@@ -291,6 +335,19 @@ function JsonInput(props: {
           {failure && <Callout tone="error" title={failure} />}
         </>
       )}
+      {shown.path !== '/invocations' && (
+        <>
+          <label htmlFor={`${id}-path`}>{trans.__('Path')}</label>
+          <input
+            id={`${id}-path`}
+            className="jp-mod-styled"
+            autoComplete="off"
+            spellCheck={false}
+            value={props.path}
+            onChange={event => props.onPath(event.target.value)}
+          />
+        </>
+      )}
       <label htmlFor={id}>{trans.__('Body of the request (JSON)')}</label>
       <textarea
         id={id}
@@ -309,7 +366,7 @@ function Answer(props: {
   trans: TranslationBundle;
 }): React.ReactElement {
   const { trans } = props;
-  const { answer } = props.tried;
+  const { answer, problem } = props.tried;
   const good = answer.status < 400;
   const table = good ? answerRows(answer.body) : undefined;
   const [view, setView] = React.useState(table ? 'table' : 'json');
@@ -330,7 +387,14 @@ function Answer(props: {
           <span>{trans.__('revision %1', answer.revision)}</span>
         ) : null}
       </p>
-      {table ? (
+      {problem && (
+        <Callout tone="error" title={problem.message}>
+          {problem.hint}
+        </Callout>
+      )}
+      {problem ? (
+        <Disclosure title={trans.__('The whole answer')}>{json}</Disclosure>
+      ) : table ? (
         <Tabs
           label={trans.__('How the answer is shown')}
           selected={view}
@@ -389,7 +453,7 @@ function History(props: {
           {
             id: 'at',
             title: trans.__('Time'),
-            cell: ({ at }) => at.toLocaleTimeString()
+            cell: ({ at }) => at.toLocaleTimeString([], { hour12: false })
           },
           {
             id: 'status',

@@ -5,9 +5,10 @@ import * as React from 'react';
 import { Callout, CopyButton, Field } from '../../core';
 import { FileCheck } from '../../registry/view/file-check';
 
-import type { DeployForm } from '../deploy';
+import type { DeployForm, Source } from '../deploy';
 import { HERE } from '../model';
 import type { IDeployCheck, IRolloutPolicy } from '../service';
+import { PlaceFields, SettingsFields } from './deploy-language-model';
 import { DeploymentChanges } from './file-drift';
 
 import '../../../style/deployments/deployments.css';
@@ -20,59 +21,35 @@ export function DeployFields(props: {
   const { form, trans } = props;
   const { fields, snapshot } = form;
   const { models, check } = fields;
-  if (models?.length === 0) {
-    return (
-      <Callout
-        tone="info"
-        title={trans.__('There are no registered models yet.')}
-      >
-        {trans.__("Register a run's model first, then deploy its version.")}
-      </Callout>
-    );
-  }
-  const chosen = models?.find(model => model.name === fields.model);
+  const asked =
+    fields.source === 'registry' ? models?.length !== 0 : fields.place !== '';
   return (
     <>
-      <Field label={trans.__('Model')}>
+      <Field label={trans.__('From')}>
         {control => (
           <select
             {...control}
-            value={fields.model}
-            onChange={event => void form.choose(event.target.value, '')}
+            value={fields.source}
+            onChange={event => void form.from(event.target.value as Source)}
           >
-            {!chosen && (
-              <option value={fields.model}>
-                {fields.model || trans.__('Loading…')}
-              </option>
-            )}
-            {models?.map(model => (
-              <option key={model.name} value={model.name}>
-                {model.name}
-              </option>
-            ))}
+            <option value="registry">{trans.__('Registered models')}</option>
+            <option value="hub">{trans.__('Hugging Face hub')}</option>
+            <option value="path">{trans.__('Files of this machine')}</option>
           </select>
         )}
       </Field>
-      <Field label={trans.__('Version')}>
-        {control => (
-          <select
-            {...control}
-            value={fields.version}
-            onChange={event =>
-              void form.choose(fields.model, event.target.value)
-            }
-          >
-            {!chosen?.versions.some(
-              each => each.version === fields.version
-            ) && <option value={fields.version}>{fields.version}</option>}
-            {chosen?.versions.map(each => (
-              <option key={each.version} value={each.version}>
-                {[each.version, ...each.aliases].join(', ')}
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
+      {fields.source !== 'registry' ? (
+        <PlaceFields key={fields.source} form={form} trans={trans} />
+      ) : models?.length === 0 ? (
+        <Callout
+          tone="info"
+          title={trans.__('There are no registered models yet.')}
+        >
+          {trans.__("Register a run's model first, then deploy its version.")}
+        </Callout>
+      ) : (
+        <VersionFields form={form} trans={trans} />
+      )}
       {fields.targets.length > 0 && (
         <Field
           label={trans.__('Where')}
@@ -119,11 +96,13 @@ export function DeployFields(props: {
             <CheckView check={check} trans={trans} />
           </>
         ) : (
+          asked &&
           !snapshot.error && (
             <p className="gol-Note">{trans.__('Checking the model…')}</p>
           )
         )}
       </div>
+      {fields.known.length > 0 && <SettingsFields form={form} trans={trans} />}
       {check?.update?.fits && <RolloutFields form={form} trans={trans} />}
       {check?.update && !check.update.fits && (
         <label className="gol-Check">
@@ -172,6 +151,61 @@ export function DeployFields(props: {
   );
 }
 
+/** A registered version. */
+function VersionFields(props: {
+  form: DeployForm;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { form, trans } = props;
+  const { fields } = form;
+  const { models } = fields;
+  const chosen = models?.find(model => model.name === fields.model);
+  return (
+    <>
+      <Field label={trans.__('Model')}>
+        {control => (
+          <select
+            {...control}
+            value={fields.model}
+            onChange={event => void form.choose(event.target.value, '')}
+          >
+            {!chosen && (
+              <option value={fields.model}>
+                {fields.model || trans.__('Loading…')}
+              </option>
+            )}
+            {models?.map(model => (
+              <option key={model.name} value={model.name}>
+                {model.name}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+      <Field label={trans.__('Version')}>
+        {control => (
+          <select
+            {...control}
+            value={fields.version}
+            onChange={event =>
+              void form.choose(fields.model, event.target.value)
+            }
+          >
+            {!chosen?.versions.some(
+              each => each.version === fields.version
+            ) && <option value={fields.version}>{fields.version}</option>}
+            {chosen?.versions.map(each => (
+              <option key={each.version} value={each.version}>
+                {[each.version, ...each.aliases].join(', ')}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+    </>
+  );
+}
+
 /** How the version gets the requests, and what the traffic can show by it. */
 function RolloutFields(props: {
   form: DeployForm;
@@ -180,7 +214,7 @@ function RolloutFields(props: {
   const { form, trans } = props;
   const kinds: [IRolloutPolicy['kind'], string][] = [
     ['replace', trans.__('Replace: all requests at once')],
-    ['canary', trans.__('Canary: 1 %, 10 %, 50 %, then all')],
+    ['canary', trans.__('Canary: by steps, judged at each')],
     ['a/b', trans.__('A/B: half of the requests, then you decide')],
     ['blue-green', trans.__('Blue-green: all requests when you promote it')],
     ['shadow', trans.__('Shadow: copies of requests, answers compared')]
@@ -206,6 +240,24 @@ function RolloutFields(props: {
           </select>
         )}
       </Field>
+      {form.fields.rollout === 'canary' && (
+        <Field
+          label={trans.__('Steps in percent')}
+          help={trans.__('Then the version gets all requests.')}
+          error={form.stepsProblem}
+        >
+          {control => (
+            <input
+              {...control}
+              type="text"
+              value={form.fields.steps}
+              autoComplete="off"
+              onChange={event => form.set({ steps: event.target.value })}
+              onBlur={() => void form.look()}
+            />
+          )}
+        </Field>
+      )}
       <div aria-live="polite">
         {form.fields.outlook.map(line => (
           <p key={line} className="gol-Note">
@@ -266,6 +318,15 @@ function CheckView(props: {
         </Callout>
       ) : (
         <FileCheck check={check} trans={trans} />
+      )}
+      {check.memory && (
+        <Callout
+          tone="info"
+          icon={buildIcon}
+          title={trans.__('%1 serves this model.', check.engine)}
+        >
+          {check.memory}
+        </Callout>
       )}
       {check.environment === 'build' && (
         <Callout
