@@ -133,7 +133,7 @@ async def place(channel: Channel) -> None:
             if fresh is not None:
                 again = "Deploy the version again."
                 store = await in_thread(FileStore, fresh.name, f"the deployment {name!r}", again)
-                await store.receive(talk, files, str(fresh))
+                await store.receive(talk, files, str(fresh), "model" if change.spec.get("serving") else "")
                 async with deployments.changing():
                     channel.write(document({"locked": True}))
                     if not (await talk.document()).get("commit"):

@@ -6,6 +6,7 @@ was. :mod:`.transfer` defines how files travel.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -57,14 +58,19 @@ class FileStore:
         self._about, self._hint = about, hint
         remove_unused(self._files)
 
-    async def receive(self, talk: TransferChannel, files: List[PlacedFile], folder: str) -> None:
-        """Ask for missing files, then copy all into the folder. Raises ChannelReset for a damaged one."""
+    async def receive(
+        self, talk: TransferChannel, files: List[PlacedFile], folder: str, linked: str = ""
+    ) -> None:
+        """Ask for missing files, then copy all into the folder. Raises ChannelReset for a damaged one.
+
+        Files below ``linked`` of the folder become links: for weights that an engine only reads.
+        """
         needed = await in_thread(self._needed, files)
         talk.channel.write(document({"need": [{"sha": sha, "from": there} for sha, there in needed.items()]}))
         sizes = {each.sha: each.size for each in files}
         for sha, there in needed.items():
             await self._take(talk, sha, sizes[sha], there)
-        await in_thread(self._copy, files, folder)
+        await in_thread(self._copy, files, folder, linked)
 
     def remove_parts(self) -> None:
         """Delete what arrived only in part."""
@@ -100,7 +106,7 @@ class FileStore:
             raise self._damaged()
         os.replace(part, os.path.join(self._files, sha))
 
-    def _copy(self, files: List[PlacedFile], folder: str) -> None:
+    def _copy(self, files: List[PlacedFile], folder: str, linked: str = "") -> None:
         private_folder(folder)
         os.utime(folder)
         for each in files:
@@ -109,7 +115,10 @@ class FileStore:
                 continue  # an earlier connection placed it, and it may be in use
             os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
             source = os.path.join(self._files, each.sha)
-            shutil.copyfile(source, f"{target}.part")
+            if linked and each.path.startswith(f"{linked}/"):
+                _link(source, f"{target}.part")
+            else:
+                shutil.copyfile(source, f"{target}.part")
             if _hash_of(f"{target}.part") != each.sha:
                 os.unlink(source)
                 raise self._damaged()
@@ -118,6 +127,17 @@ class FileStore:
 
     def _damaged(self) -> ChannelReset:
         return ChannelReset("damaged", f"A file of {self._about} was damaged on the host.", self._hint)
+
+
+def _link(source: str, target: str) -> None:
+    """Make a link, or a copy on a disk without links. No revision may write into what the others read."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(target)
+    os.chmod(source, 0o400)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _hash_of(path: str) -> str:

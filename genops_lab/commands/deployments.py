@@ -30,6 +30,7 @@ from .completion import deployment_names, model_names, target_names
 from .deployment_call import calls
 from .deployment_files import as_file, dry_run, files, say_drift, show_file
 from .deployment_waiting import check_outcome, followed, settled
+from .fetched_models import fetched_models
 from .grammar import noun
 from .load_tests import load_tests
 from .rollouts import Rollout, in_rollout, policy_of, rollouts, say_outlook
@@ -355,3 +356,4 @@ deployments.add_typer(files)
 deployments.add_typer(calls)
 deployments.add_typer(checking)
 deployments.add_typer(load_tests)
+deployments.add_typer(fetched_models)

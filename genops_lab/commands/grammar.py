@@ -62,7 +62,7 @@ VERBS = (
     *("code", "stages"),
     *("analyze", "report", "diff", "memory", "kernel-metrics", "fetch", "tools"),
     *("test", "connect", "disconnect", "attach", "rollback", "extend-lifetime", "stop", "resume", "logs"),
-    *("hold", "continue", "score", "load", "load-tests", "keys", "add-key", "revoke-key"),
+    *("hold", "continue", "score", "load", "load-tests", "fetched", "keys", "add-key", "revoke-key"),
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
     *("init", "check", "explain", "promote"),
     *("sign", "verify", "card", "bom"),

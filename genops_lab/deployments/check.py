@@ -20,6 +20,7 @@ from genops_lab.registry.models import ModelVersion
 
 from . import sources
 from .environments import missing_requirements, package_sources
+from .fetched_files import FetchedFiles
 from .models import DeployCheck, ModelFile
 from .weights import LanguageModel, language_model
 
@@ -61,6 +62,8 @@ class ModelChecker:
         settings: Settings | None = None,
     ) -> None:
         self._root = root
+        #: The files of repositories, which the folders of ``root`` share.
+        self.fetched = FetchedFiles(root.with_name(".fetched"))
         # Without settings no signature is asked for: a version is evaluated before somebody signs it.
         self._trusted_keys = list(settings.trusted_keys) if settings else []
         self._asks = settings is not None
@@ -84,6 +87,15 @@ class ModelChecker:
             # Another process took the files meanwhile.
             await self._fetch(version, folder)
             return await self._checked(version, folder)
+
+    async def look(self, version: ModelVersion) -> tuple[LanguageModel, int] | None:
+        """Return the language model of a repository and the bytes to fetch, from sizes and headers.
+
+        Return None if nothing is to be fetched, or if the version is none of a repository.
+        """
+        if await asyncio.to_thread(self.folder(version).is_dir):
+            return None
+        return await sources.look(version, self.fetched)
 
     def folder(self, version: ModelVersion) -> Path:
         """Return the folder in which the files of a checked version are for an hour."""
@@ -157,7 +169,7 @@ class ModelChecker:
             return
         fresh = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
         if sources.is_external(version):
-            await sources.fetch(version, fresh)
+            await sources.fetch(version, fresh, self.fetched)
         else:
             await self._registry.download(version, fresh)
         try:
@@ -183,7 +195,7 @@ class ModelChecker:
         if (command := sources.command_of(version)) is not None:
             check = question.of_command(version, command, files, digest, self._life)
             return Checked(check=check, stamp=stamp, allow_pickle=False)
-        inspected = inspect(folder)
+        inspected = inspect(folder, self.fetched.shared(folder, files))
         found = facts(inspected)
         recorded = run_that_recorded(self._store, digest.removeprefix("sha256:"))
         if self._asks and not (folder / "MLmodel").exists():  # evaluations load models of MLflow alone

@@ -14,19 +14,19 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.registry.models import ModelVersion
-from genops_lab.serving.engines.memory import Need
+from genops_lab.serving.engines.memory import GpuNeed, Need
 
 from .check import Checked, ModelChecker, refuse_misleading
 from .description.shape import differences, shape_now
-from .llms import need_of, refuse_too_large, serving_of
+from .llms import need_of, refuse_full_disk, refuse_too_large, said_of, serving_of
 from .models import CheckDeploy, Deployable, DeployCheck, Deployment, NewDeployment, UpdatePlan
 from .names import check_name
-from .needs import Demanded, Needs, needs_of, refuse_lack_of_gpus
+from .needs import Demanded, Needs, needs_of
 from .policy import check_policy
 from .record import LOCAL, KnownRevision, Record, Wanted, name_in_use, update_in_progress
 from .records import KeyUsed, Records, as_it_is
 from .sources import commit_of, given_of, name_of, resolve
-from .targets.base import Machine
+from .targets.base import DeploymentTarget, Machine
 from .targets.by_name import TargetsByName
 from .works import DeploymentWorks
 
@@ -49,7 +49,7 @@ class Prepared:
     version: ModelVersion
     checked: Checked
     serving: dict[str, Any] | None = None
-    need: Need | None = None
+    need: Need | GpuNeed | None = None
     machine: Machine = field(default_factory=lambda: Machine(name=LOCAL))
 
     @property
@@ -96,7 +96,7 @@ class Deploying:
             check = msgspec.structs.replace(
                 check,
                 engine="" if serving is None else serving["engine"],
-                memory=needs.first_start() if need is None else need.text(),
+                memory=needs.first_start() if serving is None else said_of(need, serving, prepared.machine),
             )
         with contextlib.suppress(NotFound):
             record = await asyncio.to_thread(self._records.get, name)
@@ -131,8 +131,6 @@ class Deploying:
             return await self._get(name)
         if running is None:
             refuse_too_large(version, need, checked.model, prepared.machine)
-            if serving is not None and need is None:
-                refuse_lack_of_gpus(version.name, await self.needs(name, prepared))
         if not checked.check.trusted and body.trust != checked.check.digest:
             raise _unconfirmed(checked.check, changed=bool(body.trust))
         now = time.time()
@@ -256,7 +254,32 @@ class Deploying:
 
     async def resolve(self, body: Deployable, on: str) -> ModelVersion:
         """Return what is to be deployed on a target. Nothing is fetched."""
-        return await resolve(self._registry, body, body.settings, self._root_dir, here=on == LOCAL)
+        return await resolve(
+            self._registry,
+            body,
+            body.settings,
+            self._root_dir,
+            fetched=self._checker.fetched,
+            here=on == LOCAL,
+        )
+
+    async def _refuse_before_fetch(
+        self, name: str, version: ModelVersion, settings: Mapping[str, str], target: DeploymentTarget
+    ) -> None:
+        """Refuse a model of a repository that cannot be served there, before its weights are fetched.
+
+        Where the deployment runs, the memory is that of an update: it may be free once the earlier revision is stopped.
+        """
+        looked = await self._checker.look(version)
+        if looked is None:
+            return
+        model, size = looked
+        serving = await asyncio.to_thread(serving_of, version, model, settings, target.name)
+        machine = await target.machine(name)
+        record = await asyncio.to_thread(self._records.find, name)
+        if record is None or record.state != "running":
+            refuse_too_large(version, need_of(serving, model, machine), model, machine)
+        refuse_full_disk(version, size, machine)
 
     async def prepare(
         self, name: str, version: ModelVersion, settings: Mapping[str, str], on: str, *, sleeps: bool = False
@@ -265,6 +288,8 @@ class Deploying:
 
         Raises InvalidRequest for settings that do not apply, and Failed for an engine that is missing.
         """
+        target = self._target.on(on)
+        await self._refuse_before_fetch(name, version, settings, target)
         checked = await self._checker.check(version)
         if checked.check.verdict == "refused" and not checked.check.trusted:
             return Prepared(version=version, checked=checked)
@@ -274,7 +299,7 @@ class Deploying:
                 "Language models and commands do not sleep yet.",
                 hint="Leave out --sleep-after, and sleep_minutes in a file.",
             )
-        machine = await self._target.on(on).machine(name)
+        machine = await target.machine(name)
         need = need_of(serving, checked.model, machine)
         return Prepared(version=version, checked=checked, serving=serving, need=need, machine=machine)
 

@@ -36,6 +36,7 @@ def _provide(services: Services) -> None:
     from .check import ModelChecker
     from .description.service import DescriptionsService
     from .environments import Environments
+    from .fetched import FetchedService
     from .load_tests import LoadTestsService
     from .loading import model_loading
     from .records import Records
@@ -96,6 +97,10 @@ def _provide(services: Services) -> None:
         ),
     )
     services.provide(SecretsService, lambda get: SecretsService(Secrets(get(Settings).data_dir / "secrets")))
+    services.provide(
+        FetchedService,
+        lambda get: FetchedService(get(Settings).data_dir / "deployments", Records(get(LocalStore))),
+    )
     services.provide(AskingService, lambda get: AskingService(get(DeploymentsService)))
     services.provide(
         LoadTestsService, lambda get: LoadTestsService(get(Settings), get(TasksService), get(AskingService))

@@ -9,11 +9,12 @@ from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.registry.files import gguf
 from genops_lab.registry.models import ModelVersion
 from genops_lab.serving.engines import starting
-from genops_lab.serving.engines.memory import Need, what_fits
+from genops_lab.serving.engines.memory import GpuNeed, Need, sized, what_fits
 from genops_lab.serving.engines.settings import (
     COMMAND,
     DEFAULT_CONTEXT,
     DEFAULT_PARALLEL,
+    GPU_SHARE,
     LLAMA,
     SGLANG,
     VLLM,
@@ -70,30 +71,65 @@ def serving_of(
     return {"engine": engine, "file": model.file, "settings": settings}
 
 
-def need_of(serving: Mapping[str, Any] | None, model: LanguageModel | None, machine: Machine) -> Need | None:
-    """Return the memory that the engine needs on a machine; None where a GPU or a command has its own."""
-    if (
-        serving is None
-        or model is None
-        or serving["engine"] != LLAMA
-        or serving["settings"].get("gpu_layers")
-    ):
+def need_of(
+    serving: Mapping[str, Any] | None, model: LanguageModel | None, machine: Machine
+) -> Need | GpuNeed | None:
+    """Return the memory that the engine needs on a machine; None for a command, and where the GPUs are not known."""
+    if serving is None or model is None:
         return None
-    context, parallel = serving["settings"]["context"], serving["settings"]["parallel"]
-    return Need(
-        model.weights_bytes, model.token_bytes * context * parallel, context, parallel, machine.free_bytes
+    settings = serving["settings"]
+    if serving["engine"] == LLAMA:
+        if settings.get("gpu_layers"):
+            return None
+        context, parallel = settings["context"], settings["parallel"]
+        cache = model.token_bytes * context * parallel
+        return Need(model.weights_bytes, cache, context, parallel, machine.free_bytes)
+    if not machine.gpus:
+        return None
+    context = settings.get("context") or model.context or 0
+    return GpuNeed(
+        weights=model.weights_bytes
+        if not settings.get("quantization")
+        else 0,  # its size is not known before
+        cache=model.token_bytes * context,
+        context=context,
+        count=settings.get("tensor_parallel", 1),
+        share=settings.get("gpu_memory", GPU_SHARE),
+        free=machine.gpus,
     )
 
 
+def said_of(need: Need | GpuNeed | None, serving: Mapping[str, Any], machine: Machine) -> str:
+    """Return what the check says of the memory; empty for a command."""
+    if need is not None:
+        return need.text()
+    if serving["engine"] in (VLLM, SGLANG) and not machine.gpus:
+        return f"No GPU was found on {machine.name}: {serving['engine']} needs one, but for builds for other devices."
+    return ""
+
+
 def refuse_too_large(
-    version: ModelVersion, need: Need | None, model: LanguageModel | None, machine: Machine
+    version: ModelVersion, need: Need | GpuNeed | None, model: LanguageModel | None, machine: Machine
 ) -> None:
     """Raise Conflict if the memory of a machine cannot hold the model, with what would fit."""
-    if need is not None and model is not None and not need.fits:
+    if need is None or model is None or need.fits:
+        return
+    where = "the GPUs" if isinstance(need, GpuNeed) else "the memory"
+    raise Conflict(
+        f"{version.name} does not fit into {where} of {machine.name}. {need.text()}",
+        hint=what_fits(need, model.token_bytes),
+        code="memory",
+    )
+
+
+def refuse_full_disk(version: ModelVersion, size: int, machine: Machine) -> None:
+    """Raise Conflict if the disk of a host has no room for the files. That of the Lab is checked before a copy."""
+    if machine.name != LOCAL and machine.disk_bytes and size > machine.disk_bytes:
         raise Conflict(
-            f"{version.name} does not fit into the memory of {machine.name}. {need.text()}",
-            hint=what_fits(need, model.token_bytes),
-            code="memory",
+            f"The files of {version.name} have {sized(size)}, and the disk of {machine.name} has "
+            f"{sized(machine.disk_bytes)} left.",
+            hint="Free some disk space there, or choose another host: --on TARGET",
+            code="disk",
         )
 
 

@@ -258,6 +258,28 @@ class NewDeployment(Deployable, frozen=True, kw_only=True):
     rollout: RolloutPolicy | None = None
 
 
+class FetchedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of a repository at a commit that were fetched. ``used_by`` are deployments with a revision of it."""
+
+    model: str
+    revision: str
+    size_bytes: int
+    at: float
+    used_by: list[str] = []
+
+
+class FetchedModels(msgspec.Struct, frozen=True, kw_only=True):
+    """The fetched files of repositories, as revisions share them. ``size_bytes`` counts each file once.
+
+    ``freed_bytes`` is what a deletion gave back.
+    """
+
+    folder: str
+    size_bytes: int
+    models: list[FetchedModel]
+    freed_bytes: int = 0
+
+
 class LogLines(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of a deployment's log, in the order of the log."""
 

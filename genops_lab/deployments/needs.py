@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from genops_lab.core.errors import Conflict
 from genops_lab.core.formatting import size_of
+from genops_lab.serving.engines.memory import GpuNeed, Need
 from genops_lab.serving.engines.settings import LLAMA, SGLANG, VLLM
 
 from .models import DeployCheck, UpdatePlan
 from .targets.base import Machine
-
-if TYPE_CHECKING:
-    from genops_lab.serving.engines.memory import Need
 
 #: Memory of a scoring process without its model, as one with scikit-learn has it.
 PROCESS_BYTES = 300 * 2**20
@@ -63,12 +61,7 @@ class Needs:
         return f"about {self.loading_s:.0f} s" if self.loading_s >= 1 else ""
 
     def amounts(self) -> str:
-        """Return the needs and what is free, as the end of a sentence.
-
-        >>> box = Machine(name="box", free_bytes=2**30, gpus=(1,))
-        >>> Needs(machine=box, memory_bytes=2**31, gpus=2).amounts()
-        'about 2.0 GiB of memory and 2 GPUs; box has 1.0 GiB and 1 GPU free'
-        """
+        """Return the needs and what is free, as the end of a sentence."""
         free = size_of(self.machine.free_bytes) if self.machine.free_bytes else "an unknown amount"
         if not self.gpus:
             return f"about {size_of(self.memory_bytes)} of memory; {self.machine.name} has {free} free"
@@ -113,33 +106,29 @@ def needs_of(
     machine: Machine,
     check: DeployCheck,
     serving: Mapping[str, Any] | None,
-    need: Need | None,
+    need: Need | GpuNeed | None,
     said: Demanded,
     loading_s: float,
 ) -> Needs:
     """Return what a version needs on a machine: what its file demands, else what its files and its engine take."""
     files = sum(each.size_bytes for each in check.files)
-    gpus = said.gpus or _engine_gpus(serving)
-    on_gpus = bool(_engine_gpus(serving))
-    taken = need.total if need else PROCESS_BYTES + (0 if on_gpus else files)
+    engine_gpus = _engine_gpus(serving)
+    part = 0
+    if isinstance(need, GpuNeed):
+        part = math.ceil(need.total / need.count / need.share)
+        taken = PROCESS_BYTES
+    elif need is not None:
+        taken = need.total
+    else:
+        taken = PROCESS_BYTES + (0 if engine_gpus else files)
     return Needs(
         machine=machine,
         memory_bytes=said.memory_bytes or taken,
-        gpus=gpus,
-        gpu_bytes=files // gpus if on_gpus else 0,
+        gpus=said.gpus or engine_gpus,
+        gpu_bytes=part,
         demanded=bool(said.gpus),
         loading_s=loading_s,
     )
-
-
-def refuse_lack_of_gpus(model: str, needs: Needs) -> None:
-    """Raise Conflict for a first start on a machine that shows fewer GPUs than the engine takes."""
-    if needs.gpus and not needs.fits:
-        raise Conflict(
-            f"{model} needs {needs.amounts()}.",
-            hint="Use fewer GPUs (--set tensor_parallel=N), a smaller model or another target (--on TARGET).",
-            code="memory",
-        )
 
 
 def _engine_gpus(serving: Mapping[str, Any] | None) -> int:

@@ -164,7 +164,9 @@ class Records:
             update = found.known(revision)
             if found.wanted.update == revision and update is not None:
                 if done:
+                    # The one that serves until now may be older than all others, after a way back.
                     others = [each for each in found.revisions if each.id != revision]
+                    others.sort(key=lambda each: (each.id == found.revision, each.number))
                     kept = sorted([*others[-KEPT_EARLIER:], update], key=lambda each: each.number)
                     found = _current(found.with_wanted(revisions=kept, update=None, note=""), update)
                     # The revision before may have failed meanwhile.
@@ -235,7 +237,8 @@ class Records:
 
 def _continued(record: Record, found: Record) -> Record:
     """Return the record of a new start with the earlier revisions and the keys of the deployment that has ended."""
-    earlier = found.revisions[-KEPT_EARLIER:]
+    ordered = sorted(found.revisions, key=lambda each: (each.id == found.revision, each.number))
+    earlier = sorted(ordered[-KEPT_EARLIER:], key=lambda each: each.number)
     now = record.revisions[-1]
     again = msgspec.structs.replace(now, id=record.revision, number=max(each.number for each in earlier) + 1)
     kept = found.wanted

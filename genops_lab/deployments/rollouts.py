@@ -27,7 +27,9 @@ from .targets.base import DeploymentTarget
 if TYPE_CHECKING:
     from .records import Records
 
-_LOG_END = 3
+_LOG_END = 5
+#: Lines of a scoring process about itself: the state has them already.
+_STATES = ("starting: ", "running: ", "stopped: ")
 
 #: How often a host that is not connected is looked at.
 AWAY_S = 1.0
@@ -175,8 +177,9 @@ class Rollouts:
         if found.state == "promoted":
             return data
         ended = Failed(found.why, hint=f"Its evidence: genops deployments show {record.name}")
-        await self._abandon(handle, plan, ended)
-        if found.by in JUDGES:
+        judged = found.by in JUDGES
+        await self._abandon(handle, plan, ended, by_person=not judged)
+        if judged:
             raise ended
         return {"message": found.why}  # a person wanted it: nothing has failed
 
@@ -196,7 +199,7 @@ class Rollouts:
             if not updates and not plan.get("settings"):
                 await self._end(record, handle)
             raise
-        if updates and plan.get("rollout"):
+        if plan.get("rollout"):  # also by a Lab after the one that made it the current one
             await self._judging.end(record, revision)
         self._changed(record.name)
         found = await self._get(record.name)
@@ -216,12 +219,20 @@ class Rollouts:
         await self._target.apply(spec(asked, warm_s=self._warm_s, wanted=0), asked.generation, handle.say)
         return asked
 
-    async def _abandon(self, handle: TaskHandle, plan: dict[str, Any], reason: GenOpsError | None) -> None:
+    async def _abandon(
+        self,
+        handle: TaskHandle,
+        plan: dict[str, Any],
+        reason: GenOpsError | None,
+        *,
+        by_person: bool = False,
+    ) -> None:
         """End the revision of an update; the current one goes on, or is started again if it was stopped first."""
         record, revision, _ = await self._asked_for(plan)
         current = record.known(record.revision)
         if record.wanted.update != revision.id or current is None:
             return
+        end = await self._log_end(record, revision)  # before its stop is the end
         record = await asyncio.to_thread(self._records.change, record, asks=True)
         if plan.get("rollout"):
             await self._judging.roll_back(record.name, str(revision.id), "a person who cancelled it")
@@ -242,15 +253,19 @@ class Rollouts:
                 note = f"{what} was rolled back: {reason.message}"
             else:
                 note = f"{what} did not start: {reason.message}"
-            lines = [each async for each in self._target.logs(record.name, revision.id, lines=_LOG_END)]
-            end = [line.strip() for found in lines for line in found if line.strip()]
-            if end and reason.message not in end[-1]:
-                note += f" Its log ends: {end[-1][:200]}"
+            if end and reason.message not in end and not by_person:
+                note += f" Its log ends: {end[:200]}"
         note += f" Revision {current.number} goes on."
         if plan.get("rollout"):
             await self._judging.end(record, revision)
         await asyncio.to_thread(self._records.end_update, record, revision.id, done=False, note=note)
         self._changed(record.name)
+
+    async def _log_end(self, record: Record, revision: KnownRevision) -> str:
+        """Return the last line of a revision's log that is more than a state; empty without any."""
+        parts = [each async for each in self._target.logs(record.name, revision.id, lines=_LOG_END)]
+        lines = [line.strip() for part in parts for line in part]
+        return next((each for each in reversed(lines) if each and not each.startswith(_STATES)), "")
 
     async def _until_current_runs(self, record: Record) -> None:
         while True:

@@ -8,12 +8,14 @@ from genops_lab.core.paging import paged
 if TYPE_CHECKING:
     from .asking import AskingService as Asking
     from .batches.service import BatchesService as Batches
+    from .fetched import FetchedService as Fetched
     from .load_tests import LoadTestsService as LoadTests
     from .rollout_service import RolloutsService as Rollouts
     from .service import DeploymentsService as Service
 else:
     Asking = LazyService(__package__, "asking", "AskingService")
     Batches = LazyService(f"{__package__}.batches", "service", "BatchesService")
+    Fetched = LazyService(__package__, "fetched", "FetchedService")
     LoadTests = LazyService(__package__, "load_tests", "LoadTestsService")
     Rollouts = LazyService(__package__, "rollout_service", "RolloutsService")
     Service = LazyService(__package__, "service", "DeploymentsService")
@@ -49,4 +51,6 @@ OPERATIONS = [
     Operation("POST", "/deployments/{name}/try", Asking.try_deployment, action="execute"),
     Operation("POST", "/deployments/{name}/load-tests", LoadTests.load_deployment, action="execute"),
     Operation("GET", "/deployments/{name}/load-tests", LoadTests.list_load_tests),
+    Operation("GET", "/fetched-models", Fetched.list_fetched_models),
+    Operation("DELETE", "/fetched-models", Fetched.delete_unused_models),
 ]

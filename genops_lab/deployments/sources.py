@@ -12,26 +12,28 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import Failed, InvalidRequest, NotFound
 from genops_lab.core.paths import private_dir, write_private
 from genops_lab.registry.models import ModelVersion
-from genops_lab.registry.sources import HUB, Source, opened_hub, path_below
+from genops_lab.registry.sources import path_below
 from genops_lab.registry.unfinished import check_room
 
+from . import hub_models
+from .fetched_files import FetchedFiles
+from .hub_models import HUB_KIND as _HUB
+from .hub_models import HubModel, has_weights, selected
 from .models import Deployable
 from .names import default_name
 from .record import DEFAULT_HEALTH, Given
-from .weights import of_quantization
+from .weights import LanguageModel
 
 if TYPE_CHECKING:
-    from genops_lab.registry.remote import RemoteFile
     from genops_lab.registry.service import RegistryService
 
-_HUB, _PATH, _COMMAND = "hf:", "path:", "command:"
+_PATH, _COMMAND = "path:", "command:"
 #: The file of a revision that is a command.
 COMMAND_FILE = "command.json"
 #: Names of files that hold data only: what is fetched and copied of a model. All are judged by content afterwards.
@@ -40,8 +42,6 @@ _DATA = re.compile(
     re.IGNORECASE,
 )
 _HEALTH = re.compile(r"/[\w./~%?=&-]{0,200}")
-#: Where a version keeps the name of the variable with its token.
-_VARIABLE = "variable"
 
 
 def is_external(version: ModelVersion) -> bool:
@@ -63,6 +63,7 @@ async def resolve(
     settings: dict[str, str],
     root: Path,
     *,
+    fetched: FetchedFiles,
     here: bool = True,
 ) -> ModelVersion:
     """Return what is to be deployed. Raises InvalidRequest, NotFound and, for the hub, NotAllowed and Unavailable.
@@ -80,7 +81,9 @@ async def resolve(
     if body.path:
         return await asyncio.to_thread(_path, body.path, settings.get("quantization", ""), root)
     if body.model.startswith(_HUB):
-        return await _repository(body, settings.get("quantization", ""))
+        return await hub_models.find(
+            body.model, body.version, body.secret, settings.get("quantization", ""), fetched
+        )
     return await registry.resolve(body.model, body.version)
 
 
@@ -114,7 +117,7 @@ def commit_of(version: ModelVersion) -> str:
     return version.source.partition("#")[0].rpartition("@")[2]
 
 
-async def fetch(version: ModelVersion, folder: Path) -> None:
+async def fetch(version: ModelVersion, folder: Path, fetched: FetchedFiles) -> None:
     """Bring the files of an external version into the new folder ``folder``. Raises Failed."""
     if version.source.startswith(_COMMAND):
         await asyncio.to_thread(_write_command, version.source.removeprefix(_COMMAND), folder)
@@ -122,7 +125,14 @@ async def fetch(version: ModelVersion, folder: Path) -> None:
         place, _, quantization = version.source.removeprefix(_PATH).partition("#")
         await asyncio.to_thread(_copy, Path(place), quantization, folder)
     else:
-        await _fetch_repository(version, folder)
+        await HubModel(version, fetched).fetch(folder)
+
+
+async def look(version: ModelVersion, fetched: FetchedFiles) -> tuple[LanguageModel, int] | None:
+    """Return the model of a repository and the bytes to fetch, before that; None if nothing is to be fetched."""
+    if not is_external(version) or not version.source.startswith(_HUB):
+        return None
+    return await HubModel(version, fetched).look()
 
 
 # Commands -------------------------------------------------------------------------------------------------------------
@@ -174,19 +184,10 @@ def _files(path: Path, quantization: str) -> list[Path]:
     if path.is_file():
         return [path] if path.suffix.lower() in (".gguf", ".safetensors") else []
     below = sorted(each for each in path.iterdir() if each.is_file() and _DATA.search(each.name))
-    names = _selected([each.name for each in below], quantization)
-    if not any(name.lower().endswith((".gguf", ".safetensors")) for name in names):
+    names = selected([each.name for each in below], quantization)
+    if not has_weights(names):
         return []
     return [each for each in below if each.name in names]
-
-
-def _selected(names: Iterable[str], quantization: str) -> set[str]:
-    """Return the names without the GGUF files of other quantizations."""
-    known = set(names)
-    weights = sorted(name for name in known if name.lower().endswith(".gguf"))
-    if weights and quantization and len(weights) > 1:
-        return known - set(weights) | set(of_quantization(weights, quantization))
-    return known
 
 
 def _copy(path: Path, quantization: str, folder: Path) -> None:
@@ -202,54 +203,3 @@ def _copy(path: Path, quantization: str, folder: Path) -> None:
             f"Cannot copy {path.name}: {error.strerror or error}.",
             hint="Check the file, and the free disk space.",
         ) from error
-
-
-# Repositories of the hub ----------------------------------------------------------------------------------------------
-
-
-async def _repository(body: Deployable, quantization: str) -> ModelVersion:
-    found = HUB.fullmatch(body.model)
-    if found is None:
-        raise InvalidRequest(
-            f"{body.model[:80]!r} is not the name of a repository.", hint="Use hf:ORG/NAME@REVISION."
-        )
-    repository, revision = found["repository"], body.version or found["revision"] or ""
-    async with opened_hub(_source(repository, revision, body.secret)) as there:
-        listing = await there.list_files(False)
-    names = _selected([each.path for each in listing.files], quantization)
-    if not any(name.lower().endswith((".gguf", ".safetensors")) for name in names):
-        raise InvalidRequest(
-            f"{listing.uri} has no GGUF or safetensors file.",
-            hint="Other formats may run code when they are loaded. Choose a repository with one of these.",
-        )
-    return ModelVersion(
-        name=f"{_HUB}{repository}",
-        version=listing.revision[:12],
-        source=f"{_HUB}{repository}@{listing.revision}#{quantization}",
-        tags={_VARIABLE: body.secret} if body.secret else {},
-    )
-
-
-def _source(repository: str, revision: str, secret: str) -> Source:
-    return Source(kind="hf", place=repository, version=revision, secret=secret)
-
-
-async def _fetch_repository(version: ModelVersion, folder: Path) -> None:
-    place, _, quantization = version.source.removeprefix(_HUB).partition("#")
-    repository, _, commit = place.partition("@")
-    async with opened_hub(_source(repository, commit, version.tags.get(_VARIABLE, ""))) as there:
-        listing = await there.list_files(False)
-        names = _selected([each.path for each in listing.files], quantization)
-        files: list[RemoteFile] = [each for each in listing.files if each.path in names]
-        await asyncio.to_thread(_room_for, folder, sum(each.size or 0 for each in files))
-        try:
-            for each in files:
-                await there.fetch(listing.revision, each, folder, lambda _bytes: None)
-        except BaseException:
-            await asyncio.to_thread(shutil.rmtree, folder, True)
-            raise
-    await asyncio.to_thread(shutil.rmtree, folder / ".cache", True)
-
-
-def _room_for(folder: Path, size: int) -> None:
-    check_room(private_dir(folder), size)

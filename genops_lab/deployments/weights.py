@@ -48,11 +48,15 @@ def language_model(folder: Path, inspected: Inspected) -> LanguageModel | None:
     weights = _by_format(inspected, safetensors.FORMAT)
     if not weights:
         return None
-    config = _config(folder / "config.json")
+    return of_config(_config(folder / "config.json"), sum(inspected.sizes[each] for each in weights))
+
+
+def of_config(config: dict[str, Any], weights_bytes: int) -> LanguageModel:
+    """Return the model of a folder of safetensors with this config.json."""
     text = config.get("text_config", config)  # models with pictures have the text's shape there
     return LanguageModel(
         format=safetensors.FORMAT,
-        weights_bytes=sum(inspected.sizes[each] for each in weights),
+        weights_bytes=weights_bytes,
         architecture=str(next(iter(config.get("architectures") or []), "")),
         context=_whole(text.get("max_position_embeddings")),
         attention=_of_config(text),

@@ -14,6 +14,17 @@ class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):
     blob: str = ""
 
 
+class RemoteHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts about a model from the header of its file.
+
+    ``attention`` has layers, KV heads, and the sizes of a key and of a value.
+    """
+
+    architecture: str = ""
+    context_length: int | None = None
+    attention: tuple[int, int, int, int] | None = None
+
+
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
     """The record of the run of a copied version. ``metrics`` have key, value, time in ms and step; the last of each.
 

@@ -20,7 +20,7 @@ from genops_lab.hosts.names import check_secrets
 from .backends.hub import HubFiles
 from .backends.other_mlflow import MlflowSource
 from .models import ImportModel
-from .remote import Listing, RemoteFile
+from .remote import Listing, RemoteFile, RemoteHeader
 
 if TYPE_CHECKING:
     from genops_lab.core.worker import Worker
@@ -161,6 +161,14 @@ class OpenSource:
         return await self._worker.follow(
             on_progress, HubFiles.push, self._source.place, str(folder), names, message
         )
+
+    async def header(self, location: str, file: RemoteFile) -> RemoteHeader:
+        """Read the header of a GGUF file of the hub, without its weights."""
+        return await self._worker.call(HubFiles.header, self._source.place, location, file)
+
+    async def small_file(self, location: str, path: str) -> bytes:
+        """Read a small file of the hub."""
+        return await self._worker.call(HubFiles.small_file, self._source.place, location, path)
 
     async def fetch(
         self, location: str, file: RemoteFile, folder: Path, on_progress: Callable[[int], None]

@@ -2708,6 +2708,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/fetched-models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the repositories whose files were fetched, the newest first. */
+        get: operations["deployments.list_fetched_models"];
+        put?: never;
+        post?: never;
+        /** Delete the fetched files of repositories that no revision of a deployment uses. */
+        delete: operations["deployments.delete_unused_models"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/deployment-file-plans": {
         parameters: {
             query?: never;
@@ -8347,6 +8365,31 @@ export interface components {
         LoadFailure: {
             what: string;
             count: number;
+        };
+        /**
+         * FetchedModels
+         * @description The fetched files of repositories, as revisions share them. ``size_bytes`` counts each file once.
+         *
+         *     ``freed_bytes`` is what a deletion gave back.
+         */
+        FetchedModels: {
+            folder: string;
+            size_bytes: number;
+            models: components["schemas"]["FetchedModel"][];
+            /** @default 0 */
+            freed_bytes: number;
+        };
+        /**
+         * FetchedModel
+         * @description The files of a repository at a commit that were fetched. ``used_by`` are deployments with a revision of it.
+         */
+        FetchedModel: {
+            model: string;
+            revision: string;
+            size_bytes: number;
+            at: number;
+            /** @default [] */
+            used_by: string[];
         };
         /**
          * PlanDescription
@@ -14399,6 +14442,64 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.list_fetched_models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FetchedModels"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.delete_unused_models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FetchedModels"];
                 };
             };
             /** @description The error. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import socket
@@ -15,8 +16,13 @@ from typing import Any
 import pytest
 
 from genops_lab.core.errors import Conflict, GenOpsError, NotAllowed, NotFound, Unavailable
+from genops_lab.deployments import memory
 from genops_lab.deployments.description.reading import read_description
+from genops_lab.deployments.fetched import FetchedService
 from genops_lab.deployments.models import Deployment, TokenFigures
+from genops_lab.deployments.records import Records
+from genops_lab.deployments.targets.base import Machine
+from genops_lab.deployments.targets.local import LocalTarget
 from genops_lab.registry.models import ImportModel
 from tests.registry.hostile_bytes import tensor, tensors
 from tests.support import fake_vllm
@@ -50,7 +56,7 @@ def gone(rooms: Rooms, name: str) -> None:
     rooms.run(rooms.deployments.delete_deployment(name))
 
 
-def test_a_repository_of_the_hub_is_served(rooms: Rooms, far: Hub) -> None:
+def test_a_repository_of_the_hub_is_served(rooms: Rooms, far: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     content = small_llm().read_bytes()
     far.repositories["acme/small-GGUF"] = found = Repository(
         {
@@ -65,6 +71,12 @@ def test_a_repository_of_the_hub_is_served(rooms: Rooms, far: Hub) -> None:
     assert "--set quantization=" in several.hint
     none = refused(rooms, model="hf:acme/small-GGUF", settings={"quantization": "Q2_K"})
     assert "No GGUF file has the quantization Q2_K" in none.message
+    given: dict[str, Any] = {"quantization": "Q4_1", "context": "256", "threads": "1"}
+    with monkeypatch.context() as patch:
+        patch.setattr(memory, "free_bytes", lambda: 300_000_000)
+        large = checked_error(rooms, model="hf:acme/small-GGUF@main", settings=given)
+    assert large.code == "memory" and "weights 98 MB + KV cache 12 MB for 2 x 256 tokens" in large.message
+    assert far.sent < 6_000_000, "the header was read, and not the weights"
     text = file_of(
         "from-hub", "model: hf:acme/small-GGUF@main", "quantization: Q4_1, context: 256, threads: 1"
     )
@@ -77,7 +89,25 @@ def test_a_repository_of_the_hub_is_served(rooms: Rooms, far: Hub) -> None:
         "no code, no other weights"
     )
     assert read_description(changes_nothing(rooms, "from-hub")).revision.model.endswith(f"@{found.commit}")
+    # Another revision shares the file, also while the hub must not be asked.
+    sent = far.sent
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    deployed(rooms, "from-hub", model="hf:acme/small-GGUF@main", settings={**given, "context": "512"})
+    eventually(lambda: now(rooms, "from-hub"), lambda seen: not seen.updating_to and seen.revision == 2, 60)
+    assert far.sent == sent
+    assert len({each.stat().st_ino for each in folder.glob("*/model/small.Q4_1.gguf")}) == 1
+    away = checked_error(rooms, model="hf:acme/small-GGUF@other")
+    assert isinstance(away, Unavailable) and "HF_HUB_OFFLINE is set" in away.message
+    kept = rooms.run(fetched(rooms).list_fetched_models())
+    assert [(each.model, each.used_by) for each in kept.models] == [("hf:acme/small-GGUF", ["from-hub"])]
+    assert len(content) < kept.size_bytes < len(content) + 100
+    assert rooms.run(fetched(rooms).delete_unused_models()).freed_bytes == 0
     gone(rooms, "from-hub")
+    assert rooms.run(fetched(rooms).delete_unused_models()).freed_bytes == kept.size_bytes
+
+
+def fetched(rooms: Rooms) -> FetchedService:
+    return FetchedService(rooms.settings.data_dir / "deployments", Records(rooms.store))
 
 
 def test_a_repository_that_cannot_be_had_says_why(
@@ -144,12 +174,21 @@ def vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return model
 
 
-def test_a_stand_in_for_vllm_gets_its_options_and_passes_all_through(rooms: Rooms, vllm: Path) -> None:
+def test_a_stand_in_for_vllm_gets_its_options_and_passes_all_through(
+    rooms: Rooms, vllm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     openai = pytest.importorskip("openai")
     given = {
         "context": "1024", "parallel": "8", "tensor_parallel": "2", "dtype": "bfloat16", "tool_parser": "hermes",
         "gpu_memory": "0.8", "max_tokens": "64",
     }  # fmt: skip
+    with monkeypatch.context() as patch:  # as on a machine with one GPU
+        one = Machine(name="this machine", free_bytes=10**11, gpus=(20_000_000_000,))
+        patch.setattr(LocalTarget, "machine", lambda _self, _name: asyncio.sleep(0, one))
+        few = refused(rooms, path=str(vllm), settings=given, trust=checked(rooms, path=str(vllm)).digest)
+    assert few.code == "memory" and "It needs 2 GPUs for weights" in few.message, few.message
+    assert few.message.endswith("the machine has 1 GPU with 20.0 GB free.")
+    assert few.hint.startswith("This fits: --set tensor_parallel=1."), few.hint
     found = deployed(rooms, "fast", path=str(vllm), settings=given)
     assert found.state == "running", (found, log_of(rooms, "fast"))
     assert found.serving is not None and found.serving.engine == "vllm"
@@ -224,8 +263,10 @@ def test_a_command_with_a_port_is_behind_the_gateway(
 def test_a_command_that_cannot_run_says_why(rooms: Rooms, tmp_path: Path) -> None:
     assert isinstance(refused(rooms, command="no-such-program-here"), NotFound)
     assert "Name one thing" in refused(rooms, command="true", path="x").message
-    found = deployed(rooms, "ends", command="false")
-    assert found.state == "failed" and "ended with exit code 1 while it loaded" in found.message, found
+    found = deployed(rooms, "ends", command="sh -c 'echo no model there; exit 3'")
+    assert found.message == (
+        "The command ended with exit code 3 before it answered. Its log says: no model there"
+    ), found
     rooms.run(rooms.deployments.delete_deployment("ends"))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -294,6 +294,8 @@ def test_a_language_model_there_is_checked_on_the_host_and_asked_here(rooms: Roo
                 temperature=0, stream=True,
             )  # fmt: skip
             assert len([each async for each in parts]) >= 8
+            (weights,) = (host.home / STATE / "talks").glob("revisions/*/model/*.gguf")
+            assert weights.stat().st_nlink == 2, "the host has the file once"
             route = json.loads((host.home / STATE / "talks" / "route.json").read_bytes())
             assert route["timeout_s"] == 100
             shown = await until(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from tests.support.processes import commands_with
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 
 from .conftest import apply, changes_nothing, deploy, key_of, register
+from .killed_lab import killed_lab
 
 NAME = "rolled"
 STEPS = [RolloutStep(traffic=30, requests=5), RolloutStep(traffic=60, requests=5)]
@@ -97,11 +99,15 @@ def traffic(rooms: Rooms, running: Deployment, versions: Logged) -> Any:
     return calling(address.port or 0, f"{address.path}/invocations", key_of(rooms, NAME), body, 2)
 
 
-def tag_of(rooms: Rooms, version: str) -> dict[str, Any]:
-    """The evidence, which is written once the rollout is over."""
+def mlflow_client(rooms: Rooms) -> Any:
     import mlflow
 
-    client = mlflow.MlflowClient(rooms.mlflow.uri)
+    return mlflow.MlflowClient(rooms.mlflow.uri)
+
+
+def tag_of(rooms: Rooms, version: str) -> dict[str, Any]:
+    """The evidence, which is written once the rollout is over."""
+    client = mlflow_client(rooms)
     tags = lambda: client.get_model_version("rolled-digits", version).tags  # noqa: E731
     return dict(json.loads(eventually(tags, lambda found: "genops.rollout" in found, 20)["genops.rollout"]))
 
@@ -191,6 +197,59 @@ async def _or_error(call: Any) -> Any:
         return await call
     except GenOpsError as error:
         return error
+
+
+#: The moment before which nobody has decided.
+DECIDES = 5
+#: Of a rollout: the revision is started, the steps "answer" and "judge" are noted, the rollout begins, both are routed,
+#: a person decides. Then "serve" is noted, the revision becomes the current one, it is routed, the rollout is
+#: forgotten, its evidence is kept, the end is noted. A way back: weights, route, stop, rollout, evidence, the
+#: deployment, the end.
+KILLED = [
+    pytest.param(decision, moment, marks=() if (decision, moment) in daily else pytest.mark.exhaustive)
+    for daily in [{("promote", 9), ("rollback", 11)}]
+    for decision, moments in (("promote", 12), ("rollback", 13))
+    for moment in range(moments)
+]
+
+
+@pytest.mark.parametrize(("decision", "moment"), KILLED)
+def test_a_lab_that_is_killed_in_any_step_changes_nothing(
+    rooms: Rooms, running: Deployment, versions: Logged, decision: Any, moment: int
+) -> None:
+    """The next one goes on, no request fails, and the end is that which was decided, with its reason and evidence."""
+    before = now(rooms)
+    version = "3" if before.version != "3" else "1"
+    new = NewDeployment(model="rolled-digits", name=NAME, version=version, rollout=NARROW)
+    client = mlflow_client(rooms)
+    client.delete_model_version_tag("rolled-digits", version, "genops.rollout")
+    with traffic(rooms, running, versions) as callers:
+        lab = killed_lab(rooms.settings, new, decision, moment)
+        assert lab.returncode == -signal.SIGKILL, lab.stderr[-2000:]
+        if moment <= DECIDES:
+            eventually(
+                lambda: now(rooms),
+                lambda seen: seen.rollout is not None and seen.rollout.candidate == seen.updating_to > 0,
+            )
+            decide(rooms, decision)
+        found = eventually(lambda: now(rooms), lambda seen: not seen.updating_to, 120)
+        count = callers.done
+        eventually(lambda: callers.done, lambda done: done > count + 5)
+    assert callers.failed == []
+    kept = tag_of(rooms, version)
+    state = "promoted" if decision == "promote" else "rolled back"
+    assert kept["state"] == state and decision[:4] in kept["why"] and kept["by"] != "the judge", kept
+    if decision == "promote":
+        assert (found.version, found.message) == (version, ""), found
+        back = rooms.run(rooms.deployments.roll_back_deployment(NAME, RollBack(to=before.revision)))
+        back = eventually(lambda: now(rooms), lambda seen: not seen.updating_to, 120)
+        assert [each.number for each in back.revisions if each.weight] == [before.revision]
+    else:
+        assert (found.revision, found.version) == (before.revision, before.version)
+        assert "rolled it back" in found.message and found.message.endswith(
+            f"Revision {before.revision} goes on."
+        )
+    assert not (rooms.settings.data_dir / "deployments" / NAME / "rollout.json").exists()
 
 
 def test_a_rollout_that_is_cancelled_leaves_the_revision_before(rooms: Rooms, running: Deployment) -> None:

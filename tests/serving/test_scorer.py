@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from genops_lab.serving.scorer.exact_input import ExactInput
 from tests.support.lab_server import free_port
 from tests.support.rooms import eventually
 
@@ -129,6 +130,23 @@ def test_each_format_and_mistake_is_answered_as_by_mlflow(
     expected = asked(f"{theirs.url}/invocations", body, content_type)
     assert (status, kind, plain(answer)) == (expected[0], expected[1], plain(expected[2]))
     assert status == 200 or plain(answer)
+
+
+EXACT = ("dataframe_split", "dataframe_records", "inputs as a list", "instances", "an unknown text")
+
+
+@pytest.fixture(scope="module")
+def loaded(table: Path) -> Any:
+    import mlflow
+
+    return mlflow.pyfunc.load_model(str(table))
+
+
+@pytest.mark.parametrize("case", ALIKE)
+def test_a_body_that_is_what_the_signature_says_is_read_without_mlflow(loaded: Any, case: str) -> None:
+    body, content_type = ALIKE[case]
+    found = ExactInput(loaded).read(body, content_type)
+    assert (found is not None) == (case in EXACT)
 
 
 @pytest.mark.parametrize("path", ["/ping", "/health", "/version", "/nothing", "/invocations"])

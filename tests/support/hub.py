@@ -57,6 +57,8 @@ class Hub:
     url: str = ""
     repositories: dict[str, Repository] = field(default_factory=dict)
     asked: list[tuple[str, int]] = field(default_factory=list)
+    #: The bytes of files that were sent.
+    sent: int = 0
     #: Bytes after which the next answer with a file is cut off.
     cut_after: int | None = None
     stored: dict[str, bytes] = field(default_factory=dict)
@@ -142,20 +144,24 @@ class _Handler(BaseHTTPRequestHandler):
             self._error(404, "EntryNotFound")
             return
         sibling = found.sibling(path)
-        start = 0
-        if given := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):
+        start, end = 0, len(content)
+        if given := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
             start = int(given[1])
+            end = min(int(given[2]) + 1, end) if given[2] else end
         if body:
             self.state.asked.append((path, start))
+            self.state.sent += end - start
         if path in found.lying:
             content = bytes(len(content))
-        self.send_response(206 if start else 200)
+        part = start > 0 or end < len(content)
+        self.send_response(206 if part else 200)
         self.send_header("ETag", f'"{sibling.get("lfs", {}).get("sha256", sibling["blobId"])}"')
         self.send_header("X-Repo-Commit", found.commit)
         self.send_header("Accept-Ranges", "bytes")
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(content) - start))
+        if part:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
+        content = content[:end]
+        self.send_header("Content-Length", str(end - start))
         self.end_headers()
         if not body:
             return

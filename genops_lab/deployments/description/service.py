@@ -26,6 +26,7 @@ from genops_lab.deployments.models import (
 from genops_lab.deployments.names import check_name
 from genops_lab.deployments.record import LOCAL, Described, Record
 from genops_lab.deployments.sources import commit_of, given_of, name_of
+from genops_lab.serving.engines.memory import what_fits
 
 from .document import Description, Signer
 from .models import (
@@ -290,7 +291,9 @@ class DescriptionsService(Service):
             needs = await deploying.needs(plan.name, prepared, shape.demanded)
             plan = replace(plan, message=f"A process starts. {needs.first_start()}")
             problem = f"{plan.name!r} needs {needs.amounts()}."
-            hint = "Free some memory, correct resources in the file, or use another target: on: TARGET"
+            hint = _smaller(prepared) or (
+                "Free some memory, correct resources in the file, or use another target: on: TARGET"
+            )
         plan = replace(
             plan,
             needs_bytes=needs.memory_bytes,
@@ -378,6 +381,12 @@ def _pinned(asked: CheckDeploy, version: ModelVersion) -> CheckDeploy:
     if commit := commit_of(version):
         return replace(asked, model=f"{version.name}@{commit}")
     return replace(asked, model=version.name, version=version.version) if asked.model else asked
+
+
+def _smaller(prepared: Prepared) -> str:
+    """Return the settings with which a language model would fit; empty where that is not the question."""
+    need, model = prepared.need, prepared.checked.model
+    return "" if need is None or model is None or need.fits else what_fits(need, model.token_bytes)
 
 
 def _with_place(plan: DescriptionPlan, record: Record | None, shape: Shape) -> DescriptionPlan:

@@ -15,7 +15,9 @@ from typing import Any
 from genops_lab.core.call_progress import report_progress
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotAllowed, NotFound, Unavailable
 from genops_lab.experiments.backends.artifacts import checked
-from genops_lab.registry.remote import Listing, RemoteFile
+from genops_lab.registry.remote import Listing, RemoteFile, RemoteHeader
+
+from . import hub_ranges
 
 MAX_FILES = 5_000
 _CHUNK = 1 << 20
@@ -66,6 +68,16 @@ class HubFiles:
                 hint="Download the files that you need, then register them with --path.",
             )
         return Listing(files=files, left_out=left_out, revision=found.sha or "", uri=f"hf:{repository}")
+
+    def header(self, repository: str, commit: str, file: RemoteFile) -> RemoteHeader:
+        """Read the header of a GGUF file without its weights. Raises NotAllowed, Unavailable."""
+        with _hub_errors(repository, commit):
+            return hub_ranges.header(repository, commit, file)
+
+    def small_file(self, repository: str, commit: str, path: str) -> bytes:
+        """Read a small file, at most 2 MB of it. Raises NotAllowed, Unavailable."""
+        with _hub_errors(repository, commit):
+            return hub_ranges.small_file(repository, commit, path)
 
     def fetch(self, repository: str, commit: str, file: RemoteFile, folder: str) -> None:
         """Fetch one file into the folder; an earlier part of it is continued. Raises Failed for another content."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,11 @@ class Entry:
     problem: str = ""
 
 
-def entries(root: Path) -> tuple[list[Entry], bool]:
-    """Return the files of a folder, at most 5,000, sorted by path, and whether there are more. Raises OSError."""
+def entries(root: Path, shared: Collection[tuple[int, int]] = ()) -> tuple[list[Entry], bool]:
+    """Return the files of a folder, at most 5,000, sorted by path, and whether there are more. Raises OSError.
+
+    ``shared`` has device and inode of files whose other links are GenOps Lab's own: those are no problem.
+    """
     found: list[Entry] = []
     links: dict[tuple[int, int], list[int]] = {}
     pending = [("", 0)]
@@ -43,7 +47,7 @@ def entries(root: Path) -> tuple[list[Entry], bool]:
                         more = True
                     continue
                 problem = _problem(root, path, state)
-                if state.st_nlink > 1 and not problem:
+                if state.st_nlink > 1 and not problem and (state.st_dev, state.st_ino) not in shared:
                     links.setdefault((state.st_dev, state.st_ino), [state.st_nlink]).append(len(found))
                 found.append(
                     Entry(path=path, size=state.st_size, changed_ns=state.st_mtime_ns, problem=problem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -42,9 +42,9 @@ class Inspected:
         return any(each.pickle for each in self.judged.values())
 
 
-def inspect(root: Path) -> Inspected:
-    """Judge all files of a folder. Blocks. Raises OSError if the folder cannot be listed."""
-    found, more = entries(root)
+def inspect(root: Path, shared: Collection[tuple[int, int]] = ()) -> Inspected:
+    """Judge all files of a folder; ``shared`` as in :func:`entries`. Blocks. Raises OSError."""
+    found, more = entries(root, shared)
     return _inspected(root, found, complete=not more)
 
 

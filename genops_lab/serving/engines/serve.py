@@ -29,6 +29,7 @@ if (
         sys.path.insert(0, _CODE)
 
 from genops_lab.serving.engines import figures
+from genops_lab.serving.engines.settings import COMMAND
 from genops_lab.serving.engines.starting import EngineStart, start_of
 from genops_lab.serving.scorer.lease import Lease
 from genops_lab.serving.scorer.report import Report, log
@@ -87,7 +88,10 @@ class Engine:
         """Return whether the model is loaded. Raises EngineFailed if the engine has ended or is open."""
         code = self.child.poll()
         if code is not None:
-            raise EngineFailed(*self._ended(code, "while it loaded the model"))
+            is_command = self.serving["engine"] == COMMAND
+            raise EngineFailed(
+                *self._ended(code, "before it answered" if is_command else "while it loaded the model")
+            )
         if figures.ask(self.port, self.start.health, self.key)[0] != 200:
             return False
         if self.start.keyed and figures.ask(self.port, "/v1/models", "")[0] not in (401, 403):
@@ -112,7 +116,8 @@ class Engine:
         why = why or (lines[-1] if lines else "")
         memory = " The machine may have run out of memory." if code == -signal.SIGKILL else ""
         said = f" Its log says: {why[:200]}" if why else ""
-        return f"The engine {how} {doing}.{said}", f"Read the log, then deploy again.{memory}"
+        what = "The command" if self.serving["engine"] == COMMAND else "The engine"
+        return f"{what} {how} {doing}.{said}", f"Read the log, then deploy again.{memory}"
 
     def stop(self) -> None:
         """End the engine."""

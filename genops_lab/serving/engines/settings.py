@@ -12,6 +12,8 @@ ENGINES = (LLAMA, VLLM, SGLANG)
 #: The tokens of a request where nothing else is set, if the model has as many.
 DEFAULT_CONTEXT = 4096
 DEFAULT_PARALLEL = 2
+#: The share of a GPU that vLLM takes by default; SGLang takes about as much.
+GPU_SHARE = 0.9
 #: Seconds until the first byte of an answer; a whole answer that is not streamed takes long.
 DEFAULT_TIMEOUT_S = 600
 

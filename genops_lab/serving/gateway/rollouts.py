@@ -19,6 +19,7 @@ LOOK_S = 0.25
 #: How often the evidence is written, unless the state changes.
 WRITE_S = 2.0
 POLICY, EVIDENCE = "rollout.json", "evidence.json"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -52,18 +53,27 @@ class Rollouts:
         for path in sorted(self._folder.glob(f"*/{POLICY}")):
             try:
                 rollout = Rollout.decode(json.loads(path.read_bytes()))
-                saved = None
-                with contextlib.suppress(FileNotFoundError):
-                    saved = json.loads((path.parent / EVIDENCE).read_bytes())
-                self._judges[rollout.name] = Judge(rollout, self._loop.time(), saved)
-            except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+                self._judges[rollout.name] = self._judge(rollout)
+            except _UNREADABLE as error:
                 self._log(f"Cannot read the rollout of {path.parent.name}: {error!r}")
 
+    def _judge(self, rollout: Rollout) -> Judge:
+        """Return the judge of a rollout, with the evidence that there is of it."""
+        saved = None
+        with contextlib.suppress(FileNotFoundError):
+            saved = json.loads((self._folder / rollout.name / EVIDENCE).read_bytes())
+        return Judge(rollout, self._loop.time(), saved)
+
     def begin(self, rollout: Rollout) -> None:
-        """Begin a rollout, once: the same one goes on."""
+        """Begin a rollout, once: the same one goes on. One that has ended and was forgotten stays as it ended."""
         found = self._judges.get(rollout.name)
         if found is None or found.rollout.id != rollout.id:
-            self._judges[rollout.name] = Judge(rollout, self._loop.time())
+            try:
+                judge = self._judge(rollout)
+            except _UNREADABLE as error:
+                self._log(f"Cannot read the evidence of {rollout.name}: {error!r}")
+                judge = Judge(rollout, self._loop.time())
+            self._judges[rollout.name] = judge
         self._keep(rollout.name, POLICY, json.dumps(rollout.encoded()))
         self._write(rollout.name)
         self._reroute(rollout.name)

@@ -94,10 +94,10 @@ class RequestGuard:
                 answer = _TOO_LARGE
             else:
                 content_type = headers.get(b"content-type", b"").decode("latin-1")
-                answer = await asyncio.wait_for(self._endpoints.score(path, body, content_type), timeout_s)
+                answer = await self._endpoints.score(path, body, content_type, timeout_s)
             status = answer.status
             await _send(send, answer)
-        except (asyncio.TimeoutError, TimeoutError):
+        except TimeoutError:
             status = 504
             text = f"The model did not answer within {timeout_s:.0f} s."
             await _send(send, refusal(status, "DEADLINE_EXCEEDED", text))

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+#: Parts of scikit-learn that import torch, cupy and dask. It loads them when it is given data of these.
+_ARRAY_LIBRARIES = tuple(f"sklearn.externals.array_api_compat.{name}" for name in ("torch", "cupy", "dask"))
 
 
 def load(folder: str) -> Any:
@@ -16,9 +23,29 @@ def load(folder: str) -> Any:
 
     # MLflow's server says so too: some models write their answers otherwise then.
     os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
+    if "serialization_format: skops" in (Path(folder) / "MLmodel").read_text("utf-8", "replace"):
+        with _without_array_libraries(), contextlib.suppress(ImportError):
+            import skops.io  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: F401
     model = mlflow.pyfunc.load_model(folder)
     model.model_folder = folder
     return model
+
+
+@contextlib.contextmanager
+def _without_array_libraries() -> Iterator[None]:
+    """Keep an import of skops from importing torch: it walks over all of scikit-learn, which takes 3 s more then."""
+
+    class Refusing:
+        def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+            if name in _ARRAY_LIBRARIES:
+                raise ImportError(name)
+
+    refusing: Any = Refusing()
+    sys.meta_path.insert(0, refusing)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(refusing)
 
 
 def load_failure(error: BaseException) -> tuple[str, str]:

@@ -41,7 +41,7 @@ class Connections:
 
         class Counted(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
             def connection_made(self, transport: asyncio.Transport) -> None:
-                super().connection_made(transport)
+                super().connection_made(_Joining(transport))
                 self.counted = transport
                 connections.opened(transport)
 
@@ -76,6 +76,31 @@ class Connections:
         if self._strangers.get(_peer(transport)) is transport:
             del self._strangers[_peer(transport)]
             transport.abort()
+
+
+class _Joining:
+    """A transport that sends head and body of an answer at once: else the gateway would read twice."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._held: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._held.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            self._transport.write(b"".join(held))
 
 
 def _peer(transport: asyncio.Transport) -> Address:

@@ -20,9 +20,30 @@ class Predictions:
         self._pool = ThreadPoolExecutor(threads or min(32, (os.cpu_count() or 1) + 4), "predict")
         self._began: dict[object, float] = {}
 
-    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Return what ``work`` returns in a thread. The thread goes on if the caller is cancelled."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._noted, work, arguments)
+    async def run(self, within_s: float, work: Callable[..., T], *arguments: Any) -> T:
+        """Return what ``work`` returns in a thread. The thread goes on if the caller is cancelled.
+
+        Raises TimeoutError after ``within_s``. ``asyncio.wait_for`` would make a task of it, which takes as long as
+        half a small prediction.
+        """
+        loop = asyncio.get_running_loop()
+        answer = loop.run_in_executor(self._pool, self._noted, work, arguments)
+        late = False
+
+        def end() -> None:
+            nonlocal late
+            late = True
+            answer.cancel()
+
+        timer = loop.call_later(within_s, end)
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if late:
+                raise TimeoutError from None
+            raise
+        finally:
+            timer.cancel()
 
     def _noted(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         mark = object()

@@ -1,0 +1,72 @@
+"""Show the files of repositories that were fetched for deployments, and delete those that no revision uses."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genops_lab.core.formatting import size_of
+from genops_lab.core.services import Service
+
+from .fetched_files import FetchedFiles
+from .hub_models import HUB_KIND
+from .models import FetchedModel, FetchedModels
+
+if TYPE_CHECKING:
+    from .records import Records
+
+
+class FetchedService(Service):
+    """The cache of fetched models. ``root`` is that of the deployments."""
+
+    def __init__(self, root: Path, records: Records) -> None:
+        self._fetched = FetchedFiles(root / ".fetched")
+        self._records = records
+
+    async def list_fetched_models(self) -> FetchedModels:
+        """List the repositories whose files were fetched, the newest first."""
+        return await asyncio.to_thread(self._shown)
+
+    async def delete_unused_models(self) -> FetchedModels:
+        """Delete the fetched files of repositories that no revision of a deployment uses."""
+        return await asyncio.to_thread(self._delete)
+
+    def _delete(self) -> FetchedModels:
+        used = {
+            (each.repository, each.listing.revision)
+            for each in self._fetched.listings()
+            if self._used_by(f"{HUB_KIND}{each.repository}", each.listing.revision)
+        }
+        return self._shown(self._fetched.delete_unused(used))
+
+    def _shown(self, freed: int = 0) -> FetchedModels:
+        found = [
+            FetchedModel(
+                model=f"{HUB_KIND}{each.repository}",
+                revision=each.listing.revision,
+                size_bytes=size,
+                at=each.at,
+                used_by=self._used_by(f"{HUB_KIND}{each.repository}", each.listing.revision),
+            )
+            for each in self._fetched.listings()
+            if (size := self._fetched.size(each.listing))
+        ]
+        return FetchedModels(
+            folder=str(self._fetched.root), size_bytes=self._fetched.total(), models=found, freed_bytes=freed
+        )
+
+    def _used_by(self, model: str, commit: str) -> list[str]:
+        return sorted(
+            {
+                record.name
+                for record in self._records.all()
+                for each in record.revisions
+                if each.model == model and commit.startswith(each.version.partition("+")[0])
+            }
+        )
+
+
+def freed(found: FetchedModels) -> str:
+    """Return what a deletion gave back, as a sentence."""
+    return f"{size_of(found.freed_bytes)} were deleted; {size_of(found.size_bytes)} are in use."
