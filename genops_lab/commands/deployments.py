@@ -169,7 +169,7 @@ def add_deployment(
             return
         if not trust:
             check = session.call(DeploymentsService.check_deploy, body=asked)
-            if check.memory:
+            if check.memory and check.update is None:
                 session.say(check.memory)
             if not check.trusted:
                 _confirm(session, check)

@@ -19,9 +19,9 @@ from genops_lab.serving.engines.memory import GpuNeed, Need
 from .check import Checked, ModelChecker, refuse_misleading
 from .description.shape import differences, shape_now
 from .llms import need_of, refuse_full_disk, refuse_too_large, said_of, serving_of
-from .memory import update_plan
 from .models import CheckDeploy, Deployable, DeployCheck, Deployment, NewDeployment, UpdatePlan
 from .names import check_name
+from .needs import Demanded, Needs, needs_of
 from .policy import check_policy
 from .record import LOCAL, KnownRevision, Record, Wanted, name_in_use, update_in_progress
 from .records import KeyUsed, Records, as_it_is
@@ -92,13 +92,16 @@ class Deploying:
         check, serving, need = prepared.check, prepared.serving, prepared.need
         if check.verdict != "refused":
             check = await target.checked(self._checker.folder(version), check, serving)
-            if serving is not None:
-                memory = said_of(need, serving, prepared.machine)
-                check = msgspec.structs.replace(check, engine=serving["engine"], memory=memory)
+            needs = await self.needs(name, prepared)
+            check = msgspec.structs.replace(
+                check,
+                engine="" if serving is None else serving["engine"],
+                memory=needs.first_start() if serving is None else said_of(need, serving, prepared.machine),
+            )
         with contextlib.suppress(NotFound):
             record = await asyncio.to_thread(self._records.get, name)
             if record.state == "running" and record.wanted.update is None and not _serves(record, version):
-                planned = await self.update_plan(record, check, need=need)
+                planned = await self.update_plan(record, prepared)
                 return msgspec.structs.replace(check, update=planned)
         return check
 
@@ -159,8 +162,7 @@ class Deploying:
             "stamp": checked.stamp,
         }
         if running is not None:
-            said = shape.memory_bytes if shape else 0
-            planned = await self.update_plan(running, checked.check, said, need)
+            planned = await self.update_plan(running, prepared, shape.demanded if shape else None)
             if not planned.fits and not body.replace_first:
                 raise _does_not_fit(planned)
             plan |= {"revision": id, "replace_first": body.replace_first}
@@ -301,29 +303,41 @@ class Deploying:
         need = need_of(serving, checked.model, machine)
         return Prepared(version=version, checked=checked, serving=serving, need=need, machine=machine)
 
+    async def needs(self, name: str, prepared: Prepared, said: Demanded | None = None) -> Needs:
+        """Return what the start of a version needs; ``said`` is what a file demands."""
+        loading_s = await self._loading_s(name, prepared.version.name)
+        said = said or Demanded()
+        return needs_of(prepared.machine, prepared.check, prepared.serving, prepared.need, said, loading_s)
+
     async def update_plan(
-        self, running: Record, check: DeployCheck, needs: int = 0, need: Need | GpuNeed | None = None
+        self, running: Record, prepared: Prepared, said: Demanded | None = None
     ) -> UpdatePlan:
-        """Return what an update of a running deployment needs; ``needs`` is the memory that a file says, or 0."""
-        seen = (await self._target.observe(running.name)).revision(running.revision)
+        """Return what an update of a running deployment needs; ``said`` is what a file demands."""
         current = running.known(running.revision) or running.revisions[-1]
+        wanted = running.wanted
+        kept = Demanded(memory_bytes=wanted.memory_bytes, gpus=wanted.gpus)
+        needs = await self.needs(running.name, prepared, kept if said is None else said)
+        number = max(each.number for each in running.revisions) + 1
         now = shape_now(running, warm_s=self._warm_s)
-        planned = update_plan(
-            name=running.name,
-            number=max(each.number for each in running.revisions) + 1,
-            serving=current.number,
-            files_bytes=sum(each.size_bytes for each in check.files) + (need.cache if need else 0),
-            needs=needs or running.wanted.memory_bytes,
-            loading_s=seen.loading_s if seen else 0.0,
-            free=(await self._target.machine(running.name)).free_bytes,
-            gpus=need if isinstance(need, GpuNeed) else None,
-        )
-        described = running.wanted.described
+        version = prepared.version
         return msgspec.structs.replace(
-            planned,
-            changes=differences(now, replace(now, model=check.model, version=check.version)),
-            file=described.file if described else "",
+            needs.update(running.name, number, current.number),
+            changes=differences(now, replace(now, model=version.name, version=version.version)),
+            file=wanted.described.file if wanted.described else "",
         )
+
+    async def _loading_s(self, name: str, model: str) -> float:
+        """Return how long a model loaded the last time, of this deployment or another one; 0.0 if that is not known."""
+        records = await asyncio.to_thread(self._records.all)
+        for record in sorted(records, key=lambda each: each.name != name):
+            known = [each.id for each in record.revisions if each.model == model]
+            if known:
+                seen = [
+                    each for each in (await self._target.observe(record.name)).revisions if each.loading_s
+                ]
+                if times := [each.loading_s for each in seen if each.number in known]:
+                    return times[-1]
+        return 0.0
 
 
 def _serves(record: Record, version: ModelVersion) -> bool:
@@ -342,7 +356,7 @@ def _current_serving(record: Record) -> dict[str, Any]:
 def _does_not_fit(planned: UpdatePlan) -> Conflict:
     return Conflict(
         planned.message,
-        hint=f"Free some memory, or add --replace-first. {planned.downtime}",
+        hint=f"Add --replace-first, or free some memory. {planned.downtime}",
         code="memory",
         details={"update": msgspec.to_builtins(planned)},
     )

@@ -146,6 +146,8 @@ class UpdatePlan(msgspec.Struct, frozen=True, kw_only=True):
     fits: bool
     needs_bytes: int
     free_bytes: int
+    needs_gpus: int = 0
+    free_gpus: int = 0
     message: str
     downtime: str
     changes: list[DeploymentChange] = []
@@ -183,7 +185,7 @@ class DeployCheck(msgspec.Struct, frozen=True, kw_only=True):
     indexes, links, constraints, addresses, ``${VARIABLES}``. ``signature`` is None where the administrator trusts no
     keys. Where a signature is required, a version without a valid one has the verdict ``refused``. ``update`` is the
     plan if the name is that of a running deployment. ``where`` is the target if that is not this machine. ``engine``
-    serves a language model, and ``memory`` says what it needs in numbers; both are empty otherwise.
+    serves a language model; else empty. ``memory`` says in numbers what the start needs and what is free there.
     """
 
     model: str

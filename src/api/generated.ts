@@ -8023,7 +8023,7 @@ export interface components {
          *     indexes, links, constraints, addresses, ``${VARIABLES}``. ``signature`` is None where the administrator trusts no
          *     keys. Where a signature is required, a version without a valid one has the verdict ``refused``. ``update`` is the
          *     plan if the name is that of a running deployment. ``where`` is the target if that is not this machine. ``engine``
-         *     serves a language model, and ``memory`` says what it needs in numbers; both are empty otherwise.
+         *     serves a language model; else empty. ``memory`` says in numbers what the start needs and what is free there.
          */
         DeployCheck: {
             model: string;
@@ -8088,6 +8088,10 @@ export interface components {
             fits: boolean;
             needs_bytes: number;
             free_bytes: number;
+            /** @default 0 */
+            needs_gpus: number;
+            /** @default 0 */
+            free_gpus: number;
             message: string;
             downtime: string;
             /** @default [] */
@@ -8544,6 +8548,10 @@ export interface components {
             needs_bytes: number;
             /** @default 0 */
             free_bytes: number;
+            /** @default 0 */
+            needs_gpus: number;
+            /** @default 0 */
+            free_gpus: number;
             /** @default true */
             fits: boolean;
             /** @default  */

@@ -114,10 +114,13 @@ def test_a_plan_says_what_is_missing_before_anything_starts(
     assert changes(found)["memory"] == ("", "2.0 GiB") and not found.fits
     Secrets(rooms.settings.data_dir / "secrets").set("HF_TOKEN", "hf_1")
     with pytest.raises(
-        Conflict, match=r"'described' needs 2.0 GiB of memory, and 953.7 MiB are free"
+        Conflict, match=r"'described' needs about 2.0 GiB of memory; this machine has 953.7 MiB free"
     ) as caught:
         apply(rooms, descriptions, text)
     assert caught.value.code == "memory"
+    assert plan(rooms, descriptions, FILE + "resources: {gpus: 99}\n").problem.startswith(
+        "'described' needs about 300"
+    )
     with pytest.raises(NotFound):
         rooms.run(rooms.deployments.get_deployment(NAME))
 

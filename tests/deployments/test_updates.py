@@ -206,7 +206,9 @@ def test_memory_for_both_is_asked_for_before_and_replacing_first_ends_well(
     assert check.update is not None and not check.update.fits
     with pytest.raises(Conflict) as caught:
         deploy(rooms, "numbers", name=NAME, version="3")
-    assert caught.value.code == "memory" and "100.0 MiB are free" in caught.value.message
+    assert (
+        caught.value.code == "memory" and "this machine has 100.0 MiB free: replace" in caught.value.message
+    )
     assert "--replace-first" in caught.value.hint and "Nobody is answered" in caught.value.hint
     deploy(rooms, "of-broken", name=NAME, trust=bad["broken"], replace_first=True)
     found = after_update(rooms)

@@ -13,7 +13,7 @@ from genops_lab.deployments.description.models import (
 )
 from genops_lab.deployments.models import Deployment, DeploymentChange
 
-from ..document import Block, Column, Document, Facts, Note, Table, moment, size
+from ..document import Block, Column, Document, Facts, Note, Table, moment
 from . import deployments
 
 
@@ -36,9 +36,6 @@ def plan(found: DescriptionPlan) -> Document:
         )
     if found.message:
         blocks.append(Note(found.message))
-    if found.needs_bytes:
-        needs = f"It needs about {size(found.needs_bytes)} of memory; {size(found.free_bytes)} are free."
-        blocks.append(Note(needs, "" if found.fits else "bad"))
     if found.problem:
         blocks += [Note(f"It would be refused: {found.problem}", "bad"), Note(found.hint)]
     return Document(blocks)

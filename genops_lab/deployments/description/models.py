@@ -54,6 +54,8 @@ class DescriptionPlan(msgspec.Struct, frozen=True, kw_only=True):
     downtime: str = ""
     needs_bytes: int = 0
     free_bytes: int = 0
+    needs_gpus: int = 0
+    free_gpus: int = 0
     fits: bool = True
     digest: str = ""
     problem: str = ""

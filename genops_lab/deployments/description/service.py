@@ -15,7 +15,6 @@ import msgspec
 from msgspec.structs import replace
 
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, NotFound
-from genops_lab.core.formatting import size_of
 from genops_lab.core.services import Service
 from genops_lab.deployments.models import (
     CheckDeploy,
@@ -27,6 +26,7 @@ from genops_lab.deployments.models import (
 from genops_lab.deployments.names import check_name
 from genops_lab.deployments.record import LOCAL, Described, Record
 from genops_lab.deployments.sources import commit_of, given_of, name_of
+from genops_lab.serving.engines.memory import what_fits
 
 from .document import Description, Signer
 from .models import (
@@ -276,35 +276,32 @@ class DescriptionsService(Service):
         self, plan: DescriptionPlan, running: Record | None, prepared: Prepared, shape: Shape
     ) -> DescriptionPlan:
         """Add what the new revision needs, and what happens to requests meanwhile."""
-        from genops_lab.deployments.memory import PROCESS_BYTES
-
-        check, need = prepared.check, prepared.need
+        deploying = self._deployments.deploying
         if running is not None:
-            update = await self._deployments.deploying.update_plan(running, check, shape.memory_bytes, need)
+            update = await deploying.update_plan(running, prepared, shape.demanded)
             plan = replace(
                 plan,
                 message=update.message if update.fits else "",
                 downtime="" if update.fits else update.downtime,
-                needs_bytes=update.needs_bytes,
-                free_bytes=update.free_bytes,
-                fits=update.fits,
             )
-            hint = f"Free some memory, or add --replace-first. {update.downtime}"
+            hint = f"Add --replace-first, or free some memory. {update.downtime}"
             problem = update.message
+            needs = await deploying.needs(plan.name, prepared, shape.demanded)
         else:
-            size = sum(each.size_bytes for each in check.files) + PROCESS_BYTES
-            needs = shape.memory_bytes or (need.total if need else size)
-            free = prepared.machine.free_bytes
-            fits = needs <= free
-            plan = replace(
-                plan,
-                message="A process starts; requests are answered once it has loaded the model.",
-                needs_bytes=needs,
-                free_bytes=free,
-                fits=fits,
+            needs = await deploying.needs(plan.name, prepared, shape.demanded)
+            plan = replace(plan, message=f"A process starts. {needs.first_start()}")
+            problem = f"{plan.name!r} needs {needs.amounts()}."
+            hint = _smaller(prepared) or (
+                "Free some memory, correct resources in the file, or use another target: on: TARGET"
             )
-            problem = f"{plan.name!r} needs {size_of(needs)} of memory, and {size_of(free)} are free."
-            hint = "Free some memory, or correct resources.memory in the file."
+        plan = replace(
+            plan,
+            needs_bytes=needs.memory_bytes,
+            free_bytes=needs.machine.free_bytes,
+            needs_gpus=needs.gpus,
+            free_gpus=needs.free_gpus,
+            fits=needs.fits,
+        )
         return plan if plan.fits else replace(plan, problem=problem, hint=hint, code="memory")
 
     async def _with_secrets(self, plan: DescriptionPlan, shape: Shape) -> DescriptionPlan:
@@ -384,6 +381,12 @@ def _pinned(asked: CheckDeploy, version: ModelVersion) -> CheckDeploy:
     if commit := commit_of(version):
         return replace(asked, model=f"{version.name}@{commit}")
     return replace(asked, model=version.name, version=version.version) if asked.model else asked
+
+
+def _smaller(prepared: Prepared) -> str:
+    """Return the settings with which a language model would fit; empty where that is not the question."""
+    need, model = prepared.need, prepared.checked.model
+    return "" if need is None or model is None or need.fits else what_fits(need, model.token_bytes)
 
 
 def _with_place(plan: DescriptionPlan, record: Record | None, shape: Shape) -> DescriptionPlan:

@@ -11,6 +11,7 @@ import msgspec
 
 from genops_lab.core.formatting import size_of
 from genops_lab.deployments.models import DeploymentChange
+from genops_lab.deployments.needs import Demanded
 from genops_lab.deployments.record import DEFAULT_HEALTH, LOCAL, Given, Record
 
 from .document import HUB, Caller, Description, Lifetime, Resources, Revision
@@ -63,6 +64,11 @@ class Shape:
             model=model, version=version, environment={}, secrets=(), lease_s=lease_s, warm_s=warm_s,
             memory_bytes=0, callers=None,
         )  # fmt: skip
+
+    @property
+    def demanded(self) -> Demanded:
+        """The memory and the GPUs that the file demands."""
+        return Demanded(memory_bytes=self.memory_bytes, gpus=self.gpus)
 
     def same_process(self, other: Shape) -> bool:
         """Return whether the processes of both are the same."""

@@ -570,6 +570,8 @@ describe('the deploy dialog', () => {
       fits: false,
       needs_bytes: 2,
       free_bytes: 1,
+      needs_gpus: 0,
+      free_gpus: 0,
       message: 'It does not fit.',
       downtime: 'Nobody is answered.',
       changes: [{ what: 'version', now: '1', file: '2' }],
