@@ -29,7 +29,7 @@ from .deployment_files import Revision, read, write
 from .deployment_gateway import HostGateway
 from .detached import outliving, start
 from .model_variables import model_environment
-from .paths import private_folder, state_folder
+from .paths import kept_folder, private_folder
 from .processes import boot_id
 from .starter import agent_command
 
@@ -74,7 +74,7 @@ class Deployments:
     """The deployments of this user on this host."""
 
     def __init__(self) -> None:
-        self.root = Path(private_folder(os.path.join(state_folder()[0], "deployments")))
+        self.root = Path(kept_folder("deployments"))
         self.gateway = HostGateway(self.root)
 
     # Changes --------------------------------------------------------------------------------------------------------

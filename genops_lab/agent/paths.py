@@ -192,6 +192,22 @@ def state_folder() -> Tuple[str, Optional[bool]]:
     raise failure
 
 
+def kept_folder(name: str) -> str:
+    """Return the folder of this name where it is already, or a new one in the state folder. Raises OSError.
+
+    Otherwise what is kept there would seem gone while the disk is full: the state folder is then another one.
+    """
+    for state in candidates():
+        path = os.path.join(state, name)
+        try:
+            check_own(state)
+            check_own(path)
+        except OSError:
+            continue
+        return path
+    return private_folder(os.path.join(state_folder()[0], name))
+
+
 def _probe_writing(path: str) -> None:
     # Threads probe at once: without a name of its own, one would remove the other's file, and see a broken folder.
     name = os.path.join(path, f".writable-{os.getpid()}-{os.urandom(4).hex()}")

@@ -239,12 +239,14 @@ class Rollouts:
             await self._route(record, handle)
         asked = spec(record, warm_s=self._warm_s)
         asked = replace(asked, beside=tuple(each for each in asked.beside if each != revision.id))
-        since = record.generation if plan.get("replace_first") else 0
-        await self._target.apply(replace(asked, since=since), record.generation, handle.say)
         if plan.get("replace_first"):
+            await self._target.apply(replace(asked, since=record.generation), record.generation, handle.say)
             handle.progress(f"Starting revision {current.number} again.")
             await self._until_current_runs(record)
             await self._route(record, handle)
+        else:
+            # Without its longer lease, which a full disk does not take: the update would never end.
+            await self._target.apply(replace(asked, lease_until=0.0), record.generation, handle.say)
         what = f"Revision {revision.number} ({revision.model} version {revision.version})"
         note = f"{what} was cancelled."
         if reason is not None:
@@ -258,8 +260,12 @@ class Rollouts:
         note += f" Revision {current.number} goes on."
         if plan.get("rollout"):
             await self._judging.end(record, revision)
-        await asyncio.to_thread(self._records.end_update, record, revision.id, done=False, note=note)
+        record = await asyncio.to_thread(self._records.end_update, record, revision.id, done=False, note=note)
         self._changed(record.name)
+        try:
+            await self._target.apply(spec(record, warm_s=self._warm_s), record.generation, handle.say)
+        except GenOpsError as error:
+            handle.say(f"The time of revision {current.number} was not extended: {error.message}")
 
     async def _log_end(self, record: Record, revision: KnownRevision) -> str:
         """Return the last line of a revision's log that is more than a state; empty without any."""

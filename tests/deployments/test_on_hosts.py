@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +53,26 @@ callers: [{name: ci}]
 STATE = ".local/state/genops-lab/deployments"
 
 
-@pytest.fixture(scope="module")
-def host(package_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    """A host whose Python has what the digits need; it reaches no package index."""
-    empty = tmp_path_factory.mktemp("index")
+@contextmanager
+def at_home(home: Home, folders: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A host whose Python has what the digits need, for a Lab in this home; it reaches no package index."""
+    empty = folders.mktemp("index")
     with (
         Sshd(environment={"XDG_STATE_HOME": "", **without_index(empty)}) as found,
         pytest.MonkeyPatch.context() as patch,
     ):
-        for name, value in package_home.environment().items():
+        for name, value in home.environment().items():
             patch.setenv(name, value)
         patch.delenv("SSH_AUTH_SOCK", raising=False)
-        ssh = package_home.path / ".ssh"
+        ssh = home.path / ".ssh"
         ssh.mkdir(mode=0o700, exist_ok=True)
         (ssh / "config").write_text(f"Include {found.config}\n")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def host(package_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with at_home(package_home, tmp_path_factory) as found:
         yield found
 
 
