@@ -112,6 +112,12 @@ def add_deployment(
     path: Annotated[
         str, typer.Option("--path", metavar="FILE", help="A GGUF file, or a folder of a language model.")
     ] = "",
+    adapter: Annotated[
+        str,
+        typer.Option(
+            "--adapter", metavar="FILE", help="A LoRA adapter of the model: a file, a folder, or hf:ORG/NAME."
+        ),
+    ] = "",
     program: Annotated[
         str,
         typer.Option(
@@ -158,8 +164,8 @@ def add_deployment(
     with command(json) as session:
         if as_text or only_plan:
             left_out = {
-                "--path": path, "--command": program, "--set": settings, "--on": on, "--rollout": rollout,
-                "--sleep-after": sleep_after,
+                "--path": path, "--adapter": adapter, "--command": program, "--set": settings, "--on": on,
+                "--rollout": rollout, "--sleep-after": sleep_after,
             }  # fmt: skip
             _refuse_undescribed([name for name, given in left_out.items() if given])
             described = DescribeVersion(model=model, version=version, name=name, pinned=as_text)
@@ -168,6 +174,7 @@ def add_deployment(
         policy = policy_of(rollout)
         asked = CheckDeploy(
             model=model, version=version, name=name, path=str(Path(path).absolute()) if path else "",
+            adapter=str(Path(adapter).absolute()) if adapter and not adapter.startswith("hf:") else adapter,
             command=program, port=port, health=health, secret=secret, settings=_settings(settings or []), on=on,
         )  # fmt: skip
         if not trust:

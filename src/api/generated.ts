@@ -7675,6 +7675,8 @@ export interface components {
         /**
          * Serving
          * @description The engine of a revision that MLflow's scorer does not serve: its settings and, for a model, its figures.
+         *
+         *     ``adapter`` is the LoRA adapter of the model, if it has one.
          */
         Serving: {
             engine: string;
@@ -7682,6 +7684,8 @@ export interface components {
             settings: {
                 [key: string]: string;
             };
+            /** @default  */
+            adapter: string;
             /** @default null */
             tokens: components["schemas"]["TokenFigures"] | null;
         };
@@ -7841,6 +7845,8 @@ export interface components {
             /** @default  */
             path: string;
             /** @default  */
+            adapter: string;
+            /** @default  */
             command: string;
             /** @default 0 */
             port: number;
@@ -7965,6 +7971,8 @@ export interface components {
             on: string;
             /** @default  */
             path: string;
+            /** @default  */
+            adapter: string;
             /** @default  */
             command: string;
             /** @default 0 */

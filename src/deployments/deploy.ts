@@ -242,6 +242,7 @@ function policyOf(kind: IRolloutPolicy['kind']): IRolloutPolicy {
 /** The fields of a deployment that a registered version leaves empty. */
 const NOTHING_ELSE = {
   path: '',
+  adapter: '',
   command: '',
   port: 0,
   health: '',
