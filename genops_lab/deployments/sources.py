@@ -112,6 +112,7 @@ def given_of(body: Deployable, version: ModelVersion) -> Given:
     health = "" if body.health == DEFAULT_HEALTH else body.health
     return Given(
         path=path,
+        adapter=body.adapter,
         command=body.command,
         port=body.port,
         health=health,

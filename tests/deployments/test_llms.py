@@ -19,6 +19,7 @@ from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest
 from genops_lab.deployments import llms, memory
 from genops_lab.deployments.batches.models import NewBatch
 from genops_lab.deployments.batches.service import BatchesService
+from genops_lab.deployments.description.reading import read_description
 from genops_lab.deployments.models import (
     CheckDeploy,
     Deployment,
@@ -288,6 +289,7 @@ def test_an_adapter_is_a_revision_that_one_goes_back_from(rooms: Rooms, file: Pa
     assert found.revision == 2 and found.version.startswith(f"{base.version}+"), found.message
     assert found.serving is not None and found.serving.adapter.startswith("tuned@")
     assert said_by(rooms, found) != before
+    assert read_description(changes_nothing(rooms, "tuned")).revision.adapter == str(tuned)
     back = rooms.run(rooms.deployments.roll_back_deployment("tuned", RollBack()))
     back = eventually(lambda: now(rooms, "tuned"), lambda seen: seen.revision == 1, 30)
     assert back.serving is not None and back.serving.adapter == "" and said_by(rooms, back) == before

@@ -368,6 +368,7 @@ def asked_in(description: Description, folder: str = "") -> CheckDeploy:
         name=description.name,
         on=description.on,
         path=given.path,
+        adapter=given.adapter,
         command=given.command,
         port=given.port,
         health=given.health,
