@@ -6790,6 +6790,8 @@ export interface components {
             tags: {
                 [key: string]: string;
             };
+            /** @default null */
+            rollout: components["schemas"]["VersionRollout"] | null;
         };
         /**
          * Origin
@@ -6831,6 +6833,20 @@ export interface components {
             left_out: number;
             /** @default 0 */
             unfinished: number;
+        };
+        /**
+         * VersionRollout
+         * @description The end of a rollout: in which deployment, when (seconds since 1970), by whom and why.
+         */
+        VersionRollout: {
+            deployment: string;
+            /** @enum {unknown} */
+            state: "promoted" | "rolled back";
+            why: string;
+            /** @default  */
+            by: string;
+            /** @default 0 */
+            ended_at: number;
         };
         /**
          * RegisterModel

@@ -10,7 +10,8 @@ import {
   Disclosure,
   Facts,
   StatusBadge,
-  formatDuration
+  formatDuration,
+  formatMoment
 } from '../../core';
 import type { Tone } from '../../core';
 import { formatNumber } from '../../core/format';
@@ -88,6 +89,9 @@ export function RolloutView(props: {
                 trans.__('Share'),
                 trans.__('%1 % of requests', formatNumber(rollout.traffic))
               ],
+          rollout.ended_at
+            ? [trans.__('Ended'), formatMoment(rollout.ended_at)]
+            : null,
           goesOn
             ? [trans.__('Time left'), formatDuration(rollout.left_s)]
             : null
