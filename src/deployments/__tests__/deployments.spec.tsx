@@ -700,6 +700,8 @@ describe('the deploy dialog', () => {
         fits: true,
         needs_bytes: 1,
         free_bytes: 2,
+        needs_gpus: 0,
+        free_gpus: 0,
         message: '',
         downtime: '',
         changes: [],
