@@ -112,6 +112,12 @@ def add_deployment(
     path: Annotated[
         str, typer.Option("--path", metavar="FILE", help="A GGUF file, or a folder of a language model.")
     ] = "",
+    adapter: Annotated[
+        str,
+        typer.Option(
+            "--adapter", metavar="FILE", help="A LoRA adapter of the model: a file, a folder, or hf:ORG/NAME."
+        ),
+    ] = "",
     program: Annotated[
         str,
         typer.Option(
@@ -159,6 +165,7 @@ def add_deployment(
         policy = policy_of(rollout)
         asked = CheckDeploy(
             model=model, version=version, name=name, path=str(Path(path).absolute()) if path else "",
+            adapter=str(Path(adapter).absolute()) if adapter and not adapter.startswith("hf:") else adapter,
             command=program, port=port, health=health, secret=secret, settings=_settings(settings or []), on=on,
         )  # fmt: skip
         if as_text or only_plan:

@@ -62,7 +62,8 @@ class FetchedService(Service):
                 record.name
                 for record in self._records.all()
                 for each in record.revisions
-                if each.model == model and commit.startswith(each.version.partition("+")[0])
+                if (each.model == model and commit.startswith(each.version.partition("+")[0]))
+                or each.serving.get("adapter_name") == f"{model}@{commit[:12]}"
             }
         )
 

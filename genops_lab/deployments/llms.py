@@ -23,6 +23,7 @@ from genops_lab.serving.engines.settings import (
     read_settings,
 )
 
+from .adapters import serving_with
 from .record import LOCAL
 from .sources import command_of
 from .targets.base import Machine
@@ -53,6 +54,7 @@ def serving_of(
             return None
         engine = _engine(settings.pop("engine", ""), model, on)
         check_engine(engine, settings)
+        adapter = serving_with(version, model.adapter, engine) if model.adapter else {}
     except WrongSetting as error:
         raise InvalidRequest(f"{error}", hint=error.hint) from error
     missing = starting.missing(engine) if on == LOCAL else ""
@@ -68,7 +70,7 @@ def serving_of(
             f"context is {settings['context']:,}, and {version.name} was trained for {model.context:,} tokens.",
             hint=f"Give at most --set context={model.context}",
         )
-    return {"engine": engine, "file": model.file, "settings": settings}
+    return {"engine": engine, "file": model.file, "settings": settings, **adapter}
 
 
 def need_of(

@@ -31,10 +31,14 @@ class TokenFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
-    """The engine of a revision that MLflow's scorer does not serve: its settings and, for a model, its figures."""
+    """The engine of a revision that MLflow's scorer does not serve: its settings and, for a model, its figures.
+
+    ``adapter`` is the LoRA adapter of the model, if it has one.
+    """
 
     engine: str
     settings: dict[str, str] = {}
+    adapter: str = ""
     tokens: TokenFigures | None = None
 
 
@@ -219,6 +223,8 @@ class Deployable(msgspec.Struct, frozen=True, kw_only=True):
     - model: a registered model with a ``version`` (a number, an alias, or empty for the newest), or
       ``hf:ORG/NAME@REVISION``. ``secret`` names the variable that has the token of a gated repository.
     - path: a GGUF file or a folder of this machine.
+    - adapter: a LoRA adapter of ``path`` or of a repository: a GGUF file or a folder, or ``hf:ORG/NAME@REVISION``. The
+      base model with it is a revision.
     - command: a command that listens on ``port`` (0: on ``$PORT``) and answers 200 at ``health`` when it is ready.
 
     ``settings`` are those of language models. ``name`` is that of the deployment (empty: the model's).
@@ -230,6 +236,7 @@ class Deployable(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     on: str = ""
     path: str = ""
+    adapter: str = ""
     command: str = ""
     port: int = 0
     health: str = ""

@@ -180,5 +180,8 @@ def _serving(known: KnownRevision, there: Revision | None) -> Serving | None:
         return None
     settings = {name: str(value) for name, value in known.serving.get("settings", {}).items()}
     return Serving(
-        engine=known.serving["engine"], settings=settings, tokens=there.tokens if there is not None else None
+        engine=known.serving["engine"],
+        settings=settings,
+        adapter=known.serving.get("adapter_name", ""),
+        tokens=there.tokens if there is not None else None,
     )

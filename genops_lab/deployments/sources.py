@@ -21,7 +21,7 @@ from genops_lab.registry.models import ModelVersion
 from genops_lab.registry.sources import path_below
 from genops_lab.registry.unfinished import check_room
 
-from . import hub_models
+from . import adapters, hub_models
 from .fetched_files import FetchedFiles
 from .hub_models import HUB_KIND as _HUB
 from .hub_models import HubModel, has_weights, selected
@@ -76,15 +76,25 @@ async def resolve(
             "Name one thing to deploy.",
             hint="Give a registered model or hf:ORG/NAME@REVISION, or --path FILE, or --command COMMAND.",
         )
+    if body.adapter and (body.command or not (body.path or body.model.startswith(_HUB))):
+        raise InvalidRequest(
+            "Only a model of a file or of the hub takes an adapter.",
+            hint="Name its base model: hf:ORG/NAME@REVISION, or --path FILE.",
+        )
     if body.command:
         return _command(body, here)
+    quantization = settings.get("quantization", "")
     if body.path:
-        return await asyncio.to_thread(_path, body.path, settings.get("quantization", ""), root)
-    if body.model.startswith(_HUB):
-        return await hub_models.find(
-            body.model, body.version, body.secret, settings.get("quantization", ""), fetched
-        )
-    return await registry.resolve(body.model, body.version)
+        found = await asyncio.to_thread(_path, body.path, quantization, root)
+    elif body.model.startswith(_HUB):
+        found = await hub_models.find(body.model, body.version, body.secret, quantization, fetched)
+    else:
+        return await registry.resolve(body.model, body.version)
+    if body.adapter.startswith(_HUB):
+        return adapters.adapted(found, await hub_models.find(body.adapter, "", body.secret, "", fetched))
+    if body.adapter:
+        return adapters.adapted(found, await asyncio.to_thread(_path, body.adapter, "", root))
+    return found
 
 
 def name_of(body: Deployable) -> str:
@@ -119,7 +129,15 @@ def commit_of(version: ModelVersion) -> str:
 
 async def fetch(version: ModelVersion, folder: Path, fetched: FetchedFiles) -> None:
     """Bring the files of an external version into the new folder ``folder``. Raises Failed."""
-    if version.source.startswith(_COMMAND):
+    adapter = adapters.adapter_of(version)
+    if adapter is not None:
+        try:
+            await fetch(adapters.base_of(version), folder, fetched)
+            await fetch(adapter, folder / adapters.FOLDER, fetched)
+        except BaseException:
+            await asyncio.to_thread(shutil.rmtree, folder, True)
+            raise
+    elif version.source.startswith(_COMMAND):
         await asyncio.to_thread(_write_command, version.source.removeprefix(_COMMAND), folder)
     elif version.source.startswith(_PATH):
         place, _, quantization = version.source.removeprefix(_PATH).partition("#")

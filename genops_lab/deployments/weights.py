@@ -15,9 +15,19 @@ from genops_lab.registry.files.judged import Header
 from genops_lab.registry.files.reader import Inspected
 from genops_lab.serving.engines.memory import Attention
 
+from . import adapters
+
 #: A part of a GGUF file that is split.
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$", re.IGNORECASE)
 _MAX_CONFIG = 2_000_000
+
+
+class Adapter(msgspec.Struct, frozen=True, kw_only=True):
+    """A LoRA adapter beside its base model: a GGUF file, or a folder of safetensors with its ``rank`` (0: unknown)."""
+
+    format: str
+    file: str
+    rank: int = 0
 
 
 class LanguageModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +42,7 @@ class LanguageModel(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str = ""
     context: int | None = None
     attention: tuple[int, int, int, int] | None = None
+    adapter: Adapter | None = None
 
     @property
     def token_bytes(self) -> int:
@@ -41,14 +52,31 @@ class LanguageModel(msgspec.Struct, frozen=True, kw_only=True):
 
 def language_model(folder: Path, inspected: Inspected) -> LanguageModel | None:
     """Return the language model of a folder that has no MLmodel file; None if it has none."""
-    found = _by_format(inspected, gguf.FORMAT)
+    found, tensors = _by_format(inspected, gguf.FORMAT), _by_format(inspected, safetensors.FORMAT)
+    adapted = [each for each in (*found, *tensors) if _is_adapter(each)]
+    found = [each for each in found if not _is_adapter(each)]
+    tensors = [each for each in tensors if not _is_adapter(each)]
     if found:
         first = chosen(found)
-        return _of_header(first, inspected.judged[first].header, sum(inspected.sizes[each] for each in found))
-    weights = _by_format(inspected, safetensors.FORMAT)
-    if not weights:
+        size = sum(inspected.sizes[each] for each in (*found, *adapted))
+        model = _of_header(first, inspected.judged[first].header, size)
+    elif tensors:
+        size = sum(inspected.sizes[each] for each in (*tensors, *adapted))
+        model = of_config(_config(folder / "config.json"), size)
+    else:
         return None
-    return of_config(_config(folder / "config.json"), sum(inspected.sizes[each] for each in weights))
+    return msgspec.structs.replace(model, adapter=_adapter(folder, adapted, inspected)) if adapted else model
+
+
+def _is_adapter(path: str) -> bool:
+    return path.startswith(f"{adapters.FOLDER}/")
+
+
+def _adapter(folder: Path, files: list[str], inspected: Inspected) -> Adapter:
+    if inspected.judged[files[0]].format == gguf.FORMAT:
+        return Adapter(format=gguf.FORMAT, file=chosen(files))
+    rank = adapters.rank_of(folder, inspected)
+    return Adapter(format=safetensors.FORMAT, file=adapters.FOLDER, rank=rank)
 
 
 def of_config(config: dict[str, Any], weights_bytes: int) -> LanguageModel:

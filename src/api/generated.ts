@@ -7709,6 +7709,8 @@ export interface components {
         /**
          * Serving
          * @description The engine of a revision that MLflow's scorer does not serve: its settings and, for a model, its figures.
+         *
+         *     ``adapter`` is the LoRA adapter of the model, if it has one.
          */
         Serving: {
             engine: string;
@@ -7716,6 +7718,8 @@ export interface components {
             settings: {
                 [key: string]: string;
             };
+            /** @default  */
+            adapter: string;
             /** @default null */
             tokens: components["schemas"]["TokenFigures"] | null;
         };
@@ -7875,6 +7879,8 @@ export interface components {
             /** @default  */
             path: string;
             /** @default  */
+            adapter: string;
+            /** @default  */
             command: string;
             /** @default 0 */
             port: number;
@@ -7999,6 +8005,8 @@ export interface components {
             on: string;
             /** @default  */
             path: string;
+            /** @default  */
+            adapter: string;
             /** @default  */
             command: string;
             /** @default 0 */
@@ -8581,6 +8589,8 @@ export interface components {
             on: string;
             /** @default  */
             path: string;
+            /** @default  */
+            adapter: string;
             /** @default  */
             command: string;
             /** @default 0 */

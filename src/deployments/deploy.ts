@@ -345,6 +345,7 @@ function askedOf(fields: Readonly<IDeployFields>): Omit<IDeployable, 'name'> {
     model: models[source],
     version: isVersion ? fields.version : '',
     path: source === 'path' ? place : '',
+    adapter: '',
     command: '',
     port: 0,
     health: '',

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +13,6 @@ from genops_lab.core.models import Task
 from genops_lab.deployments.batches.models import NewBatch
 from genops_lab.deployments.batches.service import BatchesService
 from genops_lab.deployments.models import KeyedDeployment
-from genops_lab.deployments.service import DeploymentsService
 from tests.support.rooms import Logged, Rooms, eventually
 
 from .conftest import process_of
@@ -145,74 +139,3 @@ def test_a_killed_process_is_told_and_its_rows_are_kept(
     task = rooms.run(rooms.tasks.wait(begun.task.id))
     assert task.state == "failed" and task.message.startswith("The process that scores ended"), task
     assert len(parts()) >= 5 and scored(rooms, batches, **fields).state == "done"
-
-
-class Stand(http.server.BaseHTTPRequestHandler):
-    """Stands for a language model: it answers in upper case, and refuses what is too long."""
-
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *given: Any) -> None:
-        return
-
-    def do_GET(self) -> None:
-        self._send(200, {"object": "list", "data": [{"id": "a-model"}]})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        text = body["messages"][-1]["content"]
-        assert self.headers["Authorization"] == "Bearer a-key" and body["model"] == "a-model"
-        if len(text) > 100:
-            self._send(400, {"error": {"message": "The prompt is too long."}})
-            return
-        answer = {"message": {"role": "assistant", "content": f"{text.upper()} {body['temperature']}"}}
-        usage = {"prompt_tokens": len(text), "completion_tokens": 3}
-        self._send(200, {"choices": [{**answer, "finish_reason": "stop"}], "usage": usage})
-
-    def _send(self, status: int, body: Any) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-
-@contextmanager
-def standing() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stand)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-
-
-def test_prompts_are_answered_one_by_one_and_a_row_that_fails_says_why(
-    rooms: Rooms,
-    batches: BatchesService,
-    served: KeyedDeployment,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from msgspec.structs import replace
-
-    data, out = tmp_path / "prompts.jsonl", tmp_path / "answers.parquet"
-    rows: Rows = [{"prompt": "one"}, {"prompt": "x" * 101}, {"prompt": "three"}]
-    data.write_text("\n".join(map(json.dumps, rows)))
-    with standing() as url:
-
-        async def get(_self: Any, name: str) -> Any:
-            return replace(served, url=url)
-
-        async def key(_self: Any, name: str) -> Any:
-            return replace(served, key="a-key")
-
-        monkeypatch.setattr(DeploymentsService, "get_deployment", get)
-        monkeypatch.setattr(DeploymentsService, "get_deployment_key", key)
-        task = scored(rooms, batches, data=str(data), out=str(out), settings={"temperature": 0}, batch_rows=2)
-    assert task.state == "done", task
-    assert [(each["answer"], each["completion_tokens"]) for each in read(out)] == [
-        ("ONE 0", 3),
-        (None, None),
-        ("THREE 0", 3),
-    ]
-    assert [each["error"] for each in read(out)] == [None, "400: The prompt is too long.", None]

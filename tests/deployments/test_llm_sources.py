@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from genops_lab.core.errors import Conflict, GenOpsError, NotAllowed, NotFound, Unavailable
+from genops_lab.core.errors import Conflict, NotAllowed, NotFound, Unavailable
 from genops_lab.deployments import memory
 from genops_lab.deployments.description.reading import read_description
 from genops_lab.deployments.fetched import FetchedService
@@ -31,7 +31,7 @@ from tests.support.rooms import Rooms, eventually
 from tests.support.small_llm import small_llm
 
 from .conftest import apply, ask, changes_nothing, key_of, own_port
-from .test_llms import checked, deployed, log_of, now, refused
+from .test_llms import checked, checked_error, deployed, log_of, now, refused
 
 CONFIG = {
     "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64,
@@ -127,12 +127,6 @@ def test_a_repository_that_cannot_be_had_says_why(
     assert isinstance(away, Unavailable) and "HF_ENDPOINT" in away.hint
 
 
-def checked_error(rooms: Rooms, **fields: Any) -> GenOpsError:
-    with pytest.raises(GenOpsError) as caught:
-        checked(rooms, **fields)
-    return caught.value
-
-
 def test_a_full_disk_is_told_before_the_copy(
     rooms: Rooms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +183,11 @@ def test_a_stand_in_for_vllm_gets_its_options_and_passes_all_through(
     assert few.code == "memory" and "It needs 2 GPUs for weights" in few.message, few.message
     assert few.message.endswith("the machine has 1 GPU with 20.0 GB free.")
     assert few.hint.startswith("This fits: --set tensor_parallel=1."), few.hint
-    found = deployed(rooms, "fast", path=str(vllm), settings=given)
+    adapter = vllm.with_name("adapter")
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text('{"r": 20}')
+    (adapter / "adapter_model.safetensors").write_bytes(tensors({"w": tensor(0, 32)}, 32))
+    found = deployed(rooms, "fast", path=str(vllm), adapter=str(adapter), settings=given)
     assert found.state == "running", (found, log_of(rooms, "fast"))
     assert found.serving is not None and found.serving.engine == "vllm"
     status, told = ask(found.url, key_of(rooms, "fast"), path="/v1/models")
@@ -198,9 +196,10 @@ def test_a_stand_in_for_vllm_gets_its_options_and_passes_all_through(
     for option in (
         "--max-model-len 1024", "--max-num-seqs 8", "--tensor-parallel-size 2", "--dtype bfloat16",
         "--enable-auto-tool-choice --tool-call-parser hermes", "--gpu-memory-utilization 0.8",
-        '--override-generation-config {"max_new_tokens": 64}', "--served-model-name fast", "--host 127.0.0.1",
+        '--override-generation-config {"max_new_tokens": 64}', "--served-model-name fast-base", "--host 127.0.0.1",
     ):  # fmt: skip
         assert option in line, line
+    assert "--enable-lora --lora-modules fast=/" in line and "/model/adapter --max-lora-rank 32" in line
     assert "api-key" not in line, "the key is in the environment"
     assert ask(f"http://127.0.0.1:{own_port(rooms, 'fast')}", "wrong", path="/v1/models")[0] == 401
     client = openai.OpenAI(base_url=found.url + "/v1", api_key=key_of(rooms, "fast"), max_retries=0)
@@ -211,6 +210,11 @@ def test_a_stand_in_for_vllm_gets_its_options_and_passes_all_through(
     answer = client.chat.completions.create(model="fast", messages=question, tools=[tool])
     assert answer.choices[0].message.tool_calls[0].function.name == "weather"
     assert answer.choices[0].message.reasoning_content == "A tool knows it."
+    headers = {"Authorization": f"Bearer {key_of(rooms, 'fast')}"}
+    ranked = urllib.request.Request(
+        found.url + "/v1/rerank", b'{"query": "q", "documents": ["a", "b"]}', headers
+    )
+    assert json.load(urllib.request.urlopen(ranked, timeout=10))["results"][0]["index"] == 1
     shown = eventually(lambda: figures(rooms), lambda seen: seen.completion_tokens >= 8 and seen.kv_use, 15)
     assert (shown.kv_use, shown.waiting, shown.completion_tokens) == (0.25, 3.0, 8) and shown.first_token_ms
     gone(rooms, "fast")

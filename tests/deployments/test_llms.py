@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,8 +17,19 @@ import pytest
 
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest
 from genops_lab.deployments import llms, memory
-from genops_lab.deployments.models import CheckDeploy, Deployment, LogQuery, NewCallerKey, NewDeployment
+from genops_lab.deployments.batches.models import NewBatch
+from genops_lab.deployments.batches.service import BatchesService
+from genops_lab.deployments.models import (
+    CheckDeploy,
+    Deployment,
+    LogQuery,
+    NewCallerKey,
+    NewDeployment,
+    RollBack,
+)
 from genops_lab.deployments.policy import RolloutPolicy, RolloutStep
+from tests.registry.hostile_bytes import gguf, tensor, text
+from tests.registry.hostile_bytes import tensors as tensors_of
 from tests.serving.callers import calling
 from tests.support.rooms import Rooms, eventually
 from tests.support.small_llm import small_llm
@@ -102,8 +115,10 @@ def test_the_openai_client_gets_whole_and_streamed_answers(rooms: Rooms, chat: D
         model=NAME, messages=QUESTION, max_tokens=40, temperature=0, response_format=form
     )
     assert isinstance(json.loads(shaped.choices[0].message.content)["n"], int)
+    answer = asked.responses.create(model=NAME, input="Count to five.", max_output_tokens=8, temperature=0)
+    assert answer.output_text and answer.usage.output_tokens == 8
     shown = eventually(
-        lambda: now(rooms), lambda found: found.requests >= 4 and bool(_tokens(found).first_token_ms)
+        lambda: now(rooms), lambda found: found.requests >= 5 and bool(_tokens(found).first_token_ms)
     )
     assert _tokens(shown).completion_tokens >= 48 and _tokens(shown).tokens_per_s, shown
     assert shown.errors == 0 and shown.latency_ms
@@ -112,6 +127,25 @@ def test_the_openai_client_gets_whole_and_streamed_answers(rooms: Rooms, chat: D
 def _tokens(found: Deployment) -> Any:
     assert found.serving is not None
     return found.serving.tokens
+
+
+def test_prompts_of_a_file_are_answered(rooms: Rooms, chat: Deployment, tmp_path: Path) -> None:
+    """The second prompt is longer than the context."""
+    import pyarrow.parquet as pq
+
+    async def service() -> BatchesService:
+        return BatchesService(rooms.settings, rooms.mlflow, rooms.deployments, rooms.work)
+
+    data, out = tmp_path / "prompts.jsonl", tmp_path / "answers.parquet"
+    rows = [{"prompt": "Name a colour."}, {"prompt": "word " * 2000}]
+    data.write_text("\n".join(map(json.dumps, rows)))
+    body = NewBatch(data=str(data), out=str(out), settings={"temperature": 0, "max_tokens": 8})
+    begun = rooms.run(rooms.run(service()).score_deployment(NAME, body))
+    task = rooms.run(rooms.tasks.wait(begun.task.id))
+    assert task.state == "done", task
+    answered, long = pq.read_table(out).to_pylist()
+    assert answered["answer"] and answered["completion_tokens"] <= 8 and answered["error"] is None
+    assert long["answer"] is None and "400" in long["error"] and "context" in long["error"], long
 
 
 def test_neither_the_gateway_nor_the_engine_answers_without_a_key(rooms: Rooms, chat: Deployment) -> None:
@@ -199,6 +233,85 @@ def test_other_settings_are_a_revision_that_a_canary_lets_in(
     assert found.rollout is not None and found.rollout.state == "promoted" and callers.failed == []
     assert found.revision == 2 and found.serving is not None and found.serving.settings["context"] == "256"
     assert found.url == chat.url
+
+
+def test_a_model_makes_embeddings(rooms: Rooms, file: Path) -> None:
+    settings = {**SETTINGS, "parallel": "1", "embeddings": "true", "pooling": "mean"}
+    found = deployed(rooms, "vectors", path=str(file), settings=settings)
+    assert found.state == "running", (found, log_of(rooms, "vectors"))
+    openai = pytest.importorskip("openai")
+    asked = openai.OpenAI(
+        base_url=found.url + "/v1", api_key=key_of(rooms, "vectors"), max_retries=0, timeout=60
+    )
+    texts = ["A cat sleeps.", "A kitten is asleep.", "Interest rates rose by a quarter."]
+    made = asked.embeddings.create(model="vectors", input=texts, encoding_format="float")
+    cat, kitten, rates = (each.embedding for each in made.data)
+    assert len(cat) == 576
+    assert cosine(cat, kitten) > cosine(cat, rates)
+    rooms.run(rooms.deployments.stop_deployment("vectors"))
+    rooms.run(rooms.deployments.delete_deployment("vectors"))
+
+
+def cosine(one: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
+
+
+def lora(architecture: bytes = b"llama") -> bytes:
+    """A LoRA adapter of rank 1 for the attention of SmolLM2-135M, made by hand: it changes the answers, to no good."""
+    layers, width, rank = 30, 576, 1
+    number, text_kind = lambda kind: kind.to_bytes(4, "little"), 8
+    entries = [
+        text(name) + number(text_kind) + text(value)
+        for name, value in (
+            (b"general.type", b"adapter"), (b"general.architecture", architecture), (b"adapter.type", b"lora"),
+        )
+    ]  # fmt: skip
+    entries.append(text(b"adapter.lora.alpha") + number(6) + struct.pack("<f", 4.0))
+    tensors, size = [], -(-4 * width // 32) * 32
+    for layer in range(layers):
+        for part, shape in ((b"a", (width, rank)), (b"b", (rank, width))):
+            name = b"blk.%d.attn_output.weight.lora_%b" % (layer, part)
+            tensors.append(text(name) + struct.pack("<IQQIQ", 2, *shape, 0, len(tensors) * size))
+    header = gguf(*entries, *tensors, tensors=len(tensors))
+    values = struct.pack(f"<{width}f", *[0.2 if at % 3 else -0.3 for at in range(width)]).ljust(size, b"\0")
+    return header.ljust(-(-len(header) // 32) * 32, b"\0") + values * len(tensors)
+
+
+def test_an_adapter_is_a_revision_that_one_goes_back_from(rooms: Rooms, file: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"path": str(file), "settings": {**SETTINGS, "parallel": "1"}}
+    tuned = tmp_path / "tuned.gguf"
+    tuned.write_bytes(lora())
+    base = deployed(rooms, "tuned", **given)
+    before = said_by(rooms, base)
+    deployed(rooms, "tuned", **given, adapter=str(tuned))
+    found = eventually(lambda: now(rooms, "tuned"), lambda seen: not seen.updating_to, 60)
+    assert found.revision == 2 and found.version.startswith(f"{base.version}+"), found.message
+    assert found.serving is not None and found.serving.adapter.startswith("tuned@")
+    assert said_by(rooms, found) != before
+    back = rooms.run(rooms.deployments.roll_back_deployment("tuned", RollBack()))
+    back = eventually(lambda: now(rooms, "tuned"), lambda seen: seen.revision == 1, 30)
+    assert back.serving is not None and back.serving.adapter == "" and said_by(rooms, back) == before
+    rooms.run(rooms.deployments.stop_deployment("tuned"))
+    rooms.run(rooms.deployments.delete_deployment("tuned"))
+    wrong = tmp_path / "wrong.safetensors"
+    wrong.write_bytes(tensors_of({"w": tensor(0, 32)}, 32))
+    assert "llama.cpp does not read that" in checked_error(rooms, path=str(file), adapter=str(wrong)).message
+    assert "Only a model of a file" in refused(rooms, command="true", adapter=str(tuned)).message
+
+
+def said_by(rooms: Rooms, found: Deployment) -> str:
+    openai = pytest.importorskip("openai")
+    asked = openai.OpenAI(
+        base_url=found.url + "/v1", api_key=key_of(rooms, found.name), max_retries=0, timeout=60
+    )
+    answer = asked.chat.completions.create(model=found.name, messages=QUESTION, max_tokens=12, temperature=0)
+    return str(answer.choices[0].message.content)
+
+
+def checked_error(rooms: Rooms, **fields: Any) -> GenOpsError:
+    with pytest.raises(GenOpsError) as caught:
+        checked(rooms, **fields)
+    return caught.value
 
 
 def test_an_engine_that_is_killed_breaks_the_stream_and_is_told(rooms: Rooms, chat: Deployment) -> None:

@@ -639,11 +639,11 @@ genops compute nsight: --json
 genops compute nsight-kernel: --compute --json --set kernel
 genops compute show: --json name
 genops compute:
-genops deploy: --as-file --command --dry-run --health --json --name --on --path --port --replace-first --rollout
-    --secret --set --sleep-after --timeout --trust --version --wait model
-genops deployments add-key: --json --limit --tokens deployment name
-genops deployments add: --as-file --command --dry-run --health --json --name --on --path --port --replace-first
+genops deploy: --adapter --as-file --command --dry-run --health --json --name --on --path --port --replace-first
     --rollout --secret --set --sleep-after --timeout --trust --version --wait model
+genops deployments add-key: --json --limit --tokens deployment name
+genops deployments add: --adapter --as-file --command --dry-run --health --json --name --on --path --port
+    --replace-first --rollout --secret --set --sleep-after --timeout --trust --version --wait model
 genops deployments apply: --expect --json --replace-first --take-over --timeout --trust --wait file
 genops deployments call: --data --file --json --timeout name
 genops deployments continue: --json name

@@ -46,6 +46,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != f"Bearer {self.key}":
             self._answer(401, b'{"error": "Unauthorized"}')
             return
+        if self.path == "/v1/rerank":
+            order = range(len(body["documents"]) - 1, -1, -1)
+            self._answer(200, json.dumps({"results": [{"index": at} for at in order]}).encode())
+            return
         usage = {"prompt_tokens": 7, "completion_tokens": len(WORDS), "total_tokens": 7 + len(WORDS)}
         if not body.get("stream"):
             message: dict[str, Any] = {"role": "assistant", "content": "".join(WORDS)}

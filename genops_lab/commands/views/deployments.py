@@ -102,7 +102,7 @@ def deployment(shown: Deployment, key: str = "") -> Document:
 def _serving(serving: Serving, shown: Deployment) -> list[tuple[str, str]]:
     """Return the facts of a language model or a command."""
     told = ", ".join(f"{name} {value}" for name, value in serving.settings.items())
-    facts = [("engine", serving.engine), ("settings", told)]
+    facts = [("engine", serving.engine), ("adapter", serving.adapter), ("settings", told)]
     tokens = serving.tokens
     if serving.engine == "command" or tokens is None or shown.state != "running":
         return facts

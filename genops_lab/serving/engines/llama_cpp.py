@@ -30,7 +30,13 @@ def parameters(config: dict[str, Any]) -> Any:
     found.n_ctx = settings["context"] * settings["parallel"]
     found.n_predict = settings.get("max_tokens", -1)
     found.n_gpu_layers = settings.get("gpu_layers", -1)
+    if config.get("adapter"):
+        found.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(config["adapter"], 1.0)]
     found.embedding = settings.get("embeddings", False)
+    if "pooling" in settings:  # else as the file says
+        found.pooling_type = getattr(
+            xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{settings['pooling'].upper()}"
+        )
     # More threads than free cores make llama.cpp slower: they wait for one another in each layer.
     threads = settings.get("threads") or max(1, len(os.sched_getaffinity(0)) - 1)
     found.cpuparams.n_threads = found.cpuparams_batch.n_threads = threads

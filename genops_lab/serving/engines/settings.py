@@ -33,6 +33,7 @@ class Setting:
     choices: tuple[str, ...] = field(default=())
 
 
+POOLING = ("mean", "cls", "last", "rank")
 _DTYPES = ("auto", "float16", "bfloat16", "float32")
 
 SETTINGS: dict[str, Setting] = {
@@ -94,6 +95,12 @@ SETTINGS: dict[str, Setting] = {
         meaning="Whether the model makes embeddings (/v1/embeddings) in place of text",
         options={LLAMA: "embedding", VLLM: "--runner", SGLANG: "--is-embedding"},
         kind="flag",
+    ),
+    "pooling": Setting(
+        meaning="How the vectors of the tokens become one: mean, cls or last; rank for a model that ranks documents",
+        options={LLAMA: "pooling_type"},
+        kind="choice",
+        choices=POOLING,
     ),
     "tool_parser": Setting(
         meaning="How tool calls are read from the model's text, such as hermes; llama.cpp reads the chat template",

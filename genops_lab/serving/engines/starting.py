@@ -20,6 +20,8 @@ from .settings import COMMAND, LLAMA, SETTINGS, SGLANG, VLLM
 _OFFLINE = {"HF_HUB_OFFLINE": "1"}
 _LLAMA_PROGRAM = Path(__file__).with_name("llama_cpp.py")
 
+#: The ranks that vLLM takes as the highest; its default is 16.
+_RANKS = (16, 32, 64, 128, 256, 320, 512)
 _PORT = re.compile(r"\$PORT\b|\$\{PORT\}|\{port\}")
 
 
@@ -61,7 +63,8 @@ def start_of(
         return EngineStart(argv=argv, environment=environment, health=serving["health"], keyed=False)
     file = model / serving["file"] if serving.get("file") else model
     if engine == LLAMA:
-        return _llama(settings, name, file, folder, port, key)
+        adapter = str(model / serving["adapter"]) if serving.get("adapter") else ""
+        return _llama(settings, name, file, adapter, folder, port, key)
     if engine == VLLM:
         program = _vllm() or "vllm"
         argv = [
@@ -72,9 +75,8 @@ def start_of(
             "127.0.0.1",
             "--port",
             str(port),
-            "--served-model-name",
-            name,
         ]
+        argv += _names(serving, name, model)
         argv += _options(VLLM, settings)
         environment = {**_OFFLINE, "VLLM_API_KEY": key, "VLLM_NO_USAGE_STATS": "1"}
         return EngineStart(argv=argv, environment=environment)
@@ -88,9 +90,23 @@ def start_of(
     return EngineStart(argv=argv, environment=_OFFLINE)
 
 
-def _llama(settings: dict[str, Any], name: str, file: Path, folder: Path, port: int, key: str) -> EngineStart:
+def _names(serving: Mapping[str, Any], name: str, model: Path) -> list[str]:
+    """Return vLLM's options for the name of the model: with an adapter, that is the name of the adapter."""
+    if not serving.get("adapter"):
+        return ["--served-model-name", name]
+    found = ["--served-model-name", f"{name}-base", "--enable-lora", "--lora-modules"]
+    found.append(f"{name}={model / serving['adapter']}")
+    rank = next((each for each in _RANKS if each >= serving.get("adapter_rank", 0)), _RANKS[-1])
+    return [*found, "--max-lora-rank", str(rank)]
+
+
+def _llama(
+    settings: dict[str, Any], name: str, file: Path, adapter: str, folder: Path, port: int, key: str
+) -> EngineStart:
     path = folder / "llama_cpp.json"
-    config = {"file": str(file), "port": port, "key": key, "name": name, "settings": settings}
+    config = {
+        "file": str(file), "adapter": adapter, "port": port, "key": key, "name": name, "settings": settings,
+    }  # fmt: skip
     _write_private(path, json.dumps(config))
     return EngineStart(argv=[sys.executable, str(_LLAMA_PROGRAM), str(path)])
 

@@ -181,6 +181,7 @@ describe('the deployments section', () => {
         serving: {
           engine: 'llama.cpp',
           settings: { context: '512', parallel: '2' },
+          adapter: 'tuned@ab12cd34',
           tokens: {
             prompt_tokens: 64,
             completion_tokens: 48,
@@ -195,6 +196,7 @@ describe('the deployments section', () => {
     await show();
     for (const text of [
       'llama.cpp: context 512, parallel 2',
+      'tuned@ab12cd34',
       '41.5 tokens/s (median)',
       '203 ms (median)',
       '64 in prompts, 48 in answers',

@@ -202,7 +202,7 @@ function languageFacts(
   if (!serving) {
     return [];
   }
-  const { engine, settings, tokens } = serving;
+  const { engine, settings, adapter, tokens } = serving;
   const told = Object.entries(settings)
     .map(([name, value]) => `${name} ${value}`)
     .join(', ');
@@ -212,6 +212,7 @@ function languageFacts(
   const cache = figures?.kv_use ?? null;
   return [
     [trans.__('Engine'), told ? `${engine}: ${told}` : engine],
+    adapter ? [trans.__('Adapter'), adapter] : null,
     rate !== null
       ? [
           trans.__('Speed'),
