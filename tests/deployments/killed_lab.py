@@ -1,4 +1,4 @@
-"""A Lab that rolls a version out, takes a decision, and is killed at one of the moments that change something.
+"""A Lab that rolls a version out or applies a file, and is killed at one of the moments that change something.
 
 It is a program: a fork would have the locks of the store that another thread of the tests holds in that moment.
 """
@@ -25,20 +25,31 @@ from genops_lab.registry.service import RegistryService
 from tests.support import warm
 from tests.support.rooms import eventually, open_rooms
 
+from .conftest import apply
+
 
 def killed_lab(
     settings: Settings, new: NewDeployment, decision: str, moment: int
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the Lab. It is killed before the change with the number ``moment``, counted from 0."""
-    given = [str(settings.data_dir), msgspec.json.encode(new).decode(), decision, str(moment)]
-    command = [sys.executable, "-m", "tests.deployments.killed_lab", warm.warm_address(), *given]
+    return _run(settings, msgspec.json.encode(new).decode(), decision, moment)
+
+
+def killed_apply(settings: Settings, text: str, moment: int) -> subprocess.CompletedProcess[bytes]:
+    """Run a Lab that applies a file."""
+    return _run(settings, text, "apply", moment)
+
+
+def _run(settings: Settings, given: str, does: str, moment: int) -> subprocess.CompletedProcess[bytes]:
+    arguments = [str(settings.data_dir), given, does, str(moment)]
+    command = [sys.executable, "-m", "tests.deployments.killed_lab", warm.warm_address(), *arguments]
     return subprocess.run(command, cwd=Path(__file__).parents[2], timeout=120, capture_output=True)
 
 
-def main(address: str, data_dir: str, given: str, decision: Any, moment: str) -> None:
+def main(address: str, data_dir: str, given: str, does: Any, moment: str) -> None:
     """Be the Lab."""
     warm.use(address)
-    left, new = int(moment), msgspec.json.decode(given, type=NewDeployment)
+    left = int(moment)
 
     def before(owner: type, method: str) -> None:
         call = getattr(owner, method)
@@ -60,12 +71,15 @@ def main(address: str, data_dir: str, given: str, decision: Any, moment: str) ->
     before(RegistryService, "set_version_tag")
     before(WorkTable, "write")
     with open_rooms(Settings(data_dir=Path(data_dir), deployment_lease_s=600)) as lab:
-        begun = lab.run(lab.deployments.deploy(new))
+        if does == "apply":
+            lab.run(lab.tasks.wait(apply(lab, given).deployment.task_id))
+            return
+        begun = lab.run(lab.deployments.deploy(msgspec.json.decode(given, type=NewDeployment)))
         eventually(
             lambda: lab.run(lab.deployments.get_deployment(begun.name)),
             lambda found: found.rollout is not None and found.rollout.candidate == found.updating_to > 0,
         )
-        lab.run(lab.rollouts.decide_rollout(begun.name, DecideRollout(decision=decision)))
+        lab.run(lab.rollouts.decide_rollout(begun.name, DecideRollout(decision=does)))
         lab.run(lab.tasks.wait(begun.task_id))
 
 

@@ -32,6 +32,7 @@ from genops_lab.deployments.secrets import Secrets
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 
 from .conftest import ask, deploy, files_of, process_of, register
+from .killed_lab import killed_apply
 
 NAME = "described"
 FILE = f"""\
@@ -214,6 +215,20 @@ def test_of_two_that_apply_at_once_one_is_told(rooms: Rooms, descriptions: Descr
     assert (len(won), len(lost)) == (1, 1), results
     assert lost[0].code in ("changed_since", "under_way"), lost
     assert updated(rooms).version == won[0].deployment.revisions[0].version
+
+
+@pytest.mark.parametrize("moment", [0, 4, 5], ids=["start", "made current", "routed"])
+def test_a_lab_that_is_killed_while_it_applies_is_continued(
+    rooms: Rooms, descriptions: DescriptionsService, moment: int
+) -> None:
+    """Before the revision starts, before the store has it as the current one, and before requests are led to it."""
+    text = FILE.replace("THREADS: 2", f"THREADS: {moment + 10}")
+    lab = killed_apply(rooms.settings, text, moment)
+    assert lab.returncode == -signal.SIGKILL, lab.stderr[-2000:]
+    found = updated(rooms)
+    assert [each.number for each in found.revisions if each.weight] == [found.revision]
+    assert process_of(rooms, NAME).environ()["OMP_NUM_THREADS"] == str(moment + 10)
+    assert plan(rooms, descriptions, text).changes == [] and found.message == ""
 
 
 def test_a_stopped_deployment_is_started_again(rooms: Rooms, descriptions: DescriptionsService) -> None:
