@@ -15,6 +15,7 @@ import msgspec
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.registry.models import ModelVersion
 from genops_lab.serving.engines.memory import GpuNeed, Need
+from genops_lab.serving.engines.settings import COMMAND, LLAMA
 
 from .check import Checked, ModelChecker, refuse_misleading
 from .description.shape import differences, shape_now
@@ -294,9 +295,10 @@ class Deploying:
         if checked.check.verdict == "refused" and not checked.check.trusted:
             return Prepared(version=version, checked=checked)
         serving = await asyncio.to_thread(serving_of, version, checked.model, settings, on)
-        if serving is not None and sleeps:
+        if serving is not None and sleeps and serving["engine"] != LLAMA:
+            engine = serving["engine"]
             raise InvalidRequest(
-                "Language models and commands do not sleep yet.",
+                "A command does not sleep." if engine == COMMAND else f"{engine} does not let a model sleep.",
                 hint="Leave out --sleep-after, and sleep_minutes in a file.",
             )
         machine = await target.machine(name)

@@ -513,6 +513,8 @@ class LocalTarget(DeploymentTarget):
         mark = (handle.pid or 0, handle.pid_created or 0.0)
         if mark in self._seen or report.state != "running" or report.asleep:
             return ""
+        if "serving" in (read(folder / "spec.json", dict[str, Any]) or {}):
+            return ""  # its own process watches the engine, which has no such path
         if not answers(report.port, DeploymentFolder(folder).key()):
             return "The deployment does not answer at the moment."
         self._seen.add(mark)
