@@ -7629,8 +7629,8 @@ export interface components {
          *     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
          *     an update in progress; 0 without one. ``rollout`` is the last rollout, without its history. ``file`` is the
          *     deployment file that was applied last, if any. ``ended`` means that the deployment ended without a stop: with its
-         *     Jupyter server or its lease. ``reached_by`` is a command that gives another machine the address of a deployment on a
-         *     host.
+         *     Jupyter server or its lease. ``reached_by`` is the command that gives another machine the address of a deployment on
+         *     a host, or the https address for other machines.
          */
         Deployment: {
             name: string;

@@ -118,7 +118,7 @@ class Observed:
     ``address`` is empty until requests are routed. ``weights``, ``keys`` and ``scale`` are those that are routed.
     ``problem`` is what keeps the address from answering. ``rollout`` is the last one, as the gateway wrote it.
     ``away`` says that the target cannot be reached: the rest is then what was observed before, or nothing.
-    ``elsewhere`` is the command that gives another machine the address.
+    ``elsewhere`` is the command that gives another machine the address, or the address for other machines.
     """
 
     revisions: tuple[Revision, ...] = ()

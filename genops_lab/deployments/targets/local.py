@@ -75,13 +75,19 @@ class LocalTarget(DeploymentTarget):
 
     name = "this machine"
 
-    def __init__(self, root: Path, environments: Environments, life: Lifetime | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        environments: Environments,
+        life: Lifetime | None = None,
+        tls: Mapping[str, Any] | None = None,
+    ) -> None:
         self._root = private_dir(root)
         self._lock = root / ".lock"
         self._environments = environments
         self._life = life or lifetime()
         self._secrets = Secrets(root.with_name("secrets"))
-        self._gateway = LocalGateway(root.with_name("gateway"), root)
+        self._gateway = LocalGateway(root.with_name("gateway"), root, tls)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         #: Processes that this Lab saw alive; the others ended while no Lab observed them.
         self._seen: set[tuple[int, float]] = set()
@@ -426,7 +432,7 @@ class LocalTarget(DeploymentTarget):
 
     def _keep(self) -> None:
         if self._gateway.runs():
-            if self._gateway.problem:
+            if self._gateway.problem or self._gateway.elsewhere:
                 self._gateway.keep()
             return
         for path in self._root.glob("*/route.json"):
@@ -475,6 +481,7 @@ class LocalTarget(DeploymentTarget):
             keys=tuple(each for each in route.keys if each.name != OWN_KEY) if route else (),
             scale=msgspec.convert(route.scale, Scale) if route and route.scale else ONE,
             problem=self._gateway.problem if route else "",
+            elsewhere=f"{self._gateway.elsewhere}/{name}" if weights and self._gateway.elsewhere else "",
             rollout=read(base.path / "evidence.json", Rollout),
             lease_until=max(each.lease_until for each in revisions),
             outlives_server=handles[-1][1].outlives_server,

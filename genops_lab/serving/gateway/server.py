@@ -22,6 +22,7 @@ from .replicas import Replicas
 from .request import FEEDBACK, METRICS, Request
 from .rollouts import Rollouts
 from .routes import Route, Routes
+from .tls import TlsPort
 from .tokens import TokenUsage
 from .upstream import Pools
 
@@ -67,6 +68,7 @@ class Gateway:
         self._stop = asyncio.Event()
         self.loop = asyncio.get_running_loop()
         self._began = self.loop.time()
+        self.tls = TlsPort(folder / "spec.json", lambda: CallerConnection(self), log)
         self.rollouts = Rollouts(routes, self._reroute, log)
         #: The routes as they were given, without what follows from rollouts.
         self._given: dict[str, Route] = {}
@@ -205,6 +207,7 @@ class Gateway:
         sweeping = asyncio.create_task(self._sweep(socket_))
         judging = asyncio.create_task(self.rollouts.look())
         scaling = asyncio.create_task(self.replicas.look())
+        others = asyncio.create_task(self.tls.keep())
         looking = asyncio.create_task(self._end_when_empty())
         listening = asyncio.create_task(self._listen())
         listening.add_done_callback(lambda task: None if _listens(task) else self._stop.set())
@@ -212,6 +215,7 @@ class Gateway:
         self.stopping = True
         looking.cancel()
         scaling.cancel()
+        others.cancel()
         if listening.done() and _listens(listening):
             listening.result().close()
         listening.cancel()

@@ -111,7 +111,7 @@ export function DeploymentDetail(
                   </code>
                   <CopyButton
                     text={deployment.reached_by}
-                    label={trans.__('Copy the command for another machine')}
+                    label={trans.__('Copy how another machine reaches it')}
                     trans={trans}
                   />
                 </span>
