@@ -9,6 +9,7 @@ import msgspec
 from genops_lab.core.errors import Conflict, NotFound
 
 from .models import DeploymentState
+from .scaling import Scale
 
 #: The target of deployments without another one.
 LOCAL = "this machine"
@@ -101,6 +102,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     warm_s: float = 0.0
     memory_bytes: int = 0
     gpus: int = 0
+    scale: Scale = Scale()
     described: Described | None = None
 
 

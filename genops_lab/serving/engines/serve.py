@@ -31,6 +31,7 @@ if (
 from genops_lab.serving.engines import figures
 from genops_lab.serving.engines.settings import COMMAND
 from genops_lab.serving.engines.starting import EngineStart, start_of
+from genops_lab.serving.scorer import replicas
 from genops_lab.serving.scorer.lease import Lease
 from genops_lab.serving.scorer.report import Report, log
 from genops_lab.serving.scorer.revival import revive
@@ -196,6 +197,8 @@ def serve(spec: dict[str, Any], report: Report, lease: Lease) -> None:
                 continue
             looked = time.monotonic()
             revive(spec["gateway"])
+            if replicas.look(spec, Path(__file__)):
+                return
             lease.read()
             _look(spec, engine, counts, report, lease)
             if lease.lapsed:
@@ -227,7 +230,8 @@ def _look(spec: dict[str, Any], engine: Engine, counts: Counts, report: Report, 
     try:
         if used or changed:
             report.write()
-        if shown != getattr(counts, "written", None):
+        # The gateway takes figures that are old for missing: while there are requests they are written each time.
+        if shown != getattr(counts, "written", None) or counts.latest.get("in_flight"):
             _replace(engine.folder / "tokens.json", json.dumps(shown))
             counts.written = shown  # type: ignore[attr-defined]
     except OSError as error:  # late figures must not stop the answers

@@ -21,7 +21,7 @@ import type { IDriven } from '../../panel/tokens';
 import type { DeploymentsModel } from '../model';
 import { HERE, curlCommand, isActive } from '../model';
 import { FileDrift } from './file-drift';
-import { Revisions } from './revisions';
+import { Revisions, replicasOf } from './revisions';
 import { RolloutView } from './rollout';
 import type { IDeployment, RolloutDecision } from '../service';
 import type { IWatchSnapshot } from '../watch';
@@ -48,6 +48,7 @@ export function DeploymentDetail(
   const { figures, lines, error } = useWatch(props);
   const { state, message, hint, url } = deployment;
   const { requests, errors, latency_ms } = figures ?? deployment;
+  const current = deployment.revisions?.find(each => each.is_current);
   const ended = state === 'failed' || state === 'ended';
   const active = isActive(deployment);
   const updating = Boolean(deployment.updating_to);
@@ -110,7 +111,7 @@ export function DeploymentDetail(
                   </code>
                   <CopyButton
                     text={deployment.reached_by}
-                    label={trans.__('Copy the command for another machine')}
+                    label={trans.__('Copy how another machine reaches it')}
                     trans={trans}
                   />
                 </span>
@@ -128,6 +129,14 @@ export function DeploymentDetail(
                 )
               : requests.toLocaleString()
           ],
+          current?.replicas
+            ? [
+                trans.__('Replicas'),
+                <span key="replicas" title={current.replicas.why}>
+                  {replicasOf(current.replicas, trans)}
+                </span>
+              ]
+            : null,
           deployment.file
             ? [
                 trans.__('File'),
