@@ -33,7 +33,8 @@ export interface IDeploymentActions {
   onDelete: (deployment: IDeployment) => void;
   onDeployAgain: (deployment: IDeployment) => void;
   onLineage: (deployment: IDeployment) => void;
-  onTry: (deployment: IDeployment) => void;
+  /** Open the page of a deployment at a view of it. */
+  onTry: (deployment: IDeployment, view?: 'load' | 'rollout') => void;
   /** Go back to a revision; 0 cancels an update. */
   onRollBack: (deployment: IDeployment, to: number) => void;
   /** Decide about a rollout. */
@@ -182,6 +183,7 @@ export function DeploymentDetail(
           service={props.model.service}
           trans={trans}
           onDecide={props.onDecide}
+          onWiden={found => props.onTry(found, 'rollout')}
         />
       )}
       <Revisions {...props} />
@@ -315,6 +317,15 @@ function DetailActions(
           label={trans.__('Try it')}
           caption={trans.__('Send requests and look at the answers')}
           onClick={() => props.onTry(deployment)}
+        />
+      )}
+      {url && state === 'running' && (
+        <ActionButton
+          label={trans.__('Load tests')}
+          caption={trans.__(
+            'Test how many requests a second it answers in time, and compare tests'
+          )}
+          onClick={() => props.onTry(deployment, 'load')}
         />
       )}
       {lineage}
