@@ -123,6 +123,16 @@ def test_a_key_is_one_deployments_and_a_revoked_one_ends_at_once(
         assert answer.status == status, "the connection was open before the key was revoked"
         gateway.route((one, 1), keys=both[:1])
     connection.close()
+    gateway.route((one, 1), keys=both)
+    head = b"POST /digits/stream HTTP/1.1\r\nHost: localhost\r\nX-Lines: 600\r\nContent-Length: 1\r\nAuthorization: "
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as stream:
+        stream.sendall(head + b"Bearer of-ci\r\n\r\n1")
+        while b"data: 1" not in (found_ := stream.recv(65536)):
+            assert found_
+        gateway.route((one, 1), keys=both[:1])
+        with pytest.raises(ConnectionResetError):  # it is no whole answer
+            while stream.recv(65536):
+                pass
     assert gateway.ask().status == 200
     gateway.say({"op": "remove", "name": "other", "generation": gateway.generation + 1})
     assert gateway.ask(key="of-other", name="other").status == 401

@@ -17,6 +17,7 @@ from .request import METRICS, Request, too_large
 from .shadow import shadow_of
 
 if TYPE_CHECKING:
+    from .routes import Route
     from .server import Gateway
 
 MAX_HEAD = 32 * 1024
@@ -248,6 +249,16 @@ class CallerConnection(asyncio.Protocol):
         self.deadline = float("inf") if self._busy else self._loop.time() + IDLE_S
         if self._exchange is not None:
             self._exchange.go_on()
+
+    def check_key(self, route: Route) -> None:
+        """Cut the request under way if its key was revoked: a stream may last for hours."""
+        exchange = self._exchange
+        if exchange is None or exchange.request.route is None or exchange.request.route.name != route.name:
+            return
+        key = exchange.request.key
+        if key is not None and key.sha256 not in {each.sha256 for each in route.keys}:
+            exchange.left()  # the scoring process stops its work for it
+            self.abort()
 
     def stop(self) -> None:
         """Close the connection once it has no request."""

@@ -87,6 +87,8 @@ class Gateway:
         if applied:
             self._given[route.name] = route
             self._set_pools(route.name)
+            for each in self._known:
+                each.check_key(route)
             self._limits.forget(route.name, route.keys)
             self.tokens.forget(route.name, route.keys)
         return applied
