@@ -26,7 +26,7 @@ def test_replicas_are_asked_for_shown_changed_and_stopped(rooms: Rooms, digits: 
 
     needs = Needs(machine=Machine(name="here", free_bytes=2 * 2**30), memory_bytes=3 * 2**30, replicas=3)
     with pytest.raises(
-        Conflict, match=r"'scaled' needs about 3 GiB of memory for 3 replicas; here has 2 GiB free\."
+        Conflict, match=r"'scaled' needs about 3.0 GiB of memory for 3 replicas; here has 2.0 GiB free\."
     ):
         refuse_too_many("scaled", needs, None)
     with pytest.raises(InvalidRequest, match="2 to 1 replicas"):
