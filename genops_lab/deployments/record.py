@@ -45,11 +45,12 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Given(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The rest of what a person asked to deploy, beside a model and its version.
 
-    ``path``, or a ``command`` with its ``port`` and ``health`` path; the ``secret`` with the token of a repository;
-    the ``settings`` without defaults.
+    ``path`` and ``adapter`` (a path, or a repository with its commit), or a ``command`` with its ``port`` and its path
+    ``health``; the ``secret`` with the token of a repository; the ``settings`` without defaults.
     """
 
     path: str = ""
+    adapter: str = ""
     command: str = ""
     port: int = 0
     health: str = ""

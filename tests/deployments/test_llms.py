@@ -287,6 +287,7 @@ def test_an_adapter_is_a_revision_that_one_goes_back_from(rooms: Rooms, file: Pa
     found = eventually(lambda: now(rooms, "tuned"), lambda seen: not seen.updating_to, 60)
     assert found.revision == 2 and found.version.startswith(f"{base.version}+"), found.message
     assert found.serving is not None and found.serving.adapter.startswith("tuned@")
+    assert f"adapter: {tuned}\n" in changes_nothing(rooms, "tuned")
     assert said_by(rooms, found) != before
     back = rooms.run(rooms.deployments.roll_back_deployment("tuned", RollBack()))
     back = eventually(lambda: now(rooms, "tuned"), lambda seen: seen.revision == 1, 30)

@@ -47,6 +47,7 @@ class Revision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     - model: a registered model with its ``version``, a number or an alias; or ``hf:ORG/NAME@REVISION``. ``secret``
       names the variable of the Lab that has the token of a gated repository.
     - path: a GGUF file or a folder of safetensors. A relative path begins at the folder of the file.
+    - adapter: a LoRA adapter of ``path`` or of a repository: a path, or ``hf:ORG/NAME@REVISION``.
     - command: a program that listens on ``port`` (0: on ``$PORT``) and answers 200 at ``health``.
 
     ``settings`` are those of ``genops deploy --set``. ``traffic`` is the share of the requests in percent.
@@ -55,6 +56,7 @@ class Revision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     model: ModelName = ""
     version: Version | int = ""
     path: Text = ""
+    adapter: Text = ""
     command: Text = ""
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
     health: Annotated[str, Meta(max_length=201)] = ""
@@ -67,6 +69,8 @@ class Revision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("This revision must have one of the keys 'model', 'path' and 'command'.")
         if self.is_registered and self.version == "":
             raise ValueError("The key 'version' is missing: a number or an alias of the registered model.")
+        if self.adapter and (self.command or self.is_registered):
+            raise ValueError("The key 'adapter' needs a model of the hub (hf:) or a path.")
         if self.version != "" and not self.is_registered:
             raise ValueError("The key 'version' is one of registered models: write hf:ORG/NAME@REVISION.")
         if (self.port or self.health) and not self.command:

@@ -368,6 +368,7 @@ def asked_in(description: Description, folder: str = "") -> CheckDeploy:
         name=description.name,
         on=description.on,
         path=given.path,
+        adapter=given.adapter,
         command=given.command,
         port=given.port,
         health=given.health,
@@ -378,6 +379,7 @@ def asked_in(description: Description, folder: str = "") -> CheckDeploy:
 
 def _pinned(asked: CheckDeploy, version: ModelVersion) -> CheckDeploy:
     """Return what was asked with the version that was planned, also where an alias or a branch moves meanwhile."""
+    asked = replace(asked, adapter=given_of(asked, version).adapter)
     if commit := commit_of(version):
         return replace(asked, model=f"{version.name}@{commit}")
     return replace(asked, model=version.name, version=version.version) if asked.model else asked

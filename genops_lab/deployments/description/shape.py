@@ -85,8 +85,13 @@ class Shape:
 def given_in(description: Description, folder: Path | None = None) -> Given:
     """Return what a file says beside model and version. A relative path begins at ``folder``."""
     asked = description.revision
+
+    def below(path: str) -> str:
+        return str((folder / path).resolve()) if path and folder and not path.startswith(HUB) else path
+
     return Given(
-        path=str((folder / asked.path).resolve()) if asked.path and folder else asked.path,
+        path=below(asked.path),
+        adapter=below(asked.adapter),
         command=asked.command,
         port=asked.port,
         health="" if asked.health == DEFAULT_HEALTH else asked.health,
@@ -184,6 +189,7 @@ def _served(shape: Shape) -> dict[str, str]:
         facts = {"path": given.path, "files": shape.version}
     else:
         facts = {"model": shape.model, "version": shape.version, "token of the repository": given.secret}
+    facts["adapter"] = given.adapter
     return {what: value for what, value in facts.items() if value}
 
 
@@ -231,10 +237,13 @@ def _revision(shape: Shape, version: str) -> Revision:
     if given.command:
         return Revision(command=given.command, port=given.port, health=given.health, settings=settings)
     if given.path:
-        return Revision(path=given.path, settings=settings)
+        return Revision(path=given.path, adapter=given.adapter, settings=settings)
     if shape.model.startswith(HUB):
         return Revision(
-            model=f"{shape.model}@{shape.commit or version}", secret=given.secret or None, settings=settings
+            model=f"{shape.model}@{shape.commit or version}",
+            adapter=given.adapter,
+            secret=given.secret or None,
+            settings=settings,
         )
     number = int(version) if version.isdecimal() else version
     return Revision(model=shape.model, version=number, settings=settings)
