@@ -16,6 +16,7 @@ from typing import Any
 from genops_lab.serving.gateway.judge import Judge
 from genops_lab.serving.gateway.rollout import Rollout
 
+from . import rollout_stops
 from .figure import Figure
 
 RATE_S, ALPHA = 0.005, 0.01
@@ -129,3 +130,4 @@ def figures() -> Iterator[Figure]:
             target=2_000.0,
             notes={"rolled back": sum(each.state == "rolled back" for each in ends)},
         )
+    yield from rollout_stops.figures()

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -178,6 +179,33 @@ for epoch in range(12):
     genops.log({"loss": loss, "accuracy": accuracy}, step=epoch)""",
 ]
 
+#: A model as code: the price of a flat. The second version fails for large ones, 5 % of those that are asked about.
+PRICES = """import mlflow
+import numpy as np
+
+
+class Prices(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        if (model_input["area"] > LARGEST).any():
+            raise ValueError("area is out of range")
+        return np.round(model_input["area"] * 5200 + model_input["rooms"] * 9000, -3)
+
+
+mlflow.models.set_model(Prices())
+"""
+SERVE = [
+    "%load_ext genops_lab\nimport mlflow, pandas as pd\n\nflat = pd.DataFrame({'area': [71.0], 'rooms': [3]})",
+    *(
+        f"""%%track --name prices-{number}
+mlflow.pyfunc.log_model(
+    python_model="prices_{number}.py", name="model", input_example=flat,
+    registered_model_name="prices", pip_requirements=["mlflow"],
+)"""
+        for number in (1, 2)
+    ),
+    "%genops deploy prices --version 1 --name prices --wait",
+]
+
 HUB_CELLS = ["%load_ext genops_lab", "%genops doctor"]
 
 
@@ -283,7 +311,8 @@ class Stage:
         expect(self.page.get_by_role("status", name="Loading")).to_have_count(0)
         self.lab.execute("apputils:dismiss-notification")
         expect(self.page.locator(".Toastify__toast")).to_have_count(0)
-        self.page.mouse.move(SIZE["width"] / 2, SIZE["height"] - 4)
+        size = self.page.viewport_size or SIZE
+        self.page.mouse.move(size["width"] / 2, size["height"] - 4)
         self.lab.still()
 
     def seen(self, part: Locator | None = None, margin: int = 0) -> Image.Image:
@@ -563,6 +592,82 @@ def charts(stage: Stage) -> None:
     stage.save("charts")
 
 
+def ask_prices(stage: Stage, count: int) -> None:
+    """Send requests about flats, of which every 20th is large."""
+    url = stage.server.get("genops/deployments/prices")["url"] + "/invocations"
+    key = stage.server.get("genops/deployments/prices/key")["key"]
+    for number in range(count):
+        row = {"columns": ["area", "rooms"], "data": [[10.0 * (number % 20) + 5, number % 20 // 5 + 1]]}
+        request = urllib.request.Request(
+            url,
+            json.dumps({"dataframe_split": row}).encode(),
+            {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+        )
+        with contextlib.suppress(urllib.error.HTTPError):
+            urllib.request.urlopen(request, timeout=30).close()
+
+
+@picture()
+def playground(stage: Stage) -> None:
+    """A deployment is tried in its form."""
+    stage.open_notebook("digits/serve.ipynb")
+    stage.run_cells(0, 3)
+    stage.finished(3)
+    stage.panel(DEPLOYMENTS)
+    stage.lab.execute("genops:try-deployment", {"name": "prices"})
+    stage.lab.alone()
+    stage.page.get_by_role("textbox", name="area").fill("84")
+    stage.page.keyboard.press("Enter")
+    stage.page.get_by_role("region", name="Answer").get_by_role("cell").first.wait_for(timeout=PATIENT_MS)
+    stage.save("playground")
+
+
+@picture(after=playground)
+def load(stage: Stage) -> None:
+    """A load test with its charts."""
+    stage.lab.execute("genops:try-deployment", {"name": "prices", "view": "load"})
+    stage.page.get_by_label("First rate (requests/s)").fill("20")
+    stage.page.get_by_label("Last rate (requests/s)").fill("400")
+    stage.page.get_by_label("Length (s)").fill("20")
+    stage.page.get_by_role("button", name="Start load test").click()
+    stage.page.get_by_role("img", name=re.compile("^Latency")).wait_for(timeout=PATIENT_MS)
+    stage.page.set_viewport_size({**SIZE, "height": 840})
+    stage.save("load", stage.page.locator(".gol-Page:visible"))
+    stage.page.set_viewport_size(SIZE)
+
+
+@picture(after=playground)
+def canary(stage: Stage) -> None:
+    """The form that updates a deployment by a canary."""
+    ask_prices(stage, 100)
+    stage.lab.execute("genops:deploy-model", {"model": "prices", "version": "2", "name": "prices"})
+    dialog = stage.place("dialog")
+    dialog.get_by_label("Rollout").select_option("canary")
+    dialog.get_by_label("Steps in percent").fill("50")
+    dialog.get_by_label("Steps in percent").blur()
+    dialog.get_by_text(re.compile("requests an hour")).wait_for(timeout=PATIENT_MS)
+    stage.save("canary", dialog, 12)
+    dialog.get_by_role("button", name="Deploy", exact=True).click()
+    dialog.wait_for(state="detached", timeout=PATIENT_MS)
+
+
+@picture(after=canary)
+def rollout(stage: Stage) -> None:
+    """The evidence of a canary that was rolled back."""
+    deadline = time.monotonic() + PATIENT_MS / 1000
+    look = lambda: (stage.server.get("genops/deployments/prices")["rollout"] or {}).get("state", "")  # noqa: E731
+    while look() != "rolled back":
+        assert time.monotonic() < deadline, look()
+        ask_prices(stage, 100)
+    stage.panel(DEPLOYMENTS)
+    stage.lab.execute("genops:try-deployment", {"name": "prices", "view": "rollout"})
+    page = stage.page.locator(".gol-Page:visible")
+    page.get_by_role("img").first.wait_for(timeout=PATIENT_MS)
+    stage.page.set_viewport_size({**SIZE, "height": 1000})
+    stage.save("rollout", page)
+    stage.page.set_viewport_size(SIZE)
+
+
 @picture()
 def hub(stage: Stage) -> None:
     """A JupyterLab of a JupyterHub."""
@@ -585,11 +690,14 @@ def lay_out(home: Path) -> None:
     folder = home / "work" / "digits"
     folder.mkdir(parents=True)
     (folder / "digits.py").write_text(MODULE, encoding="utf-8")
+    for number, largest in ((1, "1e9"), (2, "190")):
+        (folder / f"prices_{number}.py").write_text(PRICES.replace("LARGEST", largest), encoding="utf-8")
     for name, cells, kernel, title in (
         ("train", TRAIN, "genops-gpu-box", "Python 3 (gpu-box)"),
         ("deploy", DEPLOY, "python3", "Python 3 (ipykernel)"),
         ("hub", HUB_CELLS, "python3", "Python 3 (ipykernel)"),
         ("sweep", SWEEP, "python3", "Python 3 (ipykernel)"),
+        ("serve", SERVE, "python3", "Python 3 (ipykernel)"),
     ):
         code = [
             {"cell_type": "code", "id": f"cell-{number}", "source": source, "metadata": {}, "outputs": [],

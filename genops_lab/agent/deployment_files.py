@@ -10,7 +10,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from .processes import start_time
 
@@ -74,15 +74,59 @@ class Revision:
     def end(self, grace_s: float) -> None:
         """End its process: SIGTERM, then SIGKILL to it and its children after ``grace_s`` seconds."""
         pid = read(self.folder / "pid.json")
-        if pid is None or start_time(int(pid["pid"])) != pid["start"]:
+        runs = pid is not None and start_time(int(pid["pid"])) == pid["start"]
+        if pid is not None and runs:
+            self._signal(int(pid["pid"]), signal.SIGTERM)
+        self.end_replicas(grace_s)
+        if pid is None or not runs:
             return
-        self._signal(int(pid["pid"]), signal.SIGTERM)
         deadline = time.monotonic() + grace_s
         while start_time(int(pid["pid"])) == pid["start"]:
             if time.monotonic() > deadline:
                 self._signal(int(pid["pid"]), signal.SIGKILL)
                 deadline += grace_s
             time.sleep(0.05)
+
+    # Replicas: further processes of this revision, which the gateway asks for ----------------------------------------
+
+    @property
+    def replicas(self) -> Optional[Dict[str, Any]]:
+        """How many replicas get requests, of how many; None for a revision that is a single process."""
+        found = read(self.folder / "replicas.json")
+        if found is None or found.get("stopped") or (found["max"] == 1 and found["ready"] == 1):
+            return None
+        return {name: found[name] for name in ("ready", "asked", "min", "max", "why")}
+
+    def replica_counts(self, name: str) -> int:
+        """Return the sum of a count over the replicas, also over those that have ended."""
+        gone = (read(self.folder / "replicas.json") or {}).get("gone", {})
+        reports = [read(each / "state.json") or {} for each in self._replicas()]
+        return int(gone.get(name, 0)) + sum(int(each.get(name, 0)) for each in reports)
+
+    def end_replicas(self, grace_s: float, *, forget: bool = False) -> None:
+        """End the replicas as :meth:`end` ends the process; with ``forget`` remove their files."""
+        if (self.folder / "replicas.json").exists():
+            with contextlib.suppress(OSError):  # a stop must work on a full disk
+                write(self.folder / "replicas.json", {"wanted": [], "stopped": True})
+            number, deadline = int(signal.SIGTERM), time.monotonic() + grace_s
+            running = [each for each in self._replicas() if is_locked(each / "lock")]
+            while running:
+                for each in running if number else ():
+                    with contextlib.suppress(OSError, ValueError):
+                        self._signal(int((each / "pid").read_text()), number)
+                number = 0
+                time.sleep(0.05)
+                running = [each for each in running if is_locked(each / "lock")]
+                if time.monotonic() > deadline:
+                    number, deadline = signal.SIGKILL, deadline + grace_s
+        if forget:
+            shutil.rmtree(self.folder / "replicas", ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                (self.folder / "replicas.json").unlink()
+
+    def _replicas(self) -> List[Path]:
+        inside = self.folder / "replicas"
+        return [each for each in inside.iterdir() if each.name.isdigit()] if inside.is_dir() else []
 
     def _signal(self, pid: int, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -152,6 +152,7 @@ class Deployments:
             if handle is None or not self._takes(change) or revision.alive:
                 return  # stopped, deleted or replaced meanwhile
             if handle["begun"] and int(handle["generation"]) < int(change.spec["since"]):
+                revision.end_replicas(STOP_S, forget=True)
                 for name in ("state.json", "pid.json"):
                     with contextlib.suppress(FileNotFoundError):
                         (revision.folder / name).unlink()
@@ -240,6 +241,8 @@ class Deployments:
             }
             if spec.get("timeout_s"):  # of an older Lab there is none
                 route["timeout_s"] = float(spec["timeout_s"])
+            if spec.get("scale"):
+                route["scale"] = spec["scale"]
             self.gateway.set(route, *python)
             # Written when it is true: the address of the deployment is shown from then on.
             with contextlib.suppress(OSError):  # on a full disk the gateway has it in memory
@@ -316,7 +319,9 @@ class Deployments:
                     "ready": int(state == "running"), "reason": reason, "hint": hint,
                     "generation": handle["generation"],
                     "lease_until": leased if each.is_warm else max(leased, float(report.get("lease_until", 0))),
-                    "requests": report.get("requests", 0), "errors": report.get("errors", 0),
+                    "requests": report.get("requests", 0) + each.replica_counts("requests"),
+                    "errors": report.get("errors", 0) + each.replica_counts("errors"),
+                    "replicas": each.replicas,
                     "latency_ms": report.get("latency_ms"), "loading_s": report.get("loading_s", 0.0),
                     "tokens": read(each.folder / "tokens.json"),
                 }
@@ -332,6 +337,7 @@ class Deployments:
             "port": self.gateway.port if weights else 0,
             "weights": weights,
             "keys": [each for each in route.get("keys", ()) if each["name"] != OWN_KEY],
+            "scale": route.get("scale"),
             "problem": self.gateway.problem() if weights else "",
             "rollout": read(base / "evidence.json"),
         }

@@ -57,6 +57,17 @@ class GenOpsLab(ExtensionApp):
         1.0,
         help="Time in hours for which the revision before an update stays ready, so that one can go back at once.",
     ).tag(config=True)
+    deployment_https = Unicode(
+        "",
+        help="Name and port, such as gpu.example.org:8443, at which deployments also answer other machines, by TLS.",
+    ).tag(config=True)
+    deployment_certificate = Unicode(
+        "",
+        help="File of the certificate (PEM, with its chain) of deployment_https. A new one is read when it changes.",
+    ).tag(config=True)
+    deployment_certificate_key = Unicode(
+        "", help="File of the private key (PEM, without a password) of deployment_certificate."
+    ).tag(config=True)
     trusted_keys = List(
         Unicode(),
         help="Files of public keys (PEM, ECDSA) whose signatures of models count. Deployments verify with them.",
@@ -179,6 +190,9 @@ class GenOpsLab(ExtensionApp):
             signature_required=self.signature_required,
             deployment_lease_s=self.deployment_lease_hours * 3600,
             deployment_warm_s=self.deployment_warm_hours * 3600,
+            deployment_https=self.deployment_https,
+            deployment_certificate=self.deployment_certificate,
+            deployment_certificate_key=self.deployment_certificate_key,
             outputs_left_to_page_s=self.outputs_left_to_page_s,
             cell_output_bytes=int(self.cell_output_mb * 1_000_000),
             cell_outputs=self.cell_outputs,

@@ -21,6 +21,7 @@ from genops_lab.deployments.models import (
 )
 from genops_lab.deployments.rollout_models import DecideRollout
 from genops_lab.deployments.rollout_service import RolloutsService
+from genops_lab.deployments.scaling import scale_of
 from genops_lab.deployments.service import DeploymentsService
 
 from .batches import batches
@@ -105,6 +106,23 @@ def add_deployment(
             help="Unload the model when nobody was connected for so long. The next request loads it. Default 0: never.",
         ),
     ] = 0.0,
+    replicas: Annotated[
+        str,
+        typer.Option(
+            "--replicas",
+            metavar="N or MIN..MAX",
+            help="How many replicas answer, each a whole process, such as 1..3. Default: as before, else 1.",
+        ),
+    ] = "",
+    concurrency: Annotated[
+        float,
+        typer.Option(
+            "--concurrency",
+            metavar="REQUESTS",
+            min=0,
+            help="The requests in flight that one replica is for. Default: 8; for a language model its queue decides.",
+        ),
+    ] = 0.0,
     rollout: Rollout = "",
     path: Annotated[
         str, typer.Option("--path", metavar="FILE", help="A GGUF file, or a folder of a language model.")
@@ -160,6 +178,7 @@ def add_deployment(
     """
     with command(json) as session:
         policy = policy_of(rollout)
+        scale = scale_of(replicas, concurrency)
         asked = CheckDeploy(
             model=model, version=version, name=name, path=str(Path(path).absolute()) if path else "",
             adapter=str(Path(adapter).absolute()) if adapter and not adapter.startswith("hf:") else adapter,
@@ -167,7 +186,11 @@ def add_deployment(
         )  # fmt: skip
         if as_text or only_plan:
             described = DescribeVersion(
-                **msgspec.structs.asdict(asked), pinned=as_text, sleep_minutes=sleep_after, rollout=policy
+                **msgspec.structs.asdict(asked),
+                pinned=as_text,
+                sleep_minutes=sleep_after,
+                scale=scale,
+                rollout=policy,
             )
             (as_file if as_text else dry_run)(session, described, trust)
             return
@@ -189,6 +212,7 @@ def add_deployment(
             trust=trust,
             replace_first=replace_first,
             sleep_minutes=sleep_after,
+            scale=scale,
             rollout=policy,
             idempotency_key=secrets.token_hex(16),
         )

@@ -34,6 +34,10 @@ class Settings:
     deployment_lease_s: float = 24 * 3600.0
     #: How long an earlier revision stays ready after an update.
     deployment_warm_s: float = 3600.0
+    #: The name and port by which other machines reach deployments, such as gpu.example.org:8443; empty: they do not.
+    deployment_https: str = ""
+    deployment_certificate: str = ""
+    deployment_certificate_key: str = ""
     outputs_left_to_page_s: float = 20.0
     cell_output_bytes: int = 1_000_000
     cell_outputs: int = 2_000

@@ -89,7 +89,9 @@ class AskingService(Service):
 
 
 def _of_engine(found: Deployment, serving: Serving) -> DeploymentInterface:
-    kind, path, example = "chat", "/v1/chat/completions", ""
+    asked = {"model": found.name, "messages": [{"role": "user", "content": "Count from one to ten."}]}
+    example = json.dumps({**asked, "max_tokens": 32, "stream": True})
+    kind, path = "chat", "/v1/chat/completions"
     if serving.engine == COMMAND:
         kind, path, example = "command", "/v1/", "{}"
     elif serving.settings.get("embeddings", "").lower() == "true":

@@ -15,16 +15,18 @@ import msgspec
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.registry.models import ModelVersion
 from genops_lab.serving.engines.memory import GpuNeed, Need
+from genops_lab.serving.engines.settings import COMMAND, LLAMA
 
 from .check import Checked, ModelChecker, refuse_misleading
 from .description.shape import differences, shape_now
 from .llms import need_of, refuse_full_disk, refuse_too_large, said_of, serving_of
 from .models import CheckDeploy, Deployable, DeployCheck, Deployment, NewDeployment, UpdatePlan
 from .names import check_name
-from .needs import Demanded, Needs, needs_of
+from .needs import Demanded, Needs, needs_of, refuse_too_many
 from .policy import check_policy
 from .record import LOCAL, KnownRevision, Record, Wanted, name_in_use, update_in_progress
 from .records import KeyUsed, Records, as_it_is
+from .scaling import Scale, ScaleChange, check_scale, with_scale
 from .sources import commit_of, given_of, name_of, resolve
 from .targets.base import DeploymentTarget, Machine
 from .targets.by_name import TargetsByName
@@ -117,20 +119,26 @@ class Deploying:
         await self._check_place(name, on)
         running = await self._running(name)
         version = await self.resolve(body, on)
+        if body.scale is not None:
+            check_scale(body.scale)
         if settings is not None:
             settings.check(running or await asyncio.to_thread(self._records.find, name))
         elif running is not None and _serves(running, version) and not (body.settings or _is_engine(running)):
-            return await self._get(name)
+            return await self._rescaled(running, body.scale)
         prepared = await self.prepare(name, version, body.settings, on, sleeps=bool(body.sleep_minutes))
         checked, serving, need = prepared.checked, prepared.serving, prepared.need
         refuse_misleading(checked.check)
         same = (
             running is not None and _serves(running, version) and _current_serving(running) == (serving or {})
         )
-        if same and settings is None:
-            return await self._get(name)
+        if same and settings is None and running is not None:
+            return await self._rescaled(running, body.scale)
+        scale = body.scale or (running.wanted.scale if running else Scale())
+        demanded = _kept(running, scale) if settings is None else settings.shape.demanded
+        check_scale(scale if settings is None else settings.shape.scale, serving)
         if running is None:
             refuse_too_large(version, need, checked.model, prepared.machine)
+            refuse_too_many(name, await self.needs(name, prepared, demanded), need)
         if not checked.check.trusted and body.trust != checked.check.digest:
             raise _unconfirmed(checked.check, changed=bool(body.trust))
         now = time.time()
@@ -162,7 +170,7 @@ class Deploying:
             "stamp": checked.stamp,
         }
         if running is not None:
-            planned = await self.update_plan(running, prepared, shape.demanded if shape else None)
+            planned = await self.update_plan(running, prepared, demanded)
             if not planned.fits and not body.replace_first:
                 raise _does_not_fit(planned)
             plan |= {"revision": id, "replace_first": body.replace_first}
@@ -174,7 +182,7 @@ class Deploying:
                     )
                 plan["rollout"] = msgspec.to_builtins(body.rollout)
         record = self._first(name, revision, on)
-        described = as_it_is if settings is None else settings.on
+        described = with_scale(body.scale, as_it_is if settings is None else settings.on)
 
         def begin(connection: Connection) -> None:
             if running is None:
@@ -223,8 +231,15 @@ class Deploying:
                 code="name_in_use",
             )
 
-    async def begin_settings(self, record: Record, settings: FileSettings) -> Deployment:
-        """Give a running deployment the settings of a file, without a new revision."""
+    async def _rescaled(self, running: Record, scale: Scale | None) -> Deployment:
+        """Return a deployment that serves what is asked for, after its scale was changed if another is asked for."""
+        if scale is None or scale == running.wanted.scale:
+            return await self._get(running.name)
+        check_scale(scale, _current_serving(running))
+        return await self.begin_settings(running, ScaleChange(scale))
+
+    async def begin_settings(self, record: Record, settings: FileSettings | ScaleChange) -> Deployment:
+        """Give a running deployment the settings of a file, or a scale, without a new revision."""
         plan = {"name": record.name, "created_at": record.created_at, "settings": True}
 
         def begin(connection: Connection) -> None:
@@ -294,9 +309,10 @@ class Deploying:
         if checked.check.verdict == "refused" and not checked.check.trusted:
             return Prepared(version=version, checked=checked)
         serving = await asyncio.to_thread(serving_of, version, checked.model, settings, on)
-        if serving is not None and sleeps:
+        if serving is not None and sleeps and serving["engine"] != LLAMA:
+            engine = serving["engine"]
             raise InvalidRequest(
-                "Language models and commands do not sleep yet.",
+                "A command does not sleep." if engine == COMMAND else f"{engine} does not let a model sleep.",
                 hint="Leave out --sleep-after, and sleep_minutes in a file.",
             )
         machine = await target.machine(name)
@@ -315,8 +331,7 @@ class Deploying:
         """Return what an update of a running deployment needs; ``said`` is what a file demands."""
         current = running.known(running.revision) or running.revisions[-1]
         wanted = running.wanted
-        kept = Demanded(memory_bytes=wanted.memory_bytes, gpus=wanted.gpus)
-        needs = await self.needs(running.name, prepared, kept if said is None else said)
+        needs = await self.needs(running.name, prepared, said or _kept(running, wanted.scale))
         number = max(each.number for each in running.revisions) + 1
         now = shape_now(running, warm_s=self._warm_s)
         version = prepared.version
@@ -338,6 +353,12 @@ class Deploying:
                 if times := [each.loading_s for each in seen if each.number in known]:
                     return times[-1]
         return 0.0
+
+
+def _kept(record: Record | None, scale: Scale) -> Demanded:
+    """Return what a deployment demands as it is, with another scale."""
+    wanted = Wanted() if record is None else record.wanted
+    return Demanded(memory_bytes=wanted.memory_bytes, gpus=wanted.gpus, replicas=scale.max)
 
 
 def _serves(record: Record, version: ModelVersion) -> bool:

@@ -35,5 +35,6 @@ def spec(
         warm_s=record.wanted.warm_s or warm_s,
         environment=chosen.environment,
         secrets=tuple(chosen.secrets),
+        scale=record.wanted.scale,
     )
     return replace(asked, **changes)

@@ -39,6 +39,7 @@ def _provide(services: Services) -> None:
     from .engine_settings import EngineSettingsService
     from .environments import Environments
     from .fetched import FetchedService
+    from .https import tls_of
     from .load_tests import LoadTestsService
     from .loading import model_loading
     from .records import Records
@@ -53,7 +54,8 @@ def _provide(services: Services) -> None:
         return Environments(get(Settings).data_dir / "environments")
 
     def local(get: Get) -> LocalTarget:
-        return LocalTarget(get(Settings).data_dir / "deployments", environments(get))
+        settings = get(Settings)
+        return LocalTarget(settings.data_dir / "deployments", environments(get), tls=tls_of(settings))
 
     def loading(get: Get) -> ModelLoading:
         root = get(Settings).data_dir / "evaluations" / ".checked"

@@ -12,6 +12,7 @@ import msgspec
 
 from genops_lab.core.errors import Failed
 from genops_lab.core.tasks import TaskHandle
+from genops_lab.registry.rollout_tag import TAG
 
 from .policy import RolloutPolicy, for_gateway
 from .record import KnownRevision, Record
@@ -26,7 +27,6 @@ log = logging.getLogger("genops_lab")
 POLL_S = 0.25
 #: How long the gateway may take to write the evidence of a rollout that it was given.
 BEGIN_S = 20.0
-TAG = "genops.rollout"
 #: Those who decide beside people.
 JUDGES = ("the judge", "the policy")
 #: MLflow keeps 5,000 characters of a tag.

@@ -46,13 +46,14 @@ class LoadTestsService(Service):
         _check(body)
         found = await self._asking.running(name)
         if not body.requests:
-            example = (await self._asking.get_deployment_interface(name)).example
-            if not example:
+            shown = await self._asking.get_deployment_interface(name)
+            if not shown.example:
                 raise InvalidRequest(
                     f"The model of {name!r} was logged without an input example.",
                     hint=f"Give requests in a file: genops deployments load {name} --data FILE",
                 )
-            body = msgspec.structs.replace(body, requests=[example], source="input example of the model")
+            source = "example request" if found.serving else "input example of the model"
+            body = msgspec.structs.replace(body, requests=[shown.example], source=source, path=shown.path)
 
         async def work(handle: TaskHandle) -> str:
             return await self._run(handle, found, body)

@@ -11,6 +11,7 @@ from genops_lab.registry.signing import Signature
 
 from .policy import RolloutPolicy
 from .rollout_models import Rollout
+from .scaling import Replicas, Scale
 
 DeploymentState = Literal["preparing", "starting", "running", "stopping", "stopped", "failed", "ended"]
 
@@ -46,7 +47,8 @@ class DeploymentRevision(msgspec.Struct, frozen=True, kw_only=True):
     """A version as it was deployed. ``weight`` is its share of the requests in percent.
 
     ``is_current`` is true for the revision that gets the requests, ``is_update`` for one that is about to. A revision
-    that is ``running`` can take over at once; it ends at ``lease_until`` unless it gets requests.
+    that is ``running`` can take over at once; it ends at ``lease_until`` unless it gets requests. ``replicas`` is None
+    for one that is a single process.
     """
 
     number: int
@@ -63,6 +65,7 @@ class DeploymentRevision(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     lease_until: float = 0.0
     serving: Serving | None = None
+    replicas: Replicas | None = None
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +76,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
     an update in progress; 0 without one. ``rollout`` is the last rollout, without its history. ``file`` is the
     deployment file that was applied last, if any. ``ended`` means that the deployment ended without a stop: with its
-    Jupyter server or its lease. ``reached_by`` is a command that gives another machine the address of a deployment on a
-    host.
+    Jupyter server or its lease. ``reached_by`` is the command that gives another machine the address of a deployment on
+    a host, or the https address for other machines.
     """
 
     name: str
@@ -254,6 +257,7 @@ class NewDeployment(Deployable, frozen=True, kw_only=True):
     ``rollout`` says how a version gets the requests of the one that runs; without it, it replaces that one.
     ``replace_first`` stops the earlier version first, for a machine without memory for both. With ``sleep_minutes`` the
     model is unloaded when nobody was connected for so long, and loaded at the next request; 0: never.
+    ``scale`` bounds the replicas; None leaves them as they are.
     ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files
     need a new confirmation.
     """
@@ -262,6 +266,7 @@ class NewDeployment(Deployable, frozen=True, kw_only=True):
     idempotency_key: str = ""
     replace_first: bool = False
     sleep_minutes: float = 0.0
+    scale: Scale | None = None
     rollout: RolloutPolicy | None = None
 
 

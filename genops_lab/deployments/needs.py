@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from genops_lab.core.errors import Conflict
 from genops_lab.core.formatting import size_of
 from genops_lab.serving.engines.memory import GpuNeed, Need
 from genops_lab.serving.engines.settings import LLAMA, SGLANG, VLLM
@@ -20,10 +21,11 @@ PROCESS_BYTES = 300 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Demanded:
-    """The memory in bytes and the GPUs that a deployment file demands; 0: not said."""
+    """The memory of one process in bytes and the GPUs that a file demands (0: not said), and the replicas."""
 
     memory_bytes: int = 0
     gpus: int = 0
+    replicas: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,8 @@ class Needs:
     gpu_bytes: int = 0
     demanded: bool = False
     loading_s: float = 0.0
+    #: How many processes share the memory that is needed.
+    replicas: int = 1
 
     @property
     def free_gpus(self) -> int:
@@ -63,11 +67,14 @@ class Needs:
     def amounts(self) -> str:
         """Return the needs and what is free, as the end of a sentence."""
         free = size_of(self.machine.free_bytes) if self.machine.free_bytes else "an unknown amount"
+        memory = f"about {size_of(self.memory_bytes)} of memory"
+        if self.replicas > 1:
+            memory += f" for {self.replicas} replicas"
         if not self.gpus:
-            return f"about {size_of(self.memory_bytes)} of memory; {self.machine.name} has {free} free"
+            return f"{memory}; {self.machine.name} has {free} free"
         each = f" with {size_of(self.gpu_bytes)} free each" if self.gpu_bytes else ""
         return (
-            f"about {size_of(self.memory_bytes)} of memory and {_gpus(self.gpus)}{each}; "
+            f"{memory} and {_gpus(self.gpus)}{each}; "
             f"{self.machine.name} has {free} and {_gpus(self.free_gpus)} free"
         )
 
@@ -123,12 +130,30 @@ def needs_of(
         taken = PROCESS_BYTES + (0 if engine_gpus else files)
     return Needs(
         machine=machine,
-        memory_bytes=said.memory_bytes or taken,
+        memory_bytes=(said.memory_bytes or taken) * said.replicas,
         gpus=said.gpus or engine_gpus,
         gpu_bytes=part,
         demanded=bool(said.gpus),
         loading_s=loading_s,
+        replicas=said.replicas,
     )
+
+
+def refuse_too_many(name: str, needs: Needs, need: Need | GpuNeed | None) -> None:
+    """Raise Conflict if the replicas of a first revision do not fit. Engines share the GPUs of a machine."""
+    share = need.share if isinstance(need, GpuNeed) else 0.0
+    if share * needs.replicas > 1:
+        raise Conflict(
+            f"{needs.replicas} replicas of {name!r} share the GPUs, and each takes {share:.0%} of their memory.",
+            hint=f"Let each take less: --set gpu_memory={100 // needs.replicas / 100:g}",
+            code="memory",
+        )
+    if needs.replicas > 1 and not needs.fits:
+        raise Conflict(
+            f"{name!r} needs {needs.amounts()}.",
+            hint="Give fewer replicas, such as --replicas 1, or free some memory.",
+            code="memory",
+        )
 
 
 def _engine_gpus(serving: Mapping[str, Any] | None) -> int:

@@ -9,6 +9,7 @@ import msgspec
 from genops_lab.core.errors import Conflict, NotFound
 
 from .models import DeploymentState
+from .scaling import Scale
 
 #: The target of deployments without another one.
 LOCAL = "this machine"
@@ -45,8 +46,8 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Given(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The rest of what a person asked to deploy, beside a model and its version.
 
-    ``path`` and ``adapter`` (a path, or a repository with its commit), or a ``command`` with its ``port`` and its path
-    ``health``; the ``secret`` with the token of a repository; the ``settings`` without defaults.
+    ``path``, or a ``command`` with its ``port`` and ``health`` path; the ``adapter`` of a language model;
+    the ``secret`` with the token of a repository; the ``settings`` without defaults.
     """
 
     path: str = ""
@@ -101,6 +102,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     warm_s: float = 0.0
     memory_bytes: int = 0
     gpus: int = 0
+    scale: Scale = Scale()
     described: Described | None = None
 
 

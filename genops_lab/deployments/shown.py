@@ -170,6 +170,7 @@ def _revisions(record: Record, seen: Observed, state: DeploymentState) -> list[D
                 created_at=known.created_at,
                 lease_until=there.lease_until if there and there.active else 0.0,
                 serving=_serving(known, there),
+                replicas=there.replicas if there is not None else None,
             )
         )
     return found

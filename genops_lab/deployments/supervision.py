@@ -54,7 +54,10 @@ class _FollowedLog:
 
 def _shown(deployment: Deployment) -> tuple[Any, ...]:
     """Return what is announced when it changes."""
-    revisions = [(each.number, each.state, each.weight, each.is_current) for each in deployment.revisions]
+    revisions = [
+        (each.number, each.state, each.weight, each.is_current, each.replicas)
+        for each in deployment.revisions
+    ]
     found = deployment.rollout
     rollout = () if found is None else (found.id, found.state, found.step, found.next)
     return (deployment.created_at, deployment.state, deployment.message, deployment.url, *rollout, *revisions)

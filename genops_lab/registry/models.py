@@ -9,6 +9,7 @@ import msgspec
 from genops_lab.core.paging import PageQuery
 
 from .origins import Origin
+from .rollout_tag import VersionRollout
 
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,7 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     base_model: str = ""
     description: str = ""
     tags: dict[str, str] = {}
+    rollout: VersionRollout | None = None
 
 
 class RegisteredModel(msgspec.Struct, frozen=True, kw_only=True):

@@ -6790,6 +6790,8 @@ export interface components {
             tags: {
                 [key: string]: string;
             };
+            /** @default null */
+            rollout: components["schemas"]["VersionRollout"] | null;
         };
         /**
          * Origin
@@ -6831,6 +6833,20 @@ export interface components {
             left_out: number;
             /** @default 0 */
             unfinished: number;
+        };
+        /**
+         * VersionRollout
+         * @description The end of a rollout: in which deployment, when (seconds since 1970), by whom and why.
+         */
+        VersionRollout: {
+            deployment: string;
+            /** @enum {unknown} */
+            state: "promoted" | "rolled back";
+            why: string;
+            /** @default  */
+            by: string;
+            /** @default 0 */
+            ended_at: number;
         };
         /**
          * RegisterModel
@@ -7629,8 +7645,8 @@ export interface components {
          *     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
          *     an update in progress; 0 without one. ``rollout`` is the last rollout, without its history. ``file`` is the
          *     deployment file that was applied last, if any. ``ended`` means that the deployment ended without a stop: with its
-         *     Jupyter server or its lease. ``reached_by`` is a command that gives another machine the address of a deployment on a
-         *     host.
+         *     Jupyter server or its lease. ``reached_by`` is the command that gives another machine the address of a deployment on
+         *     a host, or the https address for other machines.
          */
         Deployment: {
             name: string;
@@ -7678,7 +7694,8 @@ export interface components {
          * @description A version as it was deployed. ``weight`` is its share of the requests in percent.
          *
          *     ``is_current`` is true for the revision that gets the requests, ``is_update`` for one that is about to. A revision
-         *     that is ``running`` can take over at once; it ends at ``lease_until`` unless it gets requests.
+         *     that is ``running`` can take over at once; it ends at ``lease_until`` unless it gets requests. ``replicas`` is None
+         *     for one that is a single process.
          */
         DeploymentRevision: {
             number: number;
@@ -7705,6 +7722,8 @@ export interface components {
             lease_until: number;
             /** @default null */
             serving: components["schemas"]["Serving"] | null;
+            /** @default null */
+            replicas: components["schemas"]["Replicas"] | null;
         };
         /**
          * Serving
@@ -7743,6 +7762,24 @@ export interface components {
             kv_use: number | null;
             /** @default null */
             waiting: number | null;
+        };
+        /**
+         * Replicas
+         * @description The replicas of a revision: ``ready`` of ``asked`` get requests, of ``min`` to ``max``.
+         *
+         *     ``why`` says what keeps one from starting.
+         */
+        Replicas: {
+            /** @default 1 */
+            ready: number;
+            /** @default 1 */
+            asked: number;
+            /** @default 1 */
+            min: number;
+            /** @default 1 */
+            max: number;
+            /** @default  */
+            why: string;
         };
         /**
          * Rollout
@@ -7864,6 +7901,7 @@ export interface components {
          *     ``rollout`` says how a version gets the requests of the one that runs; without it, it replaces that one.
          *     ``replace_first`` stops the earlier version first, for a machine without memory for both. With ``sleep_minutes`` the
          *     model is unloaded when nobody was connected for so long, and loaded at the next request; 0: never.
+         *     ``scale`` bounds the replicas; None leaves them as they are.
          *     ``trust`` confirms an unknown origin: it is the ``digest`` of the check that the user saw. Other files
          *     need a new confirmation.
          */
@@ -7901,7 +7939,24 @@ export interface components {
             /** @default 0 */
             sleep_minutes: number;
             /** @default null */
+            scale: components["schemas"]["Scale"] | null;
+            /** @default null */
             rollout: components["schemas"]["RolloutPolicy"] | null;
+        };
+        /**
+         * Scale
+         * @description Between how many replicas a revision that gets requests has.
+         *
+         *     ``concurrency`` is the number of requests in flight that one replica is for; 0: 8 for a version. The engine's queue
+         *     and KV cache decide for a language model, and ``concurrency`` beside them if it is given.
+         */
+        Scale: {
+            /** @default 1 */
+            min: number;
+            /** @default 1 */
+            max: number;
+            /** @default 0 */
+            concurrency: number;
         };
         /**
          * RolloutPolicy
@@ -8575,8 +8630,8 @@ export interface components {
          * DescribeVersion
          * @description Ask for the file that deploys this.
          *
-         *     ``pinned`` files trust the digest of the model's files as they are. ``sleep_minutes`` and ``rollout`` are those of
-         *     ``NewDeployment``.
+         *     ``pinned`` files trust the digest of the model's files as they are. ``sleep_minutes``, ``scale`` and ``rollout``
+         *     are those of ``NewDeployment``.
          */
         DescribeVersion: {
             /** @default  */
@@ -8607,6 +8662,8 @@ export interface components {
             pinned: boolean;
             /** @default 0 */
             sleep_minutes: number;
+            /** @default null */
+            scale: components["schemas"]["Scale"] | null;
             /** @default null */
             rollout: components["schemas"]["RolloutPolicy"] | null;
         };

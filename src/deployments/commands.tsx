@@ -19,6 +19,7 @@ import type { IGenOpsPanel } from '../panel';
 
 import type { DeploymentsModel } from './model';
 import { isActive } from './model';
+import type { DeploymentPage } from './playground/opening';
 import type { IDeployment } from './service';
 
 export namespace CommandIDs {
@@ -90,7 +91,7 @@ export function addCommands(options: ICommandsOptions): void {
     }
   });
 
-  const pages = new Pages(app, {
+  const pages = new Pages<DeploymentPage>(app, {
     namespace: 'genops-try',
     command: CommandIDs.playground,
     restorer: options.restorer
@@ -99,13 +100,17 @@ export function addCommands(options: ICommandsOptions): void {
     label: trans.__('Try a Deployment…'),
     caption: trans.__('Send requests to a deployment and look at the answers'),
     icon: deploymentIcon,
-    args: named,
+    args: {
+      ...named,
+      view: textArg(trans.__('View that opens: try, load or rollout'))
+    },
     execute: async args => {
       const running = ({ state }: IDeployment) => state === 'running';
       const name = await chooseName(model, args, running, trans);
       if (name) {
         const { openPlayground } = await import('./playground/opening');
-        await openPlayground(pages, options.core, name);
+        const view = textOf(args.view);
+        await openPlayground(pages, options.core, service, { name, view });
       }
     }
   });

@@ -148,6 +148,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
           name,
           pinned: true,
           sleep_minutes: 0,
+          scale: null,
           rollout: this._rollout()
         }
       })
@@ -279,6 +280,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         replace_first: fields.replaceFirst,
         rollout: this._rollout(),
         sleep_minutes: 0,
+        scale: null,
         idempotency_key: this.key
       });
     } catch (reason) {

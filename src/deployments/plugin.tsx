@@ -55,7 +55,9 @@ export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
             onDeploy={() => execute(CommandIDs.deploy)}
             onStop={({ name }) => execute(CommandIDs.stop, { name })}
             onRenew={({ name }) => execute(CommandIDs.renew, { name })}
-            onTry={({ name }) => execute(CommandIDs.playground, { name })}
+            onTry={({ name }, view) =>
+              execute(CommandIDs.playground, { name, view: view ?? 'try' })
+            }
             onDelete={({ name }) => execute(CommandIDs.remove, { name })}
             onLineage={({ name }) =>
               execute('genops:open-lineage', { of: `deployment:${name}` })

@@ -101,7 +101,7 @@ trust: {DIGEST}
         (("version: 3", "version: 3\n    traffic: 50"), 5, 5, "this key 'traffic' must be 100", ""),
         (("version: 3", "version: 3\n  - model: b\n    version: 1"), 5, 3, "'revisions' must have one revision", ""),
         (("model: digits", f"model: {'ü' * 257}"), 5, 12, "'model' must be of length at most 256.", ""),
-        (("min: 1", "min: 0"), 7, 8, "the keys 'min' and 'max' must be 1", ""),
+        (("min: 1", "min: 0"), 7, 14, "'min' must be at least 1.", ""),
         (("2 GiB", "2 gigs"), 9, 11, "'memory' must be a size with its unit, such as 500 MiB or 2 GiB.", ""),
         (("memory", "gpu"), 9, 3, "the key 'gpu' is unknown.", "Did you mean gpus?"),
         (("OMP_", "OMP-"), 11, 3, "'environment' must have names of variables", ""),

@@ -8,6 +8,7 @@ import struct
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest
 from genops_lab.deployments import llms, memory
 from genops_lab.deployments.batches.models import NewBatch
 from genops_lab.deployments.batches.service import BatchesService
+from genops_lab.deployments.description.reading import read_description
+from genops_lab.deployments.environments import Environments
 from genops_lab.deployments.models import (
     CheckDeploy,
     Deployment,
@@ -28,6 +31,7 @@ from genops_lab.deployments.models import (
     RollBack,
 )
 from genops_lab.deployments.policy import RolloutPolicy, RolloutStep
+from genops_lab.deployments.targets.local import LocalTarget
 from tests.registry.hostile_bytes import gguf, tensor, text
 from tests.registry.hostile_bytes import tensors as tensors_of
 from tests.serving.callers import calling
@@ -94,7 +98,9 @@ def test_the_question_names_the_files_and_the_memory(rooms: Rooms, file: Path) -
     assert caught.value.code == "confirmation_needed" and found.digest in caught.value.hint
 
 
-def test_the_openai_client_gets_whole_and_streamed_answers(rooms: Rooms, chat: Deployment) -> None:
+def test_the_openai_client_gets_whole_and_streamed_answers(
+    rooms: Rooms, chat: Deployment, tmp_path: Path
+) -> None:
     assert chat.serving is not None and chat.serving.settings["context"] == "512"
     asked = client(rooms, chat)
     whole = asked.chat.completions.create(model=NAME, messages=QUESTION, max_tokens=24, temperature=0)
@@ -117,6 +123,10 @@ def test_the_openai_client_gets_whole_and_streamed_answers(rooms: Rooms, chat: D
     assert isinstance(json.loads(shaped.choices[0].message.content)["n"], int)
     answer = asked.responses.create(model=NAME, input="Count to five.", max_output_tokens=8, temperature=0)
     assert answer.output_text and answer.usage.output_tokens == 8
+    # A Lab that did not start it sees it running, too.
+    target = LocalTarget(rooms.settings.data_dir / "deployments", Environments(tmp_path))
+    (seen,) = rooms.run(target.observe(NAME)).revisions
+    assert (seen.state, seen.reason) == ("running", "")
     shown = eventually(
         lambda: now(rooms), lambda found: found.requests >= 5 and bool(_tokens(found).first_token_ms)
     )
@@ -287,8 +297,8 @@ def test_an_adapter_is_a_revision_that_one_goes_back_from(rooms: Rooms, file: Pa
     found = eventually(lambda: now(rooms, "tuned"), lambda seen: not seen.updating_to, 60)
     assert found.revision == 2 and found.version.startswith(f"{base.version}+"), found.message
     assert found.serving is not None and found.serving.adapter.startswith("tuned@")
-    assert f"adapter: {tuned}\n" in changes_nothing(rooms, "tuned")
     assert said_by(rooms, found) != before
+    assert read_description(changes_nothing(rooms, "tuned")).revision.adapter == str(tuned)
     back = rooms.run(rooms.deployments.roll_back_deployment("tuned", RollBack()))
     back = eventually(lambda: now(rooms, "tuned"), lambda seen: seen.revision == 1, 30)
     assert back.serving is not None and back.serving.adapter == "" and said_by(rooms, back) == before
@@ -298,6 +308,26 @@ def test_an_adapter_is_a_revision_that_one_goes_back_from(rooms: Rooms, file: Pa
     wrong.write_bytes(tensors_of({"w": tensor(0, 32)}, 32))
     assert "llama.cpp does not read that" in checked_error(rooms, path=str(file), adapter=str(wrong)).message
     assert "Only a model of a file" in refused(rooms, command="true", adapter=str(tuned)).message
+
+
+def test_a_model_sleeps_and_loses_no_request_when_it_wakes(rooms: Rooms, file: Path) -> None:
+    given: dict[str, Any] = {
+        "path": str(file),
+        "settings": {**SETTINGS, "parallel": "1"},
+        "name": "sleepy-llm",
+    }
+    trust = checked(rooms, **given).digest
+    rooms.run(rooms.deployments.deploy(NewDeployment(**given, trust=trust, sleep_minutes=1 / 60)))
+    rooms.settled("sleepy-llm")
+    asleep = eventually(lambda: now(rooms, "sleepy-llm"), lambda seen: bool(seen.message), 60)
+    assert asleep.state == "running" and asleep.message.startswith("It sleeps, because nobody used it.")
+    with ThreadPoolExecutor(10) as callers:
+        said = list(callers.map(lambda _at: said_by(rooms, asleep), range(10)))
+    assert len(said) == 10 and all(said)
+    rooms.run(rooms.deployments.stop_deployment("sleepy-llm"))
+    rooms.run(rooms.deployments.delete_deployment("sleepy-llm"))
+    error = refused(rooms, command="true", sleep_minutes=1.0)
+    assert error.message == "A command does not sleep."
 
 
 def said_by(rooms: Rooms, found: Deployment) -> str:

@@ -31,8 +31,9 @@ from genops_lab.hosts.models import NewTarget, RemoveQuery
 from tests.hosts.labs import connected, until
 from tests.support import application
 from tests.support.application import Lab
+from tests.support.environments import find_python, index_variables, uv_folder
 from tests.support.homes import Home
-from tests.support.packages import without_index
+from tests.support.packages import package_folder, without_index
 from tests.support.processes import commands_with
 from tests.support.rooms import Logged, Rooms, Training, eventually
 from tests.support.small_llm import small_llm
@@ -54,11 +55,12 @@ STATE = ".local/state/genops-lab/deployments"
 
 
 @contextmanager
-def at_home(home: Home, folders: pytest.TempPathFactory) -> Iterator[Sshd]:
-    """A host whose Python has what the digits need, for a Lab in this home; it reaches no package index."""
-    empty = folders.mktemp("index")
+def at_home(home: Home, folders: pytest.TempPathFactory, **variables: str) -> Iterator[Sshd]:
+    """A host whose Python has what the digits need, for a Lab in this home; it reaches no package index unless
+    ``variables`` lead to one."""
+    variables = variables or {"XDG_STATE_HOME": "", **without_index(folders.mktemp("index"))}
     with (
-        Sshd(environment={"XDG_STATE_HOME": "", **without_index(empty)}) as found,
+        Sshd(environment=variables) as found,
         pytest.MonkeyPatch.context() as patch,
     ):
         for name, value in home.environment().items():
@@ -77,16 +79,18 @@ def host(package_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @asynccontextmanager
-async def opened(data_dir: Path, host: Sshd, **options: Any) -> AsyncIterator[Lab]:
-    """A Lab that is connected to the target ``box``."""
-    lab = await application.open_lab(Settings(data_dir=data_dir, deployment_lease_s=600), **options)
+async def opened(
+    data_dir: Path, host: Sshd, *, target: str = "box", python: str = sys.executable
+) -> AsyncIterator[Lab]:
+    """A Lab that is connected to a target."""
+    lab = await application.open_lab(Settings(data_dir=data_dir, deployment_lease_s=600))
     try:
         try:
-            await lab.targets.get_target("box")
+            await lab.targets.get_target(target)
         except NotFound:
-            await lab.targets.add_target(NewTarget(name="box", host=host.alias, python=sys.executable))
-        target = await connected(lab, "box")
-        assert target.state == "up", target.message
+            await lab.targets.add_target(NewTarget(name=target, host=host.alias, python=python))
+        found = await connected(lab, target)
+        assert found.state == "up", found.message
         yield lab
     finally:
         await lab.stop()
@@ -322,3 +326,40 @@ def test_a_language_model_there_is_checked_on_the_host_and_asked_here(rooms: Roo
             await lab.deployments.delete_deployment("none")
 
     bounded(test())
+
+
+@pytest.mark.exhaustive
+def test_the_environment_of_a_model_is_built_there(
+    rooms: Rooms,
+    training: Training,
+    package_home: Home,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By uv from an index, with a package that the Python of the target lacks. That Python is too old for MLflow."""
+    monkeypatch.delitem(rooms.work._kinds, KIND)
+    uv, old = uv_folder(), find_python(8)
+    if uv is None or old is None:
+        pytest.skip("no package index can be reached, or there is no Python 3.8")
+    packages = package_folder(tmp_path_factory.mktemp("packages"))
+    logged = training.digits(requirements=["mlflow", "scikit-learn", "skops", "goltiny==1.0"])
+    rooms.trust(logged.folder, logged.run_id)
+    register(rooms, "built-digits", logged)
+    links = {name: str(packages) for name in ("PIP_FIND_LINKS", "UV_FIND_LINKS")}
+    path = f"{uv}:{Path(sys.executable).resolve().parent}:/usr/bin:/bin"
+    variables = {"XDG_STATE_HOME": "", **index_variables(), **links, "PATH": path}
+
+    async def test(host: Sshd) -> None:
+        async with opened(rooms.settings.data_dir, host, target="built", python=str(old)) as lab:
+            await lab.deployments.deploy(NewDeployment(model="built-digits", name="built", on="built"))
+            found = await running(lab, "built")
+            lines = (await lab.tasks.get_task_log(found.task_id)).lines
+            assert any(line.startswith("Missing there: python 3.11") for line in lines), lines
+            key = (await lab.deployments.get_deployment_key("built")).key
+            answer = await asyncio.to_thread(ask, found.url, key, logged.inputs.tolist())
+            assert answer == (200, {"predictions": logged.predictions})
+            await lab.deployments.stop_deployment("built")
+            await lab.deployments.delete_deployment("built")
+
+    with at_home(package_home, tmp_path_factory, **variables) as host:
+        asyncio.run(asyncio.wait_for(test(host), 400))

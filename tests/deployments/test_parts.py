@@ -14,18 +14,21 @@ import pytest
 from sqlalchemy import select
 
 from genops_lab.agent.model_variables import scoring_environment
-from genops_lab.core.errors import Failed, NotFound
+from genops_lab.core.errors import Failed, InvalidRequest, NotFound
+from genops_lab.core.settings import Settings
 from genops_lab.core.store import LocalStore, SharedStore
 from genops_lab.core.store.outbox import Outbox
 from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.deployments import environments as environments_module
 from genops_lab.deployments.environments import Environments, missing_requirements, package_sources, python_of
+from genops_lab.deployments.https import tls_of
 from genops_lab.deployments.lifetime import lifetime
 from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.names import default_name, is_name
 from genops_lab.deployments.record import Record
 from genops_lab.deployments.records import KeyUsed, Records
 from genops_lab.deployments.targets.environment_filter import building_environment
+from genops_lab.deployments.targets.local_gateway import LocalGateway
 
 SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
 
@@ -311,3 +314,17 @@ def test_what_is_deployed_is_told_to_the_shared_store(tmp_path: Path) -> None:
         records.get("digits")
     store.close()
     shared.close()
+
+
+def test_a_port_for_other_machines_needs_a_name_and_a_certificate(tmp_path: Path) -> None:
+    files = {"deployment_certificate": "chain.pem", "deployment_certificate_key": "key.pem"}
+    assert tls_of(Settings(data_dir=tmp_path)) is None
+    with pytest.raises(InvalidRequest, match="has no name and port"):
+        tls_of(Settings(data_dir=tmp_path, deployment_https="gpu.example.org", **files))
+    with pytest.raises(InvalidRequest, match=r"needs GenOpsLab\.deployment_certificate\."):
+        tls_of(Settings(data_dir=tmp_path, deployment_https="gpu.example.org:8443"))
+    tls = tls_of(Settings(data_dir=tmp_path, deployment_https="gpu.example.org:8443", **files))
+    gateway = LocalGateway(tmp_path, tmp_path, tls)
+    assert (
+        gateway.elsewhere == "https://gpu.example.org:8443" and not LocalGateway(tmp_path, tmp_path).elsewhere
+    )

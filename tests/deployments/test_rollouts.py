@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from genops_lab.commands.document import moment
+from genops_lab.commands.terminal import render
+from genops_lab.commands.views import deployments as views
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
 from genops_lab.deployments.description.reading import read_description
 from genops_lab.deployments.models import Deployment, NewDeployment, RollBack
@@ -129,6 +132,9 @@ def test_a_canary_of_a_file_goes_through_its_steps_and_is_kept_with_the_version(
     assert {each.traffic for each in shown.history} == {30, 60, 100}
     kept = tag_of(rooms, "2")
     assert kept["deployment"] == NAME and kept["state"] == "promoted" and kept["metrics"][0]["high"] <= 0.2
+    version = rooms.run(rooms.registry.resolve("rolled-digits", "2"))
+    assert version.rollout is not None and version.rollout.deployment == NAME
+    assert version.rollout.why == shown.why and version.rollout.ended_at == shown.ended_at > 0
     assert not (rooms.settings.data_dir / "deployments" / NAME / "rollout.json").exists()
 
 
@@ -154,6 +160,9 @@ def test_harm_is_stopped_while_no_lab_runs_and_the_next_one_says_why(
     assert found.revision == before.revision
     assert "(rolled-digits version 4) was rolled back: Failures: 100.00% with the candidate" in found.message
     assert found.message.endswith(f"Revision {before.revision} goes on.")
+    assert ("deployment", NAME) in rooms.events_seen, "a panel that is open is told"
+    text = str(render(views.deployment(found)))
+    assert "rolled back" in text and moment(found.rollout.ended_at if found.rollout else None) in text
     task = rooms.run(rooms.tasks.wait(begun.task_id))
     assert task.state == "failed" and "Failures" in task.message
     assert tag_of(rooms, "4")["by"] == "the judge"

@@ -362,9 +362,9 @@ labextension genops-lab
 CONFIGURATION = _lines(
     "An operator's setting has no effect; a kernelspec does not start.",
     """
-GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_lease_hours deployment_warm_hours
-    keep_local_kernels locked mlflow_uri outputs_left_to_page_s rooms signature_required store_url target_fields targets
-    trusted_keys
+GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_certificate deployment_certificate_key
+    deployment_https deployment_lease_hours deployment_warm_hours keep_local_kernels locked mlflow_uri
+    outputs_left_to_page_s rooms signature_required store_url target_fields targets trusted_keys
 GenOpsLocalProvisioner:
 GenOpsTargetProvisioner: cwd lease_s target
 """,
@@ -565,11 +565,11 @@ JSON = _lines(
     """
 deployments.spec: allow_pickle described{at file folder text} gpus keys{created_at limit name sha256 tokens} lease_s
     memory_bytes note revisions{allow_pickle commit created_at digest environment given{adapter command health path port
-    secret settings} id model number secrets serving sleep_s version} update warm_s
+    secret settings} id model number secrets serving sleep_s version} scale{concurrency max min} update warm_s
 deployments/NAME/deployment.json: generation
 deployments/NAME/process.json: begun generation number outlives_server pid pid_created revision version wanted
 deployments/NAME/route.json: generation keys{created_at limit name sha256 tokens} name revisions{id key number port
-    weight} timeout_s
+    weight} scale timeout_s
 deployments/NAME/state.json: asleep errors hint latency_ms lease_until loading_s message pid port requests state
 display of cut outputs: bytes displays kernel_id lines msg_id running tail
 profiles.summary: advice{code code_hint evidence moments{end_us start_us} places{cell file function line text
@@ -639,11 +639,11 @@ genops compute nsight: --json
 genops compute nsight-kernel: --compute --json --set kernel
 genops compute show: --json name
 genops compute:
-genops deploy: --adapter --as-file --command --dry-run --health --json --name --on --path --port --replace-first
-    --rollout --secret --set --sleep-after --timeout --trust --version --wait model
+genops deploy: --adapter --as-file --command --concurrency --dry-run --health --json --name --on --path --port
+    --replace-first --replicas --rollout --secret --set --sleep-after --timeout --trust --version --wait model
 genops deployments add-key: --json --limit --tokens deployment name
-genops deployments add: --adapter --as-file --command --dry-run --health --json --name --on --path --port
-    --replace-first --rollout --secret --set --sleep-after --timeout --trust --version --wait model
+genops deployments add: --adapter --as-file --command --concurrency --dry-run --health --json --name --on --path --port
+    --replace-first --replicas --rollout --secret --set --sleep-after --timeout --trust --version --wait model
 genops deployments apply: --expect --json --replace-first --take-over --timeout --trust --wait file
 genops deployments call: --data --file --json --timeout name
 genops deployments continue: --json name

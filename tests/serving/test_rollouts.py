@@ -253,14 +253,28 @@ def test_outcomes_come_late_twice_and_for_unknown_requests(
             break
         assert sent == {"counted": True, "reason": ""}
     assert harm and "Outcome accepted" in harm[0]
+    alone.route((one, 1), (two, 0), keep=True)
     begin(alone, rollout(50, outcomes=[accepted], id="r2"))
-    alone.ask("/who", X_Request_ID="once")
+    for id in ("once", "late"):
+        alone.ask("/who", X_Request_ID=id)
     assert send("once")["counted"] and send("once")["reason"] == "This outcome was sent before."
     assert (
         "unknown" in send("nobody")["reason"] and "no outcome 'other'" in send("once", 1, "other")["reason"]
     )
     assert alone.ask("/feedback", b"{}").status == 400 and alone.ask("/feedback", None, "GET").status == 405
     assert alone.ask("/feedback", b"{}", key="wrong").status == 401
+    kept = alone.routes / "digits" / "served.log"
+    eventually(
+        lambda: kept.exists() and kept.read_text(),
+        lambda text: text and '"late"' in text and '["once", "accepted"]' in text,
+    )
+    assert kept.stat().st_mode & 0o777 == 0o600
+    with kept.open("a") as stream:
+        stream.write('["torn')  # as a kill leaves it
+    alone.end(signal.SIGKILL)
+    alone.start()
+    assert send("once")["reason"] == "This outcome was sent before." and send("late")["counted"]
+    assert "unknown" in send("r1")["reason"], "those of another rollout are gone"
 
 
 def test_users_who_stay_count_once_and_keep_the_candidate(

@@ -144,6 +144,43 @@ def test_what_is_copied_has_the_request_and_no_key(lab: LabPage, server: LabServ
         assert key not in copied
 
 
+def test_load_tests_are_started_seen_compared_and_cancelled(lab: LabPage, server: LabServer) -> None:
+    lab.execute("genops:try-deployment", {"name": "flowers", "view": "load"})
+    page = lab.page.locator(".gol-Page:has(.gol-Load)")
+    expect(page.get_by_text("No load test yet.")).to_be_visible()
+    start = page.get_by_role("button", name="Start load test")
+    length = page.get_by_label("Length (s)")
+    page.get_by_label("Last rate (requests/s)").fill("40")
+    length.fill("0")
+    expect(length).to_have_accessible_description("Write a number above 0.")
+    expect(start).to_be_disabled()
+    length.fill("4")
+    page.get_by_label("In time within (ms)").fill("500")
+    for count in (1, 2):
+        start.click()
+        expect(page.get_by_role("progressbar", name="Load test of flowers")).to_be_visible()
+        eventually(
+            lambda: len(server.get("genops/deployments/flowers/load-tests")),
+            lambda found, n=count: found == n,
+            40,
+        )
+        expect(start).to_be_enabled()
+    expect(page.get_by_role("row", name=re.compile("Show the load test of r1"))).to_have_count(2)
+    expect(
+        page.get_by_role("img", name=re.compile("Latency by requests a second.*p99 before"))
+    ).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("Answers in time by requests a second"))).to_be_visible()
+    expect(page.get_by_text(re.compile("requests/s"), exact=False).first).to_be_visible()
+    lab.looks("load", ".gol-Page:has(.gol-Load)", NARROW, WIDE)
+
+    length.fill("60")
+    start.click()
+    Keyboard(lab.page).choose(page.get_by_role("button", name="Cancel"))
+    expect(page.get_by_role("progressbar")).to_have_count(0)
+    expect(start).to_be_enabled()
+    assert len(server.get("genops/deployments/flowers/load-tests")) == 2
+
+
 def test_a_picture_is_scaled_to_what_the_model_takes(lab: LabPage, server: LabServer) -> None:
     run_script(server, COLOURS, **own_mlflow(server))
     deploy(server, "colours")

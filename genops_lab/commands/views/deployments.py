@@ -70,6 +70,7 @@ def deployment(shown: Deployment, key: str = "") -> Document:
                 ("target", shown.target),
                 ("from elsewhere", shown.reached_by),
                 ("file", shown.file),
+                ("replicas", _replicas(shown)),
                 ("requests", f"{shown.requests} ({shown.errors} errors)" if shown.requests else "0"),
                 ("latency", _latency(shown)),
                 *(_serving(shown.serving, shown) if shown.serving else []),
@@ -97,6 +98,16 @@ def deployment(shown: Deployment, key: str = "") -> Document:
     if len(shown.revisions) > 1:
         blocks.append(_revisions(shown))
     return Document(blocks)
+
+
+def _replicas(shown: Deployment) -> str:
+    """Return the replicas of the current revision in words, with what keeps one from starting."""
+    current = next((each for each in shown.revisions if each.is_current), None)
+    if current is None or current.replicas is None or shown.state != "running":
+        return ""
+    return (
+        f"{current.replicas.text}. {current.replicas.why}" if current.replicas.why else current.replicas.text
+    )
 
 
 def _serving(serving: Serving, shown: Deployment) -> list[tuple[str, str]]:

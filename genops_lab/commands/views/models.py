@@ -41,6 +41,7 @@ def model(shown: RegisteredModel) -> Document:
             each.run_id[:SHORT_ID],
             moment(each.created_at),
             words(each.origin) if each.origin and each.origin.kind != "run" else "",
+            f"{each.rollout.state} in {each.rollout.deployment}" if each.rollout else "",
         ]
         for each in shown.versions
     ]
@@ -52,6 +53,7 @@ def model(shown: RegisteredModel) -> Document:
         Column("run"),
         Column("created"),
         Column("from", folds=True, shrinks=True, narrowest=20, leaves=1),
+        Column("rollout", shrinks=True, narrowest=12, leaves=2),
     ]
     return Document(
         [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genops_lab.deployments.rollout_models import Rollout, RolloutMetric
 
-from ..document import Block, Column, Facts, Note, Row, Table, duration
+from ..document import Block, Column, Facts, Note, Row, Table, duration, moment
 
 
 def rollout(shown: Rollout) -> list[Block]:
@@ -19,6 +19,7 @@ def rollout(shown: Rollout) -> list[Block]:
                 ("requests to it", f"{shown.traffic:g} %"),
                 ("judged for", duration(shown.elapsed_s)),
                 ("time left", "" if shown.ended else duration(shown.left_s)),
+                ("ended", moment(shown.ended_at) if shown.ended else ""),
                 ("why", shown.why),
                 ("next", shown.next),
             ]

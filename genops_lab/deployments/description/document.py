@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.deployments.policy import RolloutPolicy, check_policy
+from genops_lab.deployments.scaling import MOST
 
 API_VERSION = "genops/v1"
 #: A name of a deployment or of a key.
@@ -47,7 +48,7 @@ class Revision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     - model: a registered model with its ``version``, a number or an alias; or ``hf:ORG/NAME@REVISION``. ``secret``
       names the variable of the Lab that has the token of a gated repository.
     - path: a GGUF file or a folder of safetensors. A relative path begins at the folder of the file.
-    - adapter: a LoRA adapter of ``path`` or of a repository: a path, or ``hf:ORG/NAME@REVISION``.
+      ``adapter``, a LoRA adapter, is a path too or ``hf:ORG/NAME@REVISION``. It goes with ``hf:`` models and paths.
     - command: a program that listens on ``port`` (0: on ``$PORT``) and answers 200 at ``health``.
 
     ``settings`` are those of ``genops deploy --set``. ``traffic`` is the share of the requests in percent.
@@ -69,10 +70,10 @@ class Revision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("This revision must have one of the keys 'model', 'path' and 'command'.")
         if self.is_registered and self.version == "":
             raise ValueError("The key 'version' is missing: a number or an alias of the registered model.")
-        if self.adapter and (self.command or self.is_registered):
-            raise ValueError("The key 'adapter' needs a model of the hub (hf:) or a path.")
         if self.version != "" and not self.is_registered:
             raise ValueError("The key 'version' is one of registered models: write hf:ORG/NAME@REVISION.")
+        if self.adapter and (self.command or self.is_registered):
+            raise ValueError("The key 'adapter' needs the key 'path', or model: hf:ORG/NAME@REVISION.")
         if (self.port or self.health) and not self.command:
             raise ValueError("The keys 'port' and 'health' need the key 'command'.")
         if self.secret and not self.model.startswith(HUB):
@@ -97,14 +98,18 @@ class Revision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Scale(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many processes a revision has."""
+    """Between how many replicas, whole processes, a revision has.
 
-    min: Annotated[int, Meta(ge=0)] = 1
-    max: Annotated[int, Meta(ge=1)] = 1
+    ``concurrency`` is the number of requests in flight that one replica is for.
+    """
+
+    min: Annotated[int, Meta(ge=1, le=MOST)] = 1
+    max: Annotated[int, Meta(ge=1, le=MOST)] = 1
+    concurrency: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
 
     def __post_init__(self) -> None:
-        if (self.min, self.max) != (1, 1):
-            raise ValueError("The keys 'min' and 'max' must be 1: a revision is one process, always.")
+        if self.min > self.max:
+            raise ValueError(f"The key 'min' is {self.min}, more than 'max', which is {self.max}.")
 
 
 class Resources(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,6 +177,7 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     - name: the name of the deployment, which is part of its address.
     - revisions: what answers; one revision today.
     - on: the target that runs it.
+    - scale: between how many replicas a revision has, by the requests in flight.
     - environment: variables of the processes.
     - secrets: names of variables whose values are kept with ``genops secrets set``.
     - callers: everybody who has a key. Other keys are revoked; without this part the keys stay as they are.

@@ -6,6 +6,7 @@ import msgspec
 
 from genops_lab.deployments.models import Deployable, Deployment, DeploymentCallerKey, DeploymentChange
 from genops_lab.deployments.policy import RolloutPolicy
+from genops_lab.deployments.scaling import Scale
 
 
 class PlanDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,12 +91,13 @@ class DescribedDeployment(msgspec.Struct, frozen=True, kw_only=True):
 class DescribeVersion(Deployable, frozen=True, kw_only=True):
     """Ask for the file that deploys this.
 
-    ``pinned`` files trust the digest of the model's files as they are. ``sleep_minutes`` and ``rollout`` are those of
-    ``NewDeployment``.
+    ``pinned`` files trust the digest of the model's files as they are. ``sleep_minutes``, ``scale`` and ``rollout``
+    are those of ``NewDeployment``.
     """
 
     pinned: bool = True
     sleep_minutes: float = 0.0
+    scale: Scale | None = None
     rollout: RolloutPolicy | None = None
 
 

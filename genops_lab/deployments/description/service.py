@@ -182,6 +182,7 @@ class DescriptionsService(Service):
             given=given_of(body, version),
             commit=commit_of(version),
             sleep_s=60 * body.sleep_minutes or shape.sleep_s,
+            scale=body.scale or shape.scale,
         )
         description = description_of(
             name,

@@ -44,6 +44,7 @@ class FileSettings:
             warm_s=shape.warm_s,
             memory_bytes=shape.memory_bytes,
             gpus=shape.gpus,
+            scale=shape.scale,
             described=self.described,
         )
 

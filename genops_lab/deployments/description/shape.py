@@ -13,7 +13,9 @@ from genops_lab.core.formatting import size_of
 from genops_lab.deployments.models import DeploymentChange
 from genops_lab.deployments.needs import Demanded
 from genops_lab.deployments.record import DEFAULT_HEALTH, LOCAL, Given, Record
+from genops_lab.deployments.scaling import Scale
 
+from . import document
 from .document import HUB, Caller, Description, Lifetime, Resources, Revision
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from genops_lab.deployments.policy import RolloutPolicy
 
 _HOUR = 3600.0
+ONE = Scale()
 
 
 class Limits(NamedTuple):
@@ -55,6 +58,7 @@ class Shape:
     memory_bytes: int
     gpus: int = 0
     sleep_s: float = 0.0
+    scale: Scale = ONE
     callers: Mapping[str, Limits] | None
 
     @classmethod
@@ -68,7 +72,7 @@ class Shape:
     @property
     def demanded(self) -> Demanded:
         """The memory and the GPUs that the file demands."""
-        return Demanded(memory_bytes=self.memory_bytes, gpus=self.gpus)
+        return Demanded(memory_bytes=self.memory_bytes, gpus=self.gpus, replicas=self.scale.max)
 
     def same_process(self, other: Shape) -> bool:
         """Return whether the processes of both are the same."""
@@ -86,12 +90,12 @@ def given_in(description: Description, folder: Path | None = None) -> Given:
     """Return what a file says beside model and version. A relative path begins at ``folder``."""
     asked = description.revision
 
-    def below(path: str) -> str:
-        return str((folder / path).resolve()) if path and folder and not path.startswith(HUB) else path
+    def absolute(path: str) -> str:
+        return str((folder / path).resolve()) if path and folder else path
 
     return Given(
-        path=below(asked.path),
-        adapter=below(asked.adapter),
+        path=absolute(asked.path),
+        adapter=asked.adapter if asked.adapter.startswith(HUB) else absolute(asked.adapter),
         command=asked.command,
         port=asked.port,
         health="" if asked.health == DEFAULT_HEALTH else asked.health,
@@ -118,6 +122,7 @@ def shape_of(
         memory_bytes=description.resources.memory_bytes if description.resources else 0,
         gpus=description.resources.gpus if description.resources else 0,
         sleep_s=60 * hours.sleep_minutes,
+        scale=Scale(**msgspec.structs.asdict(description.scale)),
         callers=None if callers is None else {each.name: Limits(each.limit, each.tokens) for each in callers},
     )
 
@@ -139,6 +144,7 @@ def shape_now(record: Record, *, warm_s: float) -> Shape:
         memory_bytes=wanted.memory_bytes,
         gpus=wanted.gpus,
         sleep_s=revision.sleep_s,
+        scale=wanted.scale,
         callers={each.name: Limits(each.limit, each.tokens) for each in wanted.keys},
     )
 
@@ -173,6 +179,8 @@ def _facts(shape: Shape) -> dict[str, str]:
         facts["memory"] = size_of(shape.memory_bytes)
     if shape.gpus:
         facts["GPUs"] = str(shape.gpus)
+    if shape.scale != ONE:
+        facts["replicas"] = shape.scale.text
     if shape.sleep_s:
         facts["unloads the model without callers after"] = f"{shape.sleep_s / 60:g} min"
     return facts | {
@@ -186,10 +194,10 @@ def _served(shape: Shape) -> dict[str, str]:
     if given.command:
         facts = {"command": given.command, "port": str(given.port or ""), "health": given.health}
     elif given.path:
-        facts = {"path": given.path, "files": shape.version}
+        facts = {"path": given.path, "adapter": given.adapter, "files": shape.version}
     else:
         facts = {"model": shape.model, "version": shape.version, "token of the repository": given.secret}
-    facts["adapter"] = given.adapter
+        facts["adapter"] = given.adapter
     return {what: value for what, value in facts.items() if value}
 
 
@@ -215,6 +223,7 @@ def description_of(
         name=name,
         revisions=[_revision(shape, version or shape.version)],
         on=shape.on,
+        scale=document.Scale(**msgspec.structs.asdict(shape.scale)),
         resources=Resources.of(shape.memory_bytes, shape.gpus) if shape.memory_bytes or shape.gpus else None,
         environment=dict(shape.environment),
         secrets=list(shape.secrets),

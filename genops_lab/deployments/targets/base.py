@@ -15,9 +15,11 @@ from genops_lab.core.errors import Failed
 from genops_lab.deployments.models import DeployCheck, DeploymentState, TokenFigures
 from genops_lab.deployments.record import ACTIVE, CallerKey
 from genops_lab.deployments.rollout_models import Rollout
+from genops_lab.deployments.scaling import Replicas, Scale
 from genops_lab.serving.engines.settings import DEFAULT_TIMEOUT_S
 
 SCORER_TIMEOUT_S = 60.0
+ONE = Scale()
 #: Receives a line of progress for the user.
 Progress = Callable[[str], None]
 #: Raises OldToken when another process has taken the work over. Blocks.
@@ -47,6 +49,7 @@ class DeploymentSpec:
     those that callers may send beside the deployment's own. A revision that loses its weight
     stays ready for ``warm_s`` without requests. After ``sleep_s`` without a caller the model is unloaded until the next
     request; 0: never. ``environment`` and the ``secrets`` of these names are variables of the revision's processes.
+    ``scale`` bounds the replicas of revisions with a weight.
     """
 
     name: str
@@ -68,6 +71,7 @@ class DeploymentSpec:
     sleep_s: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    scale: Scale = ONE
 
     @property
     def timeout_s(self) -> float:
@@ -79,7 +83,7 @@ class DeploymentSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Revision:
-    """The observed state of a revision: ``ready`` of ``wanted`` replicas answer; ``reason`` and ``hint`` explain.
+    """The observed state of a revision, with its ``replicas`` if it can have several; ``reason`` and ``hint`` explain.
 
     ``number`` identifies it; ``generation`` is that of the change that started it. ``latency_ms`` is the median of the
     latest requests, ``loading_s`` how long the model took to load. ``tokens`` has the figures of a language model.
@@ -99,6 +103,7 @@ class Revision:
     latency_ms: float | None = None
     loading_s: float = 0.0
     tokens: TokenFigures | None = None
+    replicas: Replicas | None = None
 
     @property
     def active(self) -> bool:
@@ -110,16 +115,17 @@ class Revision:
 class Observed:
     """The observed state of a deployment.
 
-    ``address`` is empty until requests are routed. ``weights`` and ``keys`` are those that are routed. ``problem`` is
-    what keeps the address from answering. ``rollout`` is the last one, as the gateway wrote it. ``away`` says that the
-    target cannot be reached: the rest is then what was observed before, or nothing. ``elsewhere`` is the command that
-    gives another machine the address.
+    ``address`` is empty until requests are routed. ``weights``, ``keys`` and ``scale`` are those that are routed.
+    ``problem`` is what keeps the address from answering. ``rollout`` is the last one, as the gateway wrote it.
+    ``away`` says that the target cannot be reached: the rest is then what was observed before, or nothing.
+    ``elsewhere`` is the command that gives another machine the address, or the address for other machines.
     """
 
     revisions: tuple[Revision, ...] = ()
     address: str = ""
     weights: Mapping[int, int] = field(default_factory=dict)
     keys: tuple[CallerKey, ...] = ()
+    scale: Scale = ONE
     problem: str = ""
     rollout: Rollout | None = None
     away: str = ""

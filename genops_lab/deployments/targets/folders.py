@@ -84,6 +84,7 @@ class RouteFile(msgspec.Struct, frozen=True, kw_only=True):
     revisions: list[RouteRevision]
     keys: list[CallerKey]
     timeout_s: float = 60.0
+    scale: dict[str, Any] | None = None
 
 
 class DeploymentFolder:

@@ -23,6 +23,7 @@ from genops_lab.deployments.environments import HOST_SERVING, engine_requirement
 from genops_lab.deployments.models import DeployCheck
 from genops_lab.deployments.record import CallerKey
 from genops_lab.deployments.rollout_models import Rollout
+from genops_lab.deployments.scaling import Scale, for_gateway
 from genops_lab.evaluations.loading import HostPython, Requirements
 from genops_lab.hosts.link.builds import build
 from genops_lab.hosts.link.connection import HostConnection
@@ -32,6 +33,7 @@ from genops_lab.hosts.link.transfer import host_transfer, through_breaks
 from genops_lab.hosts.providers import provider_of
 
 from .base import (
+    ONE,
     Capabilities,
     Changes,
     Check,
@@ -339,6 +341,7 @@ class HostTarget(DeploymentTarget):
             "sleep_s": spec.sleep_s,
             "serving": dict(spec.serving),
             "timeout_s": spec.timeout_s,
+            "scale": for_gateway(spec.scale, spec.serving) if spec.scale != ONE else None,
         }
 
     # The host -------------------------------------------------------------------------------------------------------
@@ -388,6 +391,7 @@ class HostTarget(DeploymentTarget):
             weights = {int(number): int(weight) for number, weight in found.get("weights", {}).items()}
             port = int(found.get("port", 0))
             rollout = msgspec.convert(found.get("rollout"), Rollout | None)
+            scale = msgspec.convert(found.get("scale") or {}, Scale)
         except (msgspec.ValidationError, ValueError) as error:
             raise Failed(
                 f"{self.name} sent an invalid state of {name!r}: {error}", hint="Test the target."
@@ -400,6 +404,7 @@ class HostTarget(DeploymentTarget):
             address=address,
             weights=weights,
             keys=keys,
+            scale=scale,
             problem=str(found.get("problem", "")),
             rollout=rollout,
             lease_until=max(each.lease_until for each in revisions),

@@ -28,10 +28,13 @@ from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.models import DeploymentState, TokenFigures
 from genops_lab.deployments.record import CallerKey
 from genops_lab.deployments.rollout_models import Rollout
+from genops_lab.deployments.scaling import Scale, for_gateway
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.serving import engines
 
+from . import replicas
 from .base import (
+    ONE,
     Capabilities,
     Changes,
     Check,
@@ -72,13 +75,19 @@ class LocalTarget(DeploymentTarget):
 
     name = "this machine"
 
-    def __init__(self, root: Path, environments: Environments, life: Lifetime | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        environments: Environments,
+        life: Lifetime | None = None,
+        tls: Mapping[str, Any] | None = None,
+    ) -> None:
         self._root = private_dir(root)
         self._lock = root / ".lock"
         self._environments = environments
         self._life = life or lifetime()
         self._secrets = Secrets(root.with_name("secrets"))
-        self._gateway = LocalGateway(root.with_name("gateway"), root)
+        self._gateway = LocalGateway(root.with_name("gateway"), root, tls)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         #: Processes that this Lab saw alive; the others ended while no Lab observed them.
         self._seen: set[tuple[int, float]] = set()
@@ -270,6 +279,7 @@ class LocalTarget(DeploymentTarget):
                 return  # stopped, deleted or replaced meanwhile
             if handle.begun and handle.generation < spec.since and self._has_ended(folder, handle):
                 (folder / "state.json").unlink(missing_ok=True)
+                replicas.forget(folder)
                 handle = msgspec.structs.replace(
                     handle, begun=False, pid=None, pid_created=None, wanted=1, generation=generation
                 )
@@ -351,6 +361,7 @@ class LocalTarget(DeploymentTarget):
             route = RouteFile(
                 name=spec.name, generation=generation, revisions=processes, keys=[own, *spec.keys],
                 timeout_s=spec.timeout_s,
+                scale=for_gateway(spec.scale, spec.serving) if spec.scale != ONE else None,
             )  # fmt: skip
             self._gateway.set(route)
             # Written when it is true: the address of the deployment is shown from then on.
@@ -376,9 +387,9 @@ class LocalTarget(DeploymentTarget):
                 handle = msgspec.structs.replace(handle, wanted=0)
                 with contextlib.suppress(OSError):  # a stop must work on a full disk
                     self._write(folder, handle)
-                ending.append(handle)
-        for handle in ending:
-            self._end(handle)
+                ending.append((folder, handle))
+        for folder, handle in ending:
+            self._end(folder, handle)
 
     def _refuse_older(self, spec: DeploymentSpec, generation: int) -> None:
         """Note the generation, so that a late start by a delayed Lab is refused, also of an unknown deployment."""
@@ -387,11 +398,13 @@ class LocalTarget(DeploymentTarget):
                 private_dir(self._of(spec.name).path)
                 self._takes(spec.name, generation)
 
-    def _end(self, handle: Handle) -> None:
-        if handle.pid is None or not self._alive(handle):
+    def _end(self, folder: Path, handle: Handle) -> None:
+        if handle.pid is not None and self._alive(handle):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(handle.pid, signal.SIGTERM)
+        replicas.end(folder)
+        if handle.pid is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(handle.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_S
         while self._alive(handle):
             if time.monotonic() > deadline:
@@ -407,7 +420,7 @@ class LocalTarget(DeploymentTarget):
         for folder, handle in self._handles(name):
             with self._changing(name), contextlib.suppress(OSError):
                 self._write(folder, msgspec.structs.replace(handle, wanted=0))
-            self._end(handle)
+            self._end(folder, handle)
         with self._changing(name):
             if (
                 base.path.is_dir()
@@ -419,7 +432,7 @@ class LocalTarget(DeploymentTarget):
 
     def _keep(self) -> None:
         if self._gateway.runs():
-            if self._gateway.problem:
+            if self._gateway.problem or self._gateway.elsewhere:
                 self._gateway.keep()
             return
         for path in self._root.glob("*/route.json"):
@@ -436,6 +449,7 @@ class LocalTarget(DeploymentTarget):
             report = _report(folder)
             state, reason, hint = self._state(folder, handle, report)
             shown = report or ProcessState(pid=0, state=state)
+            further = replicas.counts(folder) if not (folder / "tokens.json").exists() else (0, 0)
             if state == "running":
                 ports[handle.revision] = shown.port
             leased = _leased(folder)
@@ -444,8 +458,9 @@ class LocalTarget(DeploymentTarget):
                     number=handle.revision, version=handle.version, state=state, wanted=handle.wanted,
                     ready=int(state == "running"), reason=reason, hint=hint, generation=handle.generation,
                     lease_until=leased if _is_warm(folder) else max(leased, shown.lease_until),
-                    requests=shown.requests, errors=shown.errors, latency_ms=shown.latency_ms,
-                    loading_s=shown.loading_s, tokens=read(folder / "tokens.json", TokenFigures),
+                    requests=shown.requests + further[0], errors=shown.errors + further[1],
+                    latency_ms=shown.latency_ms, loading_s=shown.loading_s,
+                    tokens=read(folder / "tokens.json", TokenFigures), replicas=replicas.shown(folder),
                 )
             )  # fmt: skip
         route = base.route()
@@ -464,7 +479,9 @@ class LocalTarget(DeploymentTarget):
             address=address,
             weights=weights,
             keys=tuple(each for each in route.keys if each.name != OWN_KEY) if route else (),
+            scale=msgspec.convert(route.scale, Scale) if route and route.scale else ONE,
             problem=self._gateway.problem if route else "",
+            elsewhere=f"{self._gateway.elsewhere}/{name}" if weights and self._gateway.elsewhere else "",
             rollout=read(base.path / "evidence.json", Rollout),
             lease_until=max(each.lease_until for each in revisions),
             outlives_server=handles[-1][1].outlives_server,
@@ -513,6 +530,8 @@ class LocalTarget(DeploymentTarget):
         mark = (handle.pid or 0, handle.pid_created or 0.0)
         if mark in self._seen or report.state != "running" or report.asleep:
             return ""
+        if "serving" in (read(folder / "spec.json", dict[str, Any]) or {}):
+            return ""  # its own process watches the engine, which has no such path
         if not answers(report.port, DeploymentFolder(folder).key()):
             return "The deployment does not answer at the moment."
         self._seen.add(mark)

@@ -36,9 +36,12 @@ class LocalGateway:
     #: After how many seconds without a scoring process it ends.
     empty_s = 30.0
 
-    def __init__(self, folder: Path, routes: Path) -> None:
+    def __init__(self, folder: Path, routes: Path, tls: Mapping[str, Any] | None = None) -> None:
         self._folder = folder
         self._routes = routes
+        #: The certificate, its key, the name and the port for other machines; None without.
+        self._tls = dict(tls) if tls else None
+        self._is_spec_current = False
         #: Children are kept so that they can be waited for: else they would stay as zombies.
         self._children: list[subprocess.Popen[bytes]] = []
         #: What keeps the gateway from answering; empty if nothing does.
@@ -52,6 +55,11 @@ class LocalGateway:
             return int((self._folder / "port").read_text())
         except (OSError, ValueError):
             return 0
+
+    @property
+    def elsewhere(self) -> str:
+        """The address for other machines; empty if they do not reach the gateway."""
+        return f"https://{self._tls['host']}:{self._tls['port']}" if self._tls else ""
 
     def revival(self) -> dict[str, Any]:
         """Return what a scoring process needs to start a gateway that was killed while there is no Lab."""
@@ -81,7 +89,11 @@ class LocalGateway:
             self.problem, self._again_at = error.message, time.monotonic() + AGAIN_S
             return
         port = found.get("waits_for")
-        self.problem = f"Another program uses port {port} of the gateway: end that program." if port else ""
+        self.problem = (
+            f"Another program uses port {port} of the gateway: end that program."
+            if port
+            else str(found.get("tls_problem", ""))
+        )
 
     def set(self, route: Any) -> None:
         """Set a route and wait until all new requests follow it. Raises Failed."""
@@ -122,6 +134,8 @@ class LocalGateway:
             with contextlib.suppress(OSError, ValueError):
                 found = self._ask({"op": "status"})
                 if found.get("port") or found.get("waits_for"):
+                    if not self._is_spec_current:  # another Lab wrote it, perhaps with another certificate
+                        self._write_spec()
                     return found
             if time.monotonic() > deadline:
                 raise Failed(
@@ -134,15 +148,21 @@ class LocalGateway:
                         self._start()
             time.sleep(0.05)
 
-    def _start(self) -> None:
-        spec = {
+    def _write_spec(self) -> None:
+        spec: dict[str, Any] = {
             "folder": str(self._folder),
             "routes": str(self._routes),
             "socket": str(self._socket()),
             "empty_s": self.empty_s,
         }
+        if self._tls:
+            spec["tls"] = self._tls
         with contextlib.suppress(OSError):  # a full disk: it starts with the file of before
             write_private(self._folder / "spec.json", encoded(spec))
+            self._is_spec_current = True
+
+    def _start(self) -> None:
+        self._write_spec()
         with (self._folder / "log.txt").open("ab") as log:
             child = subprocess.Popen(
                 self._argv(), cwd=self._folder, env=scoring_environment(os.environ), stdin=subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genops_lab.deployments.record import CallerKey
+from genops_lab.deployments.scaling import Scale
 
 from .base import Changes, DeploymentSpec, Observed, Revision, Step
 
@@ -27,15 +28,19 @@ def planned(spec: DeploymentSpec, observed: Observed) -> Changes:
     return Changes(steps=tuple(steps))
 
 
+#: Weights, keys and scale.
+Routing = tuple[dict[int, int], tuple[CallerKey, ...], Scale]
+
+
 def _goes_on(spec: DeploymentSpec, revision: Revision) -> bool:
     return bool(spec.wanted) and revision.number in (spec.revision, *spec.beside)
 
 
-def _routing(spec: DeploymentSpec, observed: Observed) -> tuple[dict[int, int], tuple[CallerKey, ...]]:
-    """Return the weights of the processes that are ready, and the keys, as they should be."""
+def _routing(spec: DeploymentSpec, observed: Observed) -> Routing:
+    """Return the weights of the processes that are ready, the keys and the scale, as they should be."""
     ready = [each.number for each in observed.revisions if each.state == "running" and _goes_on(spec, each)]
-    return {each: (spec.weights or {}).get(each, 0) for each in ready}, spec.keys
+    return {each: (spec.weights or {}).get(each, 0) for each in ready}, spec.keys, spec.scale
 
 
-def _routed(observed: Observed) -> tuple[dict[int, int], tuple[CallerKey, ...]]:
-    return dict(observed.weights), observed.keys
+def _routed(observed: Observed) -> Routing:
+    return dict(observed.weights), observed.keys, observed.scale

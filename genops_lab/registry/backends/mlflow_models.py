@@ -27,6 +27,7 @@ from genops_lab.experiments.query.errors import did_you_mean
 from genops_lab.registry.files.models import ModelFacts
 from genops_lab.registry.models import ModelVersion, RegisteredModel
 from genops_lab.registry.origins import BASE_TAG, SOURCE_TAG, Origin, origin_of, own_tags, tag_of
+from genops_lab.registry.rollout_tag import rollout_of
 
 from .version_facts import VersionFacts
 
@@ -291,6 +292,7 @@ class MlflowModels(MlflowBackend):
             base_model=version.tags.get(BASE_TAG, ""),
             description=version.description or "",
             tags=own_tags(version.tags),
+            rollout=rollout_of(version.tags),
         )
 
     def _flavors_of(self, version: Any) -> list[str]:

@@ -32,6 +32,15 @@ def ask(port: int, path: str, key: str, timeout_s: float = _ASK_S) -> tuple[int,
         connection.close()
 
 
+def sleeps(port: int, key: str) -> bool:
+    """Return whether llama.cpp has unloaded its model until the next request."""
+    status, body = ask(port, "/props", key)
+    try:
+        return status == 200 and bool(json.loads(body)["is_sleeping"])
+    except (ValueError, KeyError, TypeError):  # of an older llama.cpp
+        return False
+
+
 def samples(text: str) -> dict[str, float]:
     """Return the samples of Prometheus text by name, summed over labels."""
     found: dict[str, float] = {}

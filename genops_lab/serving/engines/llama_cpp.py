@@ -30,6 +30,8 @@ def parameters(config: dict[str, Any]) -> Any:
     found.n_ctx = settings["context"] * settings["parallel"]
     found.n_predict = settings.get("max_tokens", -1)
     found.n_gpu_layers = settings.get("gpu_layers", -1)
+    if config.get("sleep_s"):  # it unloads the model itself, and loads it again at the next request
+        found.sleep_idle_seconds = max(1, int(config["sleep_s"]))
     if config.get("adapter"):
         found.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(config["adapter"], 1.0)]
     found.embedding = settings.get("embeddings", False)

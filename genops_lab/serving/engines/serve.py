@@ -31,6 +31,7 @@ if (
 from genops_lab.serving.engines import figures
 from genops_lab.serving.engines.settings import COMMAND
 from genops_lab.serving.engines.starting import EngineStart, start_of
+from genops_lab.serving.scorer import replicas
 from genops_lab.serving.scorer.lease import Lease
 from genops_lab.serving.scorer.report import Report, log
 from genops_lab.serving.scorer.revival import revive
@@ -38,6 +39,7 @@ from genops_lab.serving.scorer.revival import revive
 POLL_S = 0.1
 LOOK_S = 1.0
 GRACE_S = 8.0
+SLEEPS = "It sleeps, because nobody used it. The next request loads the model."
 _PR_SET_PDEATHSIG = 1
 _LOG_END = 4000
 
@@ -57,7 +59,12 @@ class Engine:
         self.port = self._port()
         self.log_from = _size(self.folder / "log.txt")
         self.start: EngineStart = start_of(
-            self.serving, self.name, Path(spec["model"]), self.folder, self.port, self.key
+            {**self.serving, "sleep_s": spec.get("sleep_s", 0)},
+            self.name,
+            Path(spec["model"]),
+            self.folder,
+            self.port,
+            self.key,
         )
         try:
             self.child = subprocess.Popen(
@@ -100,6 +107,11 @@ class Engine:
                 "Update the engine, then deploy again.",
             )
         return True
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether the engine has unloaded its model until the next request. Asking does not wake it."""
+        return figures.sleeps(self.port, self.key)
 
     def check(self) -> None:
         """Raise EngineFailed if the engine has ended."""
@@ -185,6 +197,8 @@ def serve(spec: dict[str, Any], report: Report, lease: Lease) -> None:
                 continue
             looked = time.monotonic()
             revive(spec["gateway"])
+            if replicas.look(spec, Path(__file__)):
+                return
             lease.read()
             _look(spec, engine, counts, report, lease)
             if lease.lapsed:
@@ -210,15 +224,27 @@ def _look(spec: dict[str, Any], engine: Engine, counts: Counts, report: Report, 
     report.latencies_ms.clear()
     report.latencies_ms.extend(counts.latest.get("latencies_ms", []))
     changed = report.lease_until != lease.until
+    if spec.get("sleep_s"):
+        changed |= _note_sleep(report, engine, used=used or bool(counts.latest.get("in_flight")))
     report.lease_until = lease.until
     try:
         if used or changed:
             report.write()
-        if shown != getattr(counts, "written", None):
+        # The gateway takes figures that are old for missing: while there are requests they are written each time.
+        if shown != getattr(counts, "written", None) or counts.latest.get("in_flight"):
             _replace(engine.folder / "tokens.json", json.dumps(shown))
             counts.written = shown  # type: ignore[attr-defined]
     except OSError as error:  # late figures must not stop the answers
         log(f"Cannot write the figures: {error}")
+
+
+def _note_sleep(report: Report, engine: Engine, *, used: bool) -> bool:
+    """Note whether the model is unloaded. Return whether that changed. A model that sleeps is not asked again."""
+    asleep = False if used else report.asleep or engine.sleeps
+    if asleep == report.asleep:
+        return False
+    report.asleep, report.message = asleep, SLEEPS if asleep else ""
+    return True
 
 
 def _finish(spec: dict[str, Any], engine: Engine) -> None:

@@ -64,7 +64,11 @@ def start_of(
     file = model / serving["file"] if serving.get("file") else model
     if engine == LLAMA:
         adapter = str(model / serving["adapter"]) if serving.get("adapter") else ""
-        return _llama(settings, name, file, adapter, folder, port, key)
+        config = {
+            "file": str(file), "adapter": adapter, "port": port, "key": key, "name": name, "settings": settings,
+            "sleep_s": serving.get("sleep_s", 0),
+        }  # fmt: skip
+        return _llama(folder, config)
     if engine == VLLM:
         program = _vllm() or "vllm"
         argv = [
@@ -100,13 +104,8 @@ def _names(serving: Mapping[str, Any], name: str, model: Path) -> list[str]:
     return [*found, "--max-lora-rank", str(rank)]
 
 
-def _llama(
-    settings: dict[str, Any], name: str, file: Path, adapter: str, folder: Path, port: int, key: str
-) -> EngineStart:
+def _llama(folder: Path, config: dict[str, Any]) -> EngineStart:
     path = folder / "llama_cpp.json"
-    config = {
-        "file": str(file), "adapter": adapter, "port": port, "key": key, "name": name, "settings": settings,
-    }  # fmt: skip
     _write_private(path, json.dumps(config))
     return EngineStart(argv=[sys.executable, str(_LLAMA_PROGRAM), str(path)])
 

@@ -122,7 +122,7 @@ class CallerConnection(asyncio.Protocol):
         elif any(b"\r" in value or b"\n" in value for _, value in self._headers):
             request.answer = Answer(400, "bad_request", "A header has more than one line.")
         else:
-            request.answer = request.admit(self._gateway.routes)
+            request.answer = request.admit(self._gateway.routes, self._gateway.tls.host)
         if request.answer is None:
             self.known = True
             self._gateway.admitted(self)

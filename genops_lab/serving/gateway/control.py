@@ -3,7 +3,7 @@
 =========  ===============================  ======================================================
 op         with                             answer
 =========  ===============================  ======================================================
-status                                      pid, port, ``waits_for`` (a port in use), generations
+status                                      pid, port, ``waits_for`` (a port in use), ``tls_problem``, generations
 set        route                            applied, generation (that of the newest known change)
 remove     name, generation                 applied, generation
 =========  ===============================  ======================================================
@@ -135,5 +135,6 @@ class Control:
             "pid": os.getpid(),
             "port": self._gateway.port,
             "waits_for": self._gateway.waits_for,
+            "tls_problem": self._gateway.tls.problem,
             "generations": {each.name: each.generation for each in routes.all()},
         }

@@ -52,9 +52,10 @@ class Exchange:
         self._loop = gateway.loop
         self._until = request.arrived + request.timeout_s
         self._unit = request.unit
-        self._candidates = request.route.candidates(self._unit)
+        chosen = request.route.candidates(self._unit)
         #: The revision that chance gave the request to, whichever answers.
-        self._given = self._candidates[0].id if self._candidates else 0
+        self._given = chosen[0].id if chosen else 0
+        self._candidates = gateway.replicas.spread(request.route.name, chosen)
         self._moved = False
         self._next = 0
         self._attempts = 0
@@ -83,6 +84,7 @@ class Exchange:
             )
             return
         self._upstream = self._candidates[self._next]
+        self._moved = self._moved or self._upstream.id != self._given
         self._next += 1
         self._pool = self._gateway.pools.of(self._upstream)
         if not self._pool.give(self, self._route):
@@ -94,7 +96,6 @@ class Exchange:
 
     def refused(self) -> None:
         """The scoring process took no connection: the request was not sent."""
-        self._moved = True
         if not self.over:
             self._try_next()
 

@@ -10,6 +10,7 @@ from typing import Any
 from genops_lab.statistics.streams import Difference, Latencies, LatencyRatio
 
 from .rollout import Rollout
+from .served import SERVED, SERVED_S, Entry, ServedLog
 
 #: Differences of failure rates and of outcomes that are tested beside the margins: the ends of their intervals.
 DIFFERENCES = (
@@ -33,8 +34,6 @@ DIFFERENCES = (
 RATIOS = (0.5, 0.67, 0.8, 0.9, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5, 2.0, 3.0, 5.0)
 #: A look that is so late means that the process was stopped: requests in flight then tell nothing about revisions.
 GAP_S = 3.0
-#: For how many requests, and how long, it is known which revision served them.
-SERVED, SERVED_S = 50_000, 3600.0
 MOST_UNITS = 200_000
 QUEUED = 5_000
 HISTORY = 200
@@ -100,6 +99,8 @@ class Judge:
         self._frozen: set[bytes] = set()
         self.served: OrderedDict[bytes, tuple[bool, float, int, bytes]] = OrderedDict()
         self._sent_back: set[tuple[bytes, str]] = set()
+        #: Keeps what feedback needs over a restart; None where nothing is kept, such as in simulations.
+        self.log: ServedLog | None = None
         if saved is not None and saved.get("id") == rollout.id:
             self._restore(saved)
 
@@ -129,8 +130,16 @@ class Judge:
         """Remember for a time which revision a request was given to."""
         if self.rollout.outcomes and self.compares:
             self.served[id] = (candidate, now, self.episode, unit)
+            if self.log is not None:
+                self.log.request(id, candidate, self.episode)
             if len(self.served) > SERVED:
                 self._forget()
+
+    def recall(self, entries: list[Entry], taken: set[tuple[bytes, str]], now: float) -> None:
+        """Take what a gateway before knew. Units that stay have new evidence, so theirs tell only why."""
+        for id, candidate, episode, age in entries:
+            self.served[id] = (candidate, now - age, episode, b"")
+        self._sent_back |= taken
 
     def feedback(self, id: bytes, name: str, value: float, now: float) -> str:
         """Take a value that a caller sends back for a request. Return why it is not counted, or an empty string."""
@@ -150,6 +159,8 @@ class Judge:
         if not self.compares or (self.rollout.unit != "request" and episode != self.episode):
             return "The step in which the request was answered has ended."
         self._sent_back.add(once)
+        if self.log is not None and self.rollout.unit == "request":
+            self.log.outcome(id, name)
         self._values[name][candidate].append(rule.worse(value))
         return ""
 
@@ -516,6 +527,7 @@ class Judge:
                 "failures": self._failures.state(),
                 "latency": None if self._latency is None else self._latency.state(),
                 "outcomes": {name: each.state() for name, each in self._outcomes.items()},
+                "values": {name: [list(each) for each in both] for name, both in self._values.items()},
             },
         }
 
@@ -535,6 +547,9 @@ class Judge:
         self._failures = Difference.of(kept["failures"])
         self._latency = None if kept["latency"] is None else LatencyRatio.of(kept["latency"])
         self._outcomes = {name: Difference.of(each) for name, each in kept["outcomes"].items()}
+        for name, both in kept.get("values", {}).items():
+            for queue, values in zip(self._values[name], both, strict=True):
+                queue.extend(float(each) for each in values)
 
 
 def _margins(margin: float, needed: list[float]) -> list[float]:

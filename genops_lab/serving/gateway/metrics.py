@@ -49,7 +49,13 @@ class Metrics:
         for pair in [key for key in self._times if key[0] == name]:
             del self._times[pair]
 
-    def text(self, names: Iterable[str], waiting: Callable[[str], int], at_work: Callable[[str], int]) -> str:
+    def text(
+        self,
+        names: Iterable[str],
+        waiting: Callable[[str], int],
+        at_work: Callable[[str], int],
+        replicas: Callable[[str], Iterable[tuple[int, int, int]]],
+    ) -> str:
         """Return the counts of the deployments ``names``, in Prometheus' text format."""
         shown = sorted(set(names))
         lines = [
@@ -65,6 +71,14 @@ class Metrics:
         ):
             lines += [f"# HELP {metric} {meaning}", f"# TYPE {metric} gauge"]
             lines += [f'{metric}{{deployment="{name}"}} {look(name)}' for name in shown]
+        counts = [(name, *each) for name in shown for each in replicas(name)]
+        for metric, meaning, at in (
+            ("genops_replicas", "Processes of a revision that get requests.", 2),
+            ("genops_replicas_wanted", "Processes that a revision should have.", 3),
+        ):
+            if counts:
+                lines += [f"# HELP {metric} {meaning}", f"# TYPE {metric} gauge"]
+            lines += [f"{metric}{{{_labels(each[0], each[1])}}} {each[at]}" for each in counts]
         lines += [
             "# HELP genops_request_seconds Time from a whole request to the end of its answer.",
             "# TYPE genops_request_seconds histogram",

@@ -68,14 +68,18 @@ class Request:
         rest = self.target[1:].partition(b"/")[2]
         return b"/" + rest
 
-    def admit(self, routes: Routes) -> Answer | None:
-        """Check host, origin, name, key and size. Return the answer of a request that is refused, else None."""
+    def admit(self, routes: Routes, name: str = "") -> Answer | None:
+        """Check host, origin, deployment, key and size. Return the answer of a request that is refused, else None.
+
+        ``name`` is the host by which other machines reach this one; empty if they do not.
+        """
         given = self.header(b"x-request-id")
         self.id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) > 1 or (self.http_1_1 and not hosts):
             return Answer(400, "bad_request", "Send one Host header.")
-        if not _is_loopback(hosts[0] if hosts else b"") or not _is_own_origin(self.header(b"origin")):
+        own = LOOPBACK | {name} if name else LOOPBACK
+        if not _is_own(hosts[0] if hosts else b"", own) or not _is_own_origin(self.header(b"origin"), own):
             return Answer(
                 403, "permission_denied", "Use localhost or 127.0.0.1 as the host and origin of requests."
             )
@@ -85,8 +89,8 @@ class Request:
         if self.target.partition(b"?")[0] == METRICS:
             accepting = any(find_key(authorization, each.keys) for each in routes.all())
             return None if accepting else _NO_KEY
-        name = self.target[1:].partition(b"/")[0].partition(b"?")[0]
-        self.route = route = routes.get(name.decode("latin-1"))
+        first = self.target[1:].partition(b"/")[0].partition(b"?")[0]
+        self.route = route = routes.get(first.decode("latin-1"))
         self.key = find_key(authorization, route.keys if route else ())
         if self.key is None or route is None:
             # The same answer for an unknown name: a stranger does not learn which deployments there are.
@@ -129,13 +133,13 @@ def too_large(route: Route) -> Answer:
     return Answer(413, "request_too_large", f"A request body may have at most {route.max_body // 2**20} MiB.")
 
 
-def _is_loopback(host: bytes) -> bool:
+def _is_own(host: bytes, names: frozenset[str]) -> bool:
     found = _HOST_PORT.fullmatch(host.decode("latin-1").lower())
-    return found is not None and found["name"] in LOOPBACK
+    return found is not None and found["name"] in names
 
 
-def _is_own_origin(origin: bytes) -> bool:
+def _is_own_origin(origin: bytes, names: frozenset[str]) -> bool:
     if not origin:
         return True
     scheme, _, host = origin.partition(b"://")
-    return scheme.lower() in (b"http", b"https") and _is_loopback(host)
+    return scheme.lower() in (b"http", b"https") and _is_own(host, names)

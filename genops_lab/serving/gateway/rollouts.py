@@ -14,6 +14,7 @@ from typing import Any
 from .judge import ENDED, Judge
 from .rollout import WEIGHTS, Rollout
 from .routes import Route
+from .served import ServedLog
 
 LOOK_S = 0.25
 #: How often the evidence is written, unless the state changes.
@@ -62,7 +63,13 @@ class Rollouts:
         saved = None
         with contextlib.suppress(FileNotFoundError):
             saved = json.loads((self._folder / rollout.name / EVIDENCE).read_bytes())
-        return Judge(rollout, self._loop.time(), saved)
+        return self._kept(Judge(rollout, self._loop.time(), saved))
+
+    def _kept(self, judge: Judge) -> Judge:
+        """Return a judge that keeps what feedback needs, and has what a gateway before kept."""
+        judge.log = ServedLog(self._folder / judge.rollout.name, judge.rollout.id)
+        judge.recall(*judge.log.read(), self._loop.time())
+        return judge
 
     def begin(self, rollout: Rollout) -> None:
         """Begin a rollout, once: the same one goes on. One that has ended and was forgotten stays as it ended."""
@@ -72,7 +79,7 @@ class Rollouts:
                 judge = self._judge(rollout)
             except _UNREADABLE as error:
                 self._log(f"Cannot read the evidence of {rollout.name}: {error!r}")
-                judge = Judge(rollout, self._loop.time())
+                judge = self._kept(Judge(rollout, self._loop.time()))
             self._judges[rollout.name] = judge
         self._keep(rollout.name, POLICY, json.dumps(rollout.encoded()))
         self._write(rollout.name)
@@ -144,6 +151,7 @@ class Rollouts:
                     traceback.print_exc()
                     judge.decide("hold", f"A fault of the judge ({error})")
                     changed = False
+                self._flush(judge)
                 if changed:
                     self._reroute(name)
                 if (judge.state, judge.step) != before:
@@ -161,6 +169,14 @@ class Rollouts:
         judge = self._judges[name]
         self._written[name] = self._loop.time()
         self._keep(name, EVIDENCE, json.dumps(judge.saved()))
+        if judge.log is not None and name not in self._failed:
+            judge.log.evidence_written()
+        self._flush(judge)
+
+    def _flush(self, judge: Judge) -> None:
+        with contextlib.suppress(OSError):  # as in _keep, which says it
+            if judge.log is not None:
+                judge.log.flush()
 
     def _keep(self, name: str, file: str, text: str) -> None:
         """Write a file. On a full disk the answers and the judge go on."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from .scaling import ONE, Scale
+
 if TYPE_CHECKING:
     from .rollouts import Trial
 
@@ -59,6 +61,7 @@ class Route:
     in_flight: int = 64
     queue: int = 256
     idle_s: float = 15.0
+    scale: Scale = ONE
     #: The rollout, which no file has.
     trial: Trial | None = None
 
@@ -70,6 +73,7 @@ class Route:
             fields = {name: given[name] for name in names if name in given}
             fields["revisions"] = tuple(_known(Upstream, each) for each in given["revisions"])
             fields["keys"] = tuple(_known(KeyEntry, each) for each in given["keys"])
+            fields["scale"] = Scale.decode(given.get("scale") or {})
             route = Route(**fields)
         except (KeyError, TypeError) as error:
             raise ValueError(f"This is not a route: {error}.") from error

@@ -18,9 +18,11 @@ from .caller import CallerConnection
 from .control import Control
 from .keys import RateLimits, find_key
 from .metrics import Metrics
+from .replicas import Replicas
 from .request import FEEDBACK, METRICS, Request
 from .rollouts import Rollouts
 from .routes import Route, Routes
+from .tls import TlsPort
 from .tokens import TokenUsage
 from .upstream import Pools
 
@@ -66,9 +68,11 @@ class Gateway:
         self._stop = asyncio.Event()
         self.loop = asyncio.get_running_loop()
         self._began = self.loop.time()
+        self.tls = TlsPort(folder / "spec.json", lambda: CallerConnection(self), log)
         self.rollouts = Rollouts(routes, self._reroute, log)
         #: The routes as they were given, without what follows from rollouts.
         self._given: dict[str, Route] = {}
+        self.replicas = Replicas(routes, self.pools, self.routes.all, self._set_pools, log)
 
     @property
     def runs_s(self) -> float:
@@ -82,7 +86,7 @@ class Gateway:
         applied = self.routes.set(self.rollouts.applied(route))
         if applied:
             self._given[route.name] = route
-            self.pools.set(route.name, route)
+            self._set_pools(route.name)
             self._limits.forget(route.name, route.keys)
             self.tokens.forget(route.name, route.keys)
         return applied
@@ -92,11 +96,16 @@ class Gateway:
         if name in self._given and self.routes.get(name) is not None:
             self.routes.set(self.rollouts.applied(self._given[name]))
 
+    def _set_pools(self, name: str) -> None:
+        route = self.routes.get(name)
+        if route is not None:
+            self.pools.set(name, [*route.revisions, *self.replicas.of(name)])
+
     def remove_route(self, name: str, generation: int) -> bool:
         """Remove a route. Return False if a newer one is known."""
         applied = self.routes.remove(name, generation)
         if applied:
-            self.pools.set(name, None)
+            self.pools.set(name, ())
             self.rollouts.remove(name)
             self._given.pop(name, None)
             self._limits.forget(name, ())
@@ -126,7 +135,9 @@ class Gateway:
         if request.target.partition(b"?")[0] == METRICS:
             authorization = request.header(b"authorization")
             names = [each.name for each in self.routes.all() if find_key(authorization, each.keys)]
-            text = self.metrics.text(names, self._waiting, self._at_work) + self.tokens.text(names)
+            text = self.metrics.text(
+                names, self._waiting, self._at_work, self.replicas.figures
+            ) + self.tokens.text(names)
             return Answer(200, "", text, content_type="text/plain; version=0.0.4; charset=utf-8")
         assert request.route is not None and request.key is not None
         now = self.loop.time()
@@ -190,16 +201,21 @@ class Gateway:
         for number in (signal.SIGTERM, signal.SIGINT):
             self.loop.add_signal_handler(number, self._stop.set)
         self.read_routes(files)
+        self.replicas.look_once(self.loop.time())  # replicas that run get requests from the first one on
         socket_ = Control(self, control)
         await socket_.open()
         sweeping = asyncio.create_task(self._sweep(socket_))
         judging = asyncio.create_task(self.rollouts.look())
+        scaling = asyncio.create_task(self.replicas.look())
+        others = asyncio.create_task(self.tls.keep())
         looking = asyncio.create_task(self._end_when_empty())
         listening = asyncio.create_task(self._listen())
         listening.add_done_callback(lambda task: None if _listens(task) else self._stop.set())
         await self._stop.wait()
         self.stopping = True
         looking.cancel()
+        scaling.cancel()
+        others.cancel()
         if listening.done() and _listens(listening):
             listening.result().close()
         listening.cancel()
@@ -277,7 +293,7 @@ class Gateway:
         now = self.loop.time()
         return any(
             now - self.pools.of(each).answered_at < LOOK_S or _is_listened_to(each.host, each.port)
-            for each in route.revisions
+            for each in [*route.revisions, *self.replicas.of(route.name)]
         )
 
 

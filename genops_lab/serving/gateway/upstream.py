@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import httptools
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from .exchange import Exchange
 
 CONNECT_S = 3.0
+#: A process that took no connection is tried after others for so long.
+REFUSES_S = 1.0
 
 Endpoint = tuple[str, int, str]
 
@@ -134,6 +137,7 @@ class Pool:
         self._idle_s = 0.0
         #: When the process last answered.
         self.answered_at = 0.0
+        self._refused_at = float("-inf")
         self._closed = False
 
     @property
@@ -145,6 +149,11 @@ class Pool:
     def at_work(self) -> int:
         """The number of requests that the process has."""
         return len(self._open) + len(self._connecting) - len(self._idle)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the process took no connection just now."""
+        return asyncio.get_running_loop().time() - self._refused_at < REFUSES_S
 
     def give(self, exchange: Exchange, route: Route) -> bool:
         """Send a request now or once a connection is free. Return False if too many wait."""
@@ -200,6 +209,7 @@ class Pool:
                 CONNECT_S,
             )
         except (OSError, asyncio.TimeoutError):
+            self._refused_at = loop.time()
             while self._waiting:
                 self._waiting.popleft().refused()
             exchange.refused()
@@ -248,9 +258,9 @@ class Pools:
         """Return all pools."""
         return list(self._pools.values())
 
-    def set(self, name: str, route: Route | None) -> None:
-        """Close the pools that a deployment no longer has."""
-        now = {(each.host, each.port, each.key) for each in route.revisions} if route else set()
+    def set(self, name: str, upstreams: Iterable[Upstream]) -> None:
+        """Close the pools of processes that a deployment no longer has."""
+        now = {(each.host, each.port, each.key) for each in upstreams}
         for gone in self._of.pop(name, set()) - now:
             pool = self._pools.pop(gone, None)
             if pool is not None:

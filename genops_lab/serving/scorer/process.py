@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import loopback, memory
+from . import loopback, memory, replicas
 from .endpoints import Endpoints, endpoints
 from .guard import RequestGuard
 from .lease import Lease
@@ -174,6 +174,8 @@ class ScoringProcess:
             if gateway and time.monotonic() - looked > REVIVE_S:
                 looked = time.monotonic()
                 revive(gateway)
+                if replicas.look(self.spec, Path(__file__).with_name("__main__.py")):
+                    server.should_exit = True
             with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
                 await asyncio.wait_for(guard.changed.wait(), 1.0)
             lease.read()

@@ -222,6 +222,7 @@ describe('the deployments section', () => {
       created_at: 1,
       lease_until: 2e9,
       serving: null,
+      replicas: null,
       ...part
     });
     bench.answers['GET /deployments'] = page([
@@ -229,7 +230,12 @@ describe('the deployments section', () => {
         revision: 2,
         message: 'Revision 3 (digits version 3) did not start: no.',
         revisions: [
-          revision(2, { is_current: true, weight: 100, errors: 1 }),
+          revision(2, {
+            is_current: true,
+            weight: 100,
+            errors: 1,
+            replicas: { ready: 2, asked: 2, min: 1, max: 3, why: '' }
+          }),
           revision(1, {})
         ]
       })
@@ -239,7 +245,7 @@ describe('the deployments section', () => {
     expect(screen.getByText('r2: digits v2')).toBeTruthy();
     expect(
       screen.getByText(
-        '100 % of requests · 5 requests · 1 error · 1.25 ms (p50)'
+        '100 % of requests · 5 requests · 2 of 1–3 replicas · 1 error · 1.25 ms (p50)'
       )
     ).toBeTruthy();
     expect(screen.getByText(/did not start: no/)).toBeTruthy();
@@ -505,6 +511,7 @@ describe('the deploy dialog', () => {
         on: 'this machine',
         rollout: null,
         sleep_minutes: 0,
+        scale: null,
         idempotency_key: form.key
       })
     ]);

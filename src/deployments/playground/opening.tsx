@@ -1,90 +1,139 @@
-/** Opens pages on which one tries a deployment; loaded with the first. */
-import type { Widget } from '@lumino/widgets';
+/** Opens the pages of deployments; loaded with the first. */
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import type { IGenOpsCore } from '../../core';
-import { Resource, deploymentIcon } from '../../core';
+import {
+  FollowingView,
+  ResourceView,
+  deploymentIcon,
+  useSignalled
+} from '../../core';
 import type { Pages } from '../../core/pages';
-import { streamedItems } from '../../core/items';
-import { ResourcePage } from '../../core/ui/page';
+import { PageHead } from '../../core/ui/page';
+import { Tabs } from '../../core/ui/tabs';
 
-import type { IInterface } from './body';
-import { ChatModel } from './chat-model';
-import type { INewChat, IPart } from './conversation';
-import type { IAnswer } from './problem';
+import type { DeploymentsService } from '../service';
+import { RolloutPage } from '../view/rollout';
+import { LoadView } from './load';
+import type { View } from './page-model';
+import { DeploymentPageModel } from './page-model';
 import { PlaygroundView } from './view';
 
-/** Open the page of a deployment. */
+import '../../../style/core/page.css';
+import '../../../style/core/tabs.css';
+import '../../../style/deployments/deployments.css';
+
+/** Open the page of a deployment at one of its views; it stays at its own without one. */
 export async function openPlayground(
-  pages: Pages<Widget>,
-  core: Pick<IGenOpsCore, 'api' | 'trans'>,
-  name: string
+  pages: Pages<DeploymentPage>,
+  core: Pick<IGenOpsCore, 'api' | 'trans' | 'events'>,
+  service: DeploymentsService,
+  asked: { name: string; view: string }
 ): Promise<void> {
-  const make = () => Promise.resolve(page(core, name));
-  await pages.open(`genops-try-${name}`, make, { name });
+  const { name, view } = asked;
+  const make = () => {
+    const model = new DeploymentPageModel(core, service, name);
+    return Promise.resolve(new DeploymentPage(model, core.trans));
+  };
+  const { content } = await pages.open(`genops-try-${name}`, make, { name });
+  if (view === 'try' || view === 'load' || view === 'rollout') {
+    content.model.view = view;
+  }
 }
 
-function page(
-  { api, trans }: Pick<IGenOpsCore, 'api' | 'trans'>,
-  name: string
-): ResourcePage<IInterface> {
-  const params = { path: { name } };
-  let url = '';
-  let revision = 0;
-  const resource = new Resource<IInterface>({
-    fetch: async signal => {
-      const found = await api.data(
-        api.http.GET('/deployments/{name}', { params, signal })
-      );
-      url = found.url ?? '';
-      return api.data(
-        api.http.GET('/deployments/{name}/interface', { params, signal })
-      );
-    },
-    trans
-  });
-  async function* ask(
-    body: INewChat,
-    signal: AbortSignal
-  ): AsyncGenerator<IPart> {
-    const stream = await api.data(
-      api.http.POST('/deployments/{name}/chat', {
-        params,
-        body,
-        signal,
-        parseAs: 'stream'
-      })
-    );
-    yield* streamedItems<IPart>(stream!, trans);
+/** The page of a deployment. It takes the focus when it opens. */
+export class DeploymentPage extends FollowingView<DeploymentPageModel> {
+  constructor(
+    model: DeploymentPageModel,
+    private _trans: TranslationBundle
+  ) {
+    super(model);
+    this.addClass('gol-Page');
+    this.node.tabIndex = -1;
+    this.title.label = _trans.__('Try %1', model.name);
+    this.title.icon = deploymentIcon;
   }
-  const chat = new ChatModel(ask, trans);
-  const send = async (body: string, path: string): Promise<IAnswer> => {
-    const answer = await api.data(
-      api.http.POST('/deployments/{name}/try', {
-        params,
-        body: { body, path, content_type: 'application/json' }
-      })
-    );
-    if (revision && answer.revision && answer.revision !== revision) {
-      void resource.refresh(); // another version may have another input
+
+  protected override onActivateRequest(msg: Message): void {
+    super.onActivateRequest(msg);
+    if (!this.node.contains(document.activeElement)) {
+      this.node.focus({ preventScroll: true });
     }
-    revision = answer.revision ?? 0;
-    return answer;
-  };
-  const opened = new ResourcePage(resource, {
-    title: trans.__('Try %1', name),
-    icon: deploymentIcon,
-    render: () => (
-      <PlaygroundView
-        name={name}
-        url={() => url}
-        resource={resource}
-        send={send}
-        chat={chat}
-        trans={trans}
-      />
-    )
-  });
-  opened.disposed.connect(() => chat.dispose());
-  return opened;
+  }
+
+  protected override render(): React.ReactElement {
+    return <Views model={this.model} trans={this._trans} />;
+  }
+}
+
+function Views(props: {
+  model: DeploymentPageModel;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { model, trans } = props;
+  const { name } = model;
+  const view = useSignalled(model.changed, () => model.view);
+  return (
+    <Tabs
+      label={trans.__('Views of %1', name)}
+      selected={view}
+      onSelect={id => {
+        model.view = id as View;
+      }}
+      tabs={[
+        {
+          id: 'try',
+          label: trans.__('Try it'),
+          render: () => (
+            <PlaygroundView
+              name={name}
+              url={() => model.url}
+              resource={model.shown}
+              send={(body, path) => model.send(body, path)}
+              chat={model.chat}
+              trans={trans}
+            />
+          )
+        },
+        {
+          id: 'load',
+          label: trans.__('Load tests'),
+          render: () => (
+            <>
+              <PageHead title={trans.__('Load of %1', name)} />
+              <LoadView model={model.load} trans={trans} />
+            </>
+          )
+        },
+        {
+          id: 'rollout',
+          label: trans.__('Rollout'),
+          render: () => (
+            <>
+              <PageHead title={trans.__('Rollout of %1', name)} />
+              <ResourceView
+                resource={model.rollout}
+                trans={trans}
+                down={trans.__('The rollout cannot be read.')}
+                keepMounted
+                empty={
+                  <p className="gol-Note">
+                    {trans.__(
+                      'No rollout yet. Choose one when you deploy another version under this name.'
+                    )}
+                  </p>
+                }
+              >
+                {rollout =>
+                  rollout && <RolloutPage rollout={rollout} trans={trans} />
+                }
+              </ResourceView>
+            </>
+          )
+        }
+      ]}
+    />
+  );
 }

@@ -21,7 +21,7 @@ import type { IDriven } from '../../panel/tokens';
 import type { DeploymentsModel } from '../model';
 import { HERE, curlCommand, isActive } from '../model';
 import { FileDrift } from './file-drift';
-import { Revisions } from './revisions';
+import { Revisions, replicasOf } from './revisions';
 import { RolloutView } from './rollout';
 import type { IDeployment, RolloutDecision } from '../service';
 import type { IWatchSnapshot } from '../watch';
@@ -33,7 +33,8 @@ export interface IDeploymentActions {
   onDelete: (deployment: IDeployment) => void;
   onDeployAgain: (deployment: IDeployment) => void;
   onLineage: (deployment: IDeployment) => void;
-  onTry: (deployment: IDeployment) => void;
+  /** Open the page of a deployment at a view of it. */
+  onTry: (deployment: IDeployment, view?: 'load' | 'rollout') => void;
   /** Go back to a revision; 0 cancels an update. */
   onRollBack: (deployment: IDeployment, to: number) => void;
   /** Decide about a rollout. */
@@ -48,6 +49,7 @@ export function DeploymentDetail(
   const { figures, lines, error } = useWatch(props);
   const { state, message, hint, url } = deployment;
   const { requests, errors, latency_ms } = figures ?? deployment;
+  const current = deployment.revisions?.find(each => each.is_current);
   const ended = state === 'failed' || state === 'ended';
   const active = isActive(deployment);
   const updating = Boolean(deployment.updating_to);
@@ -110,7 +112,7 @@ export function DeploymentDetail(
                   </code>
                   <CopyButton
                     text={deployment.reached_by}
-                    label={trans.__('Copy the command for another machine')}
+                    label={trans.__('Copy how another machine reaches it')}
                     trans={trans}
                   />
                 </span>
@@ -128,6 +130,14 @@ export function DeploymentDetail(
                 )
               : requests.toLocaleString()
           ],
+          current?.replicas
+            ? [
+                trans.__('Replicas'),
+                <span key="replicas" title={current.replicas.why}>
+                  {replicasOf(current.replicas, trans)}
+                </span>
+              ]
+            : null,
           deployment.file
             ? [
                 trans.__('File'),
@@ -173,6 +183,7 @@ export function DeploymentDetail(
           service={props.model.service}
           trans={trans}
           onDecide={props.onDecide}
+          onWiden={found => props.onTry(found, 'rollout')}
         />
       )}
       <Revisions {...props} />
@@ -306,6 +317,15 @@ function DetailActions(
           label={trans.__('Try it')}
           caption={trans.__('Send requests and look at the answers')}
           onClick={() => props.onTry(deployment)}
+        />
+      )}
+      {url && state === 'running' && (
+        <ActionButton
+          label={trans.__('Load tests')}
+          caption={trans.__(
+            'Test how many requests a second it answers in time, and compare tests'
+          )}
+          onClick={() => props.onTry(deployment, 'load')}
         />
       )}
       {lineage}

@@ -68,6 +68,9 @@ function figures(revision: IRevision, trans: TranslationBundle): string {
     trans.__('%1 % of requests', revision.weight),
     trans._n('%1 request', '%1 requests', revision.requests)
   ];
+  if (revision.replicas) {
+    parts.push(replicasOf(revision.replicas, trans));
+  }
   if (revision.errors) {
     parts.push(trans._n('%1 error', '%1 errors', revision.errors));
   }
@@ -80,6 +83,17 @@ function figures(revision: IRevision, trans: TranslationBundle): string {
     );
   }
   return parts.join(' · ');
+}
+
+/** How many replicas answer, of how many. */
+export function replicasOf(
+  replicas: NonNullable<IRevision['replicas']>,
+  trans: TranslationBundle
+): string {
+  const { ready, min, max } = replicas;
+  return min === max
+    ? trans.__('%1 of %2 replicas', ready, max)
+    : trans.__('%1 of %2–%3 replicas', ready, min, max);
 }
 
 function back(revision: IRevision, trans: TranslationBundle): string {

@@ -5,15 +5,16 @@ import {
   ActionButton,
   ApiError,
   Callout,
-  Chart,
   DataTable,
   Disclosure,
   Facts,
   StatusBadge,
-  formatDuration
+  formatDuration,
+  formatMoment
 } from '../../core';
 import type { Tone } from '../../core';
 import { formatNumber } from '../../core/format';
+import { LegendChart } from '../../core/ui/legend-chart';
 
 import type {
   DeploymentsService,
@@ -26,6 +27,8 @@ type IMetric = IRollout['metrics'][number];
 type IPoint = IRollout['history'][number];
 
 const CHART_PX = 120;
+/** On a page. */
+const WIDE_CHART_PX = 260;
 
 /** The rollout of a deployment: step, both revisions, evidence, and what a person can decide. */
 export function RolloutView(props: {
@@ -34,8 +37,10 @@ export function RolloutView(props: {
   service: DeploymentsService;
   trans: TranslationBundle;
   onDecide: (deployment: IDeployment, decision: RolloutDecision) => void;
+  /** Open the evidence as a page. */
+  onWiden: (deployment: IDeployment) => void;
 }): React.ReactElement {
-  const { deployment, rollout, trans, onDecide } = props;
+  const { deployment, rollout, trans, onDecide, onWiden } = props;
   const { state } = rollout;
   const goesOn =
     deployment.updating_to === rollout.candidate &&
@@ -73,25 +78,34 @@ export function RolloutView(props: {
         />
       )}
       <Facts
-        facts={[
-          rollout.steps.length > 0
+        facts={
+          goesOn
             ? [
-                trans.__('Step'),
-                trans.__(
-                  '%1 of %2: %3 % of requests',
-                  rollout.step,
-                  rollout.steps.length,
-                  formatNumber(rollout.traffic)
-                )
+                rollout.steps.length > 0
+                  ? [
+                      trans.__('Step'),
+                      trans.__(
+                        '%1 of %2: %3 % of requests',
+                        rollout.step,
+                        rollout.steps.length,
+                        formatNumber(rollout.traffic)
+                      )
+                    ]
+                  : [
+                      trans.__('Share'),
+                      trans.__(
+                        '%1 % of requests',
+                        formatNumber(rollout.traffic)
+                      )
+                    ],
+                [trans.__('Time left'), formatDuration(rollout.left_s)]
               ]
             : [
-                trans.__('Share'),
-                trans.__('%1 % of requests', formatNumber(rollout.traffic))
-              ],
-          goesOn
-            ? [trans.__('Time left'), formatDuration(rollout.left_s)]
-            : null
-        ]}
+                rollout.ended_at
+                  ? [trans.__('Ended'), formatMoment(rollout.ended_at)]
+                  : null
+              ]
+        }
       />
       {goesOn && (
         <p className="gol-Note">{trans.__('Next: %1', rollout.next)}</p>
@@ -137,6 +151,11 @@ export function RolloutView(props: {
       )}
       {rollout.metrics.length > 0 && (
         <Disclosure title={trans.__('Evidence')}>
+          <ActionButton
+            label={trans.__('Open wide')}
+            caption={trans.__('Open the evidence as a page')}
+            onClick={() => onWiden(deployment)}
+          />
           <Evidence {...props} />
         </Disclosure>
       )}
@@ -218,6 +237,17 @@ function Evidence(props: {
   if (failure) {
     return <p className="gol-Note">{`${failure.message} ${failure.hint}`}</p>;
   }
+  return <Pictures {...{ rollout, history, trans }} height={CHART_PX} />;
+}
+
+/** The chart of each metric with what it says. */
+function Pictures(props: {
+  rollout: IRollout;
+  history: readonly IPoint[];
+  height: number;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { rollout, history, height, trans } = props;
   return (
     <>
       {rollout.metrics.map(metric => (
@@ -227,10 +257,9 @@ function Evidence(props: {
             <StatusBadge {...metricState(metric, trans)} />
           </figcaption>
           <p className="gol-Note">{metric.says}</p>
-          <p className="gol-Note">{intervalOf(metric, trans)}</p>
-          <Chart
+          <LegendChart
             label={metricWord(metric, trans)}
-            height={CHART_PX}
+            height={height}
             x="duration"
             lines={linesOf(metric, history, trans)}
           />
@@ -240,17 +269,43 @@ function Evidence(props: {
   );
 }
 
-function intervalOf(metric: IMetric, trans: TranslationBundle): string {
-  const scale = metric.kind === 'ratio' ? 1 : 100;
-  const shown = (value: number | null) =>
-    value === null
-      ? trans.__('not known')
-      : formatNumber(Number((value * scale).toPrecision(3)));
-  return trans.__(
-    'The lines are: at least %1, at most %2, margin %3.',
-    shown(metric.low),
-    shown(metric.high),
-    shown(metric.margin)
+/** The page of a rollout: what happens, both revisions, and the evidence in wide charts. */
+export function RolloutPage(props: {
+  rollout: IRollout;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { rollout, trans } = props;
+  return (
+    <div className="gol-Rollout-page">
+      <p className="gol-Revisions-what">
+        <span className="gol-Rollout-title">
+          {trans.__(
+            'Rollout of r%1 (%2)',
+            rollout.candidate,
+            kindWord(rollout.kind, trans)
+          )}
+        </span>
+        <StatusBadge {...stateWord(rollout.state, trans)} />
+      </p>
+      {rollout.why && (
+        <Callout
+          tone={rollout.state === 'rolled back' ? 'error' : 'info'}
+          title={rollout.why}
+        />
+      )}
+      {rollout.excluded && <p className="gol-Note">{rollout.excluded}</p>}
+      {rollout.metrics.length > 0 && <Arms rollout={rollout} trans={trans} />}
+      <p className="gol-Note">
+        {trans.__(
+          'Time runs from the begin of the rollout. The true difference lies between “at least” and “at most”, whenever one looks.'
+        )}
+      </p>
+      <Pictures
+        {...{ rollout, trans }}
+        history={rollout.history}
+        height={WIDE_CHART_PX}
+      />
+    </div>
   );
 }
 

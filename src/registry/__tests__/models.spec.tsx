@@ -38,6 +38,7 @@ function version(part: Partial<IModelVersion> = {}): IModelVersion {
     flavors: ['pytorch', 'python_function'],
     origin: null,
     base_model: '',
+    rollout: null,
     description: '',
     tags: {},
     ...part

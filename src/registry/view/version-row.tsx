@@ -137,6 +137,21 @@ export function VersionRow(props: VersionRow.IProps): React.ReactElement {
           {origin}
         </p>
       )}
+      {version.rollout && (
+        <p className="gol-Note gol-Version-origin" title={version.rollout.why}>
+          {version.rollout.state === 'promoted'
+            ? trans.__(
+                'Promoted in %1: %2',
+                version.rollout.deployment,
+                version.rollout.why
+              )
+            : trans.__(
+                'Rolled back in %1: %2',
+                version.rollout.deployment,
+                version.rollout.why
+              )}
+        </p>
+      )}
       {version.description && !open && (
         <p
           className="gol-Note gol-Version-origin gol-Version-brief"

@@ -1,0 +1,173 @@
+"""How many replicas there are: the rule over simulated hours, then real processes under a load that comes and goes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+from genops_lab.serving.gateway.scaling import DOWN_S, Scale, Scaler, needed
+from tests.support.processes import runs
+from tests.support.rooms import eventually
+
+from .callers import calling
+from .conftest import GatewayProcess, sha
+from .scoring import KEY, ScoringProcess
+from .test_scorer_bad_days import behaving
+
+__all__ = ["behaving"]
+
+LOOK_S = 0.5
+START_S = 20.0
+
+
+class Simulation:
+    """Replicas that take time to start, under a load that ``needs`` gives for each second; None is unknown."""
+
+    def __init__(self, scale: Scale) -> None:
+        self.scale, self.scaler = scale, Scaler()
+        self.there, self.now, self.settled_at = 1, 0.0, 0.0
+        self.changes: list[tuple[float, int]] = []
+
+    def run(self, seconds: float, needs: float | None, noise: random.Random | None = None) -> None:
+        until = self.now + seconds
+        while self.now < until:
+            self.now += LOOK_S
+            load = needs
+            if load and noise:
+                load = max(0.0, noise.gauss(load, 0.25 * math.sqrt(load)))
+            self.scaler.add(self.scale, self.now, load)
+            wanted = self.scaler.count(self.scale, self.there)
+            if self.now >= self.settled_at and wanted != self.there:
+                self.settled_at = self.now + (START_S if wanted > self.there else 2.0)
+                self.there = wanted
+                self.changes.append((self.now, wanted))
+                self.scaler.forget()
+
+
+def test_the_number_follows_the_load_within_its_bounds_and_one_change_at_a_time() -> None:
+    found = Simulation(Scale(1, 4, concurrency=8))
+    found.run(120, needed(found.scale, 4))
+    assert found.there == 1 and not found.changes
+    found.run(10, needed(found.scale, 30))
+    assert found.changes[0][0] < 130 and found.there == 2, "at most doubled, in seconds"
+    found.run(60, needed(found.scale, 30))
+    assert found.there == 4
+    found.run(600, needed(found.scale, 300))
+    assert found.there == 4, "max"
+    began = found.now
+    found.run(600, 0.0)
+    downs = [at for at, _ in found.changes if at > began]
+    assert found.there == 1 and len(downs) == 3
+    assert downs[0] - began > DOWN_S and min(b - a for a, b in itertools.pairwise(downs)) > DOWN_S
+    found.scale = Scale(2, 4)
+    found.run(1, None)
+    assert found.there == 2, "min needs no figures"
+
+
+def test_a_load_that_varies_about_a_threshold_for_hours_does_not_flap() -> None:
+    for mean in (0.95, 1.0, 1.05, 1.5, 2.0, 2.9, 3.0):
+        found, chance = Simulation(Scale(1, 5)), random.Random(7)
+        found.run(4 * 3600, mean, chance)
+        settled = [each for each in found.changes if each[0] > 300]
+        assert len(settled) <= 2, (mean, found.changes)
+        assert found.there >= mean / 1.1
+
+
+def test_a_number_is_kept_while_figures_are_missing_and_after_a_gap() -> None:
+    found = Simulation(Scale(1, 4))
+    found.run(60, 3.0)
+    assert found.there == 3
+    found.run(3600, None)
+    assert found.there == 3
+    found.run(DOWN_S / 2, 0.0)
+    assert found.there == 3, "a lull that began when figures came back is not a whole window yet"
+    found.now += 3600  # the process was stopped
+    found.run(DOWN_S / 2, 0.0)
+    assert found.there == 3
+    found.run(DOWN_S * 3, 0.0)
+    assert found.there == 1
+    chance = random.Random(3)
+    for _ in range(2000):
+        found.run(LOOK_S, 2.6 if chance.random() < 0.7 else None)
+    assert found.there == 3 and len(found.changes) < 8, "some samples are enough"
+
+
+def test_a_language_model_needs_replicas_by_its_queue_and_its_cache() -> None:
+    scale = Scale(1, 4, engine=True)
+    assert needed(scale, 0) == 0.0
+    assert needed(scale, 3) is None, "nothing is known"
+    assert needed(scale, 3, {"waiting": 0, "kv_use": 0.4}) == 0.5
+    assert needed(scale, 12, {"waiting": 8, "working": 4, "kv_use": 0.3}) == 3.0
+    assert needed(Scale(1, 4, concurrency=2, engine=True), 6, {"waiting": 0, "kv_use": 0.1}) == 3.0
+
+
+def test_a_second_process_starts_under_load_and_is_drained_after_it_and_no_request_fails(
+    behaving: Path, folder: Path
+) -> None:
+    """The gateway is killed meanwhile, and so is the first process; at the end the Lab stops the revision."""
+    gateway = GatewayProcess(folder, empty_s=300)
+    place = gateway.routes / "behaving" / "revisions" / "1"
+    place.parent.mkdir(parents=True)
+    revival = {"lock": str(folder / "lock"), "argv": ["true"], "log": str(folder / "log.txt"), "route": ""}
+    first = ScoringProcess(place, behaving, gateway=revival).runs()
+    route = {
+        "name": "behaving", "generation": 1, "keys": [{"name": "default", "sha256": sha("of-a-caller")}],
+        "revisions": [{"id": 1, "number": 1, "port": first.state["port"], "key": KEY, "weight": 100}],
+        "scale": {"min": 1, "max": 2, "concurrency": 3, "up_s": 1, "down_s": 3},
+    }  # fmt: skip
+    (gateway.routes / "behaving" / "route.json").write_text(json.dumps(route))
+    assert gateway.say({"op": "set", "route": route})["applied"]
+
+    def asked() -> dict[str, Any]:
+        try:
+            return dict(json.loads((place / "replicas.json").read_bytes()))
+        except FileNotFoundError:
+            return {"ready": 1, "wanted": []}
+
+    body = json.dumps({"dataframe_split": {"columns": ["do", "x"], "data": [["wait", 0.05]]}}).encode()
+    path = "/behaving/invocations"
+    try:
+        with calling(gateway.port, path, "of-a-caller", body, 8) as callers:
+            eventually(asked, lambda found: found["ready"] == 2, 60)
+            second = json.loads((place / "replicas" / "1" / "state.json").read_bytes())
+            eventually(
+                lambda: json.loads((place / "replicas" / "1" / "state.json").read_bytes())["requests"],
+                lambda count: count > 3,
+            )
+            assert (
+                b'genops_replicas{deployment="behaving",revision="1"} 2'
+                in gateway.ask("/metrics", None, "GET", name="", key="of-a-caller").body
+            )
+        assert asked()["wanted"] == [1]
+        with calling(gateway.port, path, "of-a-caller", body, 1) as single:
+            eventually(asked, lambda found: (found["ready"], found["wanted"]) == (1, []), 60)
+            eventually(lambda: runs(second["pid"]), lambda alive: not alive)
+            eventually(lambda: list((place / "replicas").iterdir()), lambda left: not left)
+        assert callers.failed == [] and single.failed == []
+        route |= {"generation": 2, "scale": {"min": 2, "max": 2}}
+        (gateway.routes / "behaving" / "route.json").write_text(json.dumps(route))
+        gateway.say({"op": "set", "route": route})
+        eventually(asked, lambda found: found["ready"] == 2, 60)
+        gateway.end(9)
+        gateway.start()
+        found = eventually(asked, lambda found: found["ready"] == 2 and found["wanted"])
+        replica = json.loads((place / "replicas" / str(found["wanted"][0]) / "state.json").read_bytes())
+        assert runs(replica["pid"]) and found["gone"]["requests"] > 3, (
+            "it is the same one, and counts are kept"
+        )
+        first.process.kill()
+        first.process.wait(10)
+        with calling(gateway.port, path, "of-a-caller", body, 2) as further:
+            eventually(lambda: further.done, lambda done: done > 5)
+        assert further.failed == [], "the other one goes on"
+        (place / "replicas.json").write_text(json.dumps({"wanted": [], "stopped": True}))
+        eventually(lambda: runs(replica["pid"]), lambda alive: not alive)
+    finally:
+        (place / "replicas.json").write_text(json.dumps({"wanted": [], "stopped": True}))
+        gateway.end()
+        first.end()
+    assert "Traceback" not in (folder / "log.txt").read_text()
