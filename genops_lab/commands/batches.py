@@ -12,7 +12,7 @@ from genops_lab.core.errors import InvalidRequest
 from genops_lab.deployments.batches.models import NewBatch
 from genops_lab.deployments.batches.service import BatchesService
 
-from .completion import deployment_names
+from .deployment_argument import Deployed
 from .grammar import noun
 from .session import Json, command
 from .views import lab as lab_views
@@ -23,9 +23,7 @@ batches = noun()
 
 @batches.command("score")
 def score(
-    deployment: Annotated[
-        str, typer.Argument(metavar="DEPLOYMENT", help="A deployment.", autocompletion=deployment_names)
-    ],
+    deployment: Deployed,
     data: Annotated[
         str,
         typer.Option(

@@ -9,7 +9,7 @@ import typer
 from genops_lab.deployments.models import NewCallerKey
 from genops_lab.deployments.service import DeploymentsService
 
-from .completion import deployment_names
+from .deployment_argument import Deployed
 from .grammar import noun
 from .session import Json, command
 from .views import deployments as views
@@ -17,9 +17,6 @@ from .views import lab as lab_views
 
 caller_keys = noun()
 
-Deployed = Annotated[
-    str, typer.Argument(metavar="DEPLOYMENT", help="A deployment.", autocompletion=deployment_names)
-]
 Key = Annotated[str, typer.Argument(metavar="NAME", help="The name of a key: of a person or a program.")]
 
 

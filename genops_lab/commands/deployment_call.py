@@ -16,7 +16,7 @@ from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound, U
 from genops_lab.deployments.service import DeploymentsService
 from genops_lab.runtime.serving import opener, reason
 
-from .completion import deployment_names
+from .deployment_argument import Deployed
 from .document import Document, Lines
 from .grammar import noun
 from .session import Json, command
@@ -28,9 +28,7 @@ MAX_BYTES = 64 * 2**20
 
 @calls.command("call")
 def call(
-    name: Annotated[
-        str, typer.Argument(metavar="DEPLOYMENT", help="A deployment.", autocompletion=deployment_names)
-    ],
+    name: Deployed,
     data: Annotated[
         str, typer.Option("--data", metavar="JSON", help='The request, such as {"inputs": [[0, 1]]}.')
     ] = "",

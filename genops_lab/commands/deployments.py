@@ -27,7 +27,8 @@ from genops_lab.deployments.service import DeploymentsService
 from .batches import batches
 from .caller_keys import caller_keys
 from .checking import checking
-from .completion import deployment_names, model_names, target_names
+from .completion import model_names, target_names
+from .deployment_argument import Deployed
 from .deployment_call import calls
 from .deployment_files import as_file, dry_run, files, say_drift, show_file
 from .deployment_waiting import check_outcome, followed, settled
@@ -41,10 +42,6 @@ from .views import deployments as views
 from .views import lab as lab_views
 
 deployments = noun()
-
-Name = Annotated[
-    str, typer.Argument(metavar="DEPLOYMENT", help="A deployment.", autocompletion=deployment_names)
-]
 
 
 @deployments.command("add")
@@ -236,7 +233,7 @@ def _settings(given: list[str]) -> dict[str, str]:
 
 @deployments.command("rollback")
 def roll_back(
-    name: Name,
+    name: Deployed,
     to: Annotated[
         int,
         typer.Option(
@@ -298,7 +295,7 @@ def list_deployments(json: Json = False) -> None:
 
 @deployments.command("show")
 def show_deployment(
-    name: Name,
+    name: Deployed,
     with_key: Annotated[
         bool,
         typer.Option("--with-key", help="Show the key of requests too. The audit log notes it."),
@@ -329,7 +326,7 @@ def show_deployment(
 
 
 @deployments.command("stop")
-def stop_deployment(name: Name, json: Json = False) -> None:
+def stop_deployment(name: Deployed, json: Json = False) -> None:
     """Stop a deployment, after the requests in flight."""
     with command(json) as session:
         found = session.call(DeploymentsService.stop_deployment, name=name)
@@ -337,7 +334,7 @@ def stop_deployment(name: Name, json: Json = False) -> None:
 
 
 @deployments.command("extend-lifetime")
-def extend_deployment(name: Name, json: Json = False) -> None:
+def extend_deployment(name: Deployed, json: Json = False) -> None:
     """Extend the time until a deployment ends. Its lease begins again."""
     with command(json) as session:
         found = session.call(DeploymentsService.renew_deployment, name=name)
@@ -345,7 +342,7 @@ def extend_deployment(name: Name, json: Json = False) -> None:
 
 
 @deployments.command("delete")
-def delete_deployment(name: Name, json: Json = False) -> None:
+def delete_deployment(name: Deployed, json: Json = False) -> None:
     """Delete a deployment that has ended."""
     with command(json) as session:
         session.call(DeploymentsService.delete_deployment, name=name)
@@ -354,7 +351,7 @@ def delete_deployment(name: Name, json: Json = False) -> None:
 
 @deployments.command("logs")
 def show_log(
-    name: Name,
+    name: Deployed,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=5000, help="The lines to show.")] = 100,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Show new lines too, until the deployment ends.")

@@ -13,17 +13,13 @@ from genops_lab.core.errors import Failed, InvalidRequest
 from genops_lab.deployments.load_models import LoadTest, NewLoadTest
 from genops_lab.deployments.load_tests import LoadTestsService
 
-from .completion import deployment_names
+from .deployment_argument import Deployed
 from .grammar import noun
 from .session import Json, command
 from .views import load_tests as views
 from .waiting import followed
 
 load_tests = noun()
-
-Deployed = Annotated[
-    str, typer.Argument(metavar="DEPLOYMENT", help="A deployment.", autocompletion=deployment_names)
-]
 
 
 @load_tests.command("load")

@@ -13,7 +13,7 @@ from genops_lab.deployments.policy import RolloutKind, RolloutPolicy, named_poli
 from genops_lab.deployments.rollout_models import DecideRollout
 from genops_lab.deployments.rollout_service import RolloutsService
 
-from .completion import deployment_names
+from .deployment_argument import Deployed
 from .grammar import noun
 from .session import Json, Session, command
 from .views import deployments as views
@@ -21,9 +21,6 @@ from .views import deployments as views
 rollouts = noun()
 
 _KINDS = get_args(RolloutKind)
-Name = Annotated[
-    str, typer.Argument(metavar="DEPLOYMENT", help="A deployment.", autocompletion=deployment_names)
-]
 Rollout = Annotated[
     str,
     typer.Option(
@@ -71,18 +68,18 @@ def decide(name: str, decision: Literal["promote", "rollback", "hold", "continue
 
 
 @rollouts.command("promote")
-def promote(name: Name, json: Json = False) -> None:
+def promote(name: Deployed, json: Json = False) -> None:
     """Give all requests to the new revision."""
     decide(name, "promote", json)
 
 
 @rollouts.command("hold")
-def hold(name: Name, json: Json = False) -> None:
+def hold(name: Deployed, json: Json = False) -> None:
     """Stay at the present step of a rollout until a person decides. Harm still rolls it back."""
     decide(name, "hold", json)
 
 
 @rollouts.command("continue")
-def go_on(name: Name, json: Json = False) -> None:
+def go_on(name: Deployed, json: Json = False) -> None:
     """Go on with a rollout that is held. If its time is used up, it gets the same time again."""
     decide(name, "continue", json)

@@ -110,9 +110,10 @@ def given_of(body: Deployable, version: ModelVersion) -> Given:
     """Return what was asked for beside model and version, as a file of the revision says it."""
     path = version.source.removeprefix(_PATH).rpartition("#")[0] if body.path else ""
     health = "" if body.health == DEFAULT_HEALTH else body.health
+    adapter = adapters.adapter_of(version)
     return Given(
         path=path,
-        adapter=body.adapter,
+        adapter=adapter.source.removeprefix(_PATH).partition("#")[0] if adapter else "",
         command=body.command,
         port=body.port,
         health=health,
