@@ -17,7 +17,7 @@ from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.deployments.asking import AskingService
 from genops_lab.deployments.load_models import LoadTest, NewLoadTest
 from genops_lab.deployments.load_tests import LoadTestsService, summary
-from genops_lab.serving.load.figures import quantile
+from genops_lab.serving.load.figures import knee, quantile
 from genops_lab.serving.load.schedule import ramp
 
 
@@ -308,3 +308,9 @@ def test_a_summary_says_the_knee() -> None:
     assert summary(figures(10), 50).startswith("Up to 10 requests/s, 99 of 100")
     assert summary(figures(20), 50).endswith("at each rate, up to 20 requests/s.")
     assert summary(figures(20, stopped=True), 50).startswith("Up to 20 requests/s")
+
+
+def test_a_step_in_which_nothing_was_due_decides_nothing() -> None:
+    steps = [{"rate": 0.5, "sent": 0, "in_time": 0}, {"rate": 1.0, "sent": 4, "in_time": 4}]
+    assert knee(steps) == 1.0
+    assert knee(steps[:1]) is None

@@ -64,7 +64,9 @@ def knee(steps: list[dict[str, Any]]) -> float | None:
     """Return the highest rate up to which 99 of 100 requests were answered within the limit; None if none was."""
     found = None
     for step in steps:
-        if not step["sent"] or step["in_time"] < IN_TIME * step["sent"]:
+        if not step["sent"]:
+            continue  # a low rate for a short time: nothing was due
+        if step["in_time"] < IN_TIME * step["sent"]:
             break
         found = step["rate"]
     return found

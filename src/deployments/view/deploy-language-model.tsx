@@ -84,18 +84,20 @@ export function SettingsFields({ form, trans }: IProps): React.ReactElement {
       title={trans.__('Settings of %1', engine.current)}
       meta={given > 0 ? trans._n('%1 set', '%1 set', given) : undefined}
     >
-      {usable.map(setting => (
-        <SettingField
-          key={setting.name}
-          setting={setting}
-          text={settings[setting.name] ?? ''}
-          error={errorOf(setting.name, error)}
-          onGive={text =>
-            void form.give({ ...form.fields.settings, [setting.name]: text })
-          }
-          trans={trans}
-        />
-      ))}
+      <div className="gol-Deploy-settings">
+        {usable.map(setting => (
+          <SettingField
+            key={setting.name}
+            setting={setting}
+            text={settings[setting.name] ?? ''}
+            error={errorOf(setting.name, error)}
+            onGive={text =>
+              void form.give({ ...form.fields.settings, [setting.name]: text })
+            }
+            trans={trans}
+          />
+        ))}
+      </div>
     </Disclosure>
   );
 }
