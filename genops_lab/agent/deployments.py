@@ -183,7 +183,9 @@ class Deployments:
             "sleep_s": float(change.spec["sleep_s"]),
             "gateway": {**self.gateway.revival(interpreter, code), "route": str(base / "route.json")},
             **{
-                name: float(value) for name, value in change.spec.get("scorer", {}).items() if name in _SCORER
+                name: float(value)
+                for name, value in change.spec.get("scorer_options", {}).items()
+                if name in _SCORER
             },
         }
         if handle.get("serving"):
