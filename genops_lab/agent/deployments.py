@@ -38,6 +38,8 @@ _CODE = re.compile(r"[0-9a-f]{16}\Z")
 OWN_KEY = "default"
 STOP_S = 10.0
 _PAUSE_S = 0.05
+#: The settings of the scorer that a change may have.
+_SCORER = ("batch_rows", "batch_wait_ms", "memory_bytes", "workers")
 _ENDED = ("failed", "ended", "stopped")
 
 
@@ -180,6 +182,11 @@ class Deployments:
             "lease_s": float(change.spec["lease_s"]),
             "sleep_s": float(change.spec["sleep_s"]),
             "gateway": {**self.gateway.revival(interpreter, code), "route": str(base / "route.json")},
+            **{
+                name: float(value)
+                for name, value in change.spec.get("scorer_options", {}).items()
+                if name in _SCORER
+            },
         }
         if handle.get("serving"):
             spec.update(serving=handle["serving"], number=int(handle["number"]))

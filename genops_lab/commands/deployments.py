@@ -153,7 +153,7 @@ def add_deployment(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="A setting of a language model, such as context=4096. Repeatable.",
+            help="A setting, such as context=4096 of a language model or batch=32. Repeatable.",
         ),
     ] = None,
     secret: Annotated[

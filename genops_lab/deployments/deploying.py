@@ -15,7 +15,7 @@ import msgspec
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.registry.models import ModelVersion
 from genops_lab.serving.engines.memory import GpuNeed, Need
-from genops_lab.serving.engines.settings import COMMAND, LLAMA
+from genops_lab.serving.engines.settings import COMMAND, LLAMA, read_settings
 
 from .check import Checked, ModelChecker, refuse_misleading
 from .description.shape import differences, shape_now
@@ -45,12 +45,14 @@ if TYPE_CHECKING:
 class Prepared:
     """A version with the check of its files.
 
-    ``serving`` is None for MLflow's scorer, ``need`` where none is known. ``machine`` is that of the target.
+    ``serving`` is None for MLflow's scorer, whose settings are ``scorer``. ``need`` is None where none is known.
+    ``machine`` is that of the target.
     """
 
     version: ModelVersion
     checked: Checked
     serving: dict[str, Any] | None = None
+    scorer: dict[str, Any] = field(default_factory=dict)
     need: Need | GpuNeed | None = None
     machine: Machine = field(default_factory=lambda: Machine(name=LOCAL))
 
@@ -123,13 +125,20 @@ class Deploying:
             check_scale(body.scale)
         if settings is not None:
             settings.check(running or await asyncio.to_thread(self._records.find, name))
-        elif running is not None and _serves(running, version) and not (body.settings or _is_engine(running)):
+        elif (
+            running is not None
+            and _serves(running, version)
+            and not (body.settings or _has_settings(running))
+        ):
             return await self._rescaled(running, body.scale)
         prepared = await self.prepare(name, version, body.settings, on, sleeps=bool(body.sleep_minutes))
         checked, serving, need = prepared.checked, prepared.serving, prepared.need
         refuse_misleading(checked.check)
+        scorer = prepared.scorer
         same = (
-            running is not None and _serves(running, version) and _current_serving(running) == (serving or {})
+            running is not None
+            and _serves(running, version)
+            and _current_settings(running) == (serving or {}, scorer)
         )
         if same and settings is None and running is not None:
             return await self._rescaled(running, body.scale)
@@ -156,6 +165,7 @@ class Deploying:
             allow_pickle=checked.allow_pickle,
             sleep_s=60 * body.sleep_minutes,
             serving=serving or {},
+            scorer=scorer,
             environment=dict(shape.environment) if shape else current.environment if current else {},
             secrets=list(shape.secrets) if shape else current.secrets if current else [],
             given=given_of(body, version),
@@ -235,7 +245,7 @@ class Deploying:
         """Return a deployment that serves what is asked for, after its scale was changed if another is asked for."""
         if scale is None or scale == running.wanted.scale:
             return await self._get(running.name)
-        check_scale(scale, _current_serving(running))
+        check_scale(scale, _current_settings(running)[0])
         return await self.begin_settings(running, ScaleChange(scale))
 
     async def begin_settings(self, record: Record, settings: FileSettings | ScaleChange) -> Deployment:
@@ -315,15 +325,30 @@ class Deploying:
                 "A command does not sleep." if engine == COMMAND else f"{engine} does not let a model sleep.",
                 hint="Leave out --sleep-after, and sleep_minutes in a file.",
             )
+        scorer = read_settings(settings) if serving is None else {}
+        if scorer.get("workers", 1) > 1 and sleeps:
+            raise InvalidRequest(
+                "A model with several workers does not sleep.", hint="Leave out --sleep-after or workers."
+            )
         machine = await target.machine(name)
         need = need_of(serving, checked.model, machine)
-        return Prepared(version=version, checked=checked, serving=serving, need=need, machine=machine)
+        return Prepared(
+            version=version, checked=checked, serving=serving, scorer=scorer, need=need, machine=machine
+        )
 
     async def needs(self, name: str, prepared: Prepared, said: Demanded | None = None) -> Needs:
         """Return what the start of a version needs; ``said`` is what a file demands."""
         loading_s = await self._loading_s(name, prepared.version.name)
         said = said or Demanded()
-        return needs_of(prepared.machine, prepared.check, prepared.serving, prepared.need, said, loading_s)
+        return needs_of(
+            prepared.machine,
+            prepared.check,
+            prepared.serving,
+            prepared.need,
+            said,
+            loading_s,
+            processes=prepared.scorer.get("workers", 1),
+        )
 
     async def update_plan(
         self, running: Record, prepared: Prepared, said: Demanded | None = None
@@ -365,13 +390,13 @@ def _serves(record: Record, version: ModelVersion) -> bool:
     return record.state == "running" and (record.model, record.version) == (version.name, version.version)
 
 
-def _is_engine(record: Record) -> bool:
-    return bool(_current_serving(record))
+def _has_settings(record: Record) -> bool:
+    return any(_current_settings(record))
 
 
-def _current_serving(record: Record) -> dict[str, Any]:
+def _current_settings(record: Record) -> tuple[dict[str, Any], dict[str, Any]]:
     current = record.known(record.revision)
-    return current.serving if current is not None else {}
+    return (current.serving, current.scorer) if current is not None else ({}, {})
 
 
 def _does_not_fit(planned: UpdatePlan) -> Conflict:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from genops_lab.serving.engines.settings import scorer_options
+
 from .record import KnownRevision, Record
 from .targets.base import DeploymentSpec
 
@@ -29,6 +31,7 @@ def spec(
         allow_pickle=chosen.allow_pickle,
         sleep_s=chosen.sleep_s,
         serving=chosen.serving,
+        scorer=scorer_options(chosen.scorer),
         beside=tuple(each for each in known if each != chosen.id),
         known=known,
         keys=tuple(record.wanted.keys),

@@ -16,6 +16,7 @@ from genops_lab.serving.engines.settings import (
     DEFAULT_PARALLEL,
     GPU_SHARE,
     LLAMA,
+    SCORER,
     SGLANG,
     VLLM,
     WrongSetting,
@@ -46,11 +47,7 @@ def serving_of(
             check_engine(COMMAND, settings)
             return {"engine": COMMAND, **command, "settings": settings}
         if model is None:
-            if settings:
-                raise WrongSetting(
-                    f"{version.name} is no language model, and settings are those of language models.",
-                    "Leave out --set.",
-                )
+            scorer_settings(settings)
             return None
         engine = _engine(settings.pop("engine", ""), model, on)
         check_engine(engine, settings)
@@ -71,6 +68,14 @@ def serving_of(
             hint=f"Give at most --set context={model.context}",
         )
     return {"engine": engine, "file": model.file, "settings": settings, **adapter}
+
+
+def scorer_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of MLflow's scorer, as a record keeps them. Raises WrongSetting for others."""
+    check_engine(SCORER, settings)
+    if "batch_wait_ms" in settings and "batch" not in settings:
+        raise WrongSetting("batch_wait_ms is given without batch.", "Add the rows of a batch: --set batch=32")
+    return dict(settings)
 
 
 def need_of(

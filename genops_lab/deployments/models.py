@@ -48,7 +48,7 @@ class DeploymentRevision(msgspec.Struct, frozen=True, kw_only=True):
 
     ``is_current`` is true for the revision that gets the requests, ``is_update`` for one that is about to. A revision
     that is ``running`` can take over at once; it ends at ``lease_until`` unless it gets requests. ``replicas`` is None
-    for one that is a single process.
+    for one that is a single process. ``settings`` are those of MLflow's scorer.
     """
 
     number: int
@@ -66,6 +66,7 @@ class DeploymentRevision(msgspec.Struct, frozen=True, kw_only=True):
     lease_until: float = 0.0
     serving: Serving | None = None
     replicas: Replicas | None = None
+    settings: dict[str, str] = {}
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +78,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     an update in progress; 0 without one. ``rollout`` is the last rollout, without its history. ``file`` is the
     deployment file that was applied last, if any. ``ended`` means that the deployment ended without a stop: with its
     Jupyter server or its lease. ``reached_by`` is the command that gives another machine the address of a deployment on
-    a host, or the https address for other machines.
+    a host, or the https address for other machines. ``settings`` are those of MLflow's scorer.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     revisions: list[DeploymentRevision] = []
     rollout: Rollout | None = None
     serving: Serving | None = None
+    settings: dict[str, str] = {}
 
 
 class RollBack(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,7 +232,8 @@ class Deployable(msgspec.Struct, frozen=True, kw_only=True):
       base model with it is a revision.
     - command: a command that listens on ``port`` (0: on ``$PORT``) and answers 200 at ``health`` when it is ready.
 
-    ``settings`` are those of language models. ``name`` is that of the deployment (empty: the model's).
+    ``settings`` are those of language models or of MLflow's scorer. ``name`` is that of the deployment (empty: the
+    model's).
     ``on`` is a target; empty: where a deployment of this name is, else this machine.
     """
 

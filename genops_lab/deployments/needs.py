@@ -116,8 +116,12 @@ def needs_of(
     need: Need | GpuNeed | None,
     said: Demanded,
     loading_s: float,
+    processes: int = 1,
 ) -> Needs:
-    """Return what a version needs on a machine: what its file demands, else what its files and its engine take."""
+    """Return what a version needs on a machine: what its file demands, else what its files and its engine take.
+
+    Each of the scorer's ``processes`` has the files in its memory.
+    """
     files = sum(each.size_bytes for each in check.files)
     engine_gpus = _engine_gpus(serving)
     part = 0
@@ -127,7 +131,7 @@ def needs_of(
     elif need is not None:
         taken = need.total
     else:
-        taken = PROCESS_BYTES + (0 if engine_gpus else files)
+        taken = (PROCESS_BYTES + (0 if engine_gpus else files)) * processes
     return Needs(
         machine=machine,
         memory_bytes=(said.memory_bytes or taken) * said.replicas,

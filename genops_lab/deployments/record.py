@@ -64,8 +64,8 @@ class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     ``serving`` says which engine serves it, and its settings (``llms.py``); empty for MLflow's scorer. ``environment``
     and the ``secrets`` of these names are variables of its processes. Its model is unloaded after ``sleep_s`` without a
-    caller; 0: never. ``given`` is what a file of it says. ``digest`` is that of the files, and ``commit`` that of a
-    repository of the hub.
+    caller; 0: never. ``scorer`` has the settings of MLflow's scorer. ``given`` is what a file of it says. ``digest`` is
+    that of the files, and ``commit`` that of a repository of the hub.
     """
 
     number: int
@@ -76,6 +76,7 @@ class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     allow_pickle: bool = False
     sleep_s: float = 0.0
     serving: dict[str, Any] = {}
+    scorer: dict[str, Any] = {}
     environment: dict[str, str] = {}
     secrets: list[str] = []
     given: Given = Given()

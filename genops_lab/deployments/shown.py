@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -119,6 +119,7 @@ def deployment(
         revisions=_revisions(record, seen, state),
         rollout=_rollout(record, seen),
         serving=_serving(shown, current) if shown else None,
+        settings=_texts(shown.scorer) if shown else {},
     )
 
 
@@ -171,15 +172,20 @@ def _revisions(record: Record, seen: Observed, state: DeploymentState) -> list[D
                 lease_until=there.lease_until if there and there.active else 0.0,
                 serving=_serving(known, there),
                 replicas=there.replicas if there is not None else None,
+                settings=_texts(known.scorer),
             )
         )
     return found
 
 
+def _texts(settings: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in settings.items()}
+
+
 def _serving(known: KnownRevision, there: Revision | None) -> Serving | None:
     if not known.serving:
         return None
-    settings = {name: str(value) for name, value in known.serving.get("settings", {}).items()}
+    settings = _texts(known.serving.get("settings", {}))
     return Serving(
         engine=known.serving["engine"],
         settings=settings,

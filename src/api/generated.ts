@@ -7646,7 +7646,7 @@ export interface components {
          *     an update in progress; 0 without one. ``rollout`` is the last rollout, without its history. ``file`` is the
          *     deployment file that was applied last, if any. ``ended`` means that the deployment ended without a stop: with its
          *     Jupyter server or its lease. ``reached_by`` is the command that gives another machine the address of a deployment on
-         *     a host, or the https address for other machines.
+         *     a host, or the https address for other machines. ``settings`` are those of MLflow's scorer.
          */
         Deployment: {
             name: string;
@@ -7688,6 +7688,10 @@ export interface components {
             rollout: components["schemas"]["Rollout"] | null;
             /** @default null */
             serving: components["schemas"]["Serving"] | null;
+            /** @default {} */
+            settings: {
+                [key: string]: string;
+            };
         };
         /**
          * DeploymentRevision
@@ -7695,7 +7699,7 @@ export interface components {
          *
          *     ``is_current`` is true for the revision that gets the requests, ``is_update`` for one that is about to. A revision
          *     that is ``running`` can take over at once; it ends at ``lease_until`` unless it gets requests. ``replicas`` is None
-         *     for one that is a single process.
+         *     for one that is a single process. ``settings`` are those of MLflow's scorer.
          */
         DeploymentRevision: {
             number: number;
@@ -7724,6 +7728,10 @@ export interface components {
             serving: components["schemas"]["Serving"] | null;
             /** @default null */
             replicas: components["schemas"]["Replicas"] | null;
+            /** @default {} */
+            settings: {
+                [key: string]: string;
+            };
         };
         /**
          * Serving

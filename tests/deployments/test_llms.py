@@ -408,6 +408,7 @@ def test_a_model_larger_than_memory_is_refused_with_what_would_fit(
     ("given", "message", "hint"),
     [
         ({"contxt": "10"}, "no setting 'contxt'", "Did you mean context?"),
+        ({"batch": "8"}, "'batch' does not apply to llama.cpp", "It applies to MLflow models"),
         ({"context": "many"}, "context is 'many'", "from 16 to"),
         ({"context": "9000"}, "trained for 8,192 tokens", "--set context=8192"),
         ({"tensor_parallel": "2"}, "does not apply to llama.cpp", "vllm and sglang"),

@@ -41,3 +41,11 @@ def test_what_a_start_needs_and_what_would_do_instead_are_one_sentence() -> None
     assert plain.fits and plain.first_start() == (
         "It needs about 40.3 GiB of memory; gpu-box has 64.0 GiB free. The model loaded in about 12 s the last time."
     )
+
+
+def test_several_workers_need_their_memory_each() -> None:
+    machine = Machine(name="this machine", free_bytes=2**40)
+    one, three = (
+        needs_of(machine, CHECK, None, None, Demanded(), 0.0, processes=processes) for processes in (1, 3)
+    )
+    assert three.memory_bytes == 3 * one.memory_bytes

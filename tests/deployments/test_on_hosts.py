@@ -48,6 +48,7 @@ name: far
 revisions:
   - model: digits
     version: 1
+    settings: {batch: 8, batch_wait_ms: 2, memory: 4gb}
 on: box
 callers: [{name: ci}]
 """
@@ -119,6 +120,10 @@ def test_a_deployment_serves_there_and_is_asked_here(rooms: Rooms, digits: Logge
             applied = await lab.files.apply_description(ApplyDescription(text=FILE))
             assert applied.deployment.target == "box"
             found = await running(lab, "far")
+            assert found.settings == {"batch": "8", "batch_wait_ms": "2", "memory": "4 GB"}
+            (spec,) = (host.home / STATE / "far").glob("revisions/*/spec.json")
+            told = json.loads(spec.read_bytes())
+            assert (told["batch_rows"], told["batch_wait_ms"], told["memory_bytes"]) == (8, 2, 4e9)
             moved = await lab.files.plan_description(PlanDescription(text=FILE.replace("on: box\n", "")))
             assert moved.problem == "The deployment 'far' is on box, not on this machine."
             plan = await lab.files.plan_description(

@@ -23,12 +23,14 @@ from genops_lab.deployments import environments as environments_module
 from genops_lab.deployments.environments import Environments, missing_requirements, package_sources, python_of
 from genops_lab.deployments.https import tls_of
 from genops_lab.deployments.lifetime import lifetime
+from genops_lab.deployments.llms import scorer_settings
 from genops_lab.deployments.logs import LogFollower, tail
 from genops_lab.deployments.names import default_name, is_name
 from genops_lab.deployments.record import Record
 from genops_lab.deployments.records import KeyUsed, Records
 from genops_lab.deployments.targets.environment_filter import building_environment
 from genops_lab.deployments.targets.local_gateway import LocalGateway
+from genops_lab.serving.engines.settings import WrongSetting, read_settings
 
 SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
 
@@ -63,6 +65,23 @@ def test_where_a_deployment_ends_with_its_server(
     found = lifetime(environ, system(tmp_path, cgroup, files))
     assert found.outlives_server == (reason == "")
     assert reason in found.warning
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"context": "512"}, "'context' does not apply to MLflow models"),
+        ({"batch": "1"}, "batch is '1'"),
+        ({"batch_wait_ms": "5"}, "batch_wait_ms is given without batch"),
+        ({"memory": "2"}, "memory is '2'"),
+        ({"memory": "0 GB"}, "memory is '0 GB'"),
+        ({"workers": "65"}, "workers is '65'"),
+    ],
+)
+def test_settings_of_the_scorer_are_checked(given: dict[str, str], message: str) -> None:
+    with pytest.raises(WrongSetting, match=message) as caught:
+        scorer_settings(read_settings(given))
+    assert caught.value.hint
 
 
 def test_secrets_do_not_reach_a_model() -> None:

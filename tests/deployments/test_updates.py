@@ -86,7 +86,7 @@ def test_no_request_fails_over_an_update_a_way_back_and_a_killed_process(
             eventually(lambda: callers.done, lambda now: now > done + count)
 
         more()
-        begun = deploy(rooms, "numbers", name=NAME, version="2")
+        begun = deploy(rooms, "numbers", name=NAME, version="2", settings={"batch": "16"})
         assert (begun.state, begun.revision, begun.updating_to) == ("running", 1, 2)
         assert begun.message.startswith("Updating to revision 2 (numbers version 2): ")
         with pytest.raises(Conflict) as caught:
@@ -97,6 +97,9 @@ def test_no_request_fails_over_an_update_a_way_back_and_a_killed_process(
             found
         )
         assert states(found) == {2: ("running", 100), 1: ("running", 0)}
+        assert [each.settings for each in found.revisions] == [{"batch": "16"}, {}]
+        placed = (rooms.settings.data_dir / "deployments" / NAME).glob("revisions/*/spec.json")
+        assert 16 in [json.loads(each.read_bytes()).get("batch_rows") for each in placed]
         warm = next(each for each in found.revisions if each.number == 1)
         assert 0 < warm.lease_until - found.revisions[0].created_at < 3700, "it is ready for an hour"
         more()

@@ -565,7 +565,7 @@ JSON = _lines(
     """
 deployments.spec: allow_pickle described{at file folder text} gpus keys{created_at limit name sha256 tokens} lease_s
     memory_bytes note revisions{allow_pickle commit created_at digest environment given{adapter command health path port
-    secret settings} id model number secrets serving sleep_s version} scale{concurrency max min} update warm_s
+    secret settings} id model number scorer secrets serving sleep_s version} scale{concurrency max min} update warm_s
 deployments/NAME/deployment.json: generation
 deployments/NAME/process.json: begun generation number outlives_server pid pid_created revision version wanted
 deployments/NAME/route.json: generation keys{created_at limit name sha256 tokens} name revisions{id key number port

@@ -12,11 +12,14 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from genops_lab.serving import scorer
 from tests.support.rooms import eventually
 from tests.support.warm import SCORING, program
 
 KEY = "of-the-gateway"
 JSON = "application/json"
+#: What keeps several processes starts them itself.
+COLD = (sys.executable, str(Path(scorer.__file__).with_name("__main__.py")))
 
 
 class ScoringProcess:
@@ -37,9 +40,10 @@ class ScoringProcess:
         (folder / "spec.json").write_text(json.dumps(spec))
         (folder / "key").write_text(KEY)
         (folder / "lease.json").write_text(json.dumps({"until": time.time() + 600}))
+        run = COLD if "workers" in settings else program("tests.support.scoring", SCORING)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*program("tests.support.scoring", SCORING), str(folder / "spec.json")],
+                [*run, str(folder / "spec.json")],
                 cwd=folder, env={**os.environ, **(variables or {})}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 

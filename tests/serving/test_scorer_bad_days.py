@@ -119,6 +119,30 @@ def test_a_model_that_loads_slowly_takes_no_request_before(start: Start) -> None
     assert process.runs().state["loading_s"] >= 2
 
 
+def test_a_worker_that_is_killed_is_started_again_while_the_other_answers(start: Start) -> None:
+    process = start(workers=2)
+    both = lambda: process.runs().state["message"] == ""  # noqa: E731
+    eventually(both, bool, 60)
+
+    def worker(number: int) -> dict[str, Any]:
+        return dict(json.loads((process.folder / f"worker-{number}.json").read_bytes()))
+
+    killed = psutil.Process(worker(1)["pid"])
+    killed.kill()
+    found = eventually(lambda: process.state, lambda state: state["message"], 20)
+    assert (found["state"], found["message"]) == ("running", "1 of 2 workers answer.")
+    for number in range(20):
+        assert process.predict(("", float(number))) == (200, {"predictions": [float(number)]})
+    eventually(both, bool, 60)
+    assert worker(1)["pid"] != killed.pid
+    eventually(lambda: process.state["requests"], lambda count: count == 20, 20)
+    pids = [worker(number)["pid"] for number in (1, 2)]
+    process.process.terminate()
+    assert process.process.wait(15) == 0
+    assert process.state["state"] == "stopped"
+    assert not any(map(psutil.pid_exists, pids))
+
+
 def test_a_stop_does_not_wait_for_a_model_that_hangs(start: Start) -> None:
     process = start(timeout_s=1.0).runs()
     assert process.predict(("hang", 1.0))[0] == 504

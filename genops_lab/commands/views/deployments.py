@@ -74,6 +74,7 @@ def deployment(shown: Deployment, key: str = "") -> Document:
                 ("requests", f"{shown.requests} ({shown.errors} errors)" if shown.requests else "0"),
                 ("latency", _latency(shown)),
                 *(_serving(shown.serving, shown) if shown.serving else []),
+                ("settings", _told(shown.settings)),
                 ("ends if unused", moment(shown.lease_until) if alive else ""),
                 ("message", shown.message),
                 ("what to do", shown.hint),
@@ -110,10 +111,13 @@ def _replicas(shown: Deployment) -> str:
     )
 
 
+def _told(settings: dict[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
 def _serving(serving: Serving, shown: Deployment) -> list[tuple[str, str]]:
     """Return the facts of a language model or a command."""
-    told = ", ".join(f"{name} {value}" for name, value in serving.settings.items())
-    facts = [("engine", serving.engine), ("adapter", serving.adapter), ("settings", told)]
+    facts = [("engine", serving.engine), ("adapter", serving.adapter), ("settings", _told(serving.settings))]
     tokens = serving.tokens
     if serving.engine == "command" or tokens is None or shown.state != "running":
         return facts

@@ -41,11 +41,11 @@ class Capabilities:
 class DeploymentSpec:
     """The desired state: ``wanted`` replicas (0 after a stop) of a revision until ``lease_until``.
 
-    ``number`` is the revision on the screen. ``serving`` names its engine with its settings; empty for MLflow's scorer.
-    ``files`` is the folder of the checked model, which the target moves; None
-    if the revision has its files already. The revisions ``beside`` go on running, all others are stopped; those in
-    ``known`` keep their files. A revision that has ended is started again if an older generation than ``since``
-    started it. ``weights`` share the requests; None leaves them as they are. ``keys`` are
+    ``number`` is the revision on the screen. ``serving`` names its engine with its settings; empty for MLflow's scorer,
+    whose settings in ``spec.json`` are ``scorer``. ``files`` is the folder of the checked model, which the target
+    moves; None if the revision has its files already. The revisions ``beside`` go on running, all others are stopped;
+    those in ``known`` keep their files. A revision that has ended is started again if an older generation than
+    ``since`` started it. ``weights`` share the requests; None leaves them as they are. ``keys`` are
     those that callers may send beside the deployment's own. A revision that loses its weight
     stays ready for ``warm_s`` without requests. After ``sleep_s`` without a caller the model is unloaded until the next
     request; 0: never. ``environment`` and the ``secrets`` of these names are variables of the revision's processes.
@@ -61,6 +61,7 @@ class DeploymentSpec:
     lease_until: float
     allow_pickle: bool = False
     serving: Mapping[str, Any] = field(default_factory=dict)
+    scorer: Mapping[str, float] = field(default_factory=dict)
     files: Path | None = None
     beside: tuple[int, ...] = ()
     known: tuple[int, ...] = ()

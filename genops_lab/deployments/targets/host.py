@@ -342,6 +342,7 @@ class HostTarget(DeploymentTarget):
             "serving": dict(spec.serving),
             "timeout_s": spec.timeout_s,
             "scale": for_gateway(spec.scale, spec.serving) if spec.scale != ONE else None,
+            "scorer_options": dict(spec.scorer),
         }
 
     # The host -------------------------------------------------------------------------------------------------------

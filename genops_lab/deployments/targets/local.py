@@ -298,6 +298,7 @@ class LocalTarget(DeploymentTarget):
                 "lease_s": spec.lease_s,
                 "sleep_s": spec.sleep_s,
                 "gateway": {**self._gateway.revival(), "route": str(base.route_path)},
+                **spec.scorer,
             }
             if spec.serving:
                 own |= {"serving": dict(spec.serving), "name": name, "number": handle.number}

@@ -1,14 +1,18 @@
-"""The settings of engines: one table with their meanings, and each engine's own option for them."""
+"""The settings of engines and of the scorer: one table with their meanings, and each one's own option for them."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 LLAMA, VLLM, SGLANG, COMMAND = "llama.cpp", "vllm", "sglang", "command"
 ENGINES = (LLAMA, VLLM, SGLANG)
+#: What the scorer serves, as messages name it.
+SCORER = "MLflow models"
+SIZES = {"TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "TB": 10**12, "GB": 10**9, "MB": 10**6}
 #: The tokens of a request where nothing else is set, if the model has as many.
 DEFAULT_CONTEXT = 4096
 DEFAULT_PARALLEL = 2
@@ -22,7 +26,8 @@ DEFAULT_TIMEOUT_S = 600
 class Setting:
     """A setting: its meaning, its values, and the option of each engine that has it.
 
-    ``options`` has a command-line option for vLLM and SGLang, and a parameter's name for llama.cpp.
+    ``options`` has a command-line option for vLLM and SGLang, a parameter's name for llama.cpp, and a key of
+    ``spec.json`` for the scorer.
     """
 
     meaning: str
@@ -117,6 +122,28 @@ SETTINGS: dict[str, Setting] = {
         options=dict.fromkeys((*ENGINES, COMMAND), ""),
         most=86_000,
     ),
+    "batch": Setting(
+        meaning="The most rows of several requests that are predicted at once; by default each request alone",
+        options={SCORER: "batch_rows"},
+        least=2,
+        most=100_000,
+    ),
+    "batch_wait_ms": Setting(
+        meaning="Milliseconds that a request waits for others of its batch",
+        options={SCORER: "batch_wait_ms"},
+        least=0,
+        most=10_000,
+    ),
+    "workers": Setting(
+        meaning="Processes that answer side by side, each with the model in its memory",
+        options={SCORER: "workers"},
+        most=64,
+    ),
+    "memory": Setting(
+        meaning="Memory that each process may use, such as 2GB; if it uses more, the model is loaded again",
+        options={SCORER: "memory_bytes"},
+        kind="size",
+    ),
 }
 
 
@@ -144,6 +171,32 @@ def check_engine(engine: str, settings: Mapping[str, Any]) -> None:
             )
 
 
+def scorer_options(settings: Mapping[str, Any]) -> dict[str, float]:
+    """Return what the settings of the scorer are in its ``spec.json``.
+
+    >>> scorer_options({"batch": 32, "memory": "2 GB"})
+    {'batch_rows': 32, 'memory_bytes': 2000000000}
+    """
+    return {
+        SETTINGS[name].options[SCORER]: _bytes(value) if SETTINGS[name].kind == "size" else value
+        for name, value in settings.items()
+    }
+
+
+def _bytes(size: str) -> int:
+    number, unit = size.split(" ")
+    return round(float(number) * SIZES[unit])
+
+
+def _size(name: str, known: Setting, text: str) -> str:
+    """Return a size as number and unit."""
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) ?([A-Za-z]{2,3})", text)
+    unit = next((each for each in SIZES if found and each.lower() == found[2].lower()), "")
+    if found is None or not unit or not float(found[1]):
+        raise WrongSetting(f"{name} is {text[:40]!r}.", f"{known.meaning}. Units: {', '.join(SIZES)}.")
+    return f"{float(found[1]):g} {unit}"
+
+
 def _value(name: str, text: str) -> Any:
     known = SETTINGS.get(name)
     if known is None:
@@ -154,6 +207,8 @@ def _value(name: str, text: str) -> Any:
         )
     if known.kind in ("number", "share"):
         return _number(name, known, text)
+    if known.kind == "size":
+        return _size(name, known, text)
     if known.kind == "flag":
         if text.lower() not in ("true", "false"):
             raise WrongSetting(f"{name} is {text[:40]!r}.", f"{known.meaning}: give true or false.")

@@ -21,8 +21,12 @@ def main() -> int:
     package = importlib.util.module_from_spec(found)
     sys.modules["genops_scorer"] = package
     found.loader.exec_module(package)
-    sleeps = bool(json.loads(sys.argv[2]).get("sleep")) if len(sys.argv) > 2 else False
-    program = importlib.import_module(f"genops_scorer.{'sleeping' if sleeps else 'process'}")
+    given = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    several = (
+        not given and int(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")).get("workers") or 1) > 1
+    )
+    name = "sleeping" if given.get("sleep") else "workers" if several else "process"
+    program = importlib.import_module(f"genops_scorer.{name}")
     return int(program.main(*sys.argv[1:]))
 
 

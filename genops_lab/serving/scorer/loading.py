@@ -23,12 +23,19 @@ def load(folder: str) -> Any:
 
     # MLflow's server says so too: some models write their answers otherwise then.
     os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
-    if "serialization_format: skops" in (Path(folder) / "MLmodel").read_text("utf-8", "replace"):
+    if _is_skops(folder):
         with _without_array_libraries(), contextlib.suppress(ImportError):
             import skops.io  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: F401
     model = mlflow.pyfunc.load_model(folder)
     model.model_folder = folder
     return model
+
+
+def _is_skops(folder: str) -> bool:
+    try:
+        return "serialization_format: skops" in (Path(folder) / "MLmodel").read_text("utf-8", "replace")
+    except OSError:  # MLflow says what is missing
+        return False
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,6 +29,7 @@ from .prediction import Predictions
 from .report import Report, log
 from .revival import revive
 from .succession import become
+from .workers import orphaned, report_path
 
 GRACE_S = 8
 FLUSH_S = 0.3
@@ -47,21 +48,26 @@ class ScoringProcess:
         self._spec_path = spec_path
         self.spec: dict[str, Any] = json.loads(Path(spec_path).read_text(encoding="utf-8"))
         folder = Path(self.spec["folder"])
-        self.report = Report(folder / "state.json")
+        given: dict[str, Any] = json.loads(succession)
+        #: The number of this process among several that share the socket; 0 for the only one.
+        self._worker = int(given.get("worker", 0))
+        self._parent = os.getppid()
+        self.report = Report(report_path(folder, self._worker) if self._worker else folder / "state.json")
         self.lease = Lease(folder / "lease.json", float(self.spec["lease_s"]))
         self.timeout_s = float(self.spec.get("timeout_s") or TIMEOUT_S)
         self.predictions = Predictions(self.timeout_s, int(self.spec.get("batch_rows") or 0) * 2)
         self.sleep_s = float(self.spec.get("sleep_s") or 0)
         self._why_again = ""
         self._sleeps = False
-        given: dict[str, Any] = json.loads(succession)
         self._inherited: int | None = given.get("socket")
         if self._inherited is not None:
             os.set_inheritable(self._inherited, False)
-            self.report.go_on()
+            with contextlib.suppress(FileNotFoundError):  # a worker's first start
+                self.report.go_on(starting=bool(self._worker))
             self.lease.until = max(self.lease.until, self.report.lease_until)
         self._note = str(given.get("why", ""))
-        loopback.keep_bounded(folder / "log.txt")
+        if not self._worker:
+            loopback.keep_bounded(folder / "log.txt")
         self.report.lease_until = self.lease.until
 
     def load(self) -> Endpoints:
@@ -100,7 +106,8 @@ class ScoringProcess:
             guard,
             http=connections.protocol(),
             ws="none",
-            backlog=loopback.BACKLOG,
+            # asyncio accepts so many connections at once: a worker leaves the next one to the others.
+            backlog=1 if self._worker else loopback.BACKLOG,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -117,6 +124,7 @@ class ScoringProcess:
 
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets=sockets)
+                kept.listen(loopback.BACKLOG)
                 if listening is not None:
                     listening.begin()
                 process.began()
@@ -134,7 +142,7 @@ class ScoringProcess:
             report.port = listener.getsockname()[1]
             kept = listener.dup()  # uvicorn closes its own at the end; requests of a next process wait here
             listening = Listening(listener, config, server) if self.sleep_s else None
-            keeper = asyncio.create_task(self._keep(server, guard, listening))
+            keeper = asyncio.create_task(self._keep(server, guard, listening, stop))
             await server.serve(sockets=[] if listening else [listener])
             keeper.cancel()
         if self._why_again and report.state == "running":
@@ -164,12 +172,15 @@ class ScoringProcess:
     def _become(self, listener: socket.socket, **given: Any) -> NoReturn:
         with contextlib.suppress(OSError):  # its counts go on from the last ones written
             self.report.write()
-        become(self._spec_path, listener, **given)
+        become(self._spec_path, listener, **given, **({"worker": self._worker} if self._worker else {}))
 
-    async def _keep(self, server: Any, guard: RequestGuard, listening: Listening | None) -> None:
+    async def _keep(
+        self, server: Any, guard: RequestGuard, listening: Listening | None, stop: Callable[[], None]
+    ) -> None:
         """Write the figures when they change; end the server with its lease; see that there is a gateway."""
         looked = time.monotonic()
-        report, lease, gateway = self.report, self.lease, self.spec.get("gateway")
+        report, lease = self.report, self.lease
+        gateway = None if self._worker else self.spec.get("gateway")
         while not server.should_exit:
             if gateway and time.monotonic() - looked > REVIVE_S:
                 looked = time.monotonic()
@@ -179,7 +190,9 @@ class ScoringProcess:
             with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
                 await asyncio.wait_for(guard.changed.wait(), 1.0)
             lease.read()
-            if lease.lapsed:
+            if self._worker and orphaned(self._parent):
+                stop()
+            elif not self._worker and lease.lapsed:
                 report.state = "ended"
                 server.should_exit = True
             if self.predictions.lost and not self._why_again:

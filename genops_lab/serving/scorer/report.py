@@ -38,13 +38,18 @@ class Report:
         self.asleep = False
         self.latencies_ms: deque[float] = deque(maxlen=200)
 
-    def go_on(self) -> None:
-        """Continue the counts of the process that this one takes the place of, at the same port."""
+    def go_on(self, *, starting: bool = False) -> None:
+        """Continue the counts of the process that this one takes the place of, at the same port.
+
+        ``starting``: others answer meanwhile.
+        """
         before: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
         self.requests, self.errors = int(before["requests"]), int(before["errors"])
         self.port, self.state = int(before["port"]), "running"
         self.loading_s, self.lease_until = float(before["loading_s"]), float(before["lease_until"])
         self.message = "Loading the model again. Requests wait meanwhile."
+        if starting:
+            self.state, self.message, self.loading_s = "starting", "Loading the model again.", 0.0
 
     def write(self) -> None:
         """Write the file. Raises OSError, such as for a full disk."""

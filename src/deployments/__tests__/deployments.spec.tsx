@@ -48,6 +48,7 @@ function deployment(part: Partial<IDeployment> = {}): IDeployment {
     reached_by: '',
     rollout: null,
     serving: null,
+    settings: {},
     ...part
   };
 }
@@ -175,6 +176,14 @@ describe('the deployments section', () => {
     expect(actions.onRenew).toHaveBeenCalledTimes(1);
   });
 
+  it('shows the settings of a model', async () => {
+    bench.answers['GET /deployments'] = page([
+      deployment({ settings: { batch: '32', workers: '2' } })
+    ]);
+    await show();
+    expect(screen.getByText('batch 32, workers 2')).toBeTruthy();
+  });
+
   it('shows the engine of a language model with its figures', async () => {
     bench.answers['GET /deployments'] = page([
       deployment({
@@ -223,6 +232,7 @@ describe('the deployments section', () => {
       lease_until: 2e9,
       serving: null,
       replicas: null,
+      settings: {},
       ...part
     });
     bench.answers['GET /deployments'] = page([

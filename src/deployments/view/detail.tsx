@@ -205,18 +205,23 @@ export function DeploymentDetail(
   );
 }
 
-/** The engine of a language model or a command, with the figures of tokens. */
+function textOf(settings: Record<string, string>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(', ');
+}
+
+/** The settings; the engine of a language model or a command, with the figures of tokens. */
 function languageFacts(
-  { serving, state }: IDeployment,
+  { serving, state, settings: scorer }: IDeployment,
   trans: TranslationBundle
 ): ([string, React.ReactNode] | null)[] {
   if (!serving) {
-    return [];
+    const told = textOf(scorer);
+    return told ? [[trans.__('Settings'), told]] : [];
   }
   const { engine, settings, adapter, tokens } = serving;
-  const told = Object.entries(settings)
-    .map(([name, value]) => `${name} ${value}`)
-    .join(', ');
+  const told = textOf(settings);
   const figures = state === 'running' ? tokens : null;
   const rate = figures?.tokens_per_s ?? null;
   const first = figures?.first_token_ms ?? null;
