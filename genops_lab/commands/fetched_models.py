@@ -22,7 +22,7 @@ def list_fetched(
     ] = False,
     json: Json = False,
 ) -> None:
-    """List the models of the Hugging Face hub whose files are kept here. Revisions share them."""
+    """List the models that were fetched from the Hugging Face hub. Revisions share their files."""
     with command(json) as session:
         if delete_unused:
             found = session.call(FetchedService.delete_unused_models)

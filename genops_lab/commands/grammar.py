@@ -33,7 +33,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
         "models": Word("models", "Register and delete models, and point aliases at their versions."),
         "evaluations": Word("evaluations", "Show how versions of models were judged, on which data."),
         "gates": Word("gates", "Check versions by rules in gates.yaml before promotion."),
-        "deployments": Word("deployments", "Serve models on this machine."),
+        "deployments": Word("deployments", "Serve models on this machine and on hosts."),
         "secrets": Word("secrets", "Keep tokens for deployments by name."),
         "lineage": Word("lineage", "Show what was made from what: data, runs, versions, deployments."),
     },
