@@ -194,7 +194,10 @@ class Deployments:
         revision.lease(float(change.spec["lease_until"]))
         write(folder / "process.json", {**handle, "begun": True})
         # A unit of systemd has the variables of its manager: those of the login are written down.
-        environment = model_environment(os.environ, allow_pickle=bool(handle["allow_pickle"]))
+        allow_pickle = bool(handle["allow_pickle"])
+        environment = model_environment(os.environ, allow_pickle=allow_pickle)
+        environment.update(change.spec.get("variables") or {})
+        environment.update(model_environment({}, allow_pickle=allow_pickle))
         write(folder / "environment.json", environment)
         command = agent_command(sys.executable, ["score", str(folder), str(code / str(handle["scorer"]))])
         start(outliving(command, f"deployment-{folder.name}"), str(folder))

@@ -33,6 +33,7 @@ def main(folder: str, scorer: str) -> int:
         os.setsid()
     handle = json.loads((place / "process.json").read_bytes())
     variables = (place / "environment.json").read_bytes()
+    (place / "environment.json").unlink()  # secrets may be among them
     pid = os.getpid()
     write(place / "pid.json", {"pid": pid, "start": start_time(pid), "boot": boot_id()})
     log = os.open(str(place / "log.txt"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

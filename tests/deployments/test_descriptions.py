@@ -277,7 +277,7 @@ def test_another_file_takes_over_only_when_it_says_so(
         ("model: measured", "model: gone", NotFound, "gone"),
         ("version: 1", "version: 77", NotFound, "77"),
         ("version: 1", "version: champion", NotFound, "champion"),
-        ("kind: Deployment", "kind: Deployment\non: moon", InvalidRequest, "secrets are not passed to moon"),
+        ("kind: Deployment", "kind: Deployment\non: moon", NotFound, "none is called 'moon'"),
         ("kind: Deployment", "kind: Deployment\ntrust: {signer: no.pub}", Failed, "'no.pub' of the file does not"),
         ("version: 1", "versin: 1", InvalidRequest, "line 6, column 5: the key 'versin' is unknown"),
     ],

@@ -27,6 +27,7 @@ from genops_lab.deployments.models import (
     TokenFigures,
 )
 from genops_lab.deployments.policy import RolloutPolicy, RolloutStep
+from genops_lab.deployments.secrets import Secrets
 from genops_lab.hosts.models import NewTarget, RemoveQuery
 from tests.hosts.labs import connected, until
 from tests.support import application
@@ -51,6 +52,8 @@ revisions:
     settings: {batch: 8, batch_wait_ms: 2, memory: 4gb}
 on: box
 callers: [{name: ci}]
+environment: {FAR_PLACE: there}
+secrets: [FAR_TOKEN]
 """
 STATE = ".local/state/genops-lab/deployments"
 
@@ -117,6 +120,7 @@ def processes_of(host: Sshd, name: str) -> int:
 def test_a_deployment_serves_there_and_is_asked_here(rooms: Rooms, digits: Logged, host: Sshd) -> None:
     async def test() -> None:
         async with opened(rooms.settings.data_dir, host) as lab:
+            Secrets(rooms.settings.data_dir / "secrets").set("FAR_TOKEN", "far-secret")
             applied = await lab.files.apply_description(ApplyDescription(text=FILE))
             assert applied.deployment.target == "box"
             found = await running(lab, "far")
@@ -124,6 +128,10 @@ def test_a_deployment_serves_there_and_is_asked_here(rooms: Rooms, digits: Logge
             (spec,) = (host.home / STATE / "far").glob("revisions/*/spec.json")
             told = json.loads(spec.read_bytes())
             assert (told["batch_rows"], told["batch_wait_ms"], told["memory_bytes"]) == (8, 2, 4e9)
+            pid = json.loads((spec.parent / "pid.json").read_bytes())["pid"]
+            variables = psutil.Process(pid).environ()
+            assert (variables["FAR_PLACE"], variables["FAR_TOKEN"]) == ("there", "far-secret")
+            assert not [each for each in spec.parent.glob("*.json") if b"far-secret" in each.read_bytes()]
             moved = await lab.files.plan_description(PlanDescription(text=FILE.replace("on: box\n", "")))
             assert moved.problem == "The deployment 'far' is on box, not on this machine."
             plan = await lab.files.plan_description(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, NotFound
 from genops_lab.core.services import Service
 from genops_lab.deployments.models import (
     CheckDeploy,
@@ -237,11 +237,6 @@ class DescriptionsService(Service):
         description = await asyncio.to_thread(read_description, body.text, body.file)
         name, asked = description.name, asked_in(description, body.folder)
         deploying = self._deployments.deploying
-        if description.on != LOCAL and (description.environment or description.secrets):
-            raise InvalidRequest(
-                f"{body.file}: variables and secrets are not passed to {description.on} yet.",
-                hint="Leave out 'environment' and 'secrets', or leave out 'on'.",
-            )
         await self._deployments.target.on(description.on).reach(name)
         record = await asyncio.to_thread(self._records.find, name)
         if record is not None:  # which notes how its process is

@@ -24,6 +24,7 @@ from genops_lab.deployments.models import DeployCheck
 from genops_lab.deployments.record import CallerKey
 from genops_lab.deployments.rollout_models import Rollout
 from genops_lab.deployments.scaling import Scale, for_gateway
+from genops_lab.deployments.secrets import Secrets
 from genops_lab.evaluations.loading import HostPython, Requirements
 from genops_lab.hosts.link.builds import build
 from genops_lab.hosts.link.connection import HostConnection
@@ -71,6 +72,7 @@ class HostTarget(DeploymentTarget):
         self.name = name
         self._targets = targets
         self._owner_file = folder / "owner"
+        self._secrets = Secrets(folder.with_name("secrets"))
         self.port = LocalPort(targets.connections, folder / f"{name}.port")
         self._watches: dict[str, HostWatch] = {}
 
@@ -207,9 +209,13 @@ class HostTarget(DeploymentTarget):
     # Steps ----------------------------------------------------------------------------------------------------------
 
     async def _step(self, link: HostConnection, step: str, spec: DeploymentSpec, generation: int) -> None:
+        described = self._described(spec)
+        if step == "start":
+            given = await asyncio.to_thread(self._secrets.values, spec.secrets)
+            described["variables"] = {**spec.environment, **given}
         self._watch(spec.name).changed()
         try:
-            await self._call(link, op=step, spec=self._described(spec), generation=generation)
+            await self._call(link, op=step, spec=described, generation=generation)
         except RemoteError as error:
             raise plain(error) from None
         finally:
