@@ -1,4 +1,4 @@
-"""``genops deployments load`` and ``load-tests``."""
+"""``genops deployments load``, ``load-tests`` and ``record``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from genops_lab.core.errors import Failed, InvalidRequest
-from genops_lab.deployments.load_models import LoadTest, NewLoadTest
+from genops_lab.deployments.load_models import LoadTest, NewLoadTest, NewRecording
 from genops_lab.deployments.load_tests import LoadTestsService
+from genops_lab.deployments.recording import RecordingService
 
 from .deployment_argument import Deployed
 from .grammar import noun
@@ -42,6 +43,10 @@ def load(
             "of the model.",
         ),
     ] = "",
+    recorded: Annotated[
+        bool,
+        typer.Option("--recorded", help="Send the requests of `genops deployments record`, in turn."),
+    ] = False,
     seconds: Annotated[
         float, typer.Option("--seconds", metavar="N", min=1, help="The length of the test. Default: 30.")
     ] = 30.0,
@@ -59,6 +64,8 @@ def load(
     request was due. The test uses the deployment that your callers use.
     """
     with command(json) as session:
+        if recorded and data:
+            raise InvalidRequest("--recorded and --data are both given.", hint="Leave out one of them.")
         first, last = _rates(rate)
         body = NewLoadTest(
             first_rate=first,
@@ -67,6 +74,7 @@ def load(
             limit_ms=limit_ms,
             requests=_requests(data) if data else [],
             source=data,
+            recorded=recorded,
         )
         task = session.call(LoadTestsService.load_deployment, name=deployment, body=body)
         followed(session, task)
@@ -97,6 +105,38 @@ def list_load_tests(
                 hint=f"List them: genops deployments load-tests {deployment}",
             )
         session.show(test, views.load_test(test, _compared(found, test)))
+
+
+@load_tests.command("record")
+def record(
+    deployment: Deployed,
+    requests: Annotated[
+        int, typer.Option("--requests", metavar="N", help="Record so many requests. Default: 200.")
+    ] = 200,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show how many are recorded, and begin nothing.")
+    ] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Forget the recorded requests.")] = False,
+    json: Json = False,
+) -> None:
+    """Record the next requests to a deployment for a load test.
+
+    `genops deployments load DEPLOYMENT --recorded` sends them.
+
+    They stay in the memory of the deployment's gateway for an hour at most, and are written to no file. Nobody can read
+    them here: they may be personal data.
+    """
+    with command(json) as session:
+        if forget:
+            session.call(RecordingService.delete_recording, name=deployment)
+            session.say(f"No requests of {deployment} are recorded any more.")
+        elif show:
+            found = session.call(RecordingService.get_recording, name=deployment)
+            session.show(found, views.recording(deployment, found))
+        else:
+            body = NewRecording(requests=requests)
+            found = session.call(RecordingService.record_requests, name=deployment, body=body)
+            session.show(found, views.recording(deployment, found))
 
 
 def _compared(found: list[LoadTest], test: LoadTest) -> LoadTest | None:

@@ -42,6 +42,7 @@ def _provide(services: Services) -> None:
     from .https import tls_of
     from .load_tests import LoadTestsService
     from .loading import model_loading
+    from .recording import RecordingService
     from .records import Records
     from .rollout_service import RolloutsService
     from .secrets import Secrets, SecretsService
@@ -109,7 +110,14 @@ def _provide(services: Services) -> None:
     services.provide(EngineSettingsService, lambda get: EngineSettingsService())
     services.provide(ChattingService, lambda get: ChattingService(get(AskingService)))
     services.provide(
-        LoadTestsService, lambda get: LoadTestsService(get(Settings), get(TasksService), get(AskingService))
+        RecordingService,
+        lambda get: RecordingService(get(AskingService), get(DeploymentsService).target),
+    )
+    services.provide(
+        LoadTestsService,
+        lambda get: LoadTestsService(
+            get(Settings), get(TasksService), get(AskingService), get(RecordingService)
+        ),
     )
     services.provide(DeploymentsOfRuns, lambda get: DeploymentsOfRuns(get(DeploymentsService).serving))
     services.provide(DeploymentsOfModel, lambda get: DeploymentsOfModel(get(DeploymentsService).of_model))

@@ -63,7 +63,8 @@ class NewLoadTest(msgspec.Struct, frozen=True, kw_only=True):
     """Send requests whose rate grows from ``first_rate`` to ``last_rate`` within ``seconds``.
 
     An answer is in time if it came within ``limit_ms`` of the moment at which its request was due. ``requests`` are
-    bodies for ``path``, sent in turn; without them the input example of the model is sent. ``source`` names their file.
+    bodies for ``path`` (empty: where such a deployment is asked first), sent in turn. ``recorded`` takes them from the
+    recording. Without both, the input example of the model is sent. ``source`` names their file.
     """
 
     first_rate: float = 10.0
@@ -72,7 +73,27 @@ class NewLoadTest(msgspec.Struct, frozen=True, kw_only=True):
     limit_ms: float = 200.0
     requests: list[str] = []
     source: str = ""
-    path: str = "/invocations"
+    path: str = ""
+    recorded: bool = False
+
+
+class NewRecording(msgspec.Struct, frozen=True, kw_only=True):
+    """Record the next ``requests`` of a deployment: those with JSON bodies, to the path of the first."""
+
+    requests: int = 200
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """How many ``requests`` of those ``wanted`` are recorded, and for how long they are kept.
+
+    ``full`` is true if no more are recorded: all came, or they have 2 MiB.
+    """
+
+    wanted: int
+    requests: int
+    full: bool
+    path: str
+    left_s: int
 
 
 class LoadStep(msgspec.Struct, frozen=True, kw_only=True):

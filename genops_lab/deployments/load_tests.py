@@ -22,9 +22,12 @@ from genops_lab.core.tasks import TaskHandle, TasksService
 from .asking import AskingService
 from .load_models import LoadFigures, LoadTest, NewLoadTest
 from .models import Deployment
+from .recording import RecordingService
 
 #: The newest tests of a deployment are kept.
 KEPT = 30
+#: The source of a test with requests that were recorded.
+RECORDED = "recorded requests"
 #: How long the last answers are waited for.
 TIMEOUT_S = 30.0
 _MOST_REQUESTS, _MOST_BYTES = 1000, 8 * 2**20
@@ -36,30 +39,43 @@ _LINE = 2**20
 class LoadTestsService(Service):
     """Run load tests as tasks, each in a process of its own."""
 
-    def __init__(self, settings: Settings, tasks: TasksService, asking: AskingService) -> None:
+    def __init__(
+        self, settings: Settings, tasks: TasksService, asking: AskingService, recording: RecordingService
+    ) -> None:
         self._root = settings.data_dir / "load_tests"
         self._tasks = tasks
         self._asking = asking
+        self._recording = recording
 
     async def load_deployment(self, name: str, body: NewLoadTest) -> Task:
         """Test a running deployment under load; a task reports the progress."""
         _check(body)
         found = await self._asking.running(name)
-        if not body.requests:
-            shown = await self._asking.get_deployment_interface(name)
-            if not shown.example:
-                raise InvalidRequest(
-                    f"The model of {name!r} was logged without an input example.",
-                    hint=f"Give requests in a file: genops deployments load {name} --data FILE",
-                )
-            source = "example request" if found.serving else "input example of the model"
-            body = msgspec.structs.replace(body, requests=[shown.example], source=source, path=shown.path)
+        if body.recorded:
+            path, requests = await self._recording.requests(name)
+            body = msgspec.structs.replace(body, requests=requests, path=path, source=RECORDED)
+        elif not (body.requests and body.path):
+            body = await self._filled(found, body)
 
         async def work(handle: TaskHandle) -> str:
             return await self._run(handle, found, body)
 
         title = f"Load test of {name}"
         return self._tasks.start(title, work, subject=f"deployment:{name}", kind="load_test")
+
+    async def _filled(self, found: Deployment, body: NewLoadTest) -> NewLoadTest:
+        """Return a test with the path where the deployment is asked first, and with its example without requests."""
+        shown = await self._asking.get_deployment_interface(found.name)
+        body = msgspec.structs.replace(body, path=body.path or shown.path)
+        if body.requests:
+            return body
+        if not shown.example:
+            raise InvalidRequest(
+                f"The model of {found.name!r} was logged without an input example.",
+                hint=f"Give requests in a file: genops deployments load {found.name} --data FILE",
+            )
+        source = "example request" if found.serving else "input example of the model"
+        return msgspec.structs.replace(body, requests=[shown.example], path=shown.path, source=source)
 
     async def list_load_tests(self, name: str) -> list[LoadTest]:
         """List the load tests of a deployment, the newest first."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .engine_settings import EngineSettingsService as EngineSettings
     from .fetched import FetchedService as Fetched
     from .load_tests import LoadTestsService as LoadTests
+    from .recording import RecordingService as Recorder
     from .rollout_service import RolloutsService as Rollouts
     from .service import DeploymentsService as Service
 else:
@@ -21,6 +22,7 @@ else:
     EngineSettings = LazyService(__package__, "engine_settings", "EngineSettingsService")
     Fetched = LazyService(__package__, "fetched", "FetchedService")
     LoadTests = LazyService(__package__, "load_tests", "LoadTestsService")
+    Recorder = LazyService(__package__, "recording", "RecordingService")
     Rollouts = LazyService(__package__, "rollout_service", "RolloutsService")
     Service = LazyService(__package__, "service", "DeploymentsService")
 
@@ -57,6 +59,9 @@ OPERATIONS = [
     Operation("POST", "/deployments/{name}/chat", Chatting.chat_deployment, action="execute"),
     Operation("POST", "/deployments/{name}/load-tests", LoadTests.load_deployment, action="execute"),
     Operation("GET", "/deployments/{name}/load-tests", LoadTests.list_load_tests),
+    Operation("POST", "/deployments/{name}/recording", Recorder.record_requests, action="execute"),
+    Operation("GET", "/deployments/{name}/recording", Recorder.get_recording),
+    Operation("DELETE", "/deployments/{name}/recording", Recorder.delete_recording, action="execute"),
     Operation("GET", "/fetched-models", Fetched.list_fetched_models),
     Operation("DELETE", "/fetched-models", Fetched.delete_unused_models),
 ]

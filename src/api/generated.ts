@@ -2742,6 +2742,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deployments/{name}/recording": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return how far a recording is, without the requests. Raises NotFound. */
+        get: operations["deployments.get_recording"];
+        put?: never;
+        /** Record the next requests to a running deployment, in place of an earlier recording. */
+        post: operations["deployments.record_requests"];
+        /** Forget the recorded requests; idempotent. */
+        delete: operations["deployments.delete_recording"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/fetched-models": {
         parameters: {
             query?: never;
@@ -8457,7 +8476,8 @@ export interface components {
          * @description Send requests whose rate grows from ``first_rate`` to ``last_rate`` within ``seconds``.
          *
          *     An answer is in time if it came within ``limit_ms`` of the moment at which its request was due. ``requests`` are
-         *     bodies for ``path``, sent in turn; without them the input example of the model is sent. ``source`` names their file.
+         *     bodies for ``path`` (empty: where such a deployment is asked first), sent in turn. ``recorded`` takes them from the
+         *     recording. Without both, the input example of the model is sent. ``source`` names their file.
          */
         NewLoadTest: {
             /** @default 10 */
@@ -8472,8 +8492,10 @@ export interface components {
             requests: string[];
             /** @default  */
             source: string;
-            /** @default /invocations */
+            /** @default  */
             path: string;
+            /** @default false */
+            recorded: boolean;
         };
         /**
          * LoadTest
@@ -8554,6 +8576,27 @@ export interface components {
         LoadFailure: {
             what: string;
             count: number;
+        };
+        /**
+         * NewRecording
+         * @description Record the next ``requests`` of a deployment: those with JSON bodies, to the path of the first.
+         */
+        NewRecording: {
+            /** @default 200 */
+            requests: number;
+        };
+        /**
+         * Recording
+         * @description How many ``requests`` of those ``wanted`` are recorded, and for how long they are kept.
+         *
+         *     ``full`` is true if no more are recorded: all came, or they have 2 MiB.
+         */
+        Recording: {
+            wanted: number;
+            requests: number;
+            full: boolean;
+            path: string;
+            left_s: number;
         };
         /**
          * FetchedModels
@@ -14700,6 +14743,101 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Task"];
                 };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.get_recording": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recording"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.record_requests": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRecording"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recording"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.delete_recording": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The error. */
             default: {

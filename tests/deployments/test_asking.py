@@ -9,8 +9,9 @@ import pytest
 
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.deployments.asking import AskingService
-from genops_lab.deployments.load_models import NewLoadTest, TryRequest
+from genops_lab.deployments.load_models import NewLoadTest, NewRecording, TryRequest
 from genops_lab.deployments.load_tests import LoadTestsService
+from genops_lab.deployments.recording import RecordingService
 from tests.support.rooms import Logged, Rooms
 
 from .conftest import deploy
@@ -68,7 +69,8 @@ def test_only_a_running_deployment_is_asked(rooms: Rooms, asking: AskingService)
 
 
 def test_a_load_test_reaches_the_model(rooms: Rooms, asking: AskingService, digits: Logged) -> None:
-    service = LoadTestsService(rooms.settings, rooms.tasks, asking)
+    recording = RecordingService(asking, rooms.deployments.target)
+    service = LoadTestsService(rooms.settings, rooms.tasks, asking, recording)
     body = json.dumps({"inputs": digits.inputs[:1].tolist()})
     plan = NewLoadTest(first_rate=5, last_rate=10, seconds=2, limit_ms=5000, requests=[body])
     task = rooms.run(service.load_deployment("asked", plan))
@@ -78,3 +80,34 @@ def test_a_load_test_reaches_the_model(rooms: Rooms, asking: AskingService, digi
     assert (test.revision, test.version, test.figures.knee, test.figures.failures) == (1, "1", 10.0, [])
     lines = rooms.run(rooms.tasks.get_task_log(task.id)).lines
     assert [line.partition(":")[0] for line in lines][:2] == ["5 requests/s", "10 requests/s"]
+
+
+def test_requests_are_recorded_in_memory_for_a_load_test(
+    rooms: Rooms, asking: AskingService, digits: Logged
+) -> None:
+    recording = RecordingService(asking, rooms.deployments.target)
+    service = LoadTestsService(rooms.settings, rooms.tasks, asking, recording)
+    plan = NewLoadTest(first_rate=5, last_rate=5, seconds=1, limit_ms=5000, recorded=True)
+    with pytest.raises(NotFound, match="No requests of 'asked' are recorded"):
+        rooms.run(service.load_deployment("asked", plan))
+    assert rooms.run(recording.record_requests("asked", NewRecording(requests=2))).requests == 0
+    bodies = [json.dumps({"inputs": digits.inputs[at : at + 1].tolist()}) for at in range(3)]
+    for body in (bodies[0], "not json", *bodies[1:]):
+        kind = "application/json" if body in bodies else "text/csv"
+        rooms.run(asking.try_deployment("asked", TryRequest(body=body, content_type=kind)))
+    found = rooms.run(recording.get_recording("asked"))
+    assert (found.requests, found.wanted, found.full, found.path) == (2, 2, True, "/invocations")
+    assert rooms.run(recording.requests("asked")) == ("/invocations", bodies[:2])
+    task = rooms.run(service.load_deployment("asked", plan))
+    assert rooms.run(rooms.tasks.wait(task.id)).state == "done"
+    newest = rooms.run(service.list_load_tests("asked"))[0]
+    assert (newest.plan.source, newest.plan.requests, newest.figures.failures) == (
+        "recorded requests",
+        [],
+        [],
+    )
+    files = [each for each in rooms.settings.data_dir.rglob("*") if each.is_file() and "asked" in each.parts]
+    assert files and not [each for each in files if bodies[0].encode() in each.read_bytes()]
+    rooms.run(recording.delete_recording("asked"))
+    with pytest.raises(NotFound):
+        rooms.run(recording.get_recording("asked"))

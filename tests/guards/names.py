@@ -657,10 +657,11 @@ genops deployments fetched: --delete-unused --json
 genops deployments hold: --json name
 genops deployments keys: --json deployment
 genops deployments list: --json
-genops deployments load: --data --json --limit-ms --rate --seconds deployment
+genops deployments load: --data --json --limit-ms --rate --recorded --seconds deployment
 genops deployments load-tests: --id --json deployment
 genops deployments logs: --follow --json --lines --revision -f -n name
 genops deployments promote: --json name
+genops deployments record: --forget --json --requests --show deployment
 genops deployments renew: --json name
 genops deployments revoke-key: --json deployment name
 genops deployments rollback: --json --timeout --to --wait name

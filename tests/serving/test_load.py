@@ -17,6 +17,8 @@ from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.deployments.asking import AskingService
 from genops_lab.deployments.load_models import LoadTest, NewLoadTest
 from genops_lab.deployments.load_tests import LoadTestsService, summary
+from genops_lab.deployments.recording import RecordingService
+from genops_lab.deployments.targets.base import DeploymentTarget
 from genops_lab.serving.load.figures import knee, quantile
 from genops_lab.serving.load.schedule import ramp
 
@@ -199,7 +201,8 @@ class Tests:
         self.store = LocalStore(folder / "store.db")
         self.tasks = TasksService(EventBus(self.store), WorkTable(self.store))
         asking = AskingService(deployed)  # type: ignore[arg-type]
-        self.service = LoadTestsService(Settings(data_dir=folder), self.tasks, asking)
+        recording = RecordingService(asking, DeploymentTarget)  # type: ignore[arg-type]
+        self.service = LoadTestsService(Settings(data_dir=folder), self.tasks, asking, recording)
 
     async def run(self, **plan: Any) -> Any:
         task = await self.service.load_deployment("digits", NewLoadTest(**plan))

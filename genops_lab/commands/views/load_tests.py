@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genops_lab.deployments.load_models import LoadStep, LoadTest
+from genops_lab.deployments.load_models import LoadStep, LoadTest, Recording
 from genops_lab.deployments.load_tests import summary
 
 from ..document import Block, Column, Document, Facts, Note, Row, Table, moment
@@ -74,6 +74,17 @@ def load_test(test: LoadTest, before: LoadTest | None) -> Document:
 
 def _share(step: LoadStep) -> str:
     return f"{100 * step.in_time / step.sent:.0f} %" if step.sent else ""
+
+
+def recording(deployment: str, found: Recording) -> Document:
+    """``deployments record``."""
+    facts = [("deployment", deployment), ("recorded", f"{found.requests} of {found.wanted} requests")]
+    if found.path:
+        facts.append(("path", found.path))
+    facts.append(("kept for", f"{max(1, round(found.left_s / 60))} min, in the memory of the gateway"))
+    then = f"genops deployments load {deployment} --recorded"
+    words = "All are recorded." if found.full else "The next requests with JSON are recorded."
+    return Document([Facts(facts), Note(f"{words} Test with them: {then}")])
 
 
 def load_tests(deployment: str, found: list[LoadTest]) -> Document:

@@ -176,6 +176,7 @@ class CallerConnection(asyncio.Protocol):
             if answer is not None:
                 self.answer(request, answer)
             else:
+                self._gateway.recordings.take(request)
                 shadow = shadow_of(self._gateway, request)
                 exchange = Exchange(self._gateway, self, request, watch=shadow.answered if shadow else None)
                 self._exchange = None if exchange.over else exchange

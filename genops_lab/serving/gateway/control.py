@@ -16,6 +16,9 @@ Further operations are about rollouts:
 - ``evidence`` and ``traffic`` answer what is known of a deployment.
 - ``feedback`` takes an outcome as a caller sends it (``body``).
 
+Three are about recordings: ``record`` begins one of so many ``requests``, ``recorded`` shows it, the ``whole`` with the
+bodies, and ``forget`` ends it.
+
 An answer to ``set`` means that every request that arrives later follows the new route.
 """
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from .server import Gateway
 
 _ROLLOUTS = ("rollout", "decide", "end", "evidence", "feedback", "traffic")
+_RECORDINGS = ("record", "recorded", "forget")
 MAX_LINE = 4 * 1024 * 1024
 
 
@@ -89,6 +93,8 @@ class Control:
                 return self._status()
             if asked["op"] in _ROLLOUTS:
                 return self._rollout(asked)
+            if asked["op"] in _RECORDINGS:
+                return self._recording(asked)
             if asked["op"] == "usage":
                 return self._usage(str(asked["name"]), int(asked["revision"]))
             if asked["op"] == "set":
@@ -123,6 +129,14 @@ class Control:
             return {"ended": True}
         judge = rollouts.get(name)
         return {"evidence": None if judge is None else judge.shown()}
+
+    def _recording(self, asked: dict[str, Any]) -> dict[str, Any]:
+        recordings, name = self._gateway.recordings, str(asked["name"])
+        if asked["op"] == "record":
+            recordings.begin(name, int(asked["requests"]))
+        elif asked["op"] == "forget":
+            recordings.end(name)
+        return recordings.shown(name, whole=bool(asked.get("whole")))
 
     def _usage(self, name: str, revision: int) -> dict[str, Any]:
         """Return what a revision was asked, and the tokens that it used."""

@@ -18,6 +18,7 @@ from .caller import CallerConnection
 from .control import Control
 from .keys import RateLimits, find_key
 from .metrics import Metrics
+from .recordings import Recordings
 from .replicas import Replicas
 from .request import FEEDBACK, METRICS, Request
 from .rollouts import Rollouts
@@ -67,6 +68,7 @@ class Gateway:
         self._known: dict[CallerConnection, None] = {}
         self._stop = asyncio.Event()
         self.loop = asyncio.get_running_loop()
+        self.recordings = Recordings(self.loop.time)
         self._began = self.loop.time()
         self.tls = TlsPort(folder / "spec.json", lambda: CallerConnection(self), log)
         self.rollouts = Rollouts(routes, self._reroute, log)
@@ -113,6 +115,7 @@ class Gateway:
             self._limits.forget(name, ())
             self.metrics.forget(name)
             self.tokens.drop(name)
+            self.recordings.end(name)
             if not self.routes.all():
                 self.loop.call_later(LAST_S, self._end_without_routes)
         return applied
@@ -278,6 +281,7 @@ class Gateway:
                     caller.late()
             for pool in self.pools.all():
                 pool.sweep(now)
+            self.recordings.forget_old()
             await control.keep()
 
     async def _end_when_empty(self) -> None:

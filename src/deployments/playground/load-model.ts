@@ -91,7 +91,8 @@ export class LoadModel {
             limit_ms: Number(form.limit),
             requests,
             source: requests.length > 0 ? trans.__('written in the panel') : '',
-            path: this._path()
+            path: this._path(),
+            recorded: false
           }
         })
       );
