@@ -24,6 +24,7 @@ from genops_lab.deployments.service import DeploymentsService
 from .completion import deployment_names
 from .deployment_waiting import check_outcome, followed
 from .document import Document, Lines, Note
+from .fetching import call_fetched
 from .grammar import noun
 from .session import EXIT_FAILED, Json, Session, command, exit_code
 from .terminal import render
@@ -84,7 +85,7 @@ def _first_file(session: Session, name: str, version: str) -> str:
         if not version:
             return session.call(DescriptionsService.get_description, name=name).now
         asked = DescribeVersion(model=found.model, version=version, name=name)
-    return session.call(DescriptionsService.describe_version, body=asked).text
+    return call_fetched(session, DescriptionsService.describe_version, body=asked).text
 
 
 @files.command("diff")
@@ -96,7 +97,7 @@ def diff(file: File, trust: Trust = "", json: Json = False) -> None:
     try:
         with command(json) as session:
             try:
-                plan = session.call(DescriptionsService.plan_description, body=asked_of(file, trust))
+                plan = call_fetched(session, DescriptionsService.plan_description, body=asked_of(file, trust))
             except GenOpsError as error:
                 if exit_code(error) != EXIT_FAILED:
                     raise
@@ -143,7 +144,7 @@ def apply(
     """
     with command(json) as session:
         asked = asked_of(file, trust)
-        plan = session.call(DescriptionsService.plan_description, body=asked)
+        plan = call_fetched(session, DescriptionsService.plan_description, body=asked)
         if not session.json:
             session.say(render(views.plan(plan)))
         body = ApplyDescription(
@@ -156,7 +157,7 @@ def apply(
             replace_first=replace_first,
             take_over=take_over,
         )
-        applied = session.call(DescriptionsService.apply_description, body=body)
+        applied = call_fetched(session, DescriptionsService.apply_description, body=body)
         # Before the wait: a key is shown once.
         keys = views.new_keys(applied, hidden=session.notebook)
         if keys.blocks and not (session.json or session.notebook):
@@ -208,15 +209,17 @@ def known_as(path: Path) -> str:
 
 def as_file(session: Session, asked: DescribeVersion, _trust: str = "") -> None:
     """Print the file that deploys a version."""
-    text = session.call(DescriptionsService.describe_version, body=asked).text
+    text = call_fetched(session, DescriptionsService.describe_version, body=asked).text
     session.show({"text": text}, Document([Lines(text.splitlines())]))
 
 
 def dry_run(session: Session, asked: DescribeVersion, trust: str) -> None:
     """Print what the deployment of a version would change."""
-    text = session.call(DescriptionsService.describe_version, body=asked).text
-    plan: DescriptionPlan = session.call(
-        DescriptionsService.plan_description, body=PlanDescription(text=text, file="the file", trust=trust)
+    text = call_fetched(session, DescriptionsService.describe_version, body=asked).text
+    plan: DescriptionPlan = call_fetched(
+        session,
+        DescriptionsService.plan_description,
+        body=PlanDescription(text=text, file="the file", trust=trust),
     )
     session.show(plan, views.plan(plan))
 

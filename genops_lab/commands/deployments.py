@@ -33,6 +33,7 @@ from .deployment_call import calls
 from .deployment_files import as_file, dry_run, files, say_drift, show_file
 from .deployment_waiting import check_outcome, followed, settled
 from .fetched_models import fetched_models
+from .fetching import call_fetched
 from .grammar import noun
 from .load_tests import load_tests
 from .rollouts import Rollout, in_rollout, policy_of, rollouts, say_outlook
@@ -195,7 +196,7 @@ def add_deployment(
             (as_file if as_text else dry_run)(session, described, trust)
             return
         if not trust:
-            check = session.call(DeploymentsService.check_deploy, body=asked)
+            check = call_fetched(session, DeploymentsService.check_deploy, body=asked)
             if check.memory and check.update is None:
                 session.say(check.memory)
             if not check.trusted:
@@ -216,7 +217,7 @@ def add_deployment(
             rollout=policy,
             idempotency_key=secrets.token_hex(16),
         )
-        deployment = session.call(DeploymentsService.deploy, body=body)
+        deployment = call_fetched(session, DeploymentsService.deploy, body=body)
         updating_to = deployment.updating_to
         deployment = followed(session, deployment, timeout, wait=wait)
         session.show(deployment, views.deployment(deployment), view="deployment")

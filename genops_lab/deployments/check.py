@@ -21,6 +21,7 @@ from genops_lab.registry.models import ModelVersion
 from . import sources
 from .environments import missing_requirements, package_sources
 from .fetched_files import FetchedFiles
+from .hub_models import Told
 from .models import DeployCheck, ModelFile
 from .weights import LanguageModel, language_model
 
@@ -87,6 +88,13 @@ class ModelChecker:
             # Another process took the files meanwhile.
             await self._fetch(version, folder)
             return await self._checked(version, folder)
+
+    async def fetch(self, version: ModelVersion, told: Told) -> None:
+        """Fetch the files of a repository, so that :meth:`check` need not. ``told`` gets the bytes so far, and all."""
+        folder = self.folder(version)
+        async with self._lock(folder):
+            await asyncio.to_thread(self._make_room)
+            await self._fetch(version, folder, told)
 
     async def look(self, version: ModelVersion) -> tuple[LanguageModel, int] | None:
         """Return the language model of a repository and the bytes to fetch, from sizes and headers.
@@ -164,12 +172,14 @@ class ModelChecker:
     def _lock(self, folder: Path) -> asyncio.Lock:
         return self._locks.setdefault(folder.name, asyncio.Lock())
 
-    async def _fetch(self, version: ModelVersion, folder: Path) -> None:
+    async def _fetch(
+        self, version: ModelVersion, folder: Path, told: Told = lambda _done, _all: None
+    ) -> None:
         if await asyncio.to_thread(folder.is_dir):
             return
         fresh = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
         if sources.is_external(version):
-            await sources.fetch(version, fresh, self.fetched)
+            await sources.fetch(version, fresh, self.fetched, told)
         else:
             await self._registry.download(version, fresh)
         try:

@@ -14,20 +14,20 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.registry.models import ModelVersion
-from genops_lab.serving.engines.memory import GpuNeed, Need
+from genops_lab.serving.engines.memory import GpuNeed, Need, sized
 from genops_lab.serving.engines.settings import COMMAND, LLAMA, read_settings
 
 from .check import Checked, ModelChecker, refuse_misleading
 from .description.shape import differences, shape_now
 from .llms import need_of, refuse_full_disk, refuse_too_large, said_of, serving_of
-from .models import CheckDeploy, Deployable, DeployCheck, Deployment, NewDeployment, UpdatePlan
+from .models import NOT_FETCHED, CheckDeploy, Deployable, DeployCheck, Deployment, NewDeployment, UpdatePlan
 from .names import check_name
 from .needs import Demanded, Needs, needs_of, refuse_too_many
 from .policy import check_policy
 from .record import LOCAL, KnownRevision, Record, Wanted, name_in_use, update_in_progress
 from .records import KeyUsed, Records, as_it_is
 from .scaling import Scale, ScaleChange, check_scale, with_scale
-from .sources import commit_of, given_of, name_of, resolve
+from .sources import commit_of, fetching_of, given_of, name_of, resolve
 from .targets.base import DeploymentTarget, Machine
 from .targets.by_name import TargetsByName
 from .works import DeploymentWorks
@@ -60,6 +60,10 @@ class Prepared:
     def check(self) -> DeployCheck:
         """The check of the files."""
         return self.checked.check
+
+
+#: The bytes of a repository up to which a check fetches them itself.
+FETCHED_AT_ONCE = 32 * 2**20
 
 
 class Deploying:
@@ -293,7 +297,8 @@ class Deploying:
     ) -> None:
         """Refuse a model of a repository that cannot be served there, before its weights are fetched.
 
-        Where the deployment runs, the memory is that of an update: it may be free once the earlier revision is stopped.
+        Large weights are fetched by a task of their own, which shows its progress. Where the deployment runs, the
+        memory is that of an update: it may be free once the earlier revision is stopped.
         """
         looked = await self._checker.look(version)
         if looked is None:
@@ -305,6 +310,13 @@ class Deploying:
         if record is None or record.state != "running":
             refuse_too_large(version, need_of(serving, model, machine), model, machine)
         refuse_full_disk(version, size, machine)
+        if size > FETCHED_AT_ONCE:
+            raise Conflict(
+                f"The files of {version.name} at {version.version} must be fetched first: {sized(size)}.",
+                hint=f"Fetch them: genops deployments fetch {version.name}@{version.version}",
+                code=NOT_FETCHED,
+                details={"bytes": size, "fetch": msgspec.to_builtins(fetching_of(version))},
+            )
 
     async def prepare(
         self, name: str, version: ModelVersion, settings: Mapping[str, str], on: str, *, sleeps: bool = False

@@ -104,7 +104,12 @@ def _provide(services: Services) -> None:
     services.provide(SecretsService, lambda get: SecretsService(Secrets(get(Settings).data_dir / "secrets")))
     services.provide(
         FetchedService,
-        lambda get: FetchedService(get(Settings).data_dir / "deployments", Records(get(LocalStore))),
+        lambda get: FetchedService(
+            get(Settings).data_dir / "deployments",
+            Records(get(LocalStore)),
+            get(TasksService),
+            get(DeploymentsService),
+        ),
     )
     services.provide(AskingService, lambda get: AskingService(get(DeploymentsService)))
     services.provide(EngineSettingsService, lambda get: EngineSettingsService())

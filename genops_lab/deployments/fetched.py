@@ -1,4 +1,4 @@
-"""Show the files of repositories that were fetched for deployments, and delete those that no revision uses."""
+"""Fetch the files of repositories for deployments, show them, and delete those that no revision uses."""
 
 from __future__ import annotations
 
@@ -6,23 +6,56 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genops_lab.core.errors import InvalidRequest
 from genops_lab.core.formatting import size_of
+from genops_lab.core.models import Task
 from genops_lab.core.services import Service
+from genops_lab.core.tasks import TaskHandle, TasksService
+from genops_lab.serving.engines.memory import sized
 
 from .fetched_files import FetchedFiles
 from .hub_models import HUB_KIND
-from .models import FetchedModel, FetchedModels
+from .models import CheckDeploy, FetchedModel, FetchedModels
+from .record import LOCAL
 
 if TYPE_CHECKING:
     from .records import Records
+    from .service import DeploymentsService
 
 
 class FetchedService(Service):
     """The cache of fetched models. ``root`` is that of the deployments."""
 
-    def __init__(self, root: Path, records: Records) -> None:
+    def __init__(
+        self, root: Path, records: Records, tasks: TasksService, deployments: DeploymentsService
+    ) -> None:
         self._fetched = FetchedFiles(root / ".fetched")
         self._records = records
+        self._tasks = tasks
+        self._deployments = deployments
+
+    async def fetch_model(self, body: CheckDeploy) -> Task:
+        """Fetch the files of a repository of the hub as a task; parts that are here are not fetched again."""
+        if not body.model.startswith(HUB_KIND):
+            raise InvalidRequest(
+                "Only repositories of the Hugging Face hub are fetched.",
+                hint="Name one: hf:ORG/NAME@REVISION",
+            )
+        version = await self._deployments.deploying.resolve(body, LOCAL)
+        named = f"{version.name} at {version.version}"
+
+        async def work(handle: TaskHandle) -> str:
+            size = 0
+
+            def told(done: int, all: int) -> None:
+                nonlocal size
+                size = all
+                handle.show(f"{sized(done)} of {sized(all)}", done / max(1, all))
+
+            await self._deployments.checker.fetch(version, told)
+            return f"{named} was fetched: {sized(size)}." if size else f"{named} is here."
+
+        return self._tasks.start(f"Fetch {named}", work, kind="fetch")
 
     async def list_fetched_models(self) -> FetchedModels:
         """List the repositories whose files were fetched, the newest first."""

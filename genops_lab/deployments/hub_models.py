@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from .fetched_files import FetchedFiles
 from .weights import LanguageModel, chosen, of_config, of_quantization
 
 HUB_KIND = "hf:"
+#: Gets the bytes that have arrived, and all.
+Told = Callable[[int, int], None]
 #: Where a version keeps the name of the variable with its token.
-_VARIABLE = "variable"
+VARIABLE = "variable"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TRUE = ("1", "ON", "YES", "TRUE")
 
@@ -68,7 +70,7 @@ async def find(
         name=f"{HUB_KIND}{repository}",
         version=known.revision[:12],
         source=f"{HUB_KIND}{repository}@{known.revision}#{quantization}",
-        tags={_VARIABLE: secret} if secret else {},
+        tags={VARIABLE: secret} if secret else {},
     )
 
 
@@ -79,7 +81,7 @@ class HubModel:
         place, _, quantization = version.source.removeprefix(HUB_KIND).partition("#")
         self.repository, _, self.commit = place.partition("@")
         self._quantization = quantization
-        self._secret = version.tags.get(_VARIABLE, "")
+        self._secret = version.tags.get(VARIABLE, "")
         self._fetched = fetched
 
     async def look(self) -> tuple[LanguageModel, int] | None:
@@ -108,10 +110,10 @@ class HubModel:
                 model = of_config(await self._config(there, listing), sum(tensors))
         return model, size
 
-    async def fetch(self, folder: Path) -> None:
+    async def fetch(self, folder: Path, told: Told) -> None:
         """Bring the files into a new folder. Those that are here are not fetched again, parts of others go on.
 
-        Raises Failed for a full disk, NotAllowed and Unavailable.
+        ``told`` gets the bytes so far, and all. Raises Failed for a full disk, NotAllowed and Unavailable.
         """
         listing = await self._listing()
         files, fetched = self._of(listing), self._fetched
@@ -121,23 +123,29 @@ class HubModel:
                 lambda: [each for each in files if not fetched.link(each, folder)]
             )
             if missing:
-                await self._fetch(listing, missing, folder)
+                await self._fetch(listing, missing, folder, told)
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, True)
             raise
 
-    async def _fetch(self, listing: Listing, missing: list[RemoteFile], folder: Path) -> None:
+    async def _fetch(self, listing: Listing, missing: list[RemoteFile], folder: Path, told: Told) -> None:
         if is_offline():
             raise Unavailable(
                 f"HF_HUB_OFFLINE is set, and files of {HUB_KIND}{self.repository} are missing here: {missing[0].path}.",
                 hint="Start JupyterLab without HF_HUB_OFFLINE once, and deploy the model.",
             )
         fetching = await asyncio.to_thread(self._fetched.fetching, self.repository, listing.revision)
-        await asyncio.to_thread(check_room, fetching, sum(each.size or 0 for each in missing))
+        size, before = sum(each.size or 0 for each in missing), 0
+        await asyncio.to_thread(check_room, fetching, size)
+
+        def told_of_file(done: int) -> None:
+            told(before + done, size)
+
         async with self._opened() as there:
             for each in missing:
-                await there.fetch(listing.revision, each, fetching, lambda _bytes: None)
+                await there.fetch(listing.revision, each, fetching, told_of_file)
                 await asyncio.to_thread(self._fetched.keep, each, fetching / each.path, folder)
+                before += each.size or 0
         await asyncio.to_thread(self._fetched.done, fetching)
 
     async def _listing(self) -> Listing:

@@ -16,6 +16,10 @@ from .scaling import Replicas, Scale
 DeploymentState = Literal["preparing", "starting", "running", "stopping", "stopped", "failed", "ended"]
 
 
+#: The code of the error that the files of a repository must be fetched first; its details have ``fetch``, for that.
+NOT_FETCHED = "not_fetched"
+
+
 class TokenFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of a language model: tokens so far, and medians of the latest answers.
 

@@ -62,6 +62,7 @@ OPERATIONS = [
     Operation("POST", "/deployments/{name}/recording", Recorder.record_requests, action="execute"),
     Operation("GET", "/deployments/{name}/recording", Recorder.get_recording),
     Operation("DELETE", "/deployments/{name}/recording", Recorder.delete_recording, action="execute"),
+    Operation("POST", "/fetched-models", Fetched.fetch_model, action="execute"),
     Operation("GET", "/fetched-models", Fetched.list_fetched_models),
     Operation("DELETE", "/fetched-models", Fetched.delete_unused_models),
 ]

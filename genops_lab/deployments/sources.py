@@ -24,8 +24,8 @@ from genops_lab.registry.unfinished import check_room
 from . import adapters, hub_models
 from .fetched_files import FetchedFiles
 from .hub_models import HUB_KIND as _HUB
-from .hub_models import HubModel, has_weights, selected
-from .models import Deployable
+from .hub_models import VARIABLE, HubModel, Told, has_weights, selected
+from .models import CheckDeploy, Deployable
 from .names import default_name
 from .record import DEFAULT_HEALTH, Given
 from .weights import LanguageModel
@@ -129,13 +129,29 @@ def commit_of(version: ModelVersion) -> str:
     return version.source.partition("#")[0].rpartition("@")[2]
 
 
-async def fetch(version: ModelVersion, folder: Path, fetched: FetchedFiles) -> None:
-    """Bring the files of an external version into the new folder ``folder``. Raises Failed."""
+def fetching_of(version: ModelVersion) -> CheckDeploy:
+    """Return what names the files of a repository at its commit, for whoever fetches them first."""
+    source = adapters.base_of(version).source
+    quantization = source.partition("#")[2]
+    return CheckDeploy(
+        model=f"{version.name}@{commit_of(version)}",
+        secret=version.tags.get(VARIABLE, ""),
+        settings={"quantization": quantization} if quantization else {},
+    )
+
+
+async def fetch(
+    version: ModelVersion, folder: Path, fetched: FetchedFiles, told: Told = lambda _done, _all: None
+) -> None:
+    """Bring the files of an external version into the new folder ``folder``. Raises Failed.
+
+    ``told`` gets the bytes of a repository so far, and all.
+    """
     adapter = adapters.adapter_of(version)
     if adapter is not None:
         try:
-            await fetch(adapters.base_of(version), folder, fetched)
-            await fetch(adapter, folder / adapters.FOLDER, fetched)
+            await fetch(adapters.base_of(version), folder, fetched, told)
+            await fetch(adapter, folder / adapters.FOLDER, fetched, told)
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, True)
             raise
@@ -145,7 +161,7 @@ async def fetch(version: ModelVersion, folder: Path, fetched: FetchedFiles) -> N
         place, _, quantization = version.source.removeprefix(_PATH).partition("#")
         await asyncio.to_thread(_copy, Path(place), quantization, folder)
     else:
-        await HubModel(version, fetched).fetch(folder)
+        await HubModel(version, fetched).fetch(folder, told)
 
 
 async def look(version: ModelVersion, fetched: FetchedFiles) -> tuple[LanguageModel, int] | None:

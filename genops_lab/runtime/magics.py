@@ -251,7 +251,7 @@ COMMANDS = {
     "deploy": "",
     "deployments": (
         "list show add delete apply call check diff init promote rollback hold continue stop extend-lifetime logs "
-        "score load load-tests record fetched keys add-key revoke-key"
+        "score load load-tests record fetch fetched keys add-key revoke-key"
     ),
     "diff": "",
     "doctor": "",

@@ -2771,7 +2771,8 @@ export interface paths {
         /** List the repositories whose files were fetched, the newest first. */
         get: operations["deployments.list_fetched_models"];
         put?: never;
-        post?: never;
+        /** Fetch the files of a repository of the hub as a task; parts that are here are not fetched again. */
+        post: operations["deployments.fetch_model"];
         /** Delete the fetched files of repositories that no revision of a deployment uses. */
         delete: operations["deployments.delete_unused_models"];
         options?: never;
@@ -14866,6 +14867,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FetchedModels"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "deployments.fetch_model": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckDeploy"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
                 };
             };
             /** @description The error. */

@@ -74,7 +74,8 @@ export function addCommands(options: ICommandsOptions): void {
           version: textOf(args.version),
           name: textOf(args.name)
         },
-        trans
+        trans,
+        options.core.events
       );
       void form.load();
       const deployment = await openForm({

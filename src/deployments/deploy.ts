@@ -1,7 +1,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import type { GenOpsEvents } from '../core';
 import { ApiError, FormModel } from '../core';
 
+import { Fetching } from './fetching';
 import { HERE } from './model';
 import type {
   DeploymentsService,
@@ -46,6 +48,8 @@ export interface IDeployFields {
   outlook: readonly string[];
   /** The choices; undefined until they are loaded. */
   models: readonly IRegisteredModel[] | undefined;
+  /** The files of a repository that must be fetched before the check; null if none. */
+  fetching: Fetching | null;
   /** The check of the selected version; undefined until it is done. */
   check: IDeployCheck | undefined;
 }
@@ -55,7 +59,8 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   constructor(
     private _service: DeploymentsService,
     start: { model?: string; version?: string; name?: string },
-    trans: TranslationBundle
+    trans: TranslationBundle,
+    private _events?: GenOpsEvents
   ) {
     super(
       {
@@ -75,6 +80,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         steps: CANARY,
         outlook: [],
         models: undefined,
+        fetching: null,
         check: undefined
       },
       trans
@@ -237,6 +243,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
       replaceFirst: false,
       rollout: 'replace',
       outlook: [],
+      fetching: null,
       check: undefined,
       ...change
     });
@@ -257,17 +264,34 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
       const check = await this._service.check(asked);
       if (number === this._checks) {
         const { check: before, trust } = this.fields;
-        this.set({ check, trust: trust && check.digest === before?.digest });
+        const trusted = trust && check.digest === before?.digest;
+        this.set({ check, trust: trusted, fetching: null });
         if (check.engine && this.fields.known.length === 0) {
           this.set({ known: await this._service.settings() });
         }
       }
     } catch (reason) {
       if (number === this._checks) {
-        this.set({ check: undefined });
-        this.put({ error: ApiError.from(reason, this.trans) });
+        this._failed(ApiError.from(reason, this.trans));
       }
     }
+  }
+
+  private _failed(error: ApiError): void {
+    if (error.code !== NOT_FETCHED) {
+      this.set({ check: undefined, fetching: null });
+      this.put({ error });
+      return;
+    }
+    const done = () => void this._check();
+    const fetching = new Fetching(
+      this._service,
+      error,
+      done,
+      this.trans,
+      this._events
+    );
+    this.set({ check: undefined, fetching });
   }
 
   protected async send(fields: Readonly<IDeployFields>): Promise<IDeployment> {
@@ -309,6 +333,8 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   private _checks = 0;
 }
 
+/** The code of the error that the files of a repository must be fetched first. */
+const NOT_FETCHED = 'not_fetched';
 /** The steps of a canary that nobody changed. */
 const CANARY = '1, 10, 50';
 

@@ -12,6 +12,7 @@ export type IRolloutPolicy = components['schemas']['RolloutPolicy'];
 export type RolloutDecision =
   components['schemas']['DecideRollout']['decision'];
 export type IRegisteredModel = components['schemas']['RegisteredModel'];
+export type ITask = components['schemas']['Task'];
 export type ITarget = components['schemas']['Target'];
 
 /** The operations of deployments. Each call rejects with an ApiError. */
@@ -38,6 +39,28 @@ export class DeploymentsService {
   /** The settings of language models, with their meanings. */
   settings(): Promise<IEngineSetting[]> {
     return this.api.data(this.api.http.GET('/deployment-settings'));
+  }
+
+  /** Fetch the files of a repository of the hub, as a task. */
+  fetch(asked: IDeployable): Promise<ITask> {
+    return this.api.data(
+      this.api.http.POST('/fetched-models', { body: asked })
+    );
+  }
+
+  task(id: string, signal?: AbortSignal): Promise<ITask> {
+    return this.api.data(
+      this.api.http.GET('/tasks/{task_id}', {
+        params: { path: { task_id: id } },
+        signal
+      })
+    );
+  }
+
+  async cancel(id: string): Promise<void> {
+    await this.api.http.POST('/tasks/{task_id}/cancel', {
+      params: { path: { task_id: id } }
+    });
   }
 
   targets(): Promise<ITarget[]> {

@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from genops_lab.core.errors import Conflict, NotAllowed, NotFound, Unavailable
 from genops_lab.deployments import memory
 from genops_lab.deployments.description.reading import read_description
 from genops_lab.deployments.fetched import FetchedService
-from genops_lab.deployments.models import Deployment, TokenFigures
+from genops_lab.deployments.models import NOT_FETCHED, CheckDeploy, Deployment, TokenFigures
 from genops_lab.deployments.records import Records
 from genops_lab.deployments.targets.base import Machine
 from genops_lab.deployments.targets.local import LocalTarget
@@ -76,7 +77,13 @@ def test_a_repository_of_the_hub_is_served(rooms: Rooms, far: Hub, monkeypatch: 
         patch.setattr(memory, "free_bytes", lambda: 300_000_000)
         large = checked_error(rooms, model="hf:acme/small-GGUF@main", settings=given)
     assert large.code == "memory" and "weights 98 MB + KV cache 12 MB for 2 x 256 tokens" in large.message
+    first = checked_error(rooms, model="hf:acme/small-GGUF@main", settings=given)
+    assert (first.code, first.details["bytes"]) == (NOT_FETCHED, len(content) + len(b"A card."))
     assert far.sent < 6_000_000, "the header was read, and not the weights"
+    asked = msgspec.convert(first.details["fetch"], CheckDeploy)
+    task = rooms.run(rooms.tasks.wait(rooms.run(fetched(rooms).fetch_model(asked)).id))
+    assert task.state == "done" and 0 < (task.progress or 0) <= 1, task
+    assert task.message == f"hf:acme/small-GGUF at {found.commit[:12]} was fetched: 98 MB."
     text = file_of(
         "from-hub", "model: hf:acme/small-GGUF@main", "quantization: Q4_1, context: 256, threads: 1"
     )
@@ -107,7 +114,8 @@ def test_a_repository_of_the_hub_is_served(rooms: Rooms, far: Hub, monkeypatch: 
 
 
 def fetched(rooms: Rooms) -> FetchedService:
-    return FetchedService(rooms.settings.data_dir / "deployments", Records(rooms.store))
+    root = rooms.settings.data_dir / "deployments"
+    return FetchedService(root, Records(rooms.store), rooms.tasks, rooms.deployments)
 
 
 def test_a_repository_that_cannot_be_had_says_why(

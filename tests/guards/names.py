@@ -653,6 +653,7 @@ genops deployments check: --json files
 genops deployments delete: --json name
 genops deployments extend: --json name
 genops deployments extend-lifetime: --json name
+genops deployments fetch: --json --quantization --secret model
 genops deployments fetched: --delete-unused --json
 genops deployments hold: --json name
 genops deployments keys: --json deployment

@@ -709,6 +709,46 @@ describe('the deploy dialog', () => {
     });
   });
 
+  it('fetches a large repository before its check, with the progress', async () => {
+    const asked = { model: 'hf:acme/Small-GGUF@abc' };
+    const needed = 'The files must be fetched first: 5.2 GB.';
+    const task = { id: 't1', state: 'running', message: '1 GB of 5.2 GB' };
+    bench.answers['POST /deployment-checks'] = new Refusal(
+      409,
+      'not_fetched',
+      needed,
+      '',
+      { bytes: 5_200_000_000, fetch: asked }
+    );
+    const form = new DeployForm(model.service, {}, trans);
+    await form.from('hub');
+    await form.take('acme/Small-GGUF@main');
+    expect(form.snapshot.error).toBeUndefined();
+    expect(form.valid).toBe(false);
+    render(<DeployFields form={form} trans={trans} />);
+    screen.getByText(needed);
+    bench.answers['POST /fetched-models'] = task;
+    bench.answers['GET /tasks/t1'] = { ...task, progress: 0.2 };
+    fireEvent.click(screen.getByRole('button', { name: /^Fetch / }));
+    await act(settle);
+    screen.getByText('1 GB of 5.2 GB');
+    expect(screen.getByRole('progressbar', { name: 'Fetched' })).toHaveProperty(
+      'value',
+      0.2
+    );
+    screen.getByRole('button', { name: 'Cancel' });
+    const at = bench.calls.indexOf('POST /fetched-models');
+    expect(bench.bodies[at]).toEqual(asked);
+    bench.answers['POST /deployment-checks'] = check();
+    bench.answers['GET /tasks/t1'] = { ...task, state: 'done' };
+    await act(async () => {
+      await form.fields.fetching?.task.refresh();
+      await settle();
+    });
+    expect(form.fields.check?.digest).toBe('sha256:ab');
+    expect(form.fields.fetching).toBeNull();
+  });
+
   it('gives a canary the steps that the person wrote', async () => {
     bench.answers['POST /deployments/digits/rollout/outlook'] = { lines: [] };
     bench.answers['POST /deployment-checks'] = check({

@@ -9,6 +9,7 @@ import type { DeployForm, Source } from '../deploy';
 import { HERE } from '../model';
 import type { IDeployCheck, IRolloutPolicy } from '../service';
 import { PlaceFields, SettingsFields } from './deploy-language-model';
+import { FetchView } from './fetch-view';
 import { DeploymentChanges } from './file-drift';
 
 import '../../../style/deployments/deployments.css';
@@ -97,11 +98,15 @@ export function DeployFields(props: {
           </>
         ) : (
           asked &&
+          !fields.fetching &&
           !snapshot.error && (
             <p className="gol-Note">{trans.__('Checking the model…')}</p>
           )
         )}
       </div>
+      {fields.fetching && (
+        <FetchView fetching={fields.fetching} trans={trans} />
+      )}
       {fields.known.length > 0 && <SettingsFields form={form} trans={trans} />}
       {check?.update?.fits && <RolloutFields form={form} trans={trans} />}
       {check?.update && !check.update.fits && (
