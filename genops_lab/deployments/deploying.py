@@ -123,6 +123,7 @@ class Deploying:
             return await self._get(earlier.name)
         on = body.on or (await self._target.of(name)).name
         await self._check_place(name, on)
+        await self._end_decided(name)
         running = await self._running(name)
         version = await self.resolve(body, on)
         if body.scale is not None:
@@ -244,6 +245,16 @@ class Deploying:
                 hint=f"Choose another name, or delete it there first: genops deployments delete {name}",
                 code="name_in_use",
             )
+
+    async def _end_decided(self, name: str) -> None:
+        """Finish an update whose rollout the gateway decided while no JupyterLab ran."""
+        record = await asyncio.to_thread(self._records.find, name)
+        if record is None or record.wanted.update is None:
+            return
+        seen = (await self._target.observe(name)).rollout
+        if seen is not None and seen.ended and seen.id == str(record.wanted.update):
+            await self._works.take_up(name)
+            await self._works.until_ended(name)
 
     async def _rescaled(self, running: Record, scale: Scale | None) -> Deployment:
         """Return a deployment that serves what is asked for, after its scale was changed if another is asked for."""

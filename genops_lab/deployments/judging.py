@@ -103,6 +103,8 @@ def told(found: Rollout) -> str:
     """Return the line of progress of a rollout."""
     if found.state == "held":
         return f"Held at {found.traffic:g} % of the requests. {found.why}"
+    if found.kind == "shadow":
+        return f"Shadow: the new revision gets copies of requests. {found.next}"
     kind = found.kind.upper() if found.kind == "a/b" else found.kind.capitalize()
     if not found.metrics:
         return f"{kind}: {found.traffic:g} % of the requests. {found.next}"

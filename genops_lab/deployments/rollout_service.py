@@ -65,6 +65,7 @@ class RolloutsService(Service):
         return await self._deployments.get_deployment(name)
 
     async def _until_it_ended(self, name: str) -> None:
+        await self._deployments.take_up(name)
         while (await self._deployments.get_deployment(name)).updating_to:
             await asyncio.sleep(_LOOK_S)
 

@@ -189,6 +189,10 @@ class DeploymentsService(Service):
         """
         return await self.deploying.begin(body)
 
+    async def take_up(self, name: str) -> None:
+        """Carry out here what a command or a JupyterLab that has ended left of an update."""
+        await self._works.take_up(name)
+
     async def roll_back_deployment(self, name: str, body: RollBack) -> Deployment:
         """Go back to an earlier revision: at once if it is warm, else after it was started again.
 

@@ -46,6 +46,11 @@ class DeploymentWorks:
                 return
             await asyncio.sleep(POLL_S)
 
+    async def take_up(self, name: str) -> None:
+        """Carry out here what a command or a JupyterLab that has ended left of the work of a deployment."""
+        for work in await self._running(name):
+            await self._work.take_up(work)
+
     async def cancel(self, name: str) -> bool:
         """Cancel what runs for a deployment, and return whether there was anything."""
         works = await self._running(name)

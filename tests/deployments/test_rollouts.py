@@ -14,6 +14,7 @@ from genops_lab.commands.document import moment
 from genops_lab.commands.terminal import render
 from genops_lab.commands.views import deployments as views
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.work import WorkService
 from genops_lab.deployments.description.reading import read_description
 from genops_lab.deployments.models import Deployment, NewDeployment, RollBack
 from genops_lab.deployments.outlook import outlook
@@ -168,6 +169,22 @@ def test_harm_is_stopped_while_no_lab_runs_and_the_next_one_says_why(
     assert tag_of(rooms, "4")["by"] == "the judge"
     folder = rooms.settings.data_dir / "deployments" / NAME / "revisions"
     assert len(commands_with(str(folder))) <= 2, "the process of the candidate has ended"
+
+
+def test_a_decision_ends_what_a_command_without_a_lab_left(
+    rooms: Rooms, running: Deployment, versions: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nobody_looks(*_: Any) -> None:
+        return
+
+    monkeypatch.setattr(WorkService, "_look", nobody_looks)
+    before = now(rooms)
+    with traffic(rooms, running, versions):
+        with open_rooms(rooms.settings) as left:
+            roll_out(left, "3", NARROW)
+        found = decide(rooms, "rollback")
+    assert (found.revision, found.updating_to) == (before.revision, 0)
+    assert found.rollout is not None and found.rollout.state == "rolled back"
 
 
 def test_people_hold_promote_and_roll_back(rooms: Rooms, running: Deployment) -> None:

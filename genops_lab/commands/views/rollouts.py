@@ -16,7 +16,7 @@ def rollout(shown: Rollout) -> list[Block]:
                 ("rollout", shown.kind),
                 ("state", shown.state),
                 ("step", f"{shown.step} of {len(shown.steps)} ({steps})" if shown.steps else ""),
-                ("requests to it", f"{shown.traffic:g} %"),
+                ("requests to it", "copies" if shown.kind == "shadow" else f"{shown.traffic:g} %"),
                 ("judged for", duration(shown.elapsed_s)),
                 ("time left", "" if shown.ended else duration(shown.left_s)),
                 ("ended", moment(shown.ended_at) if shown.ended else ""),

@@ -93,10 +93,12 @@ export function RolloutView(props: {
                     ]
                   : [
                       trans.__('Share'),
-                      trans.__(
-                        '%1 % of requests',
-                        formatNumber(rollout.traffic)
-                      )
+                      rollout.kind === 'shadow'
+                        ? trans.__('copies of requests')
+                        : trans.__(
+                            '%1 % of requests',
+                            formatNumber(rollout.traffic)
+                          )
                     ],
                 [trans.__('Time left'), formatDuration(rollout.left_s)]
               ]
