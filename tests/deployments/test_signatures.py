@@ -136,9 +136,7 @@ def test_a_deployment_file_names_the_key_that_must_have_signed(
     sign(rooms, keys.private)
     other = make_keys(tmp_path, "other")
     secrets = Secrets(rooms.settings.data_dir / "secrets")
-    service = DescriptionsService(
-        rooms.settings, rooms.deployments, rooms.registry, Records(rooms.store), secrets, "this machine"
-    )
+    service = DescriptionsService(rooms.settings, rooms.deployments, Records(rooms.store), secrets)
 
     def plan(key: Path) -> DescriptionPlan:
         text = (
