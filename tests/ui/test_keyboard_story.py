@@ -136,8 +136,9 @@ def test_a_host_is_added_and_connected(
     expect(form.get_by_role("list", name=f"Steps of the test of {host.alias}")).to_contain_text("passed")
     keys.press("Enter")
     expect(form).to_have_count(0)
-    # The button that opened the dialog went with the empty list.
-    expect(lab.toggle("Compute")).to_be_focused()
+    # The button that opened the dialog went with the empty list; the one of the list may have come before.
+    opener = button(compute, "Add a target…")
+    expect(lab.page.locator(":focus").and_(lab.toggle("Compute").or_(opener))).to_have_count(1)
 
     card = compute.get_by_role("region", name=f"Target {host.alias}")
     host_status = card.get_by_role("status").filter(has_text=host.alias)
@@ -386,7 +387,7 @@ def test_the_model_is_registered_and_deployed(
         )
     )
     form = dialog(lab, "Deploy a model")
-    expect(form.get_by_label("Model", exact=True)).to_be_focused()
+    expect(form.get_by_label("From", exact=True)).to_be_focused()
     keys.to(form.get_by_role("checkbox", name="I trust this model: it may run code on this machine."))
     keys.press("Space")
     expect(button(form, "Deploy")).to_be_enabled()

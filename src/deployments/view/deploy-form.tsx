@@ -328,7 +328,11 @@ function CheckView(props: {
         <Callout
           tone="info"
           icon={buildIcon}
-          title={trans.__('%1 serves this model.', check.engine)}
+          title={
+            check.engine
+              ? trans.__('%1 serves this model.', check.engine)
+              : trans.__('Memory')
+          }
         >
           {check.memory}
         </Callout>
