@@ -251,7 +251,7 @@ def test_what_differs_from_the_file_is_shown(lab: LabPage, server: LabServer) ->
 def test_a_full_panel_has_no_serious_findings(lab: LabPage) -> None:
     for name in SECTIONS:
         lab.section(name)
-    run = lab.section("Runs").get_by_role("button", name=re.compile("slope"))
+    run = lab.section("Runs").get_by_role("button", name=re.compile("slope")).first
     if run.get_attribute("aria-expanded") == "false":
         run.click()
     expect(lab.section("Runs").get_by_role("button", name="Insert code", exact=True)).to_be_visible()
