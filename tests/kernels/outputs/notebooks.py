@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,12 @@ def write_notebook(path: Path, sources: dict[str, str]) -> None:
 
 
 def cells_of(path: Path) -> list[Any]:
-    """The cells of a notebook on disk, which must be valid."""
+    """The cells of a notebook on disk, which must be valid. Jupyter empties the file before it writes it anew."""
     import nbformat
 
+    until = time.monotonic() + 10
+    while not path.stat().st_size and time.monotonic() < until:
+        time.sleep(0.05)
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     return list(notebook.cells)
