@@ -324,7 +324,7 @@ function CheckView(props: {
       ) : (
         <FileCheck check={check} trans={trans} />
       )}
-      {check.memory && (
+      {check.memory && !check.update && (
         <Callout
           tone="info"
           icon={buildIcon}
