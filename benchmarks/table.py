@@ -111,7 +111,7 @@ HAProxy compares a key.
 
 - `gateway added p50`: what the gateway adds to the median time of a small request.
 - `gateway failed requests`: over changes of weights, killed scoring processes and ways back.""",
-        ("gateway ", "serving ", "scorer ", "rollout ", "llm "),
+        ("gateway ", "serving ", "scorer ", "rollout ", "llm ", "language model ", "one row "),
     ),
     Sheet(
         "tracking",
