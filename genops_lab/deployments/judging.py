@@ -87,10 +87,10 @@ class Judging:
         await self._target.ask_gateway(asked)
 
     async def end(self, record: Record, candidate: KnownRevision) -> None:
-        """Forget the rollout in the gateway, and keep its evidence with the version."""
+        """Forget the rollout in the gateway, and keep its evidence with a registered version."""
         await self._target.ask_gateway({"op": "end", "name": record.name, "id": str(candidate.id)})
         found = (await self._target.observe(record.name)).rollout
-        if found is None or found.id != str(candidate.id):
+        if found is None or found.id != str(candidate.id) or not candidate.is_registered:
             return
         try:
             text = evidence_tag(record.name, found)

@@ -83,6 +83,11 @@ class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     digest: str = ""
     commit: str = ""
 
+    @property
+    def is_registered(self) -> bool:
+        """Whether this is a version of the registry, and not a repository, a path or a command."""
+        return not (self.commit or self.given.path or self.given.command)
+
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Further parts of the request, as JSON in ``Record.spec``. The lease is in seconds.

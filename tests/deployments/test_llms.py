@@ -32,6 +32,7 @@ from genops_lab.deployments.models import (
 )
 from genops_lab.deployments.policy import RolloutPolicy, RolloutStep
 from genops_lab.deployments.targets.local import LocalTarget
+from genops_lab.registry.service import RegistryService
 from tests.registry.hostile_bytes import gguf, tensor, text
 from tests.registry.hostile_bytes import tensors as tensors_of
 from tests.serving.callers import calling
@@ -228,8 +229,10 @@ def test_a_key_has_a_limit_of_tokens(rooms: Rooms, chat: Deployment) -> None:
 
 
 def test_other_settings_are_a_revision_that_a_canary_lets_in(
-    rooms: Rooms, chat: Deployment, file: Path
+    rooms: Rooms, chat: Deployment, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tags: list[Any] = []
+    monkeypatch.setattr(RegistryService, "set_version_tag", lambda *given: tags.append(given))
     again = deployed(rooms, NAME, path=str(file), settings=SETTINGS)
     assert (again.revision, again.updating_to) == (1, 0), "the same thing runs already"
     steps = [RolloutStep(traffic=50, requests=5)]
@@ -243,6 +246,7 @@ def test_other_settings_are_a_revision_that_a_canary_lets_in(
     assert found.rollout is not None and found.rollout.state == "promoted" and callers.failed == []
     assert found.revision == 2 and found.serving is not None and found.serving.settings["context"] == "256"
     assert found.url == chat.url
+    assert not tags, "it is no version of the registry, which could keep the evidence"
 
 
 def test_a_model_makes_embeddings(rooms: Rooms, file: Path) -> None:
