@@ -64,7 +64,7 @@ def serving_with(version: ModelVersion, adapter: Adapter, engine: str) -> dict[s
 
 
 def rank_of(folder: Path, inspected: Inspected) -> int:
-    """Return the rank in ``adapter_config.json``; 0 if it is not told."""
+    """Return the rank in ``adapter_config.json``; 0 if the file has none."""
     if f"{FOLDER}/adapter_config.json" not in inspected.sizes:
         return 0
     try:

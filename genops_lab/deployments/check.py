@@ -21,7 +21,7 @@ from genops_lab.registry.models import ModelVersion
 from . import sources
 from .environments import missing_requirements, package_sources
 from .fetched_files import FetchedFiles
-from .hub_models import Told
+from .hub_models import OnProgress
 from .models import DeployCheck, ModelFile
 from .weights import LanguageModel, language_model
 
@@ -89,12 +89,15 @@ class ModelChecker:
             await self._fetch(version, folder)
             return await self._checked(version, folder)
 
-    async def fetch(self, version: ModelVersion, told: Told) -> None:
-        """Fetch the files of a repository, so that :meth:`check` need not. ``told`` gets the bytes so far, and all."""
+    async def fetch(self, version: ModelVersion, on_progress: OnProgress) -> None:
+        """Fetch the files of a repository, so that :meth:`check` need not.
+
+        ``on_progress`` gets the bytes so far, and all.
+        """
         folder = self.folder(version)
         async with self._lock(folder):
             await asyncio.to_thread(self._make_room)
-            await self._fetch(version, folder, told)
+            await self._fetch(version, folder, on_progress)
 
     async def look(self, version: ModelVersion) -> tuple[LanguageModel, int] | None:
         """Return the language model of a repository and the bytes to fetch, from sizes and headers.
@@ -173,13 +176,13 @@ class ModelChecker:
         return self._locks.setdefault(folder.name, asyncio.Lock())
 
     async def _fetch(
-        self, version: ModelVersion, folder: Path, told: Told = lambda _done, _all: None
+        self, version: ModelVersion, folder: Path, on_progress: OnProgress = lambda _done, _all: None
     ) -> None:
         if await asyncio.to_thread(folder.is_dir):
             return
         fresh = folder.with_name(f"{folder.name}.{secrets.token_hex(4)}")
         if sources.is_external(version):
-            await sources.fetch(version, fresh, self.fetched, told)
+            await sources.fetch(version, fresh, self.fetched, on_progress)
         else:
             await self._registry.download(version, fresh)
         try:

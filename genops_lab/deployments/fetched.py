@@ -47,12 +47,12 @@ class FetchedService(Service):
         async def work(handle: TaskHandle) -> str:
             size = 0
 
-            def told(done: int, all: int) -> None:
+            def show(done: int, all: int) -> None:
                 nonlocal size
                 size = all
                 handle.show(f"{sized(done)} of {sized(all)}", done / max(1, all))
 
-            await self._deployments.checker.fetch(version, told)
+            await self._deployments.checker.fetch(version, show)
             return f"{named} was fetched: {sized(size)}." if size else f"{named} is here."
 
         return self._tasks.start(f"Fetch {named}", work, kind="fetch")

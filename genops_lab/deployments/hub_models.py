@@ -25,7 +25,7 @@ from .weights import LanguageModel, chosen, of_config, of_quantization
 
 HUB_KIND = "hf:"
 #: Gets the bytes that have arrived, and all.
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 #: Where a version keeps the name of the variable with its token.
 VARIABLE = "variable"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -110,10 +110,10 @@ class HubModel:
                 model = of_config(await self._config(there, listing), sum(tensors))
         return model, size
 
-    async def fetch(self, folder: Path, told: Told) -> None:
+    async def fetch(self, folder: Path, on_progress: OnProgress) -> None:
         """Bring the files into a new folder. Those that are here are not fetched again, parts of others go on.
 
-        ``told`` gets the bytes so far, and all. Raises Failed for a full disk, NotAllowed and Unavailable.
+        ``on_progress`` gets the bytes so far, and all. Raises Failed for a full disk, NotAllowed and Unavailable.
         """
         listing = await self._listing()
         files, fetched = self._of(listing), self._fetched
@@ -123,12 +123,14 @@ class HubModel:
                 lambda: [each for each in files if not fetched.link(each, folder)]
             )
             if missing:
-                await self._fetch(listing, missing, folder, told)
+                await self._fetch(listing, missing, folder, on_progress)
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, True)
             raise
 
-    async def _fetch(self, listing: Listing, missing: list[RemoteFile], folder: Path, told: Told) -> None:
+    async def _fetch(
+        self, listing: Listing, missing: list[RemoteFile], folder: Path, on_progress: OnProgress
+    ) -> None:
         if is_offline():
             raise Unavailable(
                 f"HF_HUB_OFFLINE is set, and files of {HUB_KIND}{self.repository} are missing here: {missing[0].path}.",
@@ -138,12 +140,12 @@ class HubModel:
         size, before = sum(each.size or 0 for each in missing), 0
         await asyncio.to_thread(check_room, fetching, size)
 
-        def told_of_file(done: int) -> None:
-            told(before + done, size)
+        def of_file(done: int) -> None:
+            on_progress(before + done, size)
 
         async with self._opened() as there:
             for each in missing:
-                await there.fetch(listing.revision, each, fetching, told_of_file)
+                await there.fetch(listing.revision, each, fetching, of_file)
                 await asyncio.to_thread(self._fetched.keep, each, fetching / each.path, folder)
                 before += each.size or 0
         await asyncio.to_thread(self._fetched.done, fetching)

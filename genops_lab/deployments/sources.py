@@ -24,7 +24,7 @@ from genops_lab.registry.unfinished import check_room
 from . import adapters, hub_models
 from .fetched_files import FetchedFiles
 from .hub_models import HUB_KIND as _HUB
-from .hub_models import VARIABLE, HubModel, Told, has_weights, selected
+from .hub_models import VARIABLE, HubModel, OnProgress, has_weights, selected
 from .models import CheckDeploy, Deployable
 from .names import default_name
 from .record import DEFAULT_HEALTH, Given
@@ -141,17 +141,20 @@ def fetching_of(version: ModelVersion) -> CheckDeploy:
 
 
 async def fetch(
-    version: ModelVersion, folder: Path, fetched: FetchedFiles, told: Told = lambda _done, _all: None
+    version: ModelVersion,
+    folder: Path,
+    fetched: FetchedFiles,
+    on_progress: OnProgress = lambda _done, _all: None,
 ) -> None:
     """Bring the files of an external version into the new folder ``folder``. Raises Failed.
 
-    ``told`` gets the bytes of a repository so far, and all.
+    ``on_progress`` gets the bytes of a repository so far, and all.
     """
     adapter = adapters.adapter_of(version)
     if adapter is not None:
         try:
-            await fetch(adapters.base_of(version), folder, fetched, told)
-            await fetch(adapter, folder / adapters.FOLDER, fetched, told)
+            await fetch(adapters.base_of(version), folder, fetched, on_progress)
+            await fetch(adapter, folder / adapters.FOLDER, fetched, on_progress)
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, True)
             raise
@@ -161,7 +164,7 @@ async def fetch(
         place, _, quantization = version.source.removeprefix(_PATH).partition("#")
         await asyncio.to_thread(_copy, Path(place), quantization, folder)
     else:
-        await HubModel(version, fetched).fetch(folder, told)
+        await HubModel(version, fetched).fetch(folder, on_progress)
 
 
 async def look(version: ModelVersion, fetched: FetchedFiles) -> tuple[LanguageModel, int] | None:
