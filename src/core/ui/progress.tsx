@@ -1,5 +1,7 @@
 import * as React from 'react';
 
+import '../../../style/core/progress.css';
+
 /** How much of a known amount is done: a bar, and the same as text beside it. */
 export function Progress(props: {
   /** What is counted; read aloud. */
