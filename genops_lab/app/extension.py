@@ -201,10 +201,18 @@ class GenOpsLab(ExtensionApp):
             root_dir=Path(self._server.root_dir),
             base_url=self._server.base_url,
             hub="JUPYTERHUB_SERVICE_PREFIX" in os.environ,
+            lab_url=self._address(),
             targets=targets,
             allow_user_targets=self.allow_user_targets,
             target_fields=self.target_fields,
         )
+
+    def _address(self) -> str:
+        """Return the address of this JupyterLab; HUB stands for a name that the server does not know."""
+        found = self._server.connection_url
+        if "JUPYTERHUB_SERVICE_PREFIX" in os.environ:
+            found = os.environ.get("JUPYTERHUB_PUBLIC_URL") or f"https://HUB{self._server.base_url}"
+        return f"{found.rstrip('/')}/"
 
     def _administrators_targets(self) -> tuple[NewTarget, ...]:
         import msgspec

@@ -121,15 +121,23 @@ async def _respond(
         log.info("The client of %s has disconnected, and the operation is cancelled.", operation.id)
         return
     except Exception as error:  # the one place where errors become HTTP
-        status, info = _answer_for(error)
-        handler.set_status(status)
-        payload = _encoder.encode(ErrorBody(info))
-    else:
-        if operation.answer is None:
-            handler.set_status(204)
-            handler.finish()
-            return
-        payload = _encoder.encode(result)
+        refuse(handler, error)
+        return
+    if operation.answer is None:
+        handler.set_status(204)
+        handler.finish()
+        return
+    _finish(handler, _encoder.encode(result))
+
+
+def refuse(handler: web.RequestHandler, error: BaseException) -> None:
+    """Answer with an error."""
+    status, info = _answer_for(error)
+    handler.set_status(status)
+    _finish(handler, _encoder.encode(ErrorBody(info)))
+
+
+def _finish(handler: web.RequestHandler, payload: bytes) -> None:
     handler.set_header("Content-Type", "application/json")
     handler.set_header("Cache-Control", "no-store")
     handler.finish(payload)

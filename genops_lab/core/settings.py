@@ -46,6 +46,8 @@ class Settings:
     root_dir: Path | None = None
     base_url: str = "/"
     hub: bool = False
+    #: The address of JupyterLab with its base URL; empty: none runs. On a hub the name may be a placeholder.
+    lab_url: str = ""
     targets: tuple[NewTarget, ...] | None = None
     allow_user_targets: bool = True
     #: Default, minimum, maximum, choices and lock by kind and field of a target.

@@ -12,6 +12,8 @@ from .routes import OPERATIONS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from genops_lab.core.features import Route
+    from genops_lab.core.jupyter import JupyterServer
     from genops_lab.core.services import Get, Services
 
 
@@ -40,6 +42,7 @@ def _provide(services: Services) -> None:
     from .environments import Environments
     from .fetched import FetchedService
     from .https import tls_of
+    from .lab_route import LabRouteService
     from .load_tests import LoadTestsService
     from .loading import model_loading
     from .recording import RecordingService
@@ -111,6 +114,7 @@ def _provide(services: Services) -> None:
             get(DeploymentsService),
         ),
     )
+    services.provide(LabRouteService, lambda get: LabRouteService(get(DeploymentsService)))
     services.provide(AskingService, lambda get: AskingService(get(DeploymentsService)))
     services.provide(EngineSettingsService, lambda get: EngineSettingsService())
     services.provide(ChattingService, lambda get: ChattingService(get(AskingService)))
@@ -129,10 +133,17 @@ def _provide(services: Services) -> None:
     services.provide(DeployedVersions, lambda get: DeployedVersions(get(DeploymentsService).of_versions))
 
 
+def _routes(server: JupyterServer) -> list[Route]:
+    from .lab_route import ROUTE, LabRouteHandler
+
+    return [(ROUTE, LabRouteHandler, {"services": server.services})]
+
+
 FEATURE = Feature(
     name="deployments",
     switch="deployments",
     operations=[*OPERATIONS, *FILE_OPERATIONS],
     events=("deployment",),
     provide=_provide,
+    routes=_routes,
 )

@@ -9,6 +9,7 @@ import msgspec
 from genops_lab.registry.files.models import Verdict
 from genops_lab.registry.signing import Signature
 
+from .addresses import Address
 from .policy import RolloutPolicy
 from .rollout_models import Rollout
 from .scaling import Replicas, Scale
@@ -81,8 +82,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
     an update in progress; 0 without one. ``rollout`` is the last rollout, without its history. ``file`` is the
     deployment file that was applied last, if any. ``ended`` means that the deployment ended without a stop: with its
-    Jupyter server or its lease. ``reached_by`` is the command that gives another machine the address of a deployment on
-    a host, or the https address for other machines. ``settings`` are those of MLflow's scorer.
+    Jupyter server or its lease. ``addresses`` says who reaches it from where. ``settings`` are those of MLflow's
+    scorer.
     """
 
     name: str
@@ -93,7 +94,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     hint: str = ""
     target: str = "this machine"
-    reached_by: str = ""
+    addresses: list[Address] = []
     requests: int = 0
     errors: int = 0
     latency_ms: float | None = None

@@ -81,6 +81,7 @@ class DeploymentsService(Service):
         from .rollback import RollBacks
         from .rollouts import Rollouts
 
+        self._settings = settings
         self._lease_s = settings.deployment_lease_s
         self._warm_s = settings.deployment_warm_s
         self._registry = registry
@@ -334,7 +335,7 @@ class DeploymentsService(Service):
             )
             now = state_of(record, seen, work, target.name)
         self._supervision.log_revisions[record.name] = _log_revision(record)
-        return deployment(record, now, seen, work, target)
+        return deployment(record, now, seen, work, target, self._settings)
 
 
 def _log_revision(record: Record) -> int:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .addresses import addresses_of
 from .models import Deployment, DeploymentRevision, DeploymentState, Serving
-from .record import KnownRevision, Record
+from .record import LOCAL, KnownRevision, Record
 from .rollout_models import Rollout
 from .targets.base import DeploymentTarget, Observed, Revision
 
 if TYPE_CHECKING:
+    from genops_lab.core.settings import Settings
     from genops_lab.core.store.work import Work
 
 
@@ -80,6 +82,7 @@ def deployment(
     seen: Observed,
     work: Work | None,
     target: DeploymentTarget,
+    settings: Settings,
 ) -> Deployment:
     """Return a record and what its target observes as one deployment."""
     state, message, hint = now
@@ -94,6 +97,7 @@ def deployment(
         message = (
             f"Updating to revision {update.number} ({update.model} version {update.version}): {work.message}"
         )
+    place = "" if record.target == LOCAL else record.target
     shown = record.known(record.revision)
     leases = [record.lease_until, current.lease_until if current else 0.0]
     return Deployment(
@@ -105,7 +109,7 @@ def deployment(
         message=message,
         hint=hint,
         target=record.target or target.name,
-        reached_by=seen.elsewhere if state == "running" else "",
+        addresses=addresses_of(record.name, place, seen, settings) if state == "running" else [],
         requests=sum(each.requests for each in seen.revisions if record.known(each.number)),
         errors=sum(each.errors for each in seen.revisions if record.known(each.number)),
         latency_ms=current.latency_ms if current else None,

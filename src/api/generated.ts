@@ -7665,8 +7665,8 @@ export interface components {
          *     ``model``, ``version`` and ``latency_ms`` are those of the current ``revision``. ``updating_to`` is the revision of
          *     an update in progress; 0 without one. ``rollout`` is the last rollout, without its history. ``file`` is the
          *     deployment file that was applied last, if any. ``ended`` means that the deployment ended without a stop: with its
-         *     Jupyter server or its lease. ``reached_by`` is the command that gives another machine the address of a deployment on
-         *     a host, or the https address for other machines. ``settings`` are those of MLflow's scorer.
+         *     Jupyter server or its lease. ``addresses`` says who reaches it from where. ``settings`` are those of MLflow's
+         *     scorer.
          */
         Deployment: {
             name: string;
@@ -7682,8 +7682,8 @@ export interface components {
             hint: string;
             /** @default this machine */
             target: string;
-            /** @default  */
-            reached_by: string;
+            /** @default [] */
+            addresses: components["schemas"]["Address"][];
             /** @default 0 */
             requests: number;
             /** @default 0 */
@@ -7712,6 +7712,29 @@ export interface components {
             settings: {
                 [key: string]: string;
             };
+        };
+        /**
+         * Address
+         * @description An address of a deployment, without the path of a request.
+         *
+         *     ``kind`` is loopback (this machine), host (the host of a target), ssh (another machine, after ``command`` there),
+         *     lab (through JupyterLab) or https (other machines). ``reached_from`` says from where, ``callers`` who, and
+         *     ``credential`` what they send. ``problem`` says why there is no such address; ``address`` is then empty.
+         */
+        Address: {
+            /** @enum {unknown} */
+            kind: "host" | "https" | "lab" | "loopback" | "ssh";
+            reached_from: string;
+            /** @default  */
+            address: string;
+            /** @default  */
+            callers: string;
+            /** @default  */
+            credential: string;
+            /** @default  */
+            command: string;
+            /** @default  */
+            problem: string;
         };
         /**
          * DeploymentRevision

@@ -344,6 +344,4 @@ def test_a_port_for_other_machines_needs_a_name_and_a_certificate(tmp_path: Path
         tls_of(Settings(data_dir=tmp_path, deployment_https="gpu.example.org:8443"))
     tls = tls_of(Settings(data_dir=tmp_path, deployment_https="gpu.example.org:8443", **files))
     gateway = LocalGateway(tmp_path, tmp_path, tls)
-    assert (
-        gateway.elsewhere == "https://gpu.example.org:8443" and not LocalGateway(tmp_path, tmp_path).elsewhere
-    )
+    assert gateway.https == "https://gpu.example.org:8443" and not LocalGateway(tmp_path, tmp_path).https

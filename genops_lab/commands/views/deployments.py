@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from genops_lab.deployments.addresses import Address
 from genops_lab.deployments.models import (
     DeployCheck,
     Deployment,
@@ -15,6 +18,10 @@ from ..document import Block, Column, Document, Facts, Lines, Note, Row, Table, 
 from .rollouts import rollout
 
 SHOWN_FILES = 20
+_AUTHORITY = (
+    "If the certificate is of an authority of your own, name its file: SSL_CERT_FILE=authority.pem for the openai "
+    "client, httpx and urllib, --cacert authority.pem for curl."
+)
 
 
 def _latency(shown: Deployment) -> str:
@@ -68,7 +75,6 @@ def deployment(shown: Deployment, key: str = "") -> Document:
                 ("url", shown.url),
                 ("key", key),
                 ("target", shown.target),
-                ("from elsewhere", shown.reached_by),
                 ("file", shown.file),
                 ("replicas", _replicas(shown)),
                 ("requests", f"{shown.requests} ({shown.errors} errors)" if shown.requests else "0"),
@@ -94,11 +100,32 @@ def deployment(shown: Deployment, key: str = "") -> Document:
                 "dim",
             )
         )
+    blocks += _addresses(shown.addresses)
     if shown.rollout is not None:
         blocks += rollout(shown.rollout)
     if len(shown.revisions) > 1:
         blocks.append(_revisions(shown))
     return Document(blocks)
+
+
+def _addresses(found: Sequence[Address]) -> list[Block]:
+    """Return who reaches a deployment from where, and why others do not."""
+    columns = [
+        Column("from", folds=True, shrinks=True, narrowest=12),
+        Column("address"),
+        Column("who", folds=True, shrinks=True, narrowest=14),
+        Column("sends", folds=True, shrinks=True, narrowest=12),
+    ]
+    reached = [each for each in found if each.address]
+    rows: list[Row] = [[each.reached_from, each.address, each.callers, each.credential] for each in reached]
+    first = [f"From {each.reached_from}, first run there: {each.command}" for each in reached if each.command]
+    no = [f"Not from {each.reached_from}: {each.problem}" for each in found if each.problem]
+    if any(each.kind == "https" for each in reached):
+        first.append(_AUTHORITY)
+    if any(each.address.startswith("https://HUB/") for each in reached):
+        first.append("HUB stands for the name of the hub, as your browser shows it.")
+    table = Table(columns, rows, title="Who reaches it")
+    return [table, *(Note(each, "dim") for each in (*first, *no))] if rows else []
 
 
 def _replicas(shown: Deployment) -> str:

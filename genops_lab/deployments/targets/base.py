@@ -119,7 +119,8 @@ class Observed:
     ``address`` is empty until requests are routed. ``weights``, ``keys`` and ``scale`` are those that are routed.
     ``problem`` is what keeps the address from answering. ``rollout`` is the last one, as the gateway wrote it.
     ``away`` says that the target cannot be reached: the rest is then what was observed before, or nothing.
-    ``elsewhere`` is the command that gives another machine the address, or the address for other machines.
+    ``https`` is the address for other machines. On a host, ``there`` is the address on it, and ``forwarding`` the
+    command that gives another machine that address.
     """
 
     revisions: tuple[Revision, ...] = ()
@@ -130,7 +131,9 @@ class Observed:
     problem: str = ""
     rollout: Rollout | None = None
     away: str = ""
-    elsewhere: str = ""
+    https: str = ""
+    there: str = ""
+    forwarding: str = ""
     lease_until: float = 0.0
     outlives_server: bool = True
 

@@ -415,7 +415,8 @@ class HostTarget(DeploymentTarget):
             problem=str(found.get("problem", "")),
             rollout=rollout,
             lease_until=max(each.lease_until for each in revisions),
-            elsewhere=provider_of(link.route.kind).forwarding(link.route.config, port) if address else "",
+            there=f"http://127.0.0.1:{port}/{name}" if address else "",
+            forwarding=provider_of(link.route.kind).forwarding(link.route.config, port) if address else "",
         )
 
     def _away(self, link: HostConnection, watch: HostWatch) -> Observed:
@@ -425,4 +426,4 @@ class HostTarget(DeploymentTarget):
         else:
             since = time.strftime("%H:%M:%S", time.localtime(watch.away_since(link.state.since)))
             words = f"{self.name} cannot be reached since {since}. The deployment continues there."
-        return replace(seen, address="", elsewhere="", away=words)
+        return replace(seen, address="", away=words)

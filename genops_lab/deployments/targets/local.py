@@ -433,7 +433,7 @@ class LocalTarget(DeploymentTarget):
 
     def _keep(self) -> None:
         if self._gateway.runs():
-            if self._gateway.problem or self._gateway.elsewhere:
+            if self._gateway.problem or self._gateway.https:
                 self._gateway.keep()
             return
         for path in self._root.glob("*/route.json"):
@@ -482,7 +482,7 @@ class LocalTarget(DeploymentTarget):
             keys=tuple(each for each in route.keys if each.name != OWN_KEY) if route else (),
             scale=msgspec.convert(route.scale, Scale) if route and route.scale else ONE,
             problem=self._gateway.problem if route else "",
-            elsewhere=f"{self._gateway.elsewhere}/{name}" if weights and self._gateway.elsewhere else "",
+            https=f"{self._gateway.https}/{name}" if weights and self._gateway.https else "",
             rollout=read(base.path / "evidence.json", Rollout),
             lease_until=max(each.lease_until for each in revisions),
             outlives_server=handles[-1][1].outlives_server,

@@ -57,7 +57,7 @@ class LocalGateway:
             return 0
 
     @property
-    def elsewhere(self) -> str:
+    def https(self) -> str:
         """The address for other machines; empty if they do not reach the gateway."""
         return f"https://{self._tls['host']}:{self._tls['port']}" if self._tls else ""
 
