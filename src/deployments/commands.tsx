@@ -103,7 +103,9 @@ export function addCommands(options: ICommandsOptions): void {
     icon: deploymentIcon,
     args: {
       ...named,
-      view: textArg(trans.__('View that opens: try, load or rollout'))
+      view: textArg(
+        trans.__('View that opens: try, load, rollout or addresses')
+      )
     },
     execute: async args => {
       const running = ({ state }: IDeployment) => state === 'running';

@@ -25,9 +25,11 @@ from tests.support import exhaustive
 from tests.support.browser import CHROMIUM, WHY_NOT, chromium
 from tests.support.environments import NEWEST, environment_with_wheel, find_python
 from tests.support.lab_server import NO_NODE, free_port
+from tests.support.rooms import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 PROXY = ROOT / "node_modules" / ".bin" / "configurable-http-proxy"
+SPEAKING = ROOT / "tests" / "deployments" / "speaking_app.py"
 USERS = ("genops-ada", "genops-bob")
 
 pytestmark = [
@@ -234,6 +236,65 @@ def test_each_user_has_the_panel_and_neither_reaches_the_other(hub: Hub, browser
     for port in _listening_ports(uid):
         for path in ("genops/status", "api/contents", "invocations", "api/2.0/mlflow/experiments/search"):
             assert _anonymous_status(port, path) in (0, 302, 401, 403, 404, 405), (port, path)
+
+
+def test_a_deployment_is_called_through_the_hub_with_a_token_of_it(hub: Hub, browser: Browser) -> None:
+    ada, bob = USERS
+    of_ada = _log_in(browser, hub, ada)
+    tokens = {ada: _token(hub, of_ada, ada), bob: _token(hub, _log_in(browser, hub, bob), bob)}
+    home, entry = Path(pwd.getpwnam(ada).pw_dir), pwd.getpwnam(ada)
+    shutil.copy(SPEAKING, home / "app.py")
+    os.chown(home / "app.py", entry.pw_uid, entry.pw_gid)
+    server = f"{hub.url}user/{ada}/"
+    asked = {"command": f"python3 {home / 'app.py'}", "name": "speaks"}
+    digest = json.loads(_call(server + "genops/deployment-checks", tokens[ada], asked)[1])["digest"]
+    status, body = _call(server + "genops/deployments", tokens[ada], {**asked, "trust": digest})
+    assert status == 200, body
+    look = lambda: json.loads(_call(server + "genops/deployments/speaks", tokens[ada])[1])  # noqa: E731
+    shown = eventually(look, lambda found: found["state"] not in ("preparing", "starting"), 90)
+    assert shown["state"] == "running", shown
+    said = {each["kind"]: each for each in shown["addresses"]}
+    assert (
+        said["https"]["problem"] and said["ssh"]["problem"] and said["lab"]["callers"].startswith(f"{ada}, ")
+    )
+    origin = hub.url.partition("/team/")[0]
+    address = said["lab"]["address"].replace("https://HUB", origin)
+    assert address == f"{server}genops/call/speaks"
+    chat = {"model": "speaks", "messages": [], "stream": True}
+    request = urllib.request.Request(f"{address}/v1/chat/completions", json.dumps(chat).encode())
+    request.add_header("Authorization", f"Bearer {tokens[ada]}")  # as the openai client sends it
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert b'"one"' in answer.readline()
+        (home / "go").touch()  # the program sends nothing more until then
+        assert b'"two"' in answer.read()
+    key = json.loads(_call(server + "genops/deployments/speaks/key", tokens[ada])[1])["key"]
+    for wrong in (tokens[bob], key, "wrong", ""):
+        assert _call(f"{address}/echo", wrong, {})[0] in (401, 403), wrong
+    assert _call(server + "genops/deployments/speaks/stop", tokens[ada], {})[0] == 200
+
+
+def _token(hub: Hub, requests: APIRequestContext, user: str) -> str:
+    """A new token, as the page Token of the hub makes it."""
+    (key,) = [
+        each["value"]
+        for each in requests.storage_state()["cookies"]
+        if each["name"] == "_xsrf" and each["path"].endswith("/hub/")
+    ]
+    answer = requests.post(f"{hub.url}hub/api/users/{user}/tokens?_xsrf={key}", data={"note": "a program"})
+    assert answer.ok, answer.text()
+    return str(answer.json()["token"])
+
+
+def _call(url: str, token: str, body: object = None) -> tuple[int, str]:
+    """A request of a program, which has no cookie."""
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, data, {"Authorization": f"token {token}"}), timeout=60
+        ) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
 
 
 def _listening_ports(uid: int) -> list[int]:

@@ -22,7 +22,7 @@ export function deployment(part: Partial<IDeployment> = {}): IDeployment {
     revision: 1,
     updating_to: 0,
     revisions: [],
-    reached_by: '',
+    addresses: [],
     rollout: null,
     serving: null,
     settings: {},

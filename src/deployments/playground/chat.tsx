@@ -21,8 +21,10 @@ import '../../../style/deployments/chat.css';
 
 interface IProps {
   name: string;
-  /** The address of the deployment, for code. */
-  url: () => string;
+  /** The chosen address of the deployment in code. */
+  code: (make: (url: string) => string) => string;
+  /** Choose that address. */
+  choice: React.ReactNode;
   model: ChatModel;
   trans: TranslationBundle;
 }
@@ -158,14 +160,20 @@ export function ChatView(props: IProps): React.ReactElement {
   );
 }
 
-function Copies({ name, url, model, trans }: IProps): React.ReactElement {
+function Copies({
+  name,
+  code,
+  choice,
+  model,
+  trans
+}: IProps): React.ReactElement {
   const button = (
     word: string,
     label: string,
     make: (url: string, name: string, chat: INewChat) => string
   ) => (
     <CopyButton
-      text={() => make(url(), name, model.request)}
+      text={() => code(url => make(url, name, model.request))}
       word={word}
       label={label}
       trans={trans}
@@ -194,6 +202,7 @@ function Copies({ name, url, model, trans }: IProps): React.ReactElement {
         ),
         asCurl
       )}
+      {choice}
     </>
   );
 }

@@ -16,6 +16,7 @@ import { Tabs } from '../../core/ui/tabs';
 
 import type { DeploymentsService } from '../service';
 import { RolloutPage } from '../view/rollout';
+import { AddressChoice, AddressTable } from './addresses';
 import { LoadView } from './load';
 import type { View } from './page-model';
 import { DeploymentPageModel } from './page-model';
@@ -38,7 +39,12 @@ export async function openPlayground(
     return Promise.resolve(new DeploymentPage(model, core.trans));
   };
   const { content } = await pages.open(`genops-try-${name}`, make, { name });
-  if (view === 'try' || view === 'load' || view === 'rollout') {
+  if (
+    view === 'try' ||
+    view === 'load' ||
+    view === 'rollout' ||
+    view === 'addresses'
+  ) {
     content.model.view = view;
   }
 }
@@ -68,6 +74,27 @@ export class DeploymentPage extends FollowingView<DeploymentPageModel> {
   }
 }
 
+function Choice(props: {
+  model: DeploymentPageModel;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { model, trans } = props;
+  useSignalled(
+    model.changed,
+    () => `${model.codeAddress} ${model.addresses.length}`
+  );
+  return (
+    <AddressChoice
+      addresses={model.addresses}
+      chosen={model.codeAddress}
+      onChoose={kind => {
+        model.codeAddress = kind;
+      }}
+      trans={trans}
+    />
+  );
+}
+
 function Views(props: {
   model: DeploymentPageModel;
   trans: TranslationBundle;
@@ -89,7 +116,8 @@ function Views(props: {
           render: () => (
             <PlaygroundView
               name={name}
-              url={() => model.url}
+              code={make => model.code(make)}
+              choice={<Choice model={model} trans={trans} />}
               resource={model.shown}
               send={(body, path) => model.send(body, path)}
               chat={model.chat}
@@ -129,6 +157,26 @@ function Views(props: {
                 {rollout =>
                   rollout && <RolloutPage rollout={rollout} trans={trans} />
                 }
+              </ResourceView>
+            </>
+          )
+        },
+        {
+          id: 'addresses',
+          label: trans.__('Addresses'),
+          render: () => (
+            <>
+              <PageHead title={trans.__('Addresses of %1', name)} />
+              <ResourceView
+                resource={model.shown}
+                trans={trans}
+                down={trans.__('The deployment cannot be asked.')}
+                keepMounted
+                empty={null}
+              >
+                {() => (
+                  <AddressTable addresses={model.addresses} trans={trans} />
+                )}
               </ResourceView>
             </>
           )

@@ -6,15 +6,17 @@ import { ApiError, Resource } from '../../core';
 import { streamedItems } from '../../core/items';
 
 import type { DeploymentsService, IRollout } from '../service';
+import type { IAddress } from './addresses';
+import { addressesOf, withComments } from './addresses';
 import type { IInterface } from './body';
 import { ChatModel } from './chat-model';
 import type { INewChat, IPart } from './conversation';
 import { LoadModel } from './load-model';
 import type { IAnswer } from './problem';
 
-export type View = 'try' | 'load' | 'rollout';
+export type View = 'try' | 'load' | 'rollout' | 'addresses';
 
-/** The page of a deployment: it is tried, its load is tested, its rollout is seen. */
+/** The page of a deployment: it is tried, its load is tested, its rollout and its addresses are seen. */
 export class DeploymentPageModel {
   constructor(
     private _core: Pick<IGenOpsCore, 'api' | 'trans' | 'events'>,
@@ -28,7 +30,8 @@ export class DeploymentPageModel {
         const found = await api.data(
           api.http.GET('/deployments/{name}', { params, signal })
         );
-        this._url = found.url ?? '';
+        this._addresses = addressesOf(found, api.serverSettings.baseUrl);
+        this._changed.emit();
         return api.data(
           api.http.GET('/deployments/{name}/interface', { params, signal })
         );
@@ -63,12 +66,30 @@ export class DeploymentPageModel {
   readonly load: LoadModel;
   readonly chat: ChatModel;
 
-  /** The address of the deployment. */
-  get url(): string {
-    return this._url;
+  /** The addresses of the deployment, as they were when it was fetched last. */
+  get addresses(): IAddress[] {
+    return this._addresses;
   }
 
-  /** Emitted when another view is in front. */
+  /** The kind of the address in copied code. */
+  get codeAddress(): IAddress['kind'] {
+    return this._codeAddress;
+  }
+  set codeAddress(kind: IAddress['kind']) {
+    this._codeAddress = kind;
+    this._changed.emit();
+  }
+
+  /** Code for the chosen address, with what it needs. */
+  code(make: (url: string) => string): string {
+    const found = this._addresses.filter(each => each.address);
+    const chosen =
+      found.find(({ kind }) => kind === this._codeAddress) ?? found[0];
+    const code = make(chosen?.address ?? '');
+    return withComments(code, chosen, this._core.trans);
+  }
+
+  /** Emitted when another view is in front, or the addresses or the chosen one are others. */
   get changed(): ISignal<this, void> {
     return this._changed;
   }
@@ -133,13 +154,14 @@ export class DeploymentPageModel {
   /** Fetch what the view in front shows, and nothing while the page is hidden. */
   private _fetch(): void {
     const front = (view: View) => this._visible && this._view === view;
-    this.shown.visible = front('try') || front('load');
+    this.shown.visible = front('try') || front('load') || front('addresses');
     this.load.visible = front('load');
     this.rollout.visible = front('rollout');
   }
 
   private _changed = new Signal<this, void>(this);
-  private _url = '';
+  private _addresses: IAddress[] = [];
+  private _codeAddress: IAddress['kind'] = 'loopback';
   private _revision = 0;
   private _view: View = 'try';
   private _visible = false;

@@ -49,8 +49,10 @@ const KEPT = 50;
 
 interface IProps {
   name: string;
-  /** The address of the deployment, for code. */
-  url: () => string;
+  /** The chosen address of the deployment in code. */
+  code: (make: (url: string) => string) => string;
+  /** Choose that address. */
+  choice: React.ReactNode;
   resource: Resource<IInterface>;
   send: (body: string, path: string) => Promise<IAnswer>;
   /** The conversation with a language model. */
@@ -183,7 +185,7 @@ function Playground(props: IProps & { shown: IInterface }): React.ReactElement {
             {busy ? trans.__('Waiting for the answer…') : trans.__('Send')}
           </button>
           <CopyButton
-            text={() => asPython(props.url(), body, path)}
+            text={() => props.code(url => asPython(url, body, path))}
             word={trans.__('Copy as Python')}
             label={trans.__(
               'Copy a Python program with this request. It reads the key from DEPLOYMENT_KEY.'
@@ -191,13 +193,14 @@ function Playground(props: IProps & { shown: IInterface }): React.ReactElement {
             trans={trans}
           />
           <CopyButton
-            text={() => asCurl(props.url(), body, path)}
+            text={() => props.code(url => asCurl(url, body, path))}
             word={trans.__('Copy as curl')}
             label={trans.__(
               'Copy a curl command with this request. It reads the key from DEPLOYMENT_KEY.'
             )}
             trans={trans}
           />
+          {props.choice}
         </div>
         {error && (
           <Callout tone="error" title={error.message}>

@@ -34,7 +34,10 @@ export interface IDeploymentActions {
   onDeployAgain: (deployment: IDeployment) => void;
   onLineage: (deployment: IDeployment) => void;
   /** Open the page of a deployment at a view of it. */
-  onTry: (deployment: IDeployment, view?: 'load' | 'rollout') => void;
+  onTry: (
+    deployment: IDeployment,
+    view?: 'load' | 'rollout' | 'addresses'
+  ) => void;
   /** Go back to a revision; 0 cancels an update. */
   onRollBack: (deployment: IDeployment, to: number) => void;
   /** Decide about a rollout. */
@@ -102,21 +105,6 @@ export function DeploymentDetail(
             : null,
           deployment.target !== HERE
             ? [trans.__('Where'), deployment.target]
-            : null,
-          deployment.reached_by
-            ? [
-                trans.__('From elsewhere'),
-                <span key="elsewhere" className="gol-Facts-cut">
-                  <code title={deployment.reached_by}>
-                    {deployment.reached_by}
-                  </code>
-                  <CopyButton
-                    text={deployment.reached_by}
-                    label={trans.__('Copy how another machine reaches it')}
-                    trans={trans}
-                  />
-                </span>
-              ]
             : null,
           [
             trans.__('Requests'),
@@ -331,6 +319,13 @@ function DetailActions(
             'Test how many requests a second it answers in time, and compare tests'
           )}
           onClick={() => props.onTry(deployment, 'load')}
+        />
+      )}
+      {url && state === 'running' && (
+        <ActionButton
+          label={trans.__('Addresses')}
+          caption={trans.__('Show who reaches it from where, and with what')}
+          onClick={() => props.onTry(deployment, 'addresses')}
         />
       )}
       {lineage}
