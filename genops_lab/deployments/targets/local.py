@@ -433,7 +433,7 @@ class LocalTarget(DeploymentTarget):
 
     def _keep(self) -> None:
         if self._gateway.runs():
-            if self._gateway.problem or self._gateway.elsewhere:
+            if self._gateway.problem or self._gateway.elsewhere or any(self._root.glob("*/rollout.json")):
                 self._gateway.keep()
             return
         for path in self._root.glob("*/route.json"):

@@ -43,7 +43,12 @@ class Rollouts:
         self._loop = asyncio.get_running_loop()
         self._judges: dict[str, Judge] = {}
         self._written: dict[str, float] = {}
-        self._failed: set[str] = set()
+        self._failed: dict[str, str] = {}
+
+    @property
+    def problem(self) -> str:
+        """Why the evidence of a rollout is not written; empty if it is."""
+        return next((f"Cannot write the evidence of {name}: {why}" for name, why in self._failed.items()), "")
 
     def get(self, name: str) -> Judge | None:
         """Return the judge of a deployment's rollout."""
@@ -90,6 +95,7 @@ class Rollouts:
         found = self._judges.get(name)
         if found is not None and found.rollout.id == id:
             del self._judges[name]
+            self._failed.pop(name, None)
             with contextlib.suppress(OSError):
                 (self._folder / name / POLICY).unlink(missing_ok=True)
             self._reroute(name)
@@ -97,6 +103,7 @@ class Rollouts:
     def remove(self, name: str) -> None:
         """Forget the rollout of a deployment that was removed."""
         if self._judges.pop(name, None) is not None:
+            self._failed.pop(name, None)
             with contextlib.suppress(OSError):
                 (self._folder / name / POLICY).unlink(missing_ok=True)
 
@@ -187,11 +194,12 @@ class Rollouts:
             temporary.write_text(text)
             temporary.chmod(0o600)
             temporary.replace(path)
-            self._failed.discard(name)
+            if self._failed.pop(name, ""):
+                self._log(f"The evidence of {name} is written again.")
         except OSError as error:
             if name not in self._failed:
-                self._failed.add(name)
                 self._log(f"Cannot write the evidence of {name}: {error}")
+            self._failed[name] = f"{error.strerror or error}. The rollout goes on."
 
     # What callers send back ------------------------------------------------------------------------------------------
 

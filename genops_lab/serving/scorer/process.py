@@ -64,7 +64,7 @@ class ScoringProcess:
             os.set_inheritable(self._inherited, False)
             with contextlib.suppress(FileNotFoundError):  # a worker's first start
                 self.report.go_on(starting=bool(self._worker))
-            self.lease.until = max(self.lease.until, self.report.lease_until)
+            self.lease.extend(self.report.lease_until)
         self._note = str(given.get("why", ""))
         if not self._worker:
             loopback.keep_bounded(folder / "log.txt")
