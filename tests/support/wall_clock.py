@@ -15,7 +15,7 @@ class WallClock:
     def __init__(self, folder: Path) -> None:
         found = [path for place in PLACES for path in place.glob("**/faketime/libfaketime.so.1")]
         if not found:
-            pytest.skip("libfaketime is not installed: apt-get install libfaketime")
+            pytest.skip("libfaketime is not installed: apt-get install faketime")
         self._file = folder / "wall-clock"
         self.jump(0)
         self.variables = {

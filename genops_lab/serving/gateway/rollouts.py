@@ -44,6 +44,8 @@ class Rollouts:
         self._judges: dict[str, Judge] = {}
         self._written: dict[str, float] = {}
         self._failed: dict[str, str] = {}
+        #: How often candidates had loaded their model again at the first look, by deployment and revision.
+        self._reloads: dict[tuple[str, int], int] = {}
 
     @property
     def problem(self) -> str:
@@ -153,7 +155,7 @@ class Rollouts:
             for name, judge in list(self._judges.items()):
                 now, before = self._loop.time(), (judge.state, judge.step)
                 try:
-                    changed = judge.look(now)
+                    changed = self._see_reloads(name, judge) or judge.look(now)
                 except Exception as error:  # a fault of the judge must not end the looks, nor go on unseen
                     traceback.print_exc()
                     judge.decide("hold", f"A fault of the judge ({error})")
@@ -166,6 +168,23 @@ class Rollouts:
                     self._write(name)
                 elif judge.state not in ENDED and now - self._written.get(name, 0.0) > WRITE_S:
                     self._write(name)
+
+    def _see_reloads(self, name: str, judge: Judge) -> bool:
+        """Roll back a candidate whose process loads its model again. Return whether it does."""
+        candidate = judge.rollout.candidate
+        if judge.state in ENDED:
+            self._reloads.pop((name, candidate), None)
+            return False
+        try:
+            path = self._folder / name / "revisions" / str(candidate) / "state.json"
+            state = json.loads(path.read_bytes())
+            count, why = int(state.get("reloads", 0)), str(state.get("reloaded", ""))
+        except _UNREADABLE:
+            return False
+        if count <= self._reloads.setdefault((name, candidate), count):
+            return False
+        judge.reloaded(why)
+        return True
 
     def write(self) -> None:
         """Write the evidence of all rollouts."""

@@ -15,8 +15,8 @@ _SET_S = 1.0
 class Lease:
     """The time for which this process may run. Each request and each renewal by the Lab extends it.
 
-    What is left is counted by the monotonic clock: a wall clock that is set forward ends nothing, and one that is set
-    back keeps nothing. ``until`` is the end by the wall clock (seconds since 1970), for people and other processes.
+    The monotonic clock counts what is left: a wall clock that is set forward ends nothing, and one that is set back
+    keeps nothing. ``until`` is the end by the wall clock (seconds since 1970), for people and other processes.
     """
 
     def __init__(self, path: Path, seconds: float) -> None:

@@ -170,6 +170,8 @@ class ScoringProcess:
         self._become(listener, why=self._why_again)
 
     def _become(self, listener: socket.socket, **given: Any) -> NoReturn:
+        if self._why_again:
+            self.report.reloads, self.report.reloaded = self.report.reloads + 1, self._why_again
         with contextlib.suppress(OSError):  # its counts go on from the last ones written
             self.report.write()
         become(self._spec_path, listener, **given, **({"worker": self._worker} if self._worker else {}))

@@ -164,6 +164,8 @@ def _gather(report: Report, lease: Lease, workers: list[Worker]) -> None:
     report.errors = sum(int(each.get("errors", 0)) for each in found)
     report.latencies_ms = deque(each["latency_ms"] for each in found if each.get("latency_ms") is not None)
     report.lease_until = lease.until
+    report.reloads = sum(int(each.get("reloads", 0)) for each in found)
+    report.reloaded = next((each["reloaded"] for each in found if each.get("reloaded")), "")
     for each in workers:
         each.ran = each.ran or each.answers
     ready = sum(each.answers for each in workers)
