@@ -49,7 +49,13 @@ BUILD_TOOLS = (
 FRONT_END = ("src", "style", "schema", "package.json", "yarn.lock", "tsconfig.json", "webpack.config.js")
 
 #: Debian packages that the tests use, by the program that shows they are there.
-DEBIAN = {"chromium": "chromium", "sshd": "openssh-server", "pg_ctlcluster": "postgresql", "nginx": "nginx"}
+DEBIAN = {
+    "chromium": "chromium",
+    "sshd": "openssh-server",
+    "pg_ctlcluster": "postgresql",
+    "nginx": "nginx",
+    "faketime": "faketime",
+}
 #: Package and program: Chromium that shows no window, which tests take where it is.
 WITHOUT_WINDOW = "chromium-headless-shell"
 FONT = Path("/usr/share/fonts/truetype/dejavu")

@@ -66,9 +66,9 @@ class HostGateway:
         except (OSError, ValueError):
             return "The gateway of the host does not answer; a scoring process starts it again."
         port = found.get("waits_for")
-        return (
-            f"Another program on the host uses port {port} of the gateway: end that program." if port else ""
-        )
+        if port:
+            return f"Another program on the host uses port {port} of the gateway: end that program."
+        return str(found.get("disk_problem", ""))
 
     def revival(self, interpreter: str, code: Path) -> Dict[str, Any]:
         """Return what a scoring process needs to start a gateway that was killed."""

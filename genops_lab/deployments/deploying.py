@@ -247,10 +247,11 @@ class Deploying:
             )
 
     async def _end_decided(self, name: str) -> None:
-        """Finish an update whose rollout the gateway decided while no JupyterLab ran."""
+        """Finish an update whose rollout the gateway decided while no JupyterLab ran, and one without work."""
         record = await asyncio.to_thread(self._records.find, name)
         if record is None or record.wanted.update is None:
             return
+        await self._works.end_left(record)
         seen = (await self._target.observe(name)).rollout
         if seen is not None and seen.ended and seen.id == str(record.wanted.update):
             await self._works.take_up(name)

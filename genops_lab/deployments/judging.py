@@ -27,8 +27,10 @@ log = logging.getLogger("genops_lab")
 POLL_S = 0.25
 #: How long the gateway may take to write the evidence of a rollout that it was given.
 BEGIN_S = 20.0
+#: Who takes the requests from a candidate whose update failed: its process died, or a file could not be written.
+FAILURE = "GenOps Lab"
 #: Those who decide beside people.
-JUDGES = ("the judge", "the policy")
+JUDGES = ("the judge", "the policy", FAILURE)
 #: MLflow keeps 5,000 characters of a tag.
 _MOST_TAG = 5_000
 

@@ -49,6 +49,7 @@ class RollBacks:
         before = record.revision
         updating = record.wanted.update is not None
         if updating:
+            await self._works.end_left(record)
             await self._works.cancel(name)
         else:
             await self._works.until_ended(name)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, Failed, GenOpsError, NotFound
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, NotFound, Unavailable
+from genops_lab.core.store.work import OldToken
 from genops_lab.core.tasks import TaskHandle
 from genops_lab.core.work import Step, WorkKind, WorkService
 from genops_lab.registry.models import ModelVersion
 
 from .check import ModelChecker
 from .desired import KIND, POLL_S, spec
-from .judging import JUDGES, Judging
+from .judging import FAILURE, JUDGES, Judging
 from .logs import MAX_LOG_LINES
 from .models import Deployment
 from .policy import RolloutPolicy
@@ -26,6 +28,10 @@ from .targets.base import DeploymentTarget
 
 if TYPE_CHECKING:
     from .records import Records
+
+log = logging.getLogger("genops_lab")
+
+T = TypeVar("T")
 
 _LOG_END = 5
 #: Lines of a scoring process about itself: the state has them already.
@@ -68,55 +74,96 @@ class Rollouts:
             "serve": self._serve,
         }
         work.register(
-            WorkKind(KIND, {name: self._connected(step) for name, step in steps.items()}, self._give_up)
+            WorkKind(KIND, {name: self._ending(step) for name, step in steps.items()}, self._give_up)
         )
 
-    def _connected(self, step: Step) -> Step:
-        """Return the step, which waits while its host is not connected, and then runs again: it finds its results.
+    def _ending(self, step: Step) -> Step:
+        """Return the step, which ends the update if it fails for any reason: an update without work never ends."""
+
+        async def carried_out(
+            handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]
+        ) -> dict[str, Any]:
+            try:
+                return await self._connected(handle, plan, lambda: step(handle, plan, data))
+            except OldToken:  # another Lab has the update
+                raise
+            except Exception as error:
+                await self._end_update(handle, plan, error)
+                raise
+
+        return carried_out
+
+    async def _connected(
+        self, handle: TaskHandle, plan: dict[str, Any], does: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Wait while the host is not connected, then do it again: it finds its results.
 
         A Lab that takes the work over may not be connected yet.
         """
+        while True:
+            try:
+                await self._target.reach(plan["name"])
+                return await does()
+            except Conflict as error:
+                if error.code != "not_connected":
+                    raise
+                said = f"{error.message} {error.hint} The work goes on then."
+                if handle.task.message != said:
+                    handle.progress(said)
+                await asyncio.sleep(AWAY_S)
 
-        async def connected(handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-            while True:
-                try:
-                    await self._target.reach(plan["name"])
-                    return await step(handle, plan, data)
-                except Conflict as error:
-                    if error.code != "not_connected":
-                        raise
-                    said = f"{error.message} {error.hint} The work goes on then."
-                    if handle.task.message != said:
-                        handle.progress(said)
-                    await asyncio.sleep(AWAY_S)
+    async def _end_update(self, handle: TaskHandle, plan: dict[str, Any], why: Exception | None) -> None:
+        """End the update, if need be in the record alone: its target may not answer, and its disk may be full."""
+        reason = (
+            why if why is None or isinstance(why, GenOpsError) else Failed(f"{type(why).__name__}: {why}.")
+        )
+        try:
+            await self._connected(handle, plan, lambda: self._abandon(handle, plan, reason))
+        except OldToken:
+            raise
+        except Exception as error:
+            log.warning("The update of %s was not ended on its target: %s", plan["name"], error)
+            await self._close(plan, reason)
 
-        return connected
+    async def _close(self, plan: dict[str, Any], reason: GenOpsError | None) -> None:
+        """End the update in the record. A store that does not answer is asked again, under the lease of the work."""
+        while True:
+            try:
+                record, revision, updates = await self._asked_for(plan)
+                if updates:
+                    note = f"{_ended(revision, reason)} Its processes may still run for a while."
+                    await asyncio.to_thread(
+                        self._records.end_update, record, revision.id, done=False, note=note
+                    )
+                    self._changed(record.name)
+                return
+            except NotFound:  # deleted, or ended already
+                return
+            except Unavailable:
+                await asyncio.sleep(AWAY_S)
 
     async def _start(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Start the revision on its target, with the files that were checked or that it has already."""
-        record, revision, updates = await self._asked_for(plan)
+        record, revision, _updates = await self._asked_for(plan)
+        if plan.get("left"):
+            raise Failed("JupyterLab ended while it was updated.", hint="Deploy the version again.")
         handle.progress("Preparing the files.")
-        try:
-            files = None
-            if (await self._target.observe(record.name)).revision(revision.id) is None:
-                if "version" not in plan:
-                    raise Failed(
-                        f"The files of revision {revision.number} are gone.",
-                        hint=f"Deploy version {revision.version} again.",
-                    )
-                version = msgspec.convert(plan["version"], ModelVersion)
-                files = await self._checker.take(version, plan["digest"], tuple(plan["stamp"]))
-            await self._work.hold(handle)
-            check = self._work.check(handle)
-            asked = spec(record, revision, warm_s=self._warm_s, files=files)
-            asked = replace(asked, since=record.generation if plan.get("again") else 0)
-            if plan.get("replace_first"):
-                asked = replace(asked, beside=())
-            await self._target.apply(asked, record.generation, handle.say, check=check)
-        except GenOpsError as error:
-            if updates:
-                await self._abandon(handle, plan, error)
-            raise
+        files = None
+        if (await self._target.observe(record.name)).revision(revision.id) is None:
+            if "version" not in plan:
+                raise Failed(
+                    f"The files of revision {revision.number} are gone.",
+                    hint=f"Deploy version {revision.version} again.",
+                )
+            version = msgspec.convert(plan["version"], ModelVersion)
+            files = await self._checker.take(version, plan["digest"], tuple(plan["stamp"]))
+        await self._work.hold(handle)
+        check = self._work.check(handle)
+        asked = spec(record, revision, warm_s=self._warm_s, files=files)
+        asked = replace(asked, since=record.generation if plan.get("again") else 0)
+        if plan.get("replace_first"):
+            asked = replace(asked, beside=())
+        await self._target.apply(asked, record.generation, handle.say, check=check)
         self._changed(record.name)
         return data
 
@@ -149,10 +196,6 @@ class Rollouts:
                 if found.state == "running":
                     return {}
                 await asyncio.sleep(POLL_S)
-        except GenOpsError as error:
-            if updates:
-                await self._abandon(handle, plan, error)
-            raise
         finally:
             copying.cancel()
 
@@ -164,16 +207,12 @@ class Rollouts:
         record, revision, updates = await self._asked_for(plan)
         if data.get("message") or not updates or not plan.get("rollout"):
             return data
-        try:
-            await self._work.hold(handle)
-            policy = msgspec.convert(plan["rollout"], RolloutPolicy)
-            # First the rollout, then the route: else the new revision had requests that nobody counts.
-            await self._judging.begin(record, revision, policy)
-            await self._route(record, handle, {record.revision: 1, revision.id: 1})
-            found = await self._judging.until_it_ends(handle, record, revision, lambda: self._asked_for(plan))
-        except GenOpsError as error:
-            await self._abandon(handle, plan, error)
-            raise
+        await self._work.hold(handle)
+        policy = msgspec.convert(plan["rollout"], RolloutPolicy)
+        # First the rollout, then the route: else the new revision had requests that nobody counts.
+        await self._judging.begin(record, revision, policy)
+        await self._route(record, handle, {record.revision: 1, revision.id: 1})
+        found = await self._judging.until_it_ends(handle, record, revision, lambda: self._asked_for(plan))
         if found.state == "promoted":
             return data
         ended = Failed(found.why, hint=f"Its evidence: genops deployments show {record.name}")
@@ -234,8 +273,12 @@ class Rollouts:
             return
         end = await self._log_end(record, revision)  # before its stop is the end
         record = await asyncio.to_thread(self._records.change, record, asks=True)
-        if plan.get("rollout"):
-            await self._judging.roll_back(record.name, str(revision.id), "a person who cancelled it")
+        judged = (await self._target.observe(record.name)).rollout
+        begun = judged is not None and judged.id == str(revision.id)
+        rollout = plan.get("rollout") or (begun and plan.get("left"))
+        if rollout:
+            by = FAILURE if reason is not None else "a person who cancelled it"
+            await self._judging.roll_back(record.name, str(revision.id), by)
             await self._route(record, handle)
         asked = spec(record, warm_s=self._warm_s)
         asked = replace(asked, beside=tuple(each for each in asked.beside if each != revision.id))
@@ -247,18 +290,11 @@ class Rollouts:
         else:
             # Without its longer lease, which a full disk does not take: the update would never end.
             await self._target.apply(replace(asked, lease_until=0.0), record.generation, handle.say)
-        what = f"Revision {revision.number} ({revision.model} version {revision.version})"
-        note = f"{what} was cancelled."
-        if reason is not None:
-            judged = (await self._target.observe(record.name)).rollout
-            if plan.get("rollout") and judged is not None and judged.id == str(revision.id):
-                note = f"{what} was rolled back: {reason.message}"
-            else:
-                note = f"{what} did not start: {reason.message}"
-            if end and reason.message not in end and not by_person:
-                note += f" Its log ends: {end[:200]}"
+        note = _ended(revision, reason, "was rolled back" if begun and rollout else "did not start")
+        if reason is not None and end and reason.message not in end and not by_person:
+            note += f" Its log ends: {end[:200]}"
         note += f" Revision {current.number} goes on."
-        if plan.get("rollout"):
+        if rollout:
             await self._judging.end(record, revision)
         record = await asyncio.to_thread(self._records.end_update, record, revision.id, done=False, note=note)
         self._changed(record.name)
@@ -295,7 +331,7 @@ class Rollouts:
         except NotFound:
             return
         if updates:
-            await self._abandon(handle, plan, None)
+            await self._end_update(handle, plan, None)
             return
         found = await self._get(record.name)
         if found.state == "running" or not record.active:
@@ -322,3 +358,9 @@ class Rollouts:
         if revision.id not in (record.revision, record.wanted.update):
             raise NotFound(f"The update of {record.name!r} was cancelled.", hint="Deploy the version again.")
         return record, revision, record.wanted.update == revision.id
+
+
+def _ended(revision: KnownRevision, reason: GenOpsError | None, how: str = "did not start") -> str:
+    """Return the sentence of an update that has ended, without the current revision."""
+    what = f"Revision {revision.number} ({revision.model} version {revision.version})"
+    return f"{what} was cancelled." if reason is None else f"{what} {how}: {reason.message}"

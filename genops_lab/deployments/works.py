@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from genops_lab.core.store.work import Work, WorkTable
     from genops_lab.core.work import WorkService
 
+    from .record import Record
+
 #: How long work that has all but ended is waited for.
 END_S = 10.0
 
@@ -50,6 +52,16 @@ class DeploymentWorks:
         """Carry out here what a command or a JupyterLab that has ended left of the work of a deployment."""
         for work in await self._running(name):
             await self._work.take_up(work)
+
+    async def end_left(self, record: Record) -> None:
+        """End an update that no work carries out any more: an earlier GenOps Lab left it. Without one do nothing."""
+        update = record.wanted.update
+        if update is None or await self._running(record.name):
+            return
+        plan = {"name": record.name, "created_at": record.created_at, "revision": update, "left": True}
+        title = f"End the update of {record.name}"
+        await self._work.begin(KIND, plan, title=title, subject=_subject(record.name))
+        await self.until_ended(record.name)
 
     async def cancel(self, name: str) -> bool:
         """Cancel what runs for a deployment, and return whether there was anything."""

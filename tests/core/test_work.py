@@ -231,6 +231,18 @@ def test_an_old_token_is_refused_by_name(tmp_path: Path) -> None:
         table.get("other")
 
 
+def test_the_newest_work_is_found_after_the_clock_was_set_back(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store.db")
+    table = WorkTable(store)
+    for number, at in enumerate((7200.0, 3600.0, 3600.0)):
+        added = Work(
+            id=str(number), kind="counting", title="", subject="a", client="", plan={}, created_at=at
+        )
+        table.add(added, also=lambda _: None)
+    assert table.latest("counting")["a"].id == "2"
+    store.close()
+
+
 def test_it_is_cancelled_though_nobody_carries_it_out(tmp_path: Path, start: Start, soon: None) -> None:
     async def body() -> None:
         process = start()

@@ -31,7 +31,7 @@ from tests.serving.callers import Callers, calling
 from tests.support.processes import commands_with
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
 
-from .conftest import apply, changes_nothing, deploy, key_of, register
+from .conftest import apply, changes_nothing, deploy, key_of, register, shown
 from .killed_lab import killed_lab
 
 NAME = "rolled"
@@ -169,6 +169,43 @@ def test_harm_is_stopped_while_no_lab_runs_and_the_next_one_says_why(
     assert tag_of(rooms, "4")["by"] == "the judge"
     folder = rooms.settings.data_dir / "deployments" / NAME / "revisions"
     assert len(commands_with(str(folder))) <= 2, "the process of the candidate has ended"
+
+
+def test_a_candidate_that_leaks_up_to_its_limit_is_rolled_back_with_the_numbers(
+    rooms: Rooms, running: Deployment, versions: Logged, training: Training
+) -> None:
+    """No test of failures or latency sees it: the requests wait while the model is loaded again."""
+    import mlflow
+
+    class Leaking(mlflow.pyfunc.PythonModel):
+        def load_context(self, context):
+            self.kept = []
+
+        def predict(self, context, model_input, params=None):
+            self.kept.append(bytearray(b"x") * 40_000_000)
+            return [0] * len(model_input)
+
+    mlflow.set_tracking_uri(rooms.mlflow.uri)
+    with training.run() as run:
+        info = mlflow.pyfunc.log_model(name="model", python_model=Leaking(), pip_requirements=["mlflow"])
+    register(rooms, "leaking", Logged(run.info.run_id, training.folder(info.model_id), None, []))  # type: ignore[arg-type]
+    before = now(rooms)
+    with traffic(rooms, running, versions) as callers:
+        begun = deploy(
+            rooms, "leaking", name=NAME, rollout=NARROW, trust=shown(rooms, "leaking"),
+            settings={"memory": "1GB"},
+        )  # fmt: skip
+        found = eventually(lambda: now(rooms), lambda seen: not seen.updating_to, 120)
+        count = callers.done
+        eventually(lambda: callers.done, lambda done: done > count + 5)
+    assert (found.state, found.revision) == ("running", before.revision)
+    assert "(leaking version 1) was rolled back: The model of the candidate was loaded again" in found.message
+    assert (
+        "of memory, more than its limit of 1.0 GB. Its log ends: The model is loaded again" in found.message
+    )
+    assert found.message.endswith(f"Revision {before.revision} goes on.")
+    assert rooms.run(rooms.tasks.wait(begun.task_id)).state == "failed"
+    assert callers.answers[str(before.revision)] > 20 and callers.failed == [], callers.failed
 
 
 def test_a_decision_ends_what_a_command_without_a_lab_left(

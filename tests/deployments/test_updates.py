@@ -10,8 +10,11 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound, Unavailable
+from genops_lab.core.work import WorkService
 from genops_lab.deployments import memory
+from genops_lab.deployments.check import ModelChecker
+from genops_lab.deployments.judging import Judging
 from genops_lab.deployments.models import (
     CheckDeploy,
     Deployment,
@@ -20,6 +23,9 @@ from genops_lab.deployments.models import (
     NewDeployment,
     RollBack,
 )
+from genops_lab.deployments.policy import RolloutPolicy
+from genops_lab.deployments.records import Records
+from genops_lab.deployments.targets.local import LocalTarget
 from tests.serving.callers import calling
 from tests.support.processes import commands_with
 from tests.support.rooms import Logged, Rooms, Training, eventually
@@ -265,6 +271,56 @@ def test_a_killed_gateway_is_started_again_on_its_port(
 
     eventually(answer, lambda status: status == 200, 30)
     assert gateway_of(rooms).pid != before.pid and now(rooms).url == running.url
+
+
+#: What fails while an update begins, loads and becomes the current one; how often; what the record says then.
+FAULTS = [
+    (ModelChecker, "take", 1, OSError(28, "No space left on device"), "No space left on device"),
+    (LocalTarget, "apply", 99, RuntimeError("a fault"), "a fault. Its processes may still run for a while."),
+    (Judging, "until_it_ends", 1, ValueError("a fault"), "was rolled back: ValueError: a fault."),
+    (WorkService, "hold", 99, RuntimeError("a fault"), "RuntimeError: a fault."),
+    (Records, "end_update", 2, Unavailable("The store is locked."), "did not start: The store is locked."),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[each[1] for each in FAULTS])
+def test_an_update_ends_whatever_fails_in_it(
+    rooms: Rooms, running: Deployment, monkeypatch: pytest.MonkeyPatch, fault: Any
+) -> None:
+    owner, method, times, error, said = fault
+    before, left, call = now(rooms), [times], getattr(owner, method)
+
+    def fails(*given: Any, **options: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise error
+        return call(*given, **options)
+
+    version = "1" if before.version != "1" else "2"
+    policy = RolloutPolicy(kind="blue-green") if owner is Judging else None
+    monkeypatch.setattr(owner, method, fails)
+    begun = deploy(rooms, "numbers", name=NAME, version=version, rollout=policy)
+    found = after_update(rooms)
+    monkeypatch.undo()
+    assert rooms.run(rooms.tasks.wait(begun.task_id)).state == "failed" and left[0] < times
+    assert (found.state, found.revision, found.url) == ("running", before.revision, running.url)
+    assert said in found.message, found.message
+    assert not any(each.is_update for each in found.revisions)
+
+
+@pytest.mark.parametrize("how", ["deploy", "rollback"])
+def test_an_update_that_no_work_carries_out_is_ended(rooms: Rooms, running: Deployment, how: str) -> None:
+    """An earlier GenOps Lab could leave one, after which nothing but a stop helped."""
+    before, records = now(rooms), Records(rooms.store)
+    record = records.get(NAME)
+    other = next(each for each in record.revisions if each.id != record.revision)
+    with rooms.store.transaction() as connection:
+        records.begin_update(connection, record, other, "")
+    assert now(rooms).updating_to == other.number
+    again = {"model": "numbers", "name": NAME, "version": before.version}
+    found = back(rooms) if how == "rollback" else deploy(rooms, **again)
+    assert "JupyterLab ended while it was updated." in found.message
+    assert (found.state, found.revision, found.updating_to) == ("running", before.revision, 0)
 
 
 def test_two_who_update_at_once(rooms: Rooms, running: Deployment) -> None:

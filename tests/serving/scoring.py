@@ -25,11 +25,17 @@ COLD = (sys.executable, str(Path(scorer.__file__).with_name("__main__.py")))
 class ScoringProcess:
     """The process of ``serving/scorer`` for a model's folder, as a target starts it, but forked by a warm one.
 
-    ``settings`` go into ``spec.json``; ``variables`` into its environment.
+    ``settings`` go into ``spec.json``; ``variables`` into its environment, of which a fork has those of Python alone.
     """
 
     def __init__(
-        self, folder: Path, model: Path, variables: dict[str, str] | None = None, **settings: Any
+        self,
+        folder: Path,
+        model: Path,
+        variables: dict[str, str] | None = None,
+        *,
+        cold: bool = False,
+        **settings: Any,
     ) -> None:
         folder.mkdir()
         self.folder = folder
@@ -40,7 +46,7 @@ class ScoringProcess:
         (folder / "spec.json").write_text(json.dumps(spec))
         (folder / "key").write_text(KEY)
         (folder / "lease.json").write_text(json.dumps({"until": time.time() + 600}))
-        run = COLD if "workers" in settings else program("tests.support.scoring", SCORING)
+        run = COLD if cold or "workers" in settings else program("tests.support.scoring", SCORING)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*run, str(folder / "spec.json")],

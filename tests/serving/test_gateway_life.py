@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -18,6 +19,7 @@ from tests.support.rooms import eventually
 
 from .callers import calling
 from .conftest import KEY, GatewayProcess, Scorer
+from .test_rollouts import begin, evidence, rollout
 
 
 @pytest.fixture
@@ -94,11 +96,13 @@ def test_requests_under_way_are_answered_at_a_stop(own: GatewayProcess, one: Sco
 
 @pytest.fixture
 def small_disk(folder: Path) -> Iterator[Path]:
-    """The folder on a file system of 64 kB."""
+    """The folder on a file system of 192 kB."""
     mount, umount = shutil.which("mount"), shutil.which("umount")
     if os.geteuid() != 0 or not mount or not umount:
         pytest.skip("only root can mount the small disk that this test fills")
-    tried = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "none", str(folder)], capture_output=True)
+    tried = subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=192k", "none", str(folder)], capture_output=True
+    )
     if tried.returncode != 0:
         pytest.skip("this machine lets nobody mount the small disk that this test fills")
     try:
@@ -107,18 +111,49 @@ def small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run([umount, "-l", str(folder)], check=True)
 
 
-def test_a_disk_that_is_full_stops_no_answers(small_disk: Path, one: Scorer) -> None:
-    gateway = GatewayProcess(small_disk)
+def test_a_disk_that_is_full_stops_no_answers_and_evidence_catches_up(
+    small_disk: Path, one: Scorer, two: Scorer
+) -> None:
+    gateway, filler = GatewayProcess(small_disk), small_disk / "filler"
+    kept = gateway.routes / "digits"
+    accepted = {"name": "accepted", "margin": 0.3}
+
+    def ids() -> str:
+        log = kept / "served.log"
+        return log.read_text() if log.exists() else ""
+
+    def counted() -> int:
+        return sum(arm["requests"] for arm in json.loads((kept / "evidence.json").read_bytes())["arms"])
+
     try:
-        gateway.route((one, 1), keep=True)
-        with pytest.raises(OSError, match="No space"):
-            (small_disk / "filler").write_bytes(b"x" * 64 * 1024)
-        assert gateway.ask().status == 200
-        gateway.route((one, 2))
+        gateway.route((one, 1), (two, 0), keep=True)
+        begin(gateway, rollout(50, outcomes=[accepted]))
+        gateway.ask(X_Request_ID="before")
+        eventually(ids, lambda text: '"before"' in text)
+        with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as stream:
+            while True:
+                stream.write(b"x" * 512)
+        asked = [gateway.ask(X_Request_ID=f"full{number}").status for number in range(400)]
+        assert set(asked) == {200}
+        said = lambda: gateway.status()["disk_problem"]  # noqa: E731
+        assert eventually(said, bool, 10).startswith("Cannot write the evidence of digits: No space left")
+        gateway.route((one, 2), (two, 0))
+        assert evidence(gateway)["state"] == "running" and counted() < 2
+        filler.unlink()
+        eventually(said, lambda text: not text, 10)
+        assert counted() == 401
+        assert all(f'["full{number}", ' in ids() for number in range(400)), "the journal has each request"
+        assert [line for line in ids().splitlines() if line[-1] not in '"]'] == []
+        assert "is written again" in (small_disk / "log.txt").read_text()
+        filler.write_bytes(b"x" * 2048)
+        with pytest.raises(OSError, match="No space"), filler.open("ab", buffering=0) as stream:
+            while True:
+                stream.write(b"x" * 512)
         port = gateway.port
         gateway.end(signal.SIGKILL)
         gateway.start()
         assert gateway.ask().status == 200 and gateway.port == port
+        assert evidence(gateway)["state"] == "running"
     finally:
         gateway.end(signal.SIGKILL)
 

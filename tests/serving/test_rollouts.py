@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import pytest
 from genops_lab.serving.gateway.judge import Judge
 from genops_lab.serving.gateway.rollout import Rollout
 from tests.support.rooms import eventually
+from tests.support.wall_clock import WallClock
 
-from .conftest import GatewayProcess, Scorer
+from .conftest import KEY, GatewayProcess, Scorer, sha
 
 CHAMPION, CANDIDATE = 1, 2
 #: No traffic of these tests is enough to exclude it.
@@ -55,8 +57,8 @@ def evidence(gateway: GatewayProcess) -> dict[str, Any]:
     return dict(gateway.say({"op": "evidence", "name": "digits"})["evidence"])
 
 
-def decide(gateway: GatewayProcess, decision: str, by: str = "ada") -> str:
-    asked = {"op": "decide", "name": "digits", "id": "r1", "decision": decision, "by": by}
+def decide(gateway: GatewayProcess, decision: str, by: str = "ada", id: str = "r1") -> str:
+    asked = {"op": "decide", "name": "digits", "id": id, "decision": decision, "by": by}
     return str(gateway.say(asked)["refused"])
 
 
@@ -183,6 +185,52 @@ def test_a_gateway_that_was_stopped_for_a_while_takes_nothing_of_it_as_harm(
         found = eventually(lambda: evidence(alone), lambda now: now["arms"][1]["requests"] > count + 10)
     assert found["state"] == "running" and found["elapsed_s"] - before < 3.5
     assert [arm["failures"] for arm in found["arms"]] == [0, 0]
+
+
+def test_a_wall_clock_that_jumps_changes_no_time_limit(
+    folder: Path, tmp_path: Path, one: Scorer, two: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Limits of keys, the deadline of a request, the time of a rollout, who gets which revision, late outcomes."""
+    clock = WallClock(tmp_path)
+    for name, value in clock.variables.items():
+        monkeypatch.setenv(name, value)
+    gateway = GatewayProcess(folder)
+    slow = "slow-key"
+    keys = [
+        {"name": "default", "sha256": sha(KEY)},
+        {"name": "slow", "sha256": sha(slow), "limit": 1},
+    ]
+    accepted = {"name": "accepted", "margin": 0.3}
+    try:
+        gateway.route((one, 1), (two, 0), keep=True, keys=keys, timeout_s=2)
+        begin(gateway, rollout(50, outcomes=[accepted], lasts_s=600))
+        assert gateway.ask(key=slow).status == 200
+        gateway.ask("/who", X_Request_ID="before")
+        for jump in (3600, -3600):
+            began = time.monotonic()
+            with ThreadPoolExecutor(1) as pool:
+                late = pool.submit(gateway.ask, "/slow", b"20")
+                eventually(lambda: b"in_flight" in gateway.ask("/metrics", None, "GET", name="").body, bool)
+                clock.jump(jump)
+                assert late.result().status == 504 and time.monotonic() - began >= 2
+            refused = gateway.ask(key=slow)
+            assert refused.status == 429 and 0 < int(refused.headers["retry-after"]) <= 60
+            found = evidence(gateway)
+            assert found["state"] == "running" and 0 < found["elapsed_s"] < 300 and found["left_s"] > 300
+        clock.jump(7200)
+        gateway.end(signal.SIGKILL)
+        gateway.start()
+        sent = json.dumps({"request_id": "before", "name": "accepted", "value": 1}).encode()
+        assert json.loads(gateway.ask("/feedback", sent).body)["counted"]
+        begin(gateway, rollout(50, id="r2", unit="header", header="X-User"))
+        who = [gateway.ask("/who", X_User=f"user{number}").body for number in range(10)]
+        clock.jump(3600)
+        assert [gateway.ask("/who", X_User=f"user{number}").body for number in range(10)] == who
+        assert decide(gateway, "rollback", id="r2") == ""
+        at = evidence(gateway)["ended_at"] - time.time()
+        assert 3500 < at < 3700, "people are shown the wall clock"
+    finally:
+        gateway.end(signal.SIGKILL)
 
 
 def test_the_first_of_two_people_decides(alone: GatewayProcess, one: Scorer, two: Scorer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from tests.support.rooms import eventually
+from tests.support.wall_clock import WallClock
 
 from .scoring import ScoringProcess
 
@@ -102,6 +104,20 @@ def test_a_model_that_leaks_is_loaded_again_with_numbers_in_the_log(start: Start
     eventually(lambda: process.log.read_text(), lambda log: "more than its limit of 1.2 GB" in log, 20)
     eventually(lambda: process.predict(("", 3.0)), lambda found: found == (200, {"predictions": [3.0]}), 20)
     assert psutil.Process(process.process.pid).memory_info().rss < 1_200_000_000
+
+
+def test_a_wall_clock_that_jumps_neither_ends_a_process_nor_keeps_it(start: Start, tmp_path: Path) -> None:
+    """Forward by an hour it would lapse at once, back by an hour it would stay for an hour."""
+    clock = WallClock(tmp_path)
+    process = start(cold=True, lease_s=10, variables=clock.variables)
+    (process.folder / "lease.json").write_text(json.dumps({"until": time.time() + 10}))
+    process.runs()
+    for jump in (3600, -3600):
+        clock.jump(jump)
+        shown = lambda: process.state["lease_until"] - time.time()  # noqa: E731
+        eventually(shown, lambda left, jump=jump: jump < left < jump + 11, 10)
+        assert process.predict(("", 3.0)) == (200, {"predictions": [3.0]})
+    assert process.process.wait(40) == 0 and process.state["state"] == "ended"
 
 
 def test_a_model_that_is_larger_than_its_limit_fails_with_numbers(start: Start) -> None:

@@ -134,7 +134,9 @@ def test_what_fails_says_what_to_do_and_leaves_nothing_behind(
 ) -> None:
     lab.section("Compute").get_by_role("button", name="Add a target…").click()
     form = dialog(lab)
-    expect(form.get_by_label("Host", exact=True)).to_be_focused()  # the dialog moves the focus when it is open
+    expect(
+        form.get_by_label("Host", exact=True)
+    ).to_be_focused()  # the dialog moves the focus when it is open
     form.get_by_label("Host", exact=True).fill(host.alias)
     form.get_by_label("Name", exact=True).fill("second")
     form.get_by_label("Python on the host").fill("no-such-python")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from ..errors import Conflict, NotFound
 from .local import LocalStore
@@ -62,13 +62,17 @@ class WorkTable:
     def add(self, work: Work, also: Callable[[Connection], None] | None = None) -> Work:
         """Insert new work with the writes of ``also``; without ``also`` return running work of the subject instead."""
         with self._store.transaction() as connection:
+            same = (rows.c.kind == work.kind) & (rows.c.subject == work.subject)
             if also is not None:
                 also(connection)
             else:
-                same = (rows.c.kind == work.kind) & (rows.c.subject == work.subject)
                 found = connection.execute(select(rows).where(same & (rows.c.state == RUNNING))).first()
                 if found is not None:
                     return _work(found)
+            # The newest is found by its time, also after the clock was set back.
+            latest = connection.execute(select(func.max(rows.c.created_at)).where(same)).scalar()
+            if latest is not None and latest >= work.created_at:
+                work = msgspec.structs.replace(work, created_at=latest + 0.001)
             connection.execute(rows.insert().values(**_columns(msgspec.structs.asdict(work))))
             old = select(rows.c.id).where(rows.c.state != RUNNING).order_by(rows.c.ended_at.desc())
             connection.execute(

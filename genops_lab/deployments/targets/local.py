@@ -433,7 +433,8 @@ class LocalTarget(DeploymentTarget):
 
     def _keep(self) -> None:
         if self._gateway.runs():
-            if self._gateway.problem or self._gateway.https:
+            rollouts = any(self._root.glob("*/rollout.json"))
+            if self._gateway.problem or self._gateway.https or rollouts:
                 self._gateway.keep()
             return
         for path in self._root.glob("*/route.json"):

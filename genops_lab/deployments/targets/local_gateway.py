@@ -92,7 +92,7 @@ class LocalGateway:
         self.problem = (
             f"Another program uses port {port} of the gateway: end that program."
             if port
-            else str(found.get("tls_problem", ""))
+            else str(found.get("tls_problem") or found.get("disk_problem", ""))
         )
 
     def set(self, route: Any) -> None:

@@ -3,7 +3,7 @@
 =========  ===============================  ======================================================
 op         with                             answer
 =========  ===============================  ======================================================
-status                                      pid, port, ``waits_for`` (a port in use), ``tls_problem``, generations
+status                                      pid, port, ``waits_for`` (a port in use), problems, generations
 set        route                            applied, generation (that of the newest known change)
 remove     name, generation                 applied, generation
 =========  ===============================  ======================================================
@@ -150,5 +150,6 @@ class Control:
             "port": self._gateway.port,
             "waits_for": self._gateway.waits_for,
             "tls_problem": self._gateway.tls.problem,
+            "disk_problem": self._gateway.rollouts.problem,
             "generations": {each.name: each.generation for each in routes.all()},
         }

@@ -433,6 +433,12 @@ class Judge:
         self._note()
         return ""
 
+    def reloaded(self, why: str) -> None:
+        """Roll back because the process of the candidate had to load its model again: it hung, or leaked memory."""
+        if self.state not in ENDED:
+            self._end("rolled back", f"The model of the candidate was loaded again: {why}", "the judge")
+            self._note()
+
     def _compared(self) -> str:
         return self.excluded() if self.rollout.judged_steps else ""
 

@@ -43,7 +43,14 @@ class Rollouts:
         self._loop = asyncio.get_running_loop()
         self._judges: dict[str, Judge] = {}
         self._written: dict[str, float] = {}
-        self._failed: set[str] = set()
+        self._failed: dict[str, str] = {}
+        #: How often candidates had loaded their model again at the first look, by deployment and revision.
+        self._reloads: dict[tuple[str, int], int] = {}
+
+    @property
+    def problem(self) -> str:
+        """Why the evidence of a rollout is not written; empty if it is."""
+        return next((f"Cannot write the evidence of {name}: {why}" for name, why in self._failed.items()), "")
 
     def get(self, name: str) -> Judge | None:
         """Return the judge of a deployment's rollout."""
@@ -90,6 +97,7 @@ class Rollouts:
         found = self._judges.get(name)
         if found is not None and found.rollout.id == id:
             del self._judges[name]
+            self._failed.pop(name, None)
             with contextlib.suppress(OSError):
                 (self._folder / name / POLICY).unlink(missing_ok=True)
             self._reroute(name)
@@ -97,6 +105,7 @@ class Rollouts:
     def remove(self, name: str) -> None:
         """Forget the rollout of a deployment that was removed."""
         if self._judges.pop(name, None) is not None:
+            self._failed.pop(name, None)
             with contextlib.suppress(OSError):
                 (self._folder / name / POLICY).unlink(missing_ok=True)
 
@@ -146,7 +155,7 @@ class Rollouts:
             for name, judge in list(self._judges.items()):
                 now, before = self._loop.time(), (judge.state, judge.step)
                 try:
-                    changed = judge.look(now)
+                    changed = self._see_reloads(name, judge) or judge.look(now)
                 except Exception as error:  # a fault of the judge must not end the looks, nor go on unseen
                     traceback.print_exc()
                     judge.decide("hold", f"A fault of the judge ({error})")
@@ -159,6 +168,23 @@ class Rollouts:
                     self._write(name)
                 elif judge.state not in ENDED and now - self._written.get(name, 0.0) > WRITE_S:
                     self._write(name)
+
+    def _see_reloads(self, name: str, judge: Judge) -> bool:
+        """Roll back a candidate whose process loads its model again. Return whether it does."""
+        candidate = judge.rollout.candidate
+        if judge.state in ENDED:
+            self._reloads.pop((name, candidate), None)
+            return False
+        try:
+            path = self._folder / name / "revisions" / str(candidate) / "state.json"
+            state = json.loads(path.read_bytes())
+            count, why = int(state.get("reloads", 0)), str(state.get("reloaded", ""))
+        except _UNREADABLE:
+            return False
+        if count <= self._reloads.setdefault((name, candidate), count):
+            return False
+        judge.reloaded(why)
+        return True
 
     def write(self) -> None:
         """Write the evidence of all rollouts."""
@@ -187,11 +213,12 @@ class Rollouts:
             temporary.write_text(text)
             temporary.chmod(0o600)
             temporary.replace(path)
-            self._failed.discard(name)
+            if self._failed.pop(name, ""):
+                self._log(f"The evidence of {name} is written again.")
         except OSError as error:
             if name not in self._failed:
-                self._failed.add(name)
                 self._log(f"Cannot write the evidence of {name}: {error}")
+            self._failed[name] = f"{error.strerror or error}. The rollout goes on."
 
     # What callers send back ------------------------------------------------------------------------------------------
 

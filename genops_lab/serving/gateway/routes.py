@@ -147,3 +147,8 @@ class Routes:
         self._routes.pop(name, None)
         self._generations[name] = generation
         return True
+
+    def forget(self, name: str) -> None:
+        """Forget a removed deployment: after the clock was set back, its next generation may be smaller."""
+        if name not in self._routes:
+            self._generations.pop(name, None)

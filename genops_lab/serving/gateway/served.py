@@ -1,11 +1,13 @@
 """Keep which requests a rollout has served, so that feedback counts after the gateway was killed.
 
 ``served.log`` of a deployment has a line for each request, ``[id, candidate, episode, time]``, and one for each
-outcome that was taken, ``[id, name]``. It is private and bounded: a full one becomes ``served.log.1``.
+outcome that was taken, ``[id, name]``. The time is that since the start of the host: nobody sets that clock. The file
+is private and bounded: a full one becomes ``served.log.1``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -29,12 +31,13 @@ class ServedLog:
         self._lines = 0
         self._unwritten: list[str] = []
         self._outcomes: list[str] = []
-        self._after_kill = False
+        #: Whether the last line may be a part: a kill left it.
+        self._is_torn = False
 
     def request(self, id: bytes, candidate: bool, episode: int) -> None:
         """Note a request; :meth:`flush` writes it."""
         if len(self._unwritten) < SERVED:  # a full disk must not fill the memory
-            entry = [id.decode("latin-1"), int(candidate), episode, round(time.time(), 1)]
+            entry = [id.decode("latin-1"), int(candidate), episode, round(time.monotonic(), 1)]
             self._unwritten.append(json.dumps(entry))
 
     def outcome(self, id: bytes, name: str) -> None:
@@ -57,10 +60,14 @@ class ServedLog:
             self._lines = size = 0
         lines = self._unwritten if size else [json.dumps(self._rollout), *self._unwritten]
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            # A kill may have left a part of a line.
-            stream.write("\n" * self._after_kill + "".join(f"{each}\n" for each in lines))
-        self._after_kill = False
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write("\n" * self._is_torn + "".join(f"{each}\n" for each in lines))
+        except OSError:
+            with contextlib.suppress(OSError):  # what a full disk took of the lines, which are written again
+                os.truncate(self._path, size)
+            raise
+        self._is_torn = False
         self._lines += len(lines)
         self._unwritten = []
 
@@ -76,10 +83,12 @@ class ServedLog:
                 if len(each) == 2:
                     taken.add((id, str(each[1])))
                     continue
-                age = max(0.0, time.time() - float(each[3]))  # the clock may have been set back
+                age = max(
+                    0.0, time.monotonic() - float(each[3])
+                )  # below 0: before the host was started again
                 if age <= SERVED_S:
                     requests.append((id, bool(each[1]), int(each[2]), age))
-        self._after_kill = self._path.exists()
+        self._is_torn = self._path.exists()
         return requests[-SERVED:], taken
 
     def _of(self, path: Path) -> list[list[str]]:

@@ -39,6 +39,8 @@ EMPTY_S = 30.0
 #: How long it stays after its last route was removed.
 LAST_S = 1.0
 LOOK_S = 5.0
+#: A change that was sent before a removal does not arrive later than this.
+LATE_S = 60.0
 GRACE_S = 10.0
 
 
@@ -116,6 +118,7 @@ class Gateway:
             self.metrics.forget(name)
             self.tokens.drop(name)
             self.recordings.end(name)
+            self.loop.call_later(LATE_S, self.routes.forget, name)
             if not self.routes.all():
                 self.loop.call_later(LAST_S, self._end_without_routes)
         return applied

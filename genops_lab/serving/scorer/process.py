@@ -64,7 +64,7 @@ class ScoringProcess:
             os.set_inheritable(self._inherited, False)
             with contextlib.suppress(FileNotFoundError):  # a worker's first start
                 self.report.go_on(starting=bool(self._worker))
-            self.lease.until = max(self.lease.until, self.report.lease_until)
+            self.lease.extend(self.report.lease_until)
         self._note = str(given.get("why", ""))
         if not self._worker:
             loopback.keep_bounded(folder / "log.txt")
@@ -170,6 +170,8 @@ class ScoringProcess:
         self._become(listener, why=self._why_again)
 
     def _become(self, listener: socket.socket, **given: Any) -> NoReturn:
+        if self._why_again:
+            self.report.reloads, self.report.reloaded = self.report.reloads + 1, self._why_again
         with contextlib.suppress(OSError):  # its counts go on from the last ones written
             self.report.write()
         become(self._spec_path, listener, **given, **({"worker": self._worker} if self._worker else {}))

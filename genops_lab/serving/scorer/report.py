@@ -34,6 +34,9 @@ class Report:
         self.requests = 0
         self.errors = 0
         self.loading_s = 0.0
+        #: How often a model that hung, or used too much memory, was loaded again, and why the last time.
+        self.reloads = 0
+        self.reloaded = ""
         #: Whether the model is unloaded until the next request.
         self.asleep = False
         self.latencies_ms: deque[float] = deque(maxlen=200)
@@ -47,6 +50,7 @@ class Report:
         self.requests, self.errors = int(before["requests"]), int(before["errors"])
         self.port, self.state = int(before["port"]), "running"
         self.loading_s, self.lease_until = float(before["loading_s"]), float(before["lease_until"])
+        self.reloads, self.reloaded = int(before.get("reloads", 0)), str(before.get("reloaded", ""))
         self.message = "Loading the model again. Requests wait meanwhile."
         if starting:
             self.state, self.message, self.loading_s = "starting", "Loading the model again.", 0.0
@@ -65,6 +69,8 @@ class Report:
             "errors": self.errors,
             "loading_s": round(self.loading_s, 1),
             "asleep": self.asleep,
+            "reloads": self.reloads,
+            "reloaded": self.reloaded,
             "latency_ms": round(statistics.median(self.latencies_ms), 3) if self.latencies_ms else None,
         }
         descriptor, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=".state-")

@@ -31,7 +31,8 @@ def main(spec_path: str, succession: str) -> int:
     report, lease = Report(folder / "state.json"), Lease(folder / "lease.json", float(spec["lease_s"]))
     report.go_on()
     report.asleep = True
-    lease.until = report.lease_until = max(lease.until, report.lease_until)
+    lease.extend(report.lease_until)
+    report.lease_until = lease.until
     report.message = (
         "It sleeps, because nobody used it. The next request loads the model, and waits meanwhile."
     )

@@ -157,13 +157,15 @@ def _failed(workers: list[Worker]) -> dict[str, Any] | None:
 def _gather(report: Report, lease: Lease, workers: list[Worker]) -> None:
     """Add up what the workers report. The deployment runs while one of them answers."""
     found = [each.state for each in workers]
-    report.requests = sum(int(each.get("requests", 0)) for each in found)
+    requests = sum(int(each.get("requests", 0)) for each in found)
+    if requests > report.requests:
+        lease.used()
+    report.requests = requests
     report.errors = sum(int(each.get("errors", 0)) for each in found)
     report.latencies_ms = deque(each["latency_ms"] for each in found if each.get("latency_ms") is not None)
-    until = max((float(each.get("lease_until", 0)) for each in found), default=0.0)
-    if until > lease.until:
-        lease.until = until
     report.lease_until = lease.until
+    report.reloads = sum(int(each.get("reloads", 0)) for each in found)
+    report.reloaded = next((each["reloaded"] for each in found if each.get("reloaded")), "")
     for each in workers:
         each.ran = each.ran or each.answers
     ready = sum(each.answers for each in workers)
