@@ -98,7 +98,12 @@ class Revision:
         return {name: found[name] for name in ("ready", "asked", "min", "max", "why")}
 
     def replica_counts(self, name: str) -> int:
-        """Return the sum of a count over the replicas, also over those that have ended."""
+        """Return the sum of a count over the replicas, also over those that have ended.
+
+        The processes of an engine have the gateway's counts, which are those of all replicas: their sum here is 0.
+        """
+        if (self.folder / "tokens.json").exists():
+            return 0
         gone = (read(self.folder / "replicas.json") or {}).get("gone", {})
         reports = [read(each / "state.json") or {} for each in self._replicas()]
         return int(gone.get(name, 0)) + sum(int(each.get(name, 0)) for each in reports)

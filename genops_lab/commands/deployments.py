@@ -229,7 +229,10 @@ def _settings(given: list[str]) -> dict[str, str]:
     wrong = next((name for name, equals, value in pairs if not name or not equals or not value), None)
     if wrong is not None:
         raise InvalidRequest(f"--set {wrong[:80]!r} has no value.", hint="Give --set NAME=VALUE.")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    found = {name.strip(): value.strip() for name, _, value in pairs}
+    if "chat_template" in found:
+        found["chat_template"] = str(Path(found["chat_template"]).expanduser().absolute())
+    return found
 
 
 @deployments.command("rollback")

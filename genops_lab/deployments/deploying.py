@@ -316,7 +316,7 @@ class Deploying:
         if looked is None:
             return
         model, size = looked
-        serving = await asyncio.to_thread(serving_of, version, model, settings, target.name)
+        serving = await asyncio.to_thread(serving_of, version, model, settings, self._root_dir, target.name)
         machine = await target.machine(name)
         record = await asyncio.to_thread(self._records.find, name)
         if record is None or record.state != "running":
@@ -342,7 +342,7 @@ class Deploying:
         checked = await self._checker.check(version)
         if checked.check.verdict == "refused" and not checked.check.trusted:
             return Prepared(version=version, checked=checked)
-        serving = await asyncio.to_thread(serving_of, version, checked.model, settings, on)
+        serving = await asyncio.to_thread(serving_of, version, checked.model, settings, self._root_dir, on)
         if serving is not None and sleeps and serving["engine"] != LLAMA:
             engine = serving["engine"]
             raise InvalidRequest(

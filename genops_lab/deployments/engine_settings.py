@@ -15,7 +15,7 @@ class EngineSetting(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     meaning: str
-    kind: Literal["number", "share", "flag", "choice", "name"]
+    kind: Literal["number", "share", "flag", "choice", "name", "file", "size"]
     engines: list[str]
     least: float
     most: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest
@@ -25,6 +26,7 @@ from genops_lab.serving.engines.settings import (
 )
 
 from .adapters import serving_with
+from .chat_templates import with_template
 from .record import LOCAL
 from .sources import command_of
 from .targets.base import Machine
@@ -32,11 +34,11 @@ from .weights import LanguageModel
 
 
 def serving_of(
-    version: ModelVersion, model: LanguageModel | None, given: Mapping[str, str], on: str = LOCAL
+    version: ModelVersion, model: LanguageModel | None, given: Mapping[str, str], root: Path, on: str = LOCAL
 ) -> dict[str, Any] | None:
     """Return how the revision is served, as its record keeps it; None for MLflow's scorer.
 
-    A host gets the engine with its environment; this machine must have it.
+    A host gets the engine with its environment; this machine must have it. Relative paths of files begin at ``root``.
 
     Raises InvalidRequest for settings that do not apply, and Failed if the engine is missing. May block.
     """
@@ -67,7 +69,8 @@ def serving_of(
             f"context is {settings['context']:,}, and {version.name} was trained for {model.context:,} tokens.",
             hint=f"Give at most --set context={model.context}",
         )
-    return {"engine": engine, "file": model.file, "settings": settings, **adapter}
+    template = with_template(settings, root)
+    return {"engine": engine, "file": model.file, "settings": settings, **adapter, **template}
 
 
 def scorer_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -8230,7 +8230,7 @@ export interface components {
             name: string;
             meaning: string;
             /** @enum {unknown} */
-            kind: "choice" | "flag" | "name" | "number" | "share";
+            kind: "choice" | "file" | "flag" | "name" | "number" | "share" | "size";
             engines: string[];
             least: number;
             most: number;

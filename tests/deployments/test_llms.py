@@ -20,6 +20,7 @@ from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest
 from genops_lab.deployments import llms, memory
 from genops_lab.deployments.batches.models import NewBatch
 from genops_lab.deployments.batches.service import BatchesService
+from genops_lab.deployments.description.models import PlanDescription
 from genops_lab.deployments.description.reading import read_description
 from genops_lab.deployments.environments import Environments
 from genops_lab.deployments.models import (
@@ -39,7 +40,7 @@ from tests.serving.callers import calling
 from tests.support.rooms import Rooms, eventually
 from tests.support.small_llm import small_llm
 
-from .conftest import ask, changes_nothing, key_of, own_port, process_of
+from .conftest import ask, changes_nothing, files_of, key_of, own_port, process_of
 
 NAME = "chat"
 SETTINGS = {"context": "512", "parallel": "2", "threads": "1"}
@@ -49,6 +50,14 @@ QUESTION = [{"role": "user", "content": "Count from one to twenty."}]
 @pytest.fixture(scope="module")
 def file() -> Path:
     return small_llm()
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Settings with a chat template. SmolLM2's own knows no tools; this one names them, with an example of a call."""
+    template = tmp_path_factory.mktemp("template") / "tools.jinja"
+    template.write_bytes(Path(__file__).with_name("tools.jinja").read_bytes())
+    return {**SETTINGS, "chat_template": str(template)}
 
 
 def checked(rooms: Rooms, **fields: Any) -> Any:
@@ -63,10 +72,11 @@ def deployed(rooms: Rooms, name: str, rollout: RolloutPolicy | None = None, **fi
 
 
 @pytest.fixture(scope="module")
-def chat(rooms: Rooms, file: Path) -> Iterator[Deployment]:
-    found = deployed(rooms, NAME, path=str(file), settings=SETTINGS)
+def chat(rooms: Rooms, file: Path, settings: dict[str, str]) -> Iterator[Deployment]:
+    found = deployed(rooms, NAME, path=str(file), settings=settings)
     assert found.state == "running", (found, log_of(rooms, NAME))
-    assert f"path: {file}" in changes_nothing(rooms, NAME)
+    text = changes_nothing(rooms, NAME)
+    assert f"path: {file}" in text and f"chat_template: {settings['chat_template']}" in text
     yield found
     rooms.run(rooms.deployments.stop_deployment(NAME))
     rooms.run(rooms.deployments.delete_deployment(NAME))
@@ -103,6 +113,7 @@ def test_the_openai_client_gets_whole_and_streamed_answers(
     rooms: Rooms, chat: Deployment, tmp_path: Path
 ) -> None:
     assert chat.serving is not None and chat.serving.settings["context"] == "512"
+    assert chat.serving.settings["chat_template"].startswith("tools.jinja@")
     asked = client(rooms, chat)
     whole = asked.chat.completions.create(model=NAME, messages=QUESTION, max_tokens=24, temperature=0)
     text = whole.choices[0].message.content
@@ -118,10 +129,11 @@ def test_the_openai_client_gets_whole_and_streamed_answers(
     assert [each.id for each in asked.models.list()] == [NAME]
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
-    shaped = asked.chat.completions.create(
-        model=NAME, messages=QUESTION, max_tokens=40, temperature=0, response_format=form
-    )
+    given: dict[str, Any] = {"model": NAME, "messages": QUESTION, "max_tokens": 40, "temperature": 0}
+    shaped = asked.chat.completions.create(**given, response_format=form)
     assert isinstance(json.loads(shaped.choices[0].message.content)["n"], int)
+    parts = asked.chat.completions.create(**given, response_format=form, stream=True)
+    assert "".join(each.choices[0].delta.content or "" for each in parts) == shaped.choices[0].message.content
     answer = asked.responses.create(model=NAME, input="Count to five.", max_output_tokens=8, temperature=0)
     assert answer.output_text and answer.usage.output_tokens == 8
     # A Lab that did not start it sees it running, too.
@@ -133,6 +145,33 @@ def test_the_openai_client_gets_whole_and_streamed_answers(
     )
     assert _tokens(shown).completion_tokens >= 48 and _tokens(shown).tokens_per_s, shown
     assert shown.errors == 0 and shown.latency_ms
+
+
+def test_a_model_calls_a_tool(rooms: Rooms, chat: Deployment, file: Path, settings: dict[str, str]) -> None:
+    city = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    tool = {"type": "function", "function": {"name": "weather", "parameters": city}}
+    given: dict[str, Any] = {
+        "model": NAME, "messages": [{"role": "user", "content": "What is the weather in Paris?"}], "tools": [tool],
+        "tool_choice": "required", "max_tokens": 64, "temperature": 0,
+    }  # fmt: skip
+    asked = client(rooms, chat)
+    choice = asked.chat.completions.create(**given).choices[0]
+    (call,) = choice.message.tool_calls
+    assert (call.function.name, choice.finish_reason) == ("weather", "tool_calls")
+    assert json.loads(call.function.arguments) == {"city": "Paris"}
+    deltas = [each.choices[0].delta for each in asked.chat.completions.create(**given, stream=True)]
+    functions = [call.function for each in deltas for call in each.tool_calls or []]
+    assert [each.name for each in functions if each.name] == ["weather"]
+    assert json.loads("".join(each.arguments or "" for each in functions)) == {"city": "Paris"}
+    assert len(functions) > 3, "the arguments are streamed"
+    for path, problem in (("none.jinja", "cannot be read"), (str(file), "no template")):
+        error = refused(rooms, path=str(file), settings={"chat_template": path})
+        assert error.message.startswith("chat_template is ") and problem in error.message
+    text, template = changes_nothing(rooms, NAME), Path(settings["chat_template"])
+    template.write_bytes(template.read_bytes() + b"\n")
+    plan = rooms.run(files_of(rooms).plan_description(PlanDescription(text=text)))
+    assert plan.new_revision and [each.what for each in plan.changes] == ["content of the chat template"]
+    template.write_bytes(template.read_bytes()[:-1])
 
 
 def _tokens(found: Deployment) -> Any:
@@ -229,11 +268,11 @@ def test_a_key_has_a_limit_of_tokens(rooms: Rooms, chat: Deployment) -> None:
 
 
 def test_other_settings_are_a_revision_that_a_canary_lets_in(
-    rooms: Rooms, chat: Deployment, file: Path, monkeypatch: pytest.MonkeyPatch
+    rooms: Rooms, chat: Deployment, file: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tags: list[Any] = []
     monkeypatch.setattr(RegistryService, "set_version_tag", lambda *given: tags.append(given))
-    again = deployed(rooms, NAME, path=str(file), settings=SETTINGS)
+    again = deployed(rooms, NAME, path=str(file), settings=settings)
     assert (again.revision, again.updating_to) == (1, 0), "the same thing runs already"
     steps = [RolloutStep(traffic=50, requests=5)]
     policy = RolloutPolicy(steps=steps, failures=0.3, latency=None, warm_up="0s")
@@ -241,7 +280,7 @@ def test_other_settings_are_a_revision_that_a_canary_lets_in(
     body = json.dumps({"messages": QUESTION, "max_tokens": 1}).encode()
     path = f"{address.path}/v1/chat/completions"
     with calling(address.port or 0, path, key_of(rooms, NAME), body, 2) as callers:
-        deployed(rooms, NAME, path=str(file), settings={**SETTINGS, "context": "256"}, rollout=policy)
+        deployed(rooms, NAME, path=str(file), settings={**settings, "context": "256"}, rollout=policy)
         found = eventually(lambda: now(rooms), lambda seen: not seen.updating_to, 120)
     assert found.rollout is not None and found.rollout.state == "promoted" and callers.failed == []
     assert found.revision == 2 and found.serving is not None and found.serving.settings["context"] == "256"
@@ -262,6 +301,15 @@ def test_a_model_makes_embeddings(rooms: Rooms, file: Path) -> None:
     cat, kitten, rates = (each.embedding for each in made.data)
     assert len(cat) == 576
     assert cosine(cat, kitten) > cosine(cat, rates)
+    deployed(rooms, "vectors", path=str(file), settings={**settings, "pooling": "rank"})
+    eventually(lambda: now(rooms, "vectors"), lambda seen: seen.revision == 2 and not seen.updating_to, 60)
+    # SmolLM2 has no head that was trained to rank: this shows the path and the form of the answer, not a good order.
+    body = json.dumps({"query": "What sleeps?", "documents": texts}).encode()
+    headers = {"Authorization": f"Bearer {key_of(rooms, 'vectors')}"}
+    with urllib.request.urlopen(urllib.request.Request(found.url + "/v1/rerank", body, headers)) as answer:
+        ranked = json.load(answer)["results"]
+    scores = [each["relevance_score"] for each in ranked]
+    assert sorted(each["index"] for each in ranked) == [0, 1, 2] and scores == sorted(scores, reverse=True)
     rooms.run(rooms.deployments.stop_deployment("vectors"))
     rooms.run(rooms.deployments.delete_deployment("vectors"))
 

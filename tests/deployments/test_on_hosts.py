@@ -27,6 +27,7 @@ from genops_lab.deployments.models import (
     TokenFigures,
 )
 from genops_lab.deployments.policy import RolloutPolicy, RolloutStep
+from genops_lab.deployments.scaling import Replicas, Scale
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.hosts.models import NewTarget, RemoveQuery
 from tests.hosts.labs import connected, until
@@ -306,7 +307,8 @@ def test_a_language_model_there_is_checked_on_the_host_and_asked_here(rooms: Roo
             check = await lab.deployments.check_deploy(CheckDeploy(**asked))
             assert (check.where, check.engine, check.environment) == ("box", "llama.cpp", "present")
             assert check.memory.startswith("It needs weights 98 MB")
-            await lab.deployments.deploy(NewDeployment(**asked, name="talks", trust=check.digest))
+            two = NewDeployment(**asked, name="talks", trust=check.digest, scale=Scale(min=2, max=2))
+            await lab.deployments.deploy(two)
             found = await running(lab, "talks")
             assert found.serving is not None and found.serving.settings["context"] == "256"
             key = (await lab.deployments.get_deployment_key("talks")).key
@@ -317,17 +319,23 @@ def test_a_language_model_there_is_checked_on_the_host_and_asked_here(rooms: Roo
                 temperature=0, stream=True,
             )  # fmt: skip
             assert len([each async for each in parts]) >= 8
+            await until(
+                lambda: lab.deployments.get_deployment("talks"),
+                lambda each: (each.revisions[0].replicas or Replicas()).ready == 2,
+            )
+            for _ in range(3):
+                await client.completions.create(model="talks", prompt="Hello", max_tokens=1)
             (weights,) = (host.home / STATE / "talks").glob("revisions/*/model/*.gguf")
             assert weights.stat().st_nlink == 2, "the host has the file once"
             route = json.loads((host.home / STATE / "talks" / "route.json").read_bytes())
             assert route["timeout_s"] == 100
             shown = await until(
-                lambda: lab.deployments.get_deployment("talks"),
-                lambda each: (
-                    each.serving is not None and (each.serving.tokens or TokenFigures()).completion_tokens
-                ),
+                lambda: lab.deployments.get_deployment("talks"), lambda each: each.requests >= 4
             )
-            assert shown.serving.tokens.completion_tokens >= 8 and shown.errors == 0
+            assert (shown.requests, shown.errors) == (4, 0), "each is counted once, and not by each replica"
+            assert (
+                shown.serving is not None and (shown.serving.tokens or TokenFigures()).completion_tokens >= 8
+            )
             await lab.deployments.stop_deployment("talks")
             await lab.deployments.delete_deployment("talks")
             missing = NewDeployment(command="no-such-program-there $PORT", name="none", on="box")

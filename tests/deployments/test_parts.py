@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import json
 import shutil
 import sys
 import tarfile
@@ -30,7 +31,16 @@ from genops_lab.deployments.record import Record
 from genops_lab.deployments.records import KeyUsed, Records
 from genops_lab.deployments.targets.environment_filter import building_environment
 from genops_lab.deployments.targets.local_gateway import LocalGateway
-from genops_lab.serving.engines.settings import WrongSetting, read_settings
+from genops_lab.serving.engines import figures
+from genops_lab.serving.engines.settings import (
+    CHAT_TEMPLATE,
+    SETTINGS,
+    SGLANG,
+    VLLM,
+    WrongSetting,
+    read_settings,
+)
+from genops_lab.serving.engines.starting import start_of
 
 SESSION = "0::/user.slice/user-1000.slice/session-3.scope\n"
 
@@ -82,6 +92,29 @@ def test_settings_of_the_scorer_are_checked(given: dict[str, str], message: str)
     with pytest.raises(WrongSetting, match=message) as caught:
         scorer_settings(read_settings(given))
     assert caught.value.hint
+
+
+def test_each_option_of_an_engine_is_one_that_it_has(tmp_path: Path) -> None:
+    """The names were read from the engines' wheels by ``scripts/engine_options.py``: the engines need a GPU."""
+    recorded = json.loads(Path(__file__).with_name("engine_options.json").read_bytes())
+    values = {"number": "16", "share": "0.5", "flag": "true", "name": "hermes", "file": "x"}
+    for engine, known in recorded.items():
+        given = {
+            name: each.choices[0] if each.kind == "choice" else values[each.kind]
+            for name, each in SETTINGS.items()
+            if each.options.get(engine)
+        }
+        serving = {"engine": engine, "settings": read_settings(given), CHAT_TEMPLATE: "{{ messages }}"}
+        adapted = {"adapter": "adapter", "adapter_rank": 8} if engine == VLLM else {}
+        argv = start_of({**serving, **adapted}, "chat", tmp_path, tmp_path, 1, "key").argv
+        used = {each for each in argv if each.startswith("--")}
+        if engine == SGLANG:
+            used |= {f"--{name}" for name in json.loads((tmp_path / "sglang.yaml").read_bytes())}
+        assert used >= {each.options[engine] for each in SETTINGS.values() if each.options.get(engine)}
+        assert used <= set(known["options"]), (engine, known["version"], used - set(known["options"]))
+        assert (tmp_path / "chat_template.jinja").read_text() == "{{ messages }}"
+        for names in (figures._WAITING, figures._WORKING, figures._CACHE):
+            assert set(names) & set(known["metrics"]), (engine, known["version"], names)
 
 
 def test_secrets_do_not_reach_a_model() -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+from genops_lab.serving.engines import serve
 from genops_lab.serving.gateway.scaling import DOWN_S, Scale, Scaler, needed
-from tests.support.processes import runs
+from tests.support import fake_vllm
+from tests.support.processes import commands_with, runs
 from tests.support.rooms import eventually
 
 from .callers import calling
@@ -170,4 +175,89 @@ def test_a_second_process_starts_under_load_and_is_drained_after_it_and_no_reque
         (place / "replicas.json").write_text(json.dumps({"wanted": [], "stopped": True}))
         gateway.end()
         first.end()
+    assert "Traceback" not in (folder / "log.txt").read_text()
+
+
+class EngineProcess:
+    """The process of a revision that the stand-in for vLLM serves, as a target starts it."""
+
+    def __init__(self, place: Path, gateway: GatewayProcess, program: Path, silent: Path) -> None:
+        place.mkdir(parents=True)
+        spec = {
+            "folder": str(place), "name": "chat", "number": 1, "model": str(program.parent), "lease_s": 600,
+            "key_file": str(place / "key"), "serving": {"engine": "vllm", "settings": {"parallel": 2}},
+            "gateway": {"lock": str(gateway.folder / "lock"), "argv": ["true", str(gateway.spec)], "log": "", "route": ""},
+        }  # fmt: skip
+        for name, text in (
+            ("spec.json", json.dumps(spec)),
+            ("key", KEY),
+            ("lease.json", json.dumps({"until": 4e9})),
+        ):
+            (place / name).write_text(text)
+        variables = {
+            "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+            "FAKE_VLLM_QUEUE": str(silent),
+        }
+        with (place / "log.txt").open("ab") as lines:
+            self.process = subprocess.Popen(
+                [sys.executable, serve.__file__, str(place / "spec.json")], env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL, stdout=lines, stderr=lines,
+            )  # fmt: skip
+        self.report = place / "state.json"
+
+    def port(self) -> int:
+        state = eventually(
+            lambda: _read(self.report), lambda found: found.get("state") not in (None, "starting")
+        )
+        assert state["state"] == "running", state
+        return int(state["port"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return {}
+
+
+def test_replicas_of_an_engine_follow_its_queue_and_are_kept_while_it_says_nothing(folder: Path) -> None:
+    """The stand-in for vLLM works on two requests at once, and the gateway knows the rest from its metrics alone."""
+    program, silent = folder / "bin" / "vllm", folder / "silent"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{fake_vllm.__file__}" "$@"\n')
+    program.chmod(0o700)
+    gateway = GatewayProcess(folder, empty_s=300)
+    place = gateway.routes / "chat" / "revisions" / "1"
+    engine = EngineProcess(place, gateway, program, silent)
+    route = {
+        "name": "chat", "generation": 1, "keys": [{"name": "default", "sha256": sha("of-a-caller")}],
+        "revisions": [{"id": 1, "number": 1, "port": engine.port(), "key": KEY, "weight": 100}],
+        "scale": {"min": 1, "max": 3, "engine": True, "up_s": 1, "down_s": 3},
+    }  # fmt: skip
+    (gateway.routes / "chat" / "route.json").write_text(json.dumps(route))
+    assert gateway.say({"op": "set", "route": route})["applied"]
+
+    def ready() -> int:
+        return int(_read(place / "replicas.json").get("ready", 1))
+
+    body = json.dumps({"messages": [{"role": "user", "content": "Hello"}], "stream": True}).encode()
+    path = "/chat/v1/chat/completions"
+    try:
+        with calling(gateway.port, path, "of-a-caller", body, 8) as many:
+            eventually(ready, lambda count: count == 3, 60)
+            # Each process of the revision sees what is asked for, and one of them starts each replica.
+            assert len(commands_with(str(program.parent))) == 3
+            silent.write_text("")
+        with calling(gateway.port, path, "of-a-caller", body, 1) as single:
+            eventually(lambda: single.done, lambda count: count > 35, 60)
+            assert ready() == 3, "more than twice the time after which a low load ends a replica"
+            silent.unlink()
+            eventually(ready, lambda count: count == 1, 60)
+            eventually(lambda: len(commands_with(str(program.parent))), lambda count: count == 1)
+        assert many.failed == [] and single.failed == []
+    finally:
+        (place / "replicas.json").write_text(json.dumps({"wanted": [], "stopped": True}))
+        engine.process.terminate()
+        engine.process.wait(20)
+        gateway.end()
     assert "Traceback" not in (folder / "log.txt").read_text()

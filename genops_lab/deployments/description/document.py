@@ -51,7 +51,8 @@ class Revision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
       ``adapter``, a LoRA adapter, is a path too or ``hf:ORG/NAME@REVISION``. It goes with ``hf:`` models and paths.
     - command: a program that listens on ``port`` (0: on ``$PORT``) and answers 200 at ``health``.
 
-    ``settings`` are those of ``genops deploy --set``. ``traffic`` is the share of the requests in percent.
+    ``settings`` are those of ``genops deploy --set``. A relative ``chat_template`` begins at the folder of the file.
+    ``traffic`` is the share of the requests in percent.
     """
 
     model: ModelName = ""

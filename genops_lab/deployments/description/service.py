@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, NotFound
 from genops_lab.core.services import Service
+from genops_lab.deployments.chat_templates import template_changes
 from genops_lab.deployments.models import (
     CheckDeploy,
     Deployable,
@@ -248,11 +249,12 @@ class DescriptionsService(Service):
             name, version, asked.settings, description.on, sleeps=bool(shape.sleep_s)
         )
         now = None if record is None else shape_now(record, warm_s=self._warm_s)
-        changes = differences(now, shape)
+        contents = template_changes(record, prepared.serving)
+        changes = [*differences(now, shape), *contents]
         ended = record is not None and not record.active
         if record is not None and ended:
             changes.insert(0, DeploymentChange(what="state", now=record.state, file="running"))
-        new_revision = now is None or ended or not now.same_process(shape)
+        new_revision = now is None or ended or bool(contents) or not now.same_process(shape)
         plan = DescriptionPlan(
             name=name,
             exists=record is not None,

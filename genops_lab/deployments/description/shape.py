@@ -14,6 +14,7 @@ from genops_lab.deployments.models import DeploymentChange
 from genops_lab.deployments.needs import Demanded
 from genops_lab.deployments.record import DEFAULT_HEALTH, LOCAL, Given, Record
 from genops_lab.deployments.scaling import Scale
+from genops_lab.serving.engines.settings import CHAT_TEMPLATE
 
 from . import document
 from .document import HUB, Caller, Description, Lifetime, Resources, Revision
@@ -100,7 +101,10 @@ def given_in(description: Description, folder: Path | None = None) -> Given:
         port=asked.port,
         health="" if asked.health == DEFAULT_HEALTH else asked.health,
         secret=asked.secret or "",
-        settings=asked.given_settings,
+        settings={
+            name: absolute(value) if name == CHAT_TEMPLATE else value
+            for name, value in asked.given_settings.items()
+        },
     )
 
 

@@ -34,6 +34,8 @@ def parameters(config: dict[str, Any]) -> Any:
         found.sleep_idle_seconds = max(1, int(config["sleep_s"]))
     if config.get("adapter"):
         found.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(config["adapter"], 1.0)]
+    if config.get("chat_template"):
+        found.chat_template = config["chat_template"]
     found.embedding = settings.get("embeddings", False)
     if "pooling" in settings:  # else as the file says
         found.pooling_type = getattr(

@@ -18,6 +18,8 @@ DEFAULT_CONTEXT = 4096
 DEFAULT_PARALLEL = 2
 #: The share of a GPU that vLLM takes by default; SGLang takes about as much.
 GPU_SHARE = 0.9
+#: The setting that is a file: its text is in the record of the revision.
+CHAT_TEMPLATE = "chat_template"
 #: Seconds until the first byte of an answer; a whole answer that is not streamed takes long.
 DEFAULT_TIMEOUT_S = 600
 
@@ -116,6 +118,11 @@ SETTINGS: dict[str, Setting] = {
         meaning="How reasoning is told from the answer, such as deepseek_r1; llama.cpp reads the chat template",
         options={VLLM: "--reasoning-parser", SGLANG: "--reasoning-parser"},
         kind="name",
+    ),
+    CHAT_TEMPLATE: Setting(
+        meaning="A Jinja file that turns messages and tools into the prompt, in place of the model's own template",
+        options={LLAMA: "chat_template", VLLM: "--chat-template", SGLANG: "--chat-template"},
+        kind="file",
     ),
     "timeout": Setting(
         meaning="Seconds until the first byte of an answer",

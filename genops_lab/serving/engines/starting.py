@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .settings import COMMAND, LLAMA, SETTINGS, SGLANG, VLLM
+from .settings import CHAT_TEMPLATE, COMMAND, LLAMA, SETTINGS, SGLANG, VLLM
 
 #: The files are here already.
 _OFFLINE = {"HF_HUB_OFFLINE": "1"}
@@ -66,9 +66,12 @@ def start_of(
         adapter = str(model / serving["adapter"]) if serving.get("adapter") else ""
         config = {
             "file": str(file), "adapter": adapter, "port": port, "key": key, "name": name, "settings": settings,
-            "sleep_s": serving.get("sleep_s", 0),
+            "sleep_s": serving.get("sleep_s", 0), CHAT_TEMPLATE: serving.get(CHAT_TEMPLATE, ""),
         }  # fmt: skip
         return _llama(folder, config)
+    if CHAT_TEMPLATE in settings:
+        settings[CHAT_TEMPLATE] = str(folder / "chat_template.jinja")
+        _write_private(Path(settings[CHAT_TEMPLATE]), serving[CHAT_TEMPLATE])
     if engine == VLLM:
         program = _vllm() or "vllm"
         argv = [

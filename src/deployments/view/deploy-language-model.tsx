@@ -134,7 +134,9 @@ function SettingField(props: {
             {...control}
             {...left}
             type="text"
-            inputMode={kind === 'name' ? 'text' : 'decimal'}
+            inputMode={
+              kind === 'number' || kind === 'share' ? 'decimal' : 'text'
+            }
             placeholder={trans.__('set by the engine')}
             autoComplete="off"
             spellCheck={false}
