@@ -2423,7 +2423,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the settings of language models. */
+        /** List the settings of language models and of MLflow models. */
         get: operations["deployments.list_engine_settings"];
         put?: never;
         post?: never;
@@ -8201,13 +8201,15 @@ export interface components {
         };
         /**
          * EngineSetting
-         * @description A setting of language models. ``engines`` have it; a ``number`` or ``share`` is from ``least`` to ``most``.
+         * @description A setting of language models or of MLflow models. ``engines`` have it.
+         *
+         *     A ``number`` or ``share`` is from ``least`` to ``most``; a ``size`` has a unit.
          */
         EngineSetting: {
             name: string;
             meaning: string;
             /** @enum {unknown} */
-            kind: "choice" | "flag" | "name" | "number" | "share";
+            kind: "choice" | "flag" | "name" | "number" | "share" | "size";
             engines: string[];
             least: number;
             most: number;
@@ -8273,6 +8275,8 @@ export interface components {
         /**
          * DeploymentCallerKey
          * @description A named key of a deployment. ``key`` is shown once, when the key is added; then only its hash is kept.
+         *
+         *     ``last_used_at`` is 0 if no request had it since the gateway of the deployment started, or if that is unknown.
          */
         DeploymentCallerKey: {
             name: string;
@@ -8282,6 +8286,8 @@ export interface components {
             tokens: number;
             /** @default 0 */
             created_at: number;
+            /** @default 0 */
+            last_used_at: number;
             /** @default  */
             key: string;
         };
@@ -8628,7 +8634,8 @@ export interface components {
          * PlanDescription
          * @description The text of a deployment file. ``file`` names it, ``folder`` has the public key that ``trust: {signer:}`` names.
          *
-         *     ``trust`` is a digest that replaces the one in the file.
+         *     ``path`` is that of the file below the folder of JupyterLab, and stands for both. ``file`` is empty for a text that
+         *     is in no file. ``trust`` is a digest that replaces the one in the file.
          */
         PlanDescription: {
             text: string;
@@ -8636,6 +8643,8 @@ export interface components {
             file: string;
             /** @default  */
             folder: string;
+            /** @default  */
+            path: string;
             /** @default  */
             trust: string;
         };
@@ -8645,7 +8654,8 @@ export interface components {
          *
          *     ``expect`` changes with every change of the deployment. ``now`` is the file that would change nothing. ``message``
          *     says what happens to requests and ``downtime`` for how long nobody is answered, if anything. ``problem`` and
-         *     ``hint`` say why it would be refused. ``new_revision`` is false if processes stay as they are.
+         *     ``hint`` say why it would be refused. ``new_revision`` is false if processes stay as they are. ``other_file`` is the
+         *     file that was applied last, if that is another one: then an application must ``take_over``.
          */
         DescriptionPlan: {
             name: string;
@@ -8677,6 +8687,8 @@ export interface components {
             hint: string;
             /** @default  */
             code: string;
+            /** @default  */
+            other_file: string;
         };
         /**
          * DescribeVersion
@@ -8740,6 +8752,8 @@ export interface components {
             file: string;
             /** @default  */
             folder: string;
+            /** @default  */
+            path: string;
             /** @default  */
             trust: string;
             /** @default  */
