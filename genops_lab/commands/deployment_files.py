@@ -17,6 +17,7 @@ from genops_lab.deployments.description.models import (
     DescriptionPlan,
     PlanDescription,
 )
+from genops_lab.deployments.description.naming import known_as
 from genops_lab.deployments.description.reading import read_description
 from genops_lab.deployments.description.service import DescriptionsService
 from genops_lab.deployments.service import DeploymentsService
@@ -199,14 +200,6 @@ def text_of(file: str) -> str:
         ) from error
 
 
-def known_as(path: Path) -> str:
-    """Return the path below its git repository, which is the same in each clone; else the whole path."""
-    for folder in path.parents:
-        if (folder / ".git").exists():
-            return path.relative_to(folder).as_posix()
-    return path.as_posix()
-
-
 def as_file(session: Session, asked: DescribeVersion, _trust: str = "") -> None:
     """Print the file that deploys a version."""
     text = call_fetched(session, DescriptionsService.describe_version, body=asked).text
@@ -219,7 +212,7 @@ def dry_run(session: Session, asked: DescribeVersion, trust: str) -> None:
     plan: DescriptionPlan = call_fetched(
         session,
         DescriptionsService.plan_description,
-        body=PlanDescription(text=text, file="the file", trust=trust),
+        body=PlanDescription(text=text, file="", trust=trust),
     )
     session.show(plan, views.plan(plan))
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from genops_lab.core.errors import Conflict, InvalidRequest
+from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest
 
 from .models import DeploymentCallerKey, NewCallerKey
 from .names import is_name
 from .record import CallerKey
 from .targets.folders import OWN_KEY, hashed
+
+if TYPE_CHECKING:
+    from .targets.base import DeploymentTarget
+
+log = logging.getLogger("genops_lab")
 
 MOST_LIMIT = 1_000_000_000
 
@@ -58,8 +65,24 @@ def revoked(name: str, key: str) -> Callable[[list[CallerKey]], list[CallerKey]]
     return lambda keys: [each for each in keys if each.name != key]
 
 
-def shown(key: CallerKey, text: str = "") -> DeploymentCallerKey:
+def shown(key: CallerKey, text: str = "", *, last_used_at: float = 0.0) -> DeploymentCallerKey:
     """Return a key for the wire, with its ``text`` where it is shown the only time."""
     return DeploymentCallerKey(
-        name=key.name, limit=key.limit, tokens=key.tokens, created_at=key.created_at, key=text
+        name=key.name,
+        limit=key.limit,
+        tokens=key.tokens,
+        created_at=key.created_at,
+        last_used_at=last_used_at,
+        key=text,
     )
+
+
+async def uses(name: str, target: DeploymentTarget) -> dict[str, float]:
+    """Return when each key was used last, by its name; nothing where the gateway is away or older."""
+    try:
+        found = await target.ask_gateway({"op": "key_uses", "name": name})
+    except GenOpsError as error:
+        log.debug("The last use of the keys of %s is unknown: %s", name, error)
+        return {}
+    now = time.time()
+    return {key: now - ago_s for key, ago_s in found.get("ago_s", {}).items()}

@@ -1,4 +1,4 @@
-"""The settings of language models, with their meanings, for forms."""
+"""The settings of language models and of MLflow models, with their meanings, for forms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from genops_lab.serving.engines.settings import SETTINGS
 
 
 class EngineSetting(msgspec.Struct, frozen=True, kw_only=True):
-    """A setting of language models. ``engines`` have it; a ``number`` or ``share`` is from ``least`` to ``most``."""
+    """A setting of language models or of MLflow models. ``engines`` have it.
+
+    A ``number`` or ``share`` is from ``least`` to ``most``; a ``size`` has a unit.
+    """
 
     name: str
     meaning: str
@@ -26,7 +29,7 @@ class EngineSettingsService(Service):
     """Tell which settings there are."""
 
     async def list_engine_settings(self) -> list[EngineSetting]:
-        """List the settings of language models."""
+        """List the settings of language models and of MLflow models."""
         return [
             EngineSetting(
                 name=name,

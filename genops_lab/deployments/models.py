@@ -130,12 +130,16 @@ class NewCallerKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeploymentCallerKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A named key of a deployment. ``key`` is shown once, when the key is added; then only its hash is kept."""
+    """A named key of a deployment. ``key`` is shown once, when the key is added; then only its hash is kept.
+
+    ``last_used_at`` is 0 if no request had it since the gateway of the deployment started, or if that is unknown.
+    """
 
     name: str
     limit: int = 0
     tokens: int = 0
     created_at: float = 0.0
+    last_used_at: float = 0.0
     key: str = ""
 
 

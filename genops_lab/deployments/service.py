@@ -204,7 +204,8 @@ class DeploymentsService(Service):
     async def list_caller_keys(self, name: str) -> list[DeploymentCallerKey]:
         """List the named keys of a deployment, without the keys themselves."""
         record = await asyncio.to_thread(self._records.get, name)
-        return [caller_keys.shown(each) for each in record.wanted.keys]
+        used = await caller_keys.uses(name, self._target) if record.active else {}
+        return [caller_keys.shown(each, last_used_at=used.get(each.name, 0.0)) for each in record.wanted.keys]
 
     async def add_caller_key(self, name: str, body: NewCallerKey) -> DeploymentCallerKey:
         """Add a named key. The answer has the key, which is not shown again."""

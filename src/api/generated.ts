@@ -2423,7 +2423,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the settings of language models. */
+        /** List the settings of language models and of MLflow models. */
         get: operations["deployments.list_engine_settings"];
         put?: never;
         post?: never;
@@ -8224,7 +8224,9 @@ export interface components {
         };
         /**
          * EngineSetting
-         * @description A setting of language models. ``engines`` have it; a ``number`` or ``share`` is from ``least`` to ``most``.
+         * @description A setting of language models or of MLflow models. ``engines`` have it.
+         *
+         *     A ``number`` or ``share`` is from ``least`` to ``most``; a ``size`` has a unit.
          */
         EngineSetting: {
             name: string;
@@ -8296,6 +8298,8 @@ export interface components {
         /**
          * DeploymentCallerKey
          * @description A named key of a deployment. ``key`` is shown once, when the key is added; then only its hash is kept.
+         *
+         *     ``last_used_at`` is 0 if no request had it since the gateway of the deployment started, or if that is unknown.
          */
         DeploymentCallerKey: {
             name: string;
@@ -8305,6 +8309,8 @@ export interface components {
             tokens: number;
             /** @default 0 */
             created_at: number;
+            /** @default 0 */
+            last_used_at: number;
             /** @default  */
             key: string;
         };
@@ -8651,7 +8657,8 @@ export interface components {
          * PlanDescription
          * @description The text of a deployment file. ``file`` names it, ``folder`` has the public key that ``trust: {signer:}`` names.
          *
-         *     ``trust`` is a digest that replaces the one in the file.
+         *     ``path`` is that of the file below the folder of JupyterLab, and stands for both. ``file`` is empty for a text that
+         *     is in no file. ``trust`` is a digest that replaces the one in the file.
          */
         PlanDescription: {
             text: string;
@@ -8659,6 +8666,8 @@ export interface components {
             file: string;
             /** @default  */
             folder: string;
+            /** @default  */
+            path: string;
             /** @default  */
             trust: string;
         };
@@ -8668,7 +8677,8 @@ export interface components {
          *
          *     ``expect`` changes with every change of the deployment. ``now`` is the file that would change nothing. ``message``
          *     says what happens to requests and ``downtime`` for how long nobody is answered, if anything. ``problem`` and
-         *     ``hint`` say why it would be refused. ``new_revision`` is false if processes stay as they are.
+         *     ``hint`` say why it would be refused. ``new_revision`` is false if processes stay as they are. ``other_file`` is the
+         *     file that was applied last, if that is another one: then an application must ``take_over``.
          */
         DescriptionPlan: {
             name: string;
@@ -8700,6 +8710,8 @@ export interface components {
             hint: string;
             /** @default  */
             code: string;
+            /** @default  */
+            other_file: string;
         };
         /**
          * DescribeVersion
@@ -8763,6 +8775,8 @@ export interface components {
             file: string;
             /** @default  */
             folder: string;
+            /** @default  */
+            path: string;
             /** @default  */
             trust: string;
             /** @default  */

@@ -199,9 +199,18 @@ def new_key(deployment: str, made: DeploymentCallerKey, *, hidden: bool) -> Docu
 
 def caller_keys(deployment: str, found: list[DeploymentCallerKey]) -> Document:
     """``deployments keys``."""
-    rows: list[Row] = [[each.name, _limits(each), moment(each.created_at)] for each in found]
+    rows: list[Row] = [
+        [
+            each.name,
+            _limits(each),
+            moment(each.created_at),
+            moment(each.last_used_at) if each.last_used_at else "-",
+        ]
+        for each in found
+    ]
     empty = f"{deployment} has its own key alone. Add one: genops deployments add-key {deployment} NAME"
-    return Document([Table([Column("name"), Column("limit"), Column("added")], rows, empty=empty)])
+    columns = [Column("name"), Column("limit"), Column("added"), Column("last use")]
+    return Document([Table(columns, rows, empty=empty)])
 
 
 def _limits(key: DeploymentCallerKey) -> str:

@@ -12,12 +12,14 @@ from genops_lab.deployments.scaling import Scale
 class PlanDescription(msgspec.Struct, frozen=True, kw_only=True):
     """The text of a deployment file. ``file`` names it, ``folder`` has the public key that ``trust: {signer:}`` names.
 
-    ``trust`` is a digest that replaces the one in the file.
+    ``path`` is that of the file below the folder of JupyterLab, and stands for both. ``file`` is empty for a text that
+    is in no file. ``trust`` is a digest that replaces the one in the file.
     """
 
     text: str
     file: str = "deployment.yaml"
     folder: str = ""
+    path: str = ""
     trust: str = ""
 
 
@@ -40,7 +42,8 @@ class DescriptionPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     ``expect`` changes with every change of the deployment. ``now`` is the file that would change nothing. ``message``
     says what happens to requests and ``downtime`` for how long nobody is answered, if anything. ``problem`` and
-    ``hint`` say why it would be refused. ``new_revision`` is false if processes stay as they are.
+    ``hint`` say why it would be refused. ``new_revision`` is false if processes stay as they are. ``other_file`` is the
+    file that was applied last, if that is another one: then an application must ``take_over``.
     """
 
     name: str
@@ -62,6 +65,7 @@ class DescriptionPlan(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
     hint: str = ""
     code: str = ""
+    other_file: str = ""
 
 
 class AppliedDescription(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ from .models import (
     DescriptionText,
     PlanDescription,
 )
+from .naming import Body, located
 from .reading import DeploymentFileError, read_description
 from .settings import FileSettings
 from .shape import Shape, description_of, differences, given_in, shape_now, shape_of, token
@@ -77,16 +78,18 @@ class DescriptionsService(Service):
     ) -> None:
         self._lease_s = settings.deployment_lease_s
         self._warm_s = settings.deployment_warm_s
+        self._root_dir = settings.root_dir or Path.cwd()
         self._deployments = deployments
         self._records = records
         self._secrets = secrets
 
     async def plan_description(self, body: PlanDescription) -> DescriptionPlan:
         """Return what the application of a file would do. Nothing changes."""
-        return (await self._plan(body)).plan
+        return (await self._plan(await self._located(body))).plan
 
     async def apply_description(self, body: ApplyDescription) -> AppliedDescription:
         """Make a deployment what a file says; durable work carries it out. Without a difference nothing changes."""
+        body = await self._located(body)
         planned = await self._plan(body)
         plan, record = planned.plan, planned.record
         if body.expect not in ("", plan.expect):
@@ -94,9 +97,9 @@ class DescriptionsService(Service):
         if plan.problem and not (plan.code == "memory" and body.replace_first and record is not None):
             raise Conflict(plan.problem, hint=plan.hint, code=plan.code)
         before = record.wanted.described if record is not None else None
-        if before is not None and before.file != body.file and not body.take_over:
+        if plan.other_file and not body.take_over:
             raise Conflict(
-                f"The deployment {plan.name!r} was applied from {before.file}, and this file is {body.file}.",
+                f"The deployment {plan.name!r} was applied from {plan.other_file}, and this file is {body.file}.",
                 hint="Use another name in this file, or replace the other file: genops apply FILE --take-over",
                 code="other_file",
             )
@@ -195,6 +198,9 @@ class DescriptionsService(Service):
         )
         return DescriptionText(text=text_of(description, _remarks(check)))
 
+    async def _located(self, body: Body) -> Body:
+        return await asyncio.to_thread(located, body, self._root_dir)
+
     def _plain(self) -> Shape:
         return Shape.plain("", "", lease_s=self._lease_s, warm_s=self._warm_s)
 
@@ -255,6 +261,8 @@ class DescriptionsService(Service):
         if record is not None and ended:
             changes.insert(0, DeploymentChange(what="state", now=record.state, file="running"))
         new_revision = now is None or ended or bool(contents) or not now.same_process(shape)
+        described = None if record is None else record.wanted.described
+        other = "" if described is None or body.file in ("", described.file) else described.file
         plan = DescriptionPlan(
             name=name,
             exists=record is not None,
@@ -265,6 +273,7 @@ class DescriptionsService(Service):
             now="" if record is None else self._text_now(record),
             new_revision=new_revision,
             message="Only settings change: the processes go on." if changes else "Nothing would change.",
+            other_file=other,
         )
         if new_revision:
             plan = await self._with_needs(plan, record if not ended else None, prepared, shape)
@@ -333,12 +342,14 @@ class DescriptionsService(Service):
             return await self._with_signer(plan, Path(body.folder), trust, version, named)
         if trust == check.digest or (check.trusted and trust is None):
             return plan
+        whose = "you confirmed" if body.trust else f"{body.file} trusts"
         problem = (
             f"{named} needs your confirmation. {check.title} {check.reason}"
             if trust is None
-            else f"{named} has other files than {body.file} trusts ({trust[:19]}...). {check.reason}"
+            else f"{named} has other files than {whose} ({trust[:19]}...). {check.reason}"
         )
-        hint = f"{check.advice} Then write into the file: trust: {check.digest}"
+        then = "Then write into the file: trust:" if body.file else "To deploy it, add --trust"
+        hint = f"{check.advice} {then} {check.digest}"
         return replace(plan, problem=problem, hint=hint, code="confirmation_needed")
 
     async def _with_signer(

@@ -19,6 +19,8 @@ Further operations are about rollouts:
 Three are about recordings: ``record`` begins one of so many ``requests``, ``recorded`` shows it, the ``whole`` with the
 bodies, and ``forget`` ends it.
 
+``key_uses`` answers the seconds since the last request with each key of a deployment (``ago_s``).
+
 An answer to ``set`` means that every request that arrives later follows the new route.
 """
 
@@ -95,6 +97,9 @@ class Control:
                 return self._rollout(asked)
             if asked["op"] in _RECORDINGS:
                 return self._recording(asked)
+            if asked["op"] == "key_uses":
+                gateway = self._gateway
+                return {"ago_s": gateway.key_uses.ago_s(str(asked["name"]), gateway.loop.time())}
             if asked["op"] == "usage":
                 return self._usage(str(asked["name"]), int(asked["revision"]))
             if asked["op"] == "set":

@@ -22,6 +22,27 @@ def find_key(authorization: bytes, keys: Iterable[KeyEntry]) -> KeyEntry | None:
     return found
 
 
+class KeyUses:
+    """When each key of a deployment was used last, since the gateway started. ``now`` is a monotonic clock."""
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[str, str], float] = {}
+
+    def used(self, route: Route, key: KeyEntry, now: float) -> None:
+        """Note a request with a key."""
+        self._at[route.name, key.name] = now
+
+    def ago_s(self, name: str, now: float) -> dict[str, float]:
+        """Return the seconds since the last request with each key of a deployment that had one."""
+        return {key: round(now - at, 1) for (of, key), at in self._at.items() if of == name}
+
+    def forget(self, name: str, keys: Iterable[KeyEntry]) -> None:
+        """Drop the keys that a deployment no longer has."""
+        kept = {each.name for each in keys}
+        for at in [each for each in self._at if each[0] == name and each[1] not in kept]:
+            del self._at[at]
+
+
 class RateLimits:
     """Token buckets by deployment and key: a full one has the requests of a minute, and fills evenly."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from .answers import Answer
 from .caller import CallerConnection
 from .control import Control
-from .keys import RateLimits, find_key
+from .keys import KeyUses, RateLimits, find_key
 from .metrics import Metrics
 from .recordings import Recordings
 from .replicas import Replicas
@@ -66,6 +66,7 @@ class Gateway:
         self.waits_for = 0
         self.stopping = False
         self._limits = RateLimits()
+        self.key_uses = KeyUses()
         self._strangers: dict[CallerConnection, None] = {}
         self._known: dict[CallerConnection, None] = {}
         self._stop = asyncio.Event()
@@ -94,6 +95,7 @@ class Gateway:
             for each in self._known:
                 each.check_key(route)
             self._limits.forget(route.name, route.keys)
+            self.key_uses.forget(route.name, route.keys)
             self.tokens.forget(route.name, route.keys)
         return applied
 
@@ -115,6 +117,7 @@ class Gateway:
             self.rollouts.remove(name)
             self._given.pop(name, None)
             self._limits.forget(name, ())
+            self.key_uses.forget(name, ())
             self.metrics.forget(name)
             self.tokens.drop(name)
             self.recordings.end(name)
@@ -149,6 +152,7 @@ class Gateway:
             return Answer(200, "", text, content_type="text/plain; version=0.0.4; charset=utf-8")
         assert request.route is not None and request.key is not None
         now = self.loop.time()
+        self.key_uses.used(request.route, request.key, now)
         wait_s = self._limits.wait_s(request.route, request.key, now)
         text = f"The key {request.key.name!r} may send {request.key.limit} requests a minute."
         if not wait_s:
