@@ -186,7 +186,9 @@ class EngineProcess:
         spec = {
             "folder": str(place), "name": "chat", "number": 1, "model": str(program.parent), "lease_s": 600,
             "key_file": str(place / "key"), "serving": {"engine": "vllm", "settings": {"parallel": 2}},
-            "gateway": {"lock": str(gateway.folder / "lock"), "argv": ["true", str(gateway.spec)], "log": "", "route": ""},
+            "gateway": {
+                "lock": str(gateway.folder / "lock"), "argv": ["true", str(gateway.spec)], "log": "", "route": "",
+            },
         }  # fmt: skip
         for name, text in (
             ("spec.json", json.dumps(spec)),
