@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from .deployment_files import is_locked, read, write
+from .deployment_tls import of_host
 from .detached import outliving, reap
 from .model_variables import scoring_environment
 from .paths import private_folder, socket_folder
@@ -59,8 +60,8 @@ class HostGateway:
         """Whether there is a gateway."""
         return is_locked(self._folder / "lock")
 
-    def problem(self) -> str:
-        """Return what keeps the gateway from answering; empty if nothing does."""
+    def problem(self, *, tls: bool = False) -> str:
+        """Return what keeps the gateway from answering, with ``tls`` also other machines; empty if nothing does."""
         try:
             found = self._ask({"op": "status"})
         except (OSError, ValueError):
@@ -68,7 +69,15 @@ class HostGateway:
         port = found.get("waits_for")
         if port:
             return f"Another program on the host uses port {port} of the gateway: end that program."
-        return str(found.get("disk_problem", ""))
+        return str(found.get("disk_problem") or (tls and found.get("tls_problem")) or "")
+
+    def keep_tls(self) -> None:
+        """Write the port for other machines where the gateway looks for it each second."""
+        spec, tls = read(self._folder / "spec.json"), of_host(self._routes)
+        if spec is not None and spec.get("tls") != tls:
+            spec.pop("tls", None)
+            with contextlib.suppress(OSError):  # a full disk: the port stays as it is
+                write(self._folder / "spec.json", {**spec, **({"tls": tls} if tls else {})})
 
     def revival(self, interpreter: str, code: Path) -> Dict[str, Any]:
         """Return what a scoring process needs to start a gateway that was killed."""
@@ -121,12 +130,15 @@ class HostGateway:
             time.sleep(_PAUSE_S)
 
     def _launch(self, interpreter: str, code: Path) -> None:
-        spec = {
+        spec: Dict[str, Any] = {
             "folder": str(self._folder),
             "routes": str(self._routes),
             "socket": self._socket(),
             "code": code.name,
         }
+        tls = of_host(self._routes)
+        if tls:
+            spec["tls"] = tls
         with contextlib.suppress(OSError):  # a full disk: it starts with the file of before
             write(self._folder / "spec.json", spec)
         with (self._folder / "log.txt").open("ab") as log:

@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 from typing import Any, AsyncIterator, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+from . import deployment_tls
 from .channels import ChannelReset
 from .deployment_files import Revision, read, write
 from .deployment_gateway import HostGateway
@@ -253,7 +254,9 @@ class Deployments:
                 route["timeout_s"] = float(spec["timeout_s"])
             if spec.get("scale"):
                 route["scale"] = spec["scale"]
+            deployment_tls.take(self.root, change.name, spec.get("tls"))
             self.gateway.set(route, *python)
+            self.gateway.keep_tls()
             # Written when it is true: the address of the deployment is shown from then on.
             with contextlib.suppress(OSError):  # on a full disk the gateway has it in memory
                 write(base / "route.json", route)
@@ -302,6 +305,7 @@ class Deployments:
                 shutil.rmtree(gone, ignore_errors=True)
             with contextlib.suppress(FileNotFoundError):
                 (self.root / f".placing-{name}").unlink()
+            self.gateway.keep_tls()
             self._remove_unused_code()
 
     # What is there --------------------------------------------------------------------------------------------------
@@ -348,7 +352,8 @@ class Deployments:
             "weights": weights,
             "keys": [each for each in route.get("keys", ()) if each["name"] != OWN_KEY],
             "scale": route.get("scale"),
-            "problem": self.gateway.problem() if weights else "",
+            "tls": deployment_tls.asked(base),
+            "problem": self.gateway.problem(tls=(base / deployment_tls.FILE).exists()) if weights else "",
             "rollout": read(base / "evidence.json"),
         }
 

@@ -88,12 +88,14 @@ def _https(target: str, seen: Observed) -> Address:
             kind="https", address=seen.https, reached_from="other machines", callers="everybody with a key",
             credential=_KEY,
         )  # fmt: skip
-    where = target or "this machine"
-    return Address(
-        kind="https",
-        reached_from="other machines",
-        problem=f"The gateway listens on loopback of {where} alone, because no certificate is set.",
+    how = (
+        "The key 'https' of a deployment file opens a port with a certificate."
+        if target
+        else "An administrator opens a port with a certificate: GenOpsLab.deployment_https."
     )
+    where = target or "this machine"
+    problem = f"The gateway listens on loopback of {where} alone. {how}"
+    return Address(kind="https", reached_from="other machines", problem=problem)
 
 
 def _ssh(target: str, seen: Observed, settings: Settings) -> Address:

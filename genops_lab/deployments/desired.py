@@ -39,5 +39,6 @@ def spec(
         environment=chosen.environment,
         secrets=tuple(chosen.secrets),
         scale=record.wanted.scale,
+        https=record.wanted.https,
     )
     return replace(asked, **changes)

@@ -8,6 +8,7 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, NotFound
 
+from .https import Https
 from .models import DeploymentState
 from .scaling import Scale
 
@@ -92,7 +93,8 @@ class KnownRevision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Further parts of the request, as JSON in ``Record.spec``. The lease is in seconds.
 
-    ``warm_s``, ``memory_bytes`` and ``gpus`` are 0 unless a file says them. ``described`` is that file.
+    ``warm_s``, ``memory_bytes`` and ``gpus`` are 0 unless a file says them, ``https`` is None. ``described`` is that
+    file.
 
     ``revisions`` has the current revision and earlier ones that one can go back to, the oldest first. ``update`` is the
     id of the revision that an update in progress makes the current one. ``note`` is the end of the
@@ -109,6 +111,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_bytes: int = 0
     gpus: int = 0
     scale: Scale = Scale()
+    https: Https | None = None
     described: Described | None = None
 
 

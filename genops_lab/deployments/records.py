@@ -245,7 +245,7 @@ def _continued(record: Record, found: Record) -> Record:
     return record.with_wanted(
         revisions=[*earlier, again], keys=kept.keys, warm_s=kept.warm_s, memory_bytes=kept.memory_bytes,
         gpus=kept.gpus,
-        described=kept.described,
+        described=kept.described, https=kept.https,
     )  # fmt: skip
 
 

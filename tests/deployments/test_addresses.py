@@ -7,12 +7,14 @@ import json
 import shutil
 import socket
 import ssl
+import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.serving.authority import Authority
@@ -151,3 +153,15 @@ def test_the_openai_client_gets_each_part_at_once_at_each_address(
         base_url=base_url, api_key=speaking.key, http_client=openai.DefaultHttpxClient(verify=context)
     )
     assert client.models.list().data is None
+    url, headers = f"{base_url}/models", {"Authorization": f"Bearer {speaking.key}"}
+    assert httpx.get(url, headers=headers, verify=context).status_code == 200
+    curl = [
+        "curl",
+        "-sS",
+        "--cacert",
+        str(speaking.authority.file),
+        "-H",
+        f"Authorization: {headers['Authorization']}",
+    ]
+    if shutil.which("curl"):
+        assert subprocess.run([*curl, url], capture_output=True, check=True).stdout == b"{}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
+import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from genops_lab.core.errors import Conflict, NotFound
+from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.settings import Settings
 from genops_lab.deployments.description.models import ApplyDescription, PlanDescription
 from genops_lab.deployments.desired import KIND
@@ -31,10 +33,12 @@ from genops_lab.deployments.scaling import Replicas, Scale
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.hosts.models import NewTarget, RemoveQuery
 from tests.hosts.labs import connected, until
+from tests.serving.authority import Authority
 from tests.support import application
 from tests.support.application import Lab
 from tests.support.environments import find_python, index_variables, uv_folder
 from tests.support.homes import Home
+from tests.support.lab_server import free_port
 from tests.support.packages import package_folder, without_index
 from tests.support.processes import commands_with
 from tests.support.rooms import Logged, Rooms, Training, eventually
@@ -118,7 +122,82 @@ def processes_of(host: Sshd, name: str) -> int:
     return len(commands_with(str(host.home / STATE / name) + "/"))
 
 
-def test_a_deployment_serves_there_and_is_asked_here(rooms: Rooms, digits: Logged, host: Sshd) -> None:
+def ports(port: int, folder: Path | str = "", *, carried: bool) -> str:
+    """The part of a file with the port for other machines."""
+    certificate, key = (str(Path(folder, name)) for name in ("certificate.pem", "key.pem"))
+    told = {"address": f"localhost:{port}", "certificate": certificate, "key": key, "carried": carried}
+    return f"https: {json.dumps(told)}\n"
+
+
+async def answers_other_machines(lab: Lab, host: Sshd, inputs: list[Any], folder: Path) -> None:
+    """Carry a certificate over, and a new one, then name files on the host; connections stay open."""
+    authority, port = Authority(folder), free_port()
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    context = ssl.create_default_context(cafile=str(authority.file))
+    caller = (await lab.deployments.get_deployment_key("far")).key
+
+    async def applied(https: str) -> None:
+        asked = ApplyDescription(text=FILE + https, folder=str(folder))
+        changes = (await lab.files.apply_description(asked)).changes
+        assert [each.what for each in changes] == ["https"], changes
+        plan = await lab.files.plan_description(PlanDescription(text=FILE + https, folder=str(folder)))
+        assert plan.changes == []
+
+    def called(connection: http.client.HTTPSConnection, key: str = caller) -> tuple[int, int]:
+        """The status of a request, and the serial number of the certificate."""
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        connection.request("POST", "/far/invocations", json.dumps({"inputs": inputs}).encode(), headers)
+        connection.sock.settimeout(60)
+        found = connection.sock.getpeercert()
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status, int(str(found["serialNumber"]), 16) if found else 0
+
+    def fresh(key: str = caller) -> tuple[int, int]:
+        try:
+            return called(http.client.HTTPSConnection("localhost", port, context=context), key)
+        except OSError:
+            return 0, 0
+
+    first = authority.signed(certificate, key)
+    await applied(ports(port, carried=True))
+    await asyncio.to_thread(eventually, fresh, lambda found: found == (200, first), 20)
+    said = {each.kind: each for each in (await lab.deployments.get_deployment("far")).addresses}
+    assert said["https"].address == f"https://localhost:{port}/far" and said["host"].reached_from == "box"
+    assert (await asyncio.to_thread(fresh, "wrong"))[0] == 401
+    kept = http.client.HTTPSConnection("localhost", port, context=context)
+    assert called(kept) == (200, first)
+    files = sorted((host.home / STATE / "far").glob("tls-*.pem"))
+    assert [(each.name, each.stat().st_mode & 0o777) for each in files] == [
+        ("tls-certificate.pem", 0o600), ("tls-key.pem", 0o600),
+    ]  # fmt: skip
+    second = authority.signed(certificate, key)
+    await applied(ports(port, carried=True))
+    await asyncio.to_thread(eventually, fresh, lambda found: found == (200, second), 20)
+    assert called(kept) == (200, first), "an open connection is not lost"
+    there = folder / "there"
+    there.mkdir()
+    third = authority.signed(there / "certificate.pem", there / "key.pem")
+    await applied(ports(port, there, carried=False))
+    await asyncio.to_thread(eventually, fresh, lambda found: found == (200, third), 20)
+    fourth = authority.signed(
+        there / "certificate.pem", there / "key.pem"
+    )  # renewed on the host, by nobody here
+    await asyncio.to_thread(eventually, fresh, lambda found: found == (200, fourth), 20)
+    (there / "key.pem").unlink()
+    message = await until(
+        lambda: lab.deployments.get_deployment("far"), lambda each: "Cannot answer at port" in each.message
+    )
+    assert called(kept) == (200, first) and message.state == "running"
+    kept.close()
+    with pytest.raises(InvalidRequest, match=r"gone.pem of 'https' cannot be read"):
+        gone = ports(port, folder, carried=True).replace("key.pem", "gone.pem")
+        await lab.files.plan_description(PlanDescription(text=FILE + gone))
+
+
+def test_a_deployment_serves_there_and_is_asked_here(
+    rooms: Rooms, digits: Logged, host: Sshd, tmp_path: Path
+) -> None:
     async def test() -> None:
         async with opened(rooms.settings.data_dir, host) as lab:
             Secrets(rooms.settings.data_dir / "secrets").set("FAR_TOKEN", "far-secret")
@@ -146,7 +225,11 @@ def test_a_deployment_serves_there_and_is_asked_here(rooms: Rooms, digits: Logge
             status, answer = await asyncio.to_thread(ask, found.url, key, digits.inputs.tolist())
             assert (status, answer) == (200, {"predictions": digits.predictions})
             assert (await asyncio.to_thread(ask, found.url, None, digits.inputs.tolist()))[0] == 401
-            assert "-L" in found.reached_by and host.alias in found.reached_by
+            said = {each.kind: each for each in found.addresses}
+            assert "-L" in said["ssh"].command and host.alias in said["ssh"].command
+            assert said["https"].problem.startswith("The gateway listens on loopback of box alone")
+            await lab.deployments.revoke_caller_key("far", "eve")
+            await answers_other_machines(lab, host, digits.inputs.tolist(), tmp_path)
             log = await lab.deployments.get_deployment_log("far", LogQuery(lines=100))
             assert log.lines[0].startswith("starting: ")
             stopped = await lab.deployments.stop_deployment("far")

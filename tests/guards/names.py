@@ -563,7 +563,8 @@ work.token
 JSON = _lines(
     "What was written before is refused or loses a value.",
     """
-deployments.spec: allow_pickle described{at file folder text} gpus keys{created_at limit name sha256 tokens} lease_s
+deployments.spec: allow_pickle described{at file folder text} gpus https{address carried certificate digest key}
+    keys{created_at limit name sha256 tokens} lease_s
     memory_bytes note revisions{allow_pickle commit created_at digest environment given{adapter command health path port
     secret settings} id model number scorer secrets serving sleep_s version} scale{concurrency max min} update warm_s
 deployments/NAME/deployment.json: generation

@@ -16,6 +16,7 @@ API_VERSION = "genops/v1"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z"
 VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,199}\Z"
 DIGEST_PATTERN = r"^sha256:[0-9a-f]{64}\Z"
+ADDRESS_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?:[1-9][0-9]{0,4}\Z"
 SIZE_PATTERN = r"^[0-9]{1,6}(\.[0-9]{1,6})? ?(MB|GB|TB|MiB|GiB|TiB)\Z"
 
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
@@ -172,6 +173,25 @@ class Signer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     signer: Annotated[str, Meta(min_length=1, max_length=500)]
 
 
+class Https(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The port by which other machines reach a deployment on a host, by TLS.
+
+    - address: the name and the port that callers use, such as ``gpu.example.org:8443``.
+    - certificate, key: PEM files, the certificate with its chain and the key without a password.
+    - carried: whether these are files of this machine, which are copied to the host; else they are paths on the host.
+      A relative path of a file of this machine begins at the folder of the deployment file.
+    """
+
+    address: Annotated[str, Meta(pattern=ADDRESS_PATTERN)]
+    certificate: Annotated[str, Meta(min_length=1, max_length=4096)]
+    key: Annotated[str, Meta(min_length=1, max_length=4096)]
+    carried: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.carried and not (self.certificate.startswith("/") and self.key.startswith("/")):
+            raise ValueError("The keys 'certificate' and 'key' are paths on the host: begin them with '/'.")
+
+
 class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A deployment file.
 
@@ -179,6 +199,7 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     - revisions: what answers; one revision today.
     - on: the target that runs it.
     - scale: between how many replicas a revision has, by the requests in flight.
+    - https: the port for other machines, on a host.
     - environment: variables of the processes.
     - secrets: names of variables whose values are kept with ``genops secrets set``.
     - callers: everybody who has a key. Other keys are revoked; without this part the keys stay as they are.
@@ -192,6 +213,7 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     revisions: Annotated[list[Revision], Meta(min_length=1, max_length=1)]
     on: Annotated[str, Meta(min_length=1, max_length=200)] = "this machine"
     scale: Scale = Scale()
+    https: Https | None = None
     resources: Resources | None = None
     environment: Annotated[dict[Variable, Value | int], Meta(max_length=200)] = {}
     secrets: Annotated[list[Variable], Meta(max_length=100)] = []

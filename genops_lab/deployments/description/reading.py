@@ -40,6 +40,7 @@ _FILE = YamlKind(
         "settings": "must have names of settings, such as context, with their values",
         "secret": "must be the name of a variable: letters (a-z, A-Z), digits and '_'",
         "memory": "must be a size with its unit, such as 500 MiB or 2 GiB",
+        "address": "must be a name and a port, such as gpu.example.org:8443",
         "trust": "must be sha256: and 64 digits (0-9, a-f), or have the key 'signer'",
         "revisions": "must have one revision: shares between several do not exist yet",
     },

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from genops_lab.core.errors import Conflict, Failed, GenOpsError, NotFound
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.services import Service
 from genops_lab.deployments.chat_templates import template_changes
+from genops_lab.deployments.https import https_in
 from genops_lab.deployments.models import (
     CheckDeploy,
     Deployable,
@@ -150,9 +151,9 @@ class DescriptionsService(Service):
             description = read_description(described.text, described.file)
             asked = asked_in(description, described.folder)
             version = await self._deployments.deploying.resolve(asked, description.on)
-            drift = differences(
-                shape_now(record, warm_s=self._warm_s), self._shape(description, asked, version)
-            )
+            port = await asyncio.to_thread(https_in, description, described.folder)
+            shape = dataclasses.replace(self._shape(description, asked, version), https=port)
+            drift = differences(shape_now(record, warm_s=self._warm_s), shape)
         except GenOpsError as error:  # the version was deleted, or MLflow is away
             problem = error.message
         if not record.active:
@@ -238,6 +239,8 @@ class DescriptionsService(Service):
         except DeploymentFileError:
             return None
         shape = shape_of(found, str(found.revision.version), lease_s=self._lease_s, warm_s=self._warm_s)
+        with contextlib.suppress(InvalidRequest):
+            shape = dataclasses.replace(shape, https=https_in(found, ""))
         return dataclasses.replace(shape, callers=shape.callers or {})
 
     async def _plan(self, body: PlanDescription) -> _Planned:
@@ -250,7 +253,8 @@ class DescriptionsService(Service):
             await self._deployments.get_deployment(name)
             record = await asyncio.to_thread(self._records.get, name)
         version = await deploying.resolve(asked, description.on)
-        shape = self._shape(description, asked, version)
+        port = await asyncio.to_thread(https_in, description, body.folder)
+        shape = dataclasses.replace(self._shape(description, asked, version), https=port)
         prepared = await deploying.prepare(
             name, version, asked.settings, description.on, sleeps=bool(shape.sleep_s)
         )

@@ -45,6 +45,7 @@ class FileSettings:
             memory_bytes=shape.memory_bytes,
             gpus=shape.gpus,
             scale=shape.scale,
+            https=shape.https,
             described=self.described,
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from genops_lab.core.formatting import size_of
+from genops_lab.deployments.https import Https
 from genops_lab.deployments.models import DeploymentChange
 from genops_lab.deployments.needs import Demanded
 from genops_lab.deployments.record import DEFAULT_HEALTH, LOCAL, Given, Record
@@ -60,6 +61,7 @@ class Shape:
     gpus: int = 0
     sleep_s: float = 0.0
     scale: Scale = ONE
+    https: Https | None = None
     callers: Mapping[str, Limits] | None
 
     @classmethod
@@ -109,7 +111,12 @@ def given_in(description: Description, folder: Path | None = None) -> Given:
 
 
 def shape_of(
-    description: Description, version: str, given: Given | None = None, *, lease_s: float, warm_s: float
+    description: Description,
+    version: str,
+    given: Given | None = None,
+    *,
+    lease_s: float,
+    warm_s: float,
 ) -> Shape:
     """Return the shape that a file asks for; ``version`` is the number that its alias names now."""
     hours = description.lifetime
@@ -149,6 +156,7 @@ def shape_now(record: Record, *, warm_s: float) -> Shape:
         gpus=wanted.gpus,
         sleep_s=revision.sleep_s,
         scale=wanted.scale,
+        https=wanted.https,
         callers={each.name: Limits(each.limit, each.tokens) for each in wanted.keys},
     )
 
@@ -185,6 +193,8 @@ def _facts(shape: Shape) -> dict[str, str]:
         facts["GPUs"] = str(shape.gpus)
     if shape.scale != ONE:
         facts["replicas"] = shape.scale.text
+    if shape.https:
+        facts["https"] = shape.https.text
     if shape.sleep_s:
         facts["unloads the model without callers after"] = f"{shape.sleep_s / 60:g} min"
     return facts | {
@@ -228,6 +238,7 @@ def description_of(
         revisions=[_revision(shape, version or shape.version)],
         on=shape.on,
         scale=document.Scale(**msgspec.structs.asdict(shape.scale)),
+        https=document.Https(**shape.https.described) if shape.https else None,
         resources=Resources.of(shape.memory_bytes, shape.gpus) if shape.memory_bytes or shape.gpus else None,
         environment=dict(shape.environment),
         secrets=list(shape.secrets),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from genops_lab.core.errors import Failed
+from genops_lab.deployments.https import Https
 from genops_lab.deployments.models import DeployCheck, DeploymentState, TokenFigures
 from genops_lab.deployments.record import ACTIVE, CallerKey
 from genops_lab.deployments.rollout_models import Rollout
@@ -49,7 +50,7 @@ class DeploymentSpec:
     those that callers may send beside the deployment's own. A revision that loses its weight
     stays ready for ``warm_s`` without requests. After ``sleep_s`` without a caller the model is unloaded until the next
     request; 0: never. ``environment`` and the ``secrets`` of these names are variables of the revision's processes.
-    ``scale`` bounds the replicas of revisions with a weight.
+    ``scale`` bounds the replicas of revisions with a weight. ``https`` is the port for other machines.
     """
 
     name: str
@@ -73,6 +74,7 @@ class DeploymentSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     scale: Scale = ONE
+    https: Https | None = None
 
     @property
     def timeout_s(self) -> float:
@@ -119,8 +121,8 @@ class Observed:
     ``address`` is empty until requests are routed. ``weights``, ``keys`` and ``scale`` are those that are routed.
     ``problem`` is what keeps the address from answering. ``rollout`` is the last one, as the gateway wrote it.
     ``away`` says that the target cannot be reached: the rest is then what was observed before, or nothing.
-    ``https`` is the address for other machines. On a host, ``there`` is the address on it, and ``forwarding`` the
-    command that gives another machine that address.
+    ``https`` is the address for other machines. On a host, ``there`` is the address on it, ``forwarding`` the command
+    that gives another machine that address, and ``tls`` the port of ``https``.
     """
 
     revisions: tuple[Revision, ...] = ()
@@ -132,6 +134,7 @@ class Observed:
     rollout: Rollout | None = None
     away: str = ""
     https: str = ""
+    tls: Https | None = None
     there: str = ""
     forwarding: str = ""
     lease_until: float = 0.0

@@ -19,6 +19,7 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.paths import private_dir, read_or_create_private
+from genops_lab.deployments import https
 from genops_lab.deployments.environments import HOST_SERVING, engine_requirements, requirements_on
 from genops_lab.deployments.models import DeployCheck
 from genops_lab.deployments.record import CallerKey
@@ -213,6 +214,8 @@ class HostTarget(DeploymentTarget):
         if step == "start":
             given = await asyncio.to_thread(self._secrets.values, spec.secrets)
             described["variables"] = {**spec.environment, **given}
+        if step == "route" and spec.https is not None:
+            described["tls"] = await asyncio.to_thread(https.for_host, spec.https)
         self._watch(spec.name).changed()
         try:
             await self._call(link, op=step, spec=described, generation=generation)
@@ -399,6 +402,7 @@ class HostTarget(DeploymentTarget):
             port = int(found.get("port", 0))
             rollout = msgspec.convert(found.get("rollout"), Rollout | None)
             scale = msgspec.convert(found.get("scale") or {}, Scale)
+            tls = msgspec.convert(found.get("tls"), https.Https | None)
         except (msgspec.ValidationError, ValueError) as error:
             raise Failed(
                 f"{self.name} sent an invalid state of {name!r}: {error}", hint="Test the target."
@@ -415,6 +419,8 @@ class HostTarget(DeploymentTarget):
             problem=str(found.get("problem", "")),
             rollout=rollout,
             lease_until=max(each.lease_until for each in revisions),
+            tls=tls,
+            https=f"https://{tls.address}/{name}" if address and tls else "",
             there=f"http://127.0.0.1:{port}/{name}" if address else "",
             forwarding=provider_of(link.route.kind).forwarding(link.route.config, port) if address else "",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genops_lab.deployments.https import Https
 from genops_lab.deployments.record import CallerKey
 from genops_lab.deployments.scaling import Scale
 
@@ -28,8 +29,8 @@ def planned(spec: DeploymentSpec, observed: Observed) -> Changes:
     return Changes(steps=tuple(steps))
 
 
-#: Weights, keys and scale.
-Routing = tuple[dict[int, int], tuple[CallerKey, ...], Scale]
+#: Weights, keys, scale and the port for other machines.
+Routing = tuple[dict[int, int], tuple[CallerKey, ...], Scale, Https | None]
 
 
 def _goes_on(spec: DeploymentSpec, revision: Revision) -> bool:
@@ -37,10 +38,10 @@ def _goes_on(spec: DeploymentSpec, revision: Revision) -> bool:
 
 
 def _routing(spec: DeploymentSpec, observed: Observed) -> Routing:
-    """Return the weights of the processes that are ready, the keys and the scale, as they should be."""
+    """Return the weights of the processes that are ready, the keys, the scale and the port, as they should be."""
     ready = [each.number for each in observed.revisions if each.state == "running" and _goes_on(spec, each)]
-    return {each: (spec.weights or {}).get(each, 0) for each in ready}, spec.keys, spec.scale
+    return {each: (spec.weights or {}).get(each, 0) for each in ready}, spec.keys, spec.scale, spec.https
 
 
 def _routed(observed: Observed) -> Routing:
-    return dict(observed.weights), observed.keys, observed.scale
+    return dict(observed.weights), observed.keys, observed.scale, observed.tls

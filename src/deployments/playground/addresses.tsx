@@ -88,7 +88,7 @@ export function AddressTable(props: {
   const { addresses, trans } = props;
   return (
     <DataTable
-      caption={trans.__('Who reaches the deployment from where')}
+      caption={trans.__('Addresses of the deployment')}
       rows={addresses}
       rowKey={({ kind }) => kind}
       columns={[
