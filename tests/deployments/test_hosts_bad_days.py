@@ -18,7 +18,8 @@ import psutil
 import pytest
 
 from genops_lab.deployments.desired import KIND
-from genops_lab.deployments.models import Deployment, NewDeployment
+from genops_lab.deployments.models import Deployment, NewDeployment, RollBack
+from genops_lab.deployments.policy import RolloutPolicy
 from tests.hosts.labs import until
 from tests.support.application import Lab
 from tests.support.homes import Home
@@ -35,11 +36,14 @@ UPLOADED = 32 * 2**20
 
 @pytest.fixture(scope="module")
 def host(package_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    """A host whose state lies on a small disk, where this machine lets the tests mount one."""
+    """A host with a boot id of its own, whose state lies on a small disk, where this machine lets the tests mount."""
     with at_home(package_home, tmp_path_factory) as found:
         state = found.home / ".local/state/genops-lab"
         state.mkdir(parents=True, mode=0o700)
         mounted = _mount(state)
+        found.stop()
+        found.own_boot_id()
+        found.start()
         yield found
         end_those_of(found.folder)
         if mounted:
@@ -108,6 +112,16 @@ async def gone(lab: Lab, name: str) -> None:
     await lab.deployments.delete_deployment(name)
 
 
+def reboot(host: Sshd) -> None:
+    """What the host's power switch does, but for the start: :meth:`Sshd.start`."""
+    host.stop()
+    for serving in (True, False):
+        for each in processes(host, serving=serving):
+            each.kill()
+    if host.has_boot_id:
+        host.boots_again()
+
+
 @pytest.mark.parametrize("cut", ["the connection", "the host"])
 def test_an_upload_that_is_cut_goes_on_where_it_was(
     rooms: Rooms, large: Logged, host: Sshd, cut: str
@@ -127,9 +141,7 @@ def test_an_upload_that_is_cut_goes_on_where_it_was(
                 lambda: asyncio.to_thread(part), lambda seen: seen is not None and seen.st_size > 2**20
             )
             if cut == "the host":
-                await asyncio.to_thread(host.stop)
-                for each in processes(host, serving=False):
-                    each.kill()
+                await asyncio.to_thread(reboot, host)
             else:
                 await asyncio.to_thread(host.kill_sessions)
             there = await asyncio.to_thread(part)
@@ -171,6 +183,44 @@ def test_a_killed_agent_leaves_the_deployment_and_the_next_one_takes_it_over(
             assert renewed.lease_until >= found.lease_until and await answers(lab, found, digits) == 200
             await gone(lab, "orphan")
             assert processes_of(host, "orphan") == 0
+
+    bounded(test())
+
+
+def test_a_host_that_is_started_again_serves_when_a_person_says_so(
+    rooms: Rooms, digits: Logged, host: Sshd
+) -> None:
+    """In an update: the update ends with its reason, and so does the deployment. Nothing is started unasked."""
+    if not host.has_boot_id:
+        pytest.skip("this machine lets nobody mount the boot id that this test changes")
+
+    async def test() -> None:
+        async with opened(rooms.settings.data_dir, host) as lab:
+            await lab.deployments.deploy(NewDeployment(model="digits", name="booted", on="box"))
+            before = await running(lab, "booted")
+            policy = RolloutPolicy(kind="blue-green")
+            batch = {"batch": "4"}
+            await lab.deployments.deploy(
+                NewDeployment(model="digits", name="booted", settings=batch, rollout=policy)
+            )
+            begun = await until(
+                lambda: lab.deployments.get_deployment("booted"),
+                lambda each: each.rollout is not None and each.updating_to == 2,
+            )
+            await asyncio.to_thread(reboot, host)
+            await asyncio.to_thread(host.start)
+            ended = await lab.tasks.wait(begun.task_id)
+            why = "The deployment ended when its host was started again."
+            assert ended.state == "failed" and why in ended.message, ended
+            found = await until(
+                lambda: lab.deployments.get_deployment("booted"), lambda each: each.state == "ended"
+            )
+            assert (found.message, found.updating_to, found.revision) == (why, 0, 1), found
+            assert processes_of(host, "booted") == 0
+            await lab.deployments.roll_back_deployment("booted", RollBack(to=1))
+            found = await running(lab, "booted")
+            assert found.url == before.url and await answers(lab, found, digits) == 200
+            await gone(lab, "booted")
 
     bounded(test())
 

@@ -23,6 +23,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,6 +108,8 @@ class Sshd:
         self.known_hosts.write_text(self.known_hosts_line())
         self.config = self.folder / "ssh_config"
         self.port = 0
+        #: What processes of the host read as its boot id; None: this machine's.
+        self._boot_id: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Sshd:
@@ -168,7 +171,7 @@ class Sshd:
             self._write_server_config()
             with (self.folder / "sshd.log").open("ab") as log:
                 process = subprocess.Popen(
-                    [self.program, "-D", "-e", "-f", str(self.folder / "sshd_config")],
+                    [*self._namespace(), self.program, "-D", "-e", "-f", str(self.folder / "sshd_config")],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -183,6 +186,32 @@ class Sshd:
                 break
             self.port = 0
         raise RuntimeError(f"sshd did not start:\n{self.log()}")
+
+    def own_boot_id(self) -> bool:
+        """Give the host a boot id of its own from its next start on; False where nobody may mount a file."""
+        self._boot_id = self.folder / "boot_id"
+        self.boots_again()
+        done = subprocess.run([*self._namespace(), "true"], capture_output=True)
+        if done.returncode != 0:
+            self._boot_id = None
+        return done.returncode == 0
+
+    @property
+    def has_boot_id(self) -> bool:
+        """Whether :meth:`boots_again` changes what the host's processes read."""
+        return self._boot_id is not None
+
+    def boots_again(self) -> None:
+        """Change the host's boot id, as a restart does. Its processes are ended by the test."""
+        assert self._boot_id is not None
+        self._boot_id.write_text(f"{uuid.uuid4()}\n")
+
+    def _namespace(self) -> list[str]:
+        """The program that has mounts of its own, with the boot id among them."""
+        if self._boot_id is None:
+            return []
+        mount = f'mount --bind {self._boot_id} /proc/sys/kernel/random/boot_id && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", mount, "sh"]
 
     def _write_server_config(self) -> None:
         interactive = "yes" if "keyboard" in self.methods else "no"
