@@ -149,7 +149,8 @@ def test_a_deployment_serves_there_and_is_asked_here(rooms: Rooms, digits: Logge
             status, answer = await asyncio.to_thread(ask, found.url, key, digits.inputs.tolist())
             assert (status, answer) == (200, {"predictions": digits.predictions})
             assert (await asyncio.to_thread(ask, found.url, None, digits.inputs.tolist()))[0] == 401
-            assert "-L" in found.reached_by and host.alias in found.reached_by
+            (login,) = [each.command for each in found.addresses if each.kind == "ssh"]
+            assert "-L" in login and host.alias in login
             log = await lab.deployments.get_deployment_log("far", LogQuery(lines=100))
             assert log.lines[0].startswith("starting: ")
             stopped = await lab.deployments.stop_deployment("far")
@@ -366,10 +367,13 @@ def test_a_host_fetches_the_weights_from_the_hub_itself(
     }  # fmt: skip
     hub, size = far.url.removeprefix("http://"), "98 MB"
 
-    async def deployed(lab: Lab, trust: str) -> list[str]:
-        # The host keeps files by their hash: as on a new host.
+    def forget() -> None:
+        """The host keeps files by their hash; without them it is a new one."""
         for each in host.home.glob(".local/state/genops-lab/evaluations/files/*"):
             each.unlink()
+
+    async def deployed(lab: Lab, trust: str) -> list[str]:
+        forget()
         far.asked.clear()
         await lab.deployments.deploy(NewDeployment(**asked, name="fetches", trust=trust))
         found = await running(lab, "fetches")
@@ -388,6 +392,7 @@ def test_a_host_fetches_the_weights_from_the_hub_itself(
             body = CheckDeploy(**{**asked, "on": ""})
             task = await lab.tasks.wait((await lab.application.get(FetchedService).fetch_model(body)).id)
             assert task.state == "done", task
+            forget()
             check = await lab.deployments.check_deploy(CheckDeploy(**asked))
             plan = rf" box fetches {size} from {hub} itself, in about \d+ (s|min)\.$"
             assert re.search(plan, check.memory), check.memory
