@@ -21,6 +21,7 @@ from .deployments import Change, Deployments, checked_name, disk_words
 from .detached import NotStarted
 from .evaluations import python_here
 from .free_memory import resources
+from .hub_fetch import look
 from .log_lines import LogFollower, tail
 from .paths import state_folder
 from .piping import pipe
@@ -102,7 +103,15 @@ async def _ask_gateway(params: Dict[str, Any]) -> Dict[str, Any]:
 async def _host(params: Dict[str, Any]) -> Dict[str, Any]:
     """Answer with the Python of this host, what it has free, and that this agent starts engines."""
     found = await in_thread(resources, state_folder()[0])
-    return {**found, "python": await in_thread(python_here), "engines": True}
+    return {**found, "python": await in_thread(python_here), "engines": True, "hub": True}
+
+
+async def _look_at_hub(params: Dict[str, Any]) -> Dict[str, Any]:
+    """Answer how many bytes of a model are missing, and how fast its hub gives them to this host."""
+    files = [placed_file(each) for each in params["files"]]
+    store = await in_thread(FileStore, "look", "a model", "Deploy the version again.")
+    missing = await in_thread(store.missing, files, dict(params["urls"]))
+    return await in_thread(look, missing, str(params["token"]))
 
 
 @contextlib.contextmanager
@@ -133,7 +142,8 @@ async def place(channel: Channel) -> None:
             if fresh is not None:
                 again = "Deploy the version again."
                 store = await in_thread(FileStore, fresh.name, f"the deployment {name!r}", again)
-                await store.receive(talk, files, str(fresh), "model" if change.spec.get("serving") else "")
+                linked = "model" if change.spec.get("serving") else ""
+                await store.receive(talk, files, str(fresh), linked, order.get("hub"))
                 async with deployments.changing():
                     channel.write(document({"locked": True}))
                     if not (await talk.document()).get("commit"):
@@ -209,6 +219,7 @@ _CALLS: Dict[str, Callable[[Dict[str, Any]], Awaitable[Any]]] = {
     "key": _key,
     "gateway": _ask_gateway,
     "host": _host,
+    "hub": _look_at_hub,
 }
 _SERVICES: Dict[str, Callable[[Channel], Awaitable[None]]] = {
     "deployment": place,

@@ -14,6 +14,7 @@ import time
 from typing import Any, Dict, List, NamedTuple
 
 from .channels import ChannelReset
+from .hub_fetch import HubFile, fetch_from_hub
 from .paths import private_folder, state_folder
 from .threads import in_thread
 from .transfer import Damaged, Receiver, TransferChannel, digest_of, document
@@ -59,18 +60,29 @@ class FileStore:
         remove_unused(self._files)
 
     async def receive(
-        self, talk: TransferChannel, files: List[PlacedFile], folder: str, linked: str = ""
+        self, talk: TransferChannel, files: List[PlacedFile], folder: str, linked: str = "", hub: Any = None
     ) -> None:
         """Ask for missing files, then copy all into the folder. Raises ChannelReset for a damaged one.
 
-        Files below ``linked`` of the folder become links: for weights that an engine only reads.
+        Files below ``linked`` of the folder become links: for weights that an engine only reads. ``hub`` has the
+        ``urls`` of files by their hash, and the ``token`` for them: those are fetched from there, if that is possible.
         """
+        if hub and (offered := await in_thread(self.missing, files, hub["urls"])):
+            for each in await fetch_from_hub(talk, offered, str(hub["token"])):
+                os.replace(each.part, os.path.join(self._files, each.sha))
         needed = await in_thread(self._needed, files)
         talk.channel.write(document({"need": [{"sha": sha, "from": there} for sha, there in needed.items()]}))
         sizes = {each.sha: each.size for each in files}
         for sha, there in needed.items():
             await self._take(talk, sha, sizes[sha], there)
         await in_thread(self._copy, files, folder, linked)
+
+    def missing(self, files: List[PlacedFile], urls: Dict[str, str]) -> List[HubFile]:
+        """Return the files with an address on a hub that are not here."""
+        sizes = {each.sha: each.size for each in files if each.sha in self._needed(files)}
+        return [
+            HubFile(str(urls[sha]), sha, size, self._part(sha)) for sha, size in sizes.items() if sha in urls
+        ]
 
     def remove_parts(self) -> None:
         """Delete what arrived only in part."""

@@ -19,6 +19,7 @@ from genops_lab.serving.engines.settings import COMMAND, LLAMA, read_settings
 
 from .check import Checked, ModelChecker, refuse_misleading
 from .description.shape import differences, shape_now
+from .hub_origin import origin_of
 from .llms import need_of, refuse_full_disk, refuse_too_large, said_of, serving_of
 from .models import NOT_FETCHED, CheckDeploy, Deployable, DeployCheck, Deployment, NewDeployment, UpdatePlan
 from .names import check_name
@@ -106,6 +107,9 @@ class Deploying:
                 engine="" if serving is None else serving["engine"],
                 memory=needs.first_start() if serving is None else said_of(need, serving, prepared.machine),
             )
+            if (origin := origin_of(version)) is not None:
+                said = await target.bringing(origin, check.files)
+                check = msgspec.structs.replace(check, memory=f"{check.memory} {said}".strip())
         with contextlib.suppress(NotFound):
             record = await asyncio.to_thread(self._records.get, name)
             if record.state == "running" and record.wanted.update is None and not _serves(record, version):

@@ -19,6 +19,7 @@ from genops_lab.registry.models import ModelVersion
 
 from .check import ModelChecker
 from .desired import KIND, POLL_S, spec
+from .hub_origin import origin_of
 from .judging import FAILURE, JUDGES, Judging
 from .logs import MAX_LOG_LINES
 from .models import Deployment
@@ -148,7 +149,7 @@ class Rollouts:
         if plan.get("left"):
             raise Failed("JupyterLab ended while it was updated.", hint="Deploy the version again.")
         handle.progress("Preparing the files.")
-        files = None
+        files = origin = None
         if (await self._target.observe(record.name)).revision(revision.id) is None:
             if "version" not in plan:
                 raise Failed(
@@ -157,9 +158,10 @@ class Rollouts:
                 )
             version = msgspec.convert(plan["version"], ModelVersion)
             files = await self._checker.take(version, plan["digest"], tuple(plan["stamp"]))
+            origin = origin_of(version)
         await self._work.hold(handle)
         check = self._work.check(handle)
-        asked = spec(record, revision, warm_s=self._warm_s, files=files)
+        asked = spec(record, revision, warm_s=self._warm_s, files=files, origin=origin)
         asked = replace(asked, since=record.generation if plan.get("again") else 0)
         if plan.get("replace_first"):
             asked = replace(asked, beside=())

@@ -23,6 +23,7 @@ from genops_lab.deployments.secrets import Secrets
 from genops_lab.deployments.targets.local import Handle
 from genops_lab.registry.models import RegisterModel
 from tests.support.homes import Home, temporary_home
+from tests.support.hub import Hub, hub
 from tests.support.mlflow_file import place_store
 from tests.support.rooms import Logged, Rooms, Training, open_rooms
 from tests.support.warm import cold_scoring, warm_workers
@@ -68,6 +69,18 @@ def served(rooms: Rooms, digits: Logged) -> KeyedDeployment:
         found = rooms.settled("served")
     assert found.state == "running", found
     return rooms.run(rooms.deployments.get_keyed_deployment("served"))
+
+
+@pytest.fixture
+def far(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    pytest.importorskip("huggingface_hub")
+    with hub() as found:
+        monkeypatch.setenv("HF_ENDPOINT", found.url)
+        monkeypatch.setenv(
+            "HF_HUB_DISABLE_XET", "1"
+        )  # the stand-in stores large files in the hub's older way
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield found
 
 
 def register(rooms: Rooms, name: str, logged: Logged) -> None:

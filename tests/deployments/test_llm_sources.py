@@ -9,7 +9,6 @@ import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from genops_lab.deployments.targets.local import LocalTarget
 from genops_lab.registry.models import ImportModel
 from tests.registry.hostile_bytes import tensor, tensors
 from tests.support import fake_vllm
-from tests.support.hub import TOKEN, Hub, Repository, hub
+from tests.support.hub import TOKEN, Hub, Repository
 from tests.support.rooms import Rooms, eventually
 from tests.support.small_llm import small_llm
 
@@ -38,18 +37,6 @@ CONFIG = {
     "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64,
     "num_key_value_heads": 2, "max_position_embeddings": 2048,
 }  # fmt: skip
-
-
-@pytest.fixture
-def far(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    pytest.importorskip("huggingface_hub")
-    with hub() as found:
-        monkeypatch.setenv("HF_ENDPOINT", found.url)
-        monkeypatch.setenv(
-            "HF_HUB_DISABLE_XET", "1"
-        )  # the stand-in stores large files in the hub's older way
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        yield found
 
 
 def gone(rooms: Rooms, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import re
 import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +20,7 @@ from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.settings import Settings
 from genops_lab.deployments.description.models import ApplyDescription, PlanDescription
 from genops_lab.deployments.desired import KIND
+from genops_lab.deployments.fetched import FetchedService
 from genops_lab.deployments.models import (
     CheckDeploy,
     Deployment,
@@ -38,6 +40,7 @@ from tests.support import application
 from tests.support.application import Lab
 from tests.support.environments import find_python, index_variables, uv_folder
 from tests.support.homes import Home
+from tests.support.hub import TOKEN, Hub, Repository
 from tests.support.lab_server import free_port
 from tests.support.packages import package_folder, without_index
 from tests.support.processes import commands_with
@@ -428,6 +431,71 @@ def test_a_language_model_there_is_checked_on_the_host_and_asked_here(rooms: Roo
             )
             assert failed.message.startswith("Cannot start no-such-program-there: No such file"), failed
             await lab.deployments.delete_deployment("none")
+
+    bounded(test())
+
+
+def test_a_host_fetches_the_weights_from_the_hub_itself(
+    rooms: Rooms, host: Sshd, far: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub of loopback is cut in the middle of the file, then gives another content: the Lab sends the file then."""
+    repository = far.repositories["acme/far-GGUF"] = Repository(
+        {"far.gguf": small_llm().read_bytes()}, gated=True
+    )
+    monkeypatch.setenv("OUR_TOKEN", TOKEN)
+    asked: dict[str, Any] = {
+        "model": f"hf:acme/far-GGUF@{repository.commit}", "secret": "OUR_TOKEN", "on": "box",
+        "settings": {"context": "256", "parallel": "1", "threads": "1"},
+    }  # fmt: skip
+    hub, size = far.url.removeprefix("http://"), "98 MB"
+
+    def forget() -> None:
+        """The host keeps files by their hash; without them it is a new one."""
+        for each in host.home.glob(".local/state/genops-lab/evaluations/files/*"):
+            each.unlink()
+
+    async def deployed(lab: Lab, trust: str) -> list[str]:
+        forget()
+        far.asked.clear()
+        await lab.deployments.deploy(NewDeployment(**asked, name="fetches", trust=trust))
+        found = await running(lab, "fetches")
+        lines = (await lab.tasks.get_task_log(found.task_id)).lines
+        (weights,) = (host.home / STATE / "fetches").glob("revisions/*/model/far.gguf")
+        assert weights.stat().st_size == len(repository.files["far.gguf"])
+        words = " ".join(word for command in commands_with(str(host.home)) for word in command)
+        logs = "".join(each.read_text() for each in host.home.rglob("*.json") if each.is_file())
+        assert TOKEN not in words and TOKEN not in logs and TOKEN not in "".join(lines)
+        await lab.deployments.stop_deployment("fetches")
+        await lab.deployments.delete_deployment("fetches")
+        return [line for line in lines if "box" in line]
+
+    async def test() -> None:
+        async with opened(rooms.settings.data_dir, host) as lab:
+            body = CheckDeploy(**{**asked, "on": ""})
+            task = await lab.tasks.wait((await lab.application.get(FetchedService).fetch_model(body)).id)
+            assert task.state == "done", task
+            forget()
+            check = await lab.deployments.check_deploy(CheckDeploy(**asked))
+            plan = rf" box fetches {size} from {hub} itself, in about \d+ (s|min)\.$"
+            assert re.search(plan, check.memory), check.memory
+            with monkeypatch.context() as patch:
+                patch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+                away = (await lab.deployments.check_deploy(CheckDeploy(**asked))).memory
+            assert (
+                "box cannot fetch from 127.0.0.1:9 (" in away and f"so this machine sends {size}." in away
+            ), away
+            far.cut_after = 40_000_000
+            lines = await deployed(lab, check.digest)
+            assert [each for each in far.asked if each[0] == "far.gguf"] == [
+                ("far.gguf", 0),
+                ("far.gguf", 40_000_000),
+            ]
+            assert any(f"box fetches from {hub}: {size} of {size}." in line for line in lines), lines
+            repository.lying.add("far.gguf")
+            lines = await deployed(lab, check.digest)
+            assert any("it gave another content. This machine sends the rest." in line for line in lines), (
+                lines
+            )
 
     bounded(test())
 

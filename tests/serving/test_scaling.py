@@ -183,13 +183,12 @@ class EngineProcess:
 
     def __init__(self, place: Path, gateway: GatewayProcess, program: Path, silent: Path) -> None:
         place.mkdir(parents=True)
-        spec = {
+        spec: dict[str, Any] = {
             "folder": str(place), "name": "chat", "number": 1, "model": str(program.parent), "lease_s": 600,
             "key_file": str(place / "key"), "serving": {"engine": "vllm", "settings": {"parallel": 2}},
-            "gateway": {
-                "lock": str(gateway.folder / "lock"), "argv": ["true", str(gateway.spec)], "log": "", "route": "",
-            },
         }  # fmt: skip
+        lock, argv = str(gateway.folder / "lock"), ["true", str(gateway.spec)]
+        spec["gateway"] = {"lock": lock, "argv": argv, "log": "", "route": ""}
         for name, text in (
             ("spec.json", json.dumps(spec)),
             ("key", KEY),

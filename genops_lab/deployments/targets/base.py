@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from genops_lab.core.errors import Failed
 from genops_lab.deployments.https import Https
-from genops_lab.deployments.models import DeployCheck, DeploymentState, TokenFigures
+from genops_lab.deployments.hub_origin import HubOrigin
+from genops_lab.deployments.models import DeployCheck, DeploymentState, ModelFile, TokenFigures
 from genops_lab.deployments.record import ACTIVE, CallerKey
 from genops_lab.deployments.rollout_models import Rollout
 from genops_lab.deployments.scaling import Replicas, Scale
@@ -50,7 +51,8 @@ class DeploymentSpec:
     those that callers may send beside the deployment's own. A revision that loses its weight
     stays ready for ``warm_s`` without requests. After ``sleep_s`` without a caller the model is unloaded until the next
     request; 0: never. ``environment`` and the ``secrets`` of these names are variables of the revision's processes.
-    ``scale`` bounds the replicas of revisions with a weight. ``https`` is the port for other machines.
+    ``scale`` bounds the replicas of revisions with a weight. ``https`` is the port for other machines. ``origin``
+    is where a host may fetch ``files`` itself.
     """
 
     name: str
@@ -75,6 +77,7 @@ class DeploymentSpec:
     secrets: tuple[str, ...] = ()
     scale: Scale = ONE
     https: Https | None = None
+    origin: HubOrigin | None = None
 
     @property
     def timeout_s(self) -> float:
@@ -233,6 +236,10 @@ class DeploymentTarget(ABC):
     async def machine(self, name: str) -> Machine:
         """Return what the machine has for a further process of a deployment. Raises Failed and Conflict."""
         return Machine(name=self.name)
+
+    async def bringing(self, origin: HubOrigin, files: Sequence[ModelFile]) -> str:
+        """Return who brings the files of a repository to the target, and how long that takes; empty if nobody must."""
+        return ""
 
     async def close(self) -> None:
         """End what this object follows; deployments go on."""

@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,7 +21,8 @@ from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest
 from genops_lab.core.paths import private_dir, read_or_create_private
 from genops_lab.deployments import https
 from genops_lab.deployments.environments import HOST_SERVING, engine_requirements, requirements_on
-from genops_lab.deployments.models import DeployCheck
+from genops_lab.deployments.hub_origin import HubOrigin
+from genops_lab.deployments.models import DeployCheck, ModelFile
 from genops_lab.deployments.record import CallerKey
 from genops_lab.deployments.rollout_models import Rollout
 from genops_lab.deployments.scaling import Scale, for_gateway
@@ -48,6 +49,7 @@ from .base import (
     deployment_of,
 )
 from .host_code import ENGINE, SCORER, host_code
+from .host_hub import FetchProgress, addresses, plan_of
 from .host_talk import Following, HostTalk, plain
 from .host_watch import HostWatch
 from .planning import planned
@@ -201,6 +203,15 @@ class HostTarget(DeploymentTarget):
             name=self.name, free_bytes=int(found["free_bytes"]), disk_bytes=int(found.get("disk_bytes", 0)), gpus=gpus
         )  # fmt: skip
 
+    async def bringing(self, origin: HubOrigin, files: Sequence[ModelFile]) -> str:
+        link = await self._link()
+        found = [(f"model/{each.path}", each.sha256, each.size_bytes) for each in files]
+        hub = addresses(origin, found)
+        if not hub or not (await self._host(link)).get("hub"):  # of an older agent
+            return ""
+        listed = [{"path": path, "sha": sha, "size": size} for path, sha, size in found]
+        return plan_of(await self._call(link, op="hub", files=listed, **hub), self.name, origin)
+
     async def close(self) -> None:
         """End what follows the host. Its deployments go on."""
         for watch in self._watches.values():
@@ -307,12 +318,23 @@ class HostTarget(DeploymentTarget):
             "code": code.digest,
             "scorer": f"genops_lab/{ENGINE if spec.serving else SCORER}",
         }
-        order = {"spec": described, "generation": generation, "files": [each.listed for each in files]}
+        hub = addresses(spec.origin, [(each.path, each.sha, each.size) for each in files])
+        order = {
+            "spec": described,
+            "generation": generation,
+            "files": [each.listed for each in files],
+            "hub": hub,
+        }
         loop = asyncio.get_running_loop()
+        say = FetchProgress(self.name, spec.origin, progress).told if spec.origin else None
+
+        def fetched(told: dict[str, Any]) -> None:
+            if say is not None:
+                loop.call_soon_threadsafe(say, told)
 
         async def once() -> None:
             async with host_transfer(HostTalk, link, "deployment", {}) as talk:
-                await talk.place(order, files, check)
+                await talk.place(order, files, check, fetched)
 
         def waits(reason: str) -> None:
             loop.call_soon_threadsafe(progress, f"{reason} The upload continues when it is back.")

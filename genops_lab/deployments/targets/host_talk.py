@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from genops_lab.agent.transfer import BadTransfer, document
@@ -27,10 +27,22 @@ class HostTalk(HostTransfer):
         while found := await self.document():
             yield found
 
-    async def place(self, order: dict[str, Any], files: Sequence[SentFile], check: Check | None) -> None:
-        """Send the files that the host does not have, and let it place them if ``check`` still allows that."""
+    async def place(
+        self,
+        order: dict[str, Any],
+        files: Sequence[SentFile],
+        check: Check | None,
+        fetched: Callable[[dict[str, Any]], None] = lambda _told: None,
+    ) -> None:
+        """Send the files that the host does not have, and let it place them if ``check`` still allows that.
+
+        ``fetched`` gets what the host tells while it fetches files from a hub.
+        """
         self.channel.write(document(order))
         answer = await self.document()
+        while "hub" in answer:
+            fetched(answer["hub"])
+            answer = await self.document()
         if "need" in answer:
             await send_needed(self, files, answer["need"])
             answer = await self.document()
