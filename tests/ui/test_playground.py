@@ -148,7 +148,7 @@ def test_what_is_copied_has_the_request_and_no_key(lab: LabPage, server: LabServ
 def records_requests(page: Locator, server: LabServer) -> None:
     """The person records two requests of callers, which the load tests then send."""
     keyboard = Keyboard(page.page)
-    keyboard.choose(page.get_by_role("button", name="Record requests"))
+    keyboard.choose(page.get_by_role("button", name="Record requests"), "Shift+Tab")
     wanted = page.get_by_label("Requests to record")
     wanted.fill("0")
     expect(page.get_by_role("button", name="Start recording")).to_be_disabled()
