@@ -1,10 +1,9 @@
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
+import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { deleteIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
-import * as React from 'react';
-
 import {
   choose,
   confirm,
@@ -24,6 +23,7 @@ import type { IDeployment } from './service';
 
 export namespace CommandIDs {
   export const deploy = 'genops:deploy-model';
+  export const apply = 'genops:apply-deployment-file';
   export const stop = 'genops:stop-deployment';
   export const renew = 'genops:renew-deployment';
   export const remove = 'genops:delete-deployment';
@@ -38,11 +38,13 @@ export interface ICommandsOptions {
   palette: ICommandPalette | null;
   core: IGenOpsCore;
   restorer: ILayoutRestorer | null;
+  /** Null where there are no file browsers. */
+  files: IFileBrowserFactory | null;
 }
 
 /** Add the commands of deployments. */
 export function addCommands(options: ICommandsOptions): void {
-  const { app, model, panel, trans, palette } = options;
+  const { app, model, trans, palette, files } = options;
   const { service } = model;
   const named = {
     name: textArg(
@@ -61,36 +63,46 @@ export function addCommands(options: ICommandsOptions): void {
       name: textArg(trans.__('Deployment name that the form proposes'))
     },
     execute: async args => {
-      const [{ DeployForm }, { DeployFields }, { openForm }] =
-        await Promise.all([
-          import('./deploy'),
-          import('./view/deploy-form'),
-          import('../core/ui/form-dialog')
-        ]);
-      const form = new DeployForm(
-        service,
-        {
-          model: textOf(args.model),
-          version: textOf(args.version),
-          name: textOf(args.name)
-        },
-        trans,
-        options.core.events
-      );
-      void form.load();
-      const deployment = await openForm({
-        title: trans.__('Deploy a model'),
-        form,
-        render: () => <DeployFields form={form} trans={trans} />,
-        action: trans.__('Deploy'),
-        trans
+      const { openDeploy } = await import('./opening-forms');
+      await openDeploy(options, {
+        model: textOf(args.model),
+        version: textOf(args.version),
+        name: textOf(args.name)
       });
-      if (deployment) {
-        panel.open('deployments');
-        await model.list.refresh();
-      }
     }
   });
+
+  if (files) {
+    // The file that the context menu is about.
+    const selected = () =>
+      files.tracker.currentWidget?.selectedItems().next().value?.path ?? '';
+    define(CommandIDs.apply, {
+      label: args =>
+        args.selected
+          ? trans.__('Apply as Deployment…')
+          : trans.__('Apply a Deployment File…'),
+      caption: trans.__(
+        'Show what a deployment file would change, then apply it'
+      ),
+      icon: deploymentIcon,
+      args: {
+        path: textArg(
+          trans.__('Path of the file; a dialog asks if it is missing')
+        )
+      },
+      execute: async args => {
+        const { openApply } = await import('./opening-forms');
+        const path = args.selected ? selected() : textOf(args.path);
+        await openApply(options, files, path);
+      }
+    });
+    app.contextMenu.addItem({
+      command: CommandIDs.apply,
+      args: { selected: true },
+      selector: '.jp-DirListing-item[data-file-type="yaml"]',
+      rank: 20
+    });
+  }
 
   const pages = new Pages<DeploymentPage>(app, {
     namespace: 'genops-try',

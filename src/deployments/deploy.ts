@@ -3,6 +3,13 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { GenOpsEvents } from '../core';
 import { ApiError, FormModel } from '../core';
 
+import type { IScaleTexts } from './deploy-scale';
+import {
+  AS_BEFORE,
+  scaleOf,
+  scaleProblems,
+  sleepMinutesOf
+} from './deploy-scale';
 import { Fetching } from './fetching';
 import { HERE } from './model';
 import type {
@@ -25,8 +32,10 @@ export interface IDeployFields {
   place: string;
   /** Name of the variable with the token of a gated repository. */
   secret: string;
-  /** The texts of settings of a language model, by name. */
+  /** The texts of settings of a language model or of MLflow's scorer, by name. */
   settings: Readonly<Record<string, string>>;
+  /** How many replicas, and when the model is unloaded. */
+  scale: IScaleTexts;
   /** All settings; empty until they are loaded. */
   known: readonly IEngineSetting[];
   /** The target; {@link HERE} for none. */
@@ -69,6 +78,7 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         secret: '',
         settings: {},
         known: [],
+        scale: AS_BEFORE,
         on: HERE,
         targets: [],
         model: start.model ?? '',
@@ -111,9 +121,16 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         );
   }
 
+  /** What is wrong with the replicas and the sleep. */
+  get scaleProblems(): ReturnType<typeof scaleProblems> {
+    const { scale, settings } = this.fields;
+    return scaleProblems(scale, settings, this.trans);
+  }
+
   get valid(): boolean {
     const { check, name, trust, replaceFirst } = this.fields;
     return (
+      Object.keys(this.scaleProblems).length === 0 &&
       this.stepsProblem === '' &&
       check !== undefined &&
       isName(name) &&
@@ -153,8 +170,8 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
           ...checkedOf(this.fields),
           name,
           pinned: true,
-          sleep_minutes: 0,
-          scale: null,
+          sleep_minutes: sleepMinutesOf(this.fields.scale),
+          scale: scaleOf(this.fields.scale),
           rollout: this._rollout()
         }
       })
@@ -166,6 +183,12 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   rename(name: string): void {
     this._named = true;
     this.set({ name });
+  }
+
+  /** Do again what an error ended: load the models, or check what is chosen. */
+  async checkAgain(): Promise<void> {
+    this.set({});
+    await (this.fields.models ? this._check() : this.load());
   }
 
   /** Check again for the name that was set: it may be that of a running deployment. */
@@ -263,10 +286,11 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
     try {
       const check = await this._service.check(asked);
       if (number === this._checks) {
-        const { check: before, trust } = this.fields;
-        const trusted = trust && check.digest === before?.digest;
+        const { trust } = this.fields;
+        const trusted = trust && check.digest === this._digest;
+        this._digest = check.digest;
         this.set({ check, trust: trusted, fetching: null });
-        if (check.engine && this.fields.known.length === 0) {
+        if (this.fields.known.length === 0) {
           this.set({ known: await this._service.settings() });
         }
       }
@@ -303,8 +327,8 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
         trust: fields.trust && fields.check ? fields.check.digest : '',
         replace_first: fields.replaceFirst,
         rollout: this._rollout(),
-        sleep_minutes: 0,
-        scale: null,
+        sleep_minutes: sleepMinutesOf(this.fields.scale),
+        scale: scaleOf(this.fields.scale),
         idempotency_key: this.key
       });
     } catch (reason) {
@@ -330,6 +354,8 @@ export class DeployForm extends FormModel<IDeployFields, IDeployment> {
   }
 
   private _named: boolean;
+  /** Of the files that were checked last, also where a wrong setting has ended a check since. */
+  private _digest = '';
   private _checks = 0;
 }
 

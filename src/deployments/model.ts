@@ -4,7 +4,7 @@ import type { IDisposable } from '@lumino/disposable';
 import type { IGenOpsCore, Tone } from '../core';
 import { Resource } from '../core';
 
-import type { IDeployment } from './service';
+import type { ICallerKey, IDeployment } from './service';
 import { DeploymentsService } from './service';
 import { DeploymentWatch } from './watch';
 
@@ -32,6 +32,16 @@ export class DeploymentsModel implements IDisposable {
       name,
       live: this._core.live,
       log: lines => this.service.log(name, lines),
+      trans: this._core.trans
+    });
+  }
+
+  /** The named keys of one deployment. The caller sets `visible` and disposes the resource. */
+  keys(name: string): Resource<ICallerKey[]> {
+    return new Resource({
+      fetch: signal => this.service.keys(name, signal),
+      events: this._core.events,
+      kinds: ['deployment'],
       trans: this._core.trans
     });
   }

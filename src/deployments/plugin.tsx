@@ -4,7 +4,8 @@ import type {
   JupyterFrontEndPlugin
 } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
-import { addIcon } from '@jupyterlab/ui-components';
+import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
+import { addIcon, fileIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { IGenOpsCore, deploymentIcon, executor } from '../core';
@@ -20,18 +21,25 @@ export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Deploys models and lists the deployments.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
-  optional: [ICommandPalette, ILayoutRestorer],
+  optional: [ICommandPalette, ILayoutRestorer, IFileBrowserFactory],
   activate: (
     app: JupyterFrontEnd,
     core: IGenOpsCore,
     panel: IGenOpsPanel,
     palette: ICommandPalette | null,
-    restorer: ILayoutRestorer | null
+    restorer: ILayoutRestorer | null,
+    files: IFileBrowserFactory | null
   ): void => {
     const { trans } = core;
     const model = new DeploymentsModel(core);
-    addCommands({ app, model, panel, trans, palette, core, restorer });
+    addCommands({ app, model, panel, trans, palette, core, restorer, files });
     const execute = executor(app.commands);
+    const apply = {
+      id: 'apply',
+      label: trans.__('Apply a file…'),
+      icon: fileIcon,
+      execute: () => execute(CommandIDs.apply)
+    };
     const section = panel.addSection({
       id: 'deployments',
       title: trans.__('Deployments'),
@@ -43,7 +51,8 @@ export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
           label: trans.__('Deploy a model…'),
           icon: addIcon,
           execute: () => execute(CommandIDs.deploy)
-        }
+        },
+        ...(files ? [apply] : [])
       ],
       render: async self => {
         const { DeploymentsSection } = await import('./view/section');
@@ -53,6 +62,7 @@ export const deploymentsPlugin: JupyterFrontEndPlugin<void> = {
             trans={trans}
             drive={driven => self.drive(driven)}
             onDeploy={() => execute(CommandIDs.deploy)}
+            onApply={files && apply.execute}
             onStop={({ name }) => execute(CommandIDs.stop, { name })}
             onRenew={({ name }) => execute(CommandIDs.renew, { name })}
             onTry={({ name }, view) =>

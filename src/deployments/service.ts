@@ -12,6 +12,8 @@ export type IRolloutPolicy = components['schemas']['RolloutPolicy'];
 export type RolloutDecision =
   components['schemas']['DecideRollout']['decision'];
 export type IRegisteredModel = components['schemas']['RegisteredModel'];
+export type ICallerKey = components['schemas']['DeploymentCallerKey'];
+export type INewKey = components['schemas']['NewCallerKey'];
 export type ITask = components['schemas']['Task'];
 export type ITarget = components['schemas']['Target'];
 
@@ -138,6 +140,27 @@ export class DeploymentsService {
       this.api.http.GET('/deployments/{name}/key', path(name))
     );
     return found.key;
+  }
+
+  /** The named keys, without the keys themselves. */
+  keys(name: string, signal?: AbortSignal): Promise<ICallerKey[]> {
+    return this.api.data(
+      this.api.http.GET('/deployments/{name}/keys', { ...path(name), signal })
+    );
+  }
+
+  /** Add a named key. The answer alone has the key. */
+  addKey(name: string, body: INewKey): Promise<ICallerKey> {
+    return this.api.data(
+      this.api.http.POST('/deployments/{name}/keys', { ...path(name), body })
+    );
+  }
+
+  /** Revoke a named key: requests with it are refused from now on. */
+  async revokeKey(name: string, key: string): Promise<void> {
+    await this.api.http.DELETE('/deployments/{name}/keys/{key}', {
+      params: { path: { name, key } }
+    });
   }
 
   /** The last lines of a deployment's log. */

@@ -13,6 +13,8 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.yaml_files import MAX_NODES
 from genops_lab.deployments.description import schema
 from genops_lab.deployments.description.document import Description, Resources, Signer
+from genops_lab.deployments.description.models import PlanDescription
+from genops_lab.deployments.description.naming import located
 from genops_lab.deployments.description.reading import MAX_CHARACTERS, DeploymentFileError, read_description
 from genops_lab.deployments.description.writing import text_of
 from genops_lab.deployments.secrets import Secrets
@@ -38,6 +40,23 @@ def test_the_example_of_the_docs_is_a_deployment_file_and_is_written_as_it_is_re
     assert read_description(text_of(found)) == found
     signed = read_description(example().replace(DIGEST, "{signer: release.pub}"))
     assert signed.trust == Signer(signer="release.pub") or DIGEST not in example()
+
+
+def test_the_panel_names_a_file_as_a_terminal_does(tmp_path: Path) -> None:
+    (tmp_path / "clone" / ".git").mkdir(parents=True)
+    inside, plain = tmp_path / "clone" / "prod" / "a.yaml", tmp_path / "b.yaml"
+    inside.parent.mkdir()
+    for each in (inside, plain):
+        each.touch()
+
+    def named(path: str) -> tuple[str, str]:
+        found = located(PlanDescription(text="", path=path), tmp_path)
+        return found.file, found.folder
+
+    assert named("clone/prod/a.yaml") == ("prod/a.yaml", str(inside.parent))
+    assert named("b.yaml") == (str(plain), str(tmp_path))
+    for elsewhere in ("../b.yaml", "drive:b.yaml", str(plain)):
+        assert named(elsewhere) == (elsewhere, "")
 
 
 def test_the_schema_is_that_of_the_structs_and_accepts_the_example() -> None:

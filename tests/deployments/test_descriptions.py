@@ -267,6 +267,8 @@ def test_another_file_takes_over_only_when_it_says_so(
     ) as caught:
         apply(rooms, descriptions, file="other.yaml")
     assert "--take-over" in caught.value.hint
+    assert plan(rooms, descriptions).other_file == "", "the file that was applied last"
+    assert plan(rooms, descriptions, path="other.yaml").other_file == "deployment.yaml"
     apply(rooms, descriptions, file="other.yaml", take_over=True)
     assert described(rooms, descriptions).file == "other.yaml"
 
@@ -305,6 +307,8 @@ def test_files_of_unknown_origin_need_their_digest_in_the_file(
     text = FILE.replace("model: measured", "model: foreign").replace(f"name: {NAME}", "name: pinned")
     found = plan(rooms, descriptions, text)
     assert found.code == "confirmation_needed" and found.hint.endswith(f"trust: {found.digest}")
+    bare = plan(rooms, descriptions, text, file="")
+    assert bare.hint.endswith(f"To deploy it, add --trust {found.digest}"), "no file can be changed"
     with pytest.raises(Conflict, match="needs your confirmation"):
         apply(rooms, descriptions, text)
     with pytest.raises(Conflict, match=r"has other files than deployment.yaml trusts \(sha256:000000000000"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -235,9 +236,12 @@ def test_named_keys_are_kept_as_hashes_limited_and_revoked_in_use(
 ) -> None:
     service, url = rooms.deployments, now(rooms).url
     made = rooms.run(service.add_caller_key(NAME, NewCallerKey(name="ci", limit=2)))
-    assert made.key and rooms.run(service.list_caller_keys(NAME))[0].key == ""
+    [listed] = rooms.run(service.list_caller_keys(NAME))
+    assert made.key and (listed.key, listed.last_used_at) == ("", 0.0)
     asked = [ask(url, made.key, numbers.inputs.tolist())[0] for _ in range(3)]
     assert asked == [200, 200, 429]
+    [listed] = rooms.run(service.list_caller_keys(NAME))
+    assert made.created_at <= listed.last_used_at <= time.time()
     holding = [
         path.name
         for path in (rooms.settings.data_dir / "deployments" / NAME).rglob("*")

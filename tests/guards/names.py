@@ -118,7 +118,7 @@ COMMAND_IDS = _words(
 genops:activity genops:add-target genops:alias genops:attach-remote-kernel genops:cancel-task genops:change-target
 genops:choose-target genops:clean-target genops:compare-profiles genops:compare-runs genops:compute
 genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-model
-genops:delete-profile genops:evaluate-model
+genops:delete-profile genops:evaluate-model genops:apply-deployment-file
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history

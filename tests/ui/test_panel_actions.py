@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,9 +15,10 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.support import exhaustive
-from tests.support.browser import SECTIONS, LabPage, lab_page
+from tests.support.browser import NARROW, SECTIONS, WIDE, LabPage, lab_page
 from tests.support.lab_server import LabServer
 
+from .keyboard import Keyboard
 from .programs import TRAIN, own_mlflow, run_script
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -32,9 +34,9 @@ def lab(module_page: LabPage, server: LabServer) -> Iterator[LabPage]:
     server.request("DELETE", "genops/deployments/line")
 
 
-def ask(server: LabServer, rows: list[list[float]], name: str = "line") -> Any:
+def ask(server: LabServer, rows: list[list[float]], name: str = "line", key: str = "") -> Any:
     deployment = server.get(f"genops/deployments/{name}")
-    key = server.get(f"genops/deployments/{name}/key")["key"]
+    key = key or server.get(f"genops/deployments/{name}/key")["key"]
     request = urllib.request.Request(
         deployment["url"] + "/invocations",
         data=json.dumps({"inputs": rows}).encode(),
@@ -161,7 +163,22 @@ def test_a_double_click_makes_one_deployment(lab: LabPage, server: LabServer) ->
     # a script without GenOps logged it
     dialog.get_by_role("checkbox", name="I trust this model: it may run code on this machine.").check()
     expect(accept).to_be_enabled()
-    lab.looks("deploy", ".jp-Dialog", (1280, 800))
+    dialog.get_by_role("button", name="Settings of MLflow models").press("Enter")
+    workers = dialog.get_by_label("workers", exact=True)
+    workers.fill("none")
+    workers.press("Enter")
+    expect(workers).to_have_accessible_description(re.compile("give a number from 1 to 64"))
+    workers.fill("")
+    workers.press("Enter")
+    dialog.get_by_role("button", name="Replicas and sleep").press("Enter")
+    dialog.get_by_label("Replicas, at least").fill("2")
+    most = dialog.get_by_label("Replicas, at most")
+    most.fill("1")
+    expect(most).to_have_accessible_description("Enter 2 or more: at least so many run.")
+    expect(accept).to_be_disabled()
+    dialog.get_by_label("Replicas, at least").fill("1")
+    expect(accept).to_be_enabled()
+    lab.looks("deploy", ".jp-Dialog", NARROW, WIDE)
     accept.dblclick()
     expect(dialog).to_have_count(0)
 
@@ -230,22 +247,69 @@ def test_a_new_version_takes_over_and_one_goes_back_with_the_keyboard(
     assert ask(server, [[3.0]]) == {"predictions": [pytest.approx(7.0)]}
 
 
-def test_what_differs_from_the_file_is_shown(lab: LabPage, server: LabServer) -> None:
+def test_a_file_is_applied_from_the_file_browser_and_drift_is_shown(
+    lab: LabPage, server: LabServer, folder: Path
+) -> None:
     _, draft = server.request("POST", "genops/deployment-file-drafts", {"model": "line", "version": "2"})
-    body = {"text": f"{draft['text']}callers: [{{name: ci, limit: 60}}]\n", "file": "prod/line.yaml"}
-    status, applied = server.request("POST", "genops/deployment-files", body)
-    assert status in (200, 201), applied
+    (folder / "line.yaml").write_text(f"{draft['text']}callers: [{{name: ci, limit: sixty}}]\n")
+    lab.go_to_folder(folder.name)
+    lab.page.locator(".jp-DirListing-item", has_text="line.yaml").click(button="right")
+    lab.page.get_by_role("menuitem", name="Apply as Deployment…").click()
+    dialog = lab.page.get_by_role("dialog", name="Apply a deployment file")
+    expect(dialog.get_by_role("alert")).to_contain_text("line.yaml")  # with the line of the mistake
+    accept = dialog.get_by_role("button", name="Apply", exact=True)
+    expect(accept).to_be_disabled()
+    (folder / "line.yaml").write_text(f"{draft['text']}callers: [{{name: ci, limit: 60}}]\n")
+    keyboard = Keyboard(lab.page)
+    keyboard.choose(dialog.get_by_role("button", name="Read the file again"))
+    expect(dialog.get_by_role("row", name="version 1 2")).to_be_visible()
+    expect(dialog.get_by_role("row", name="key ci – 60 a minute")).to_be_visible()
+    expect(dialog.get_by_text("Revision 3 starts beside revision 1")).to_be_visible()
+    lab.looks("apply-file", ".jp-Dialog", NARROW, WIDE)
+    accept.press("Enter")
+    keys = lab.page.get_by_role("dialog", name="New keys")
+    expect(keys.get_by_role("button", name="Copy the key ci")).to_be_visible()
+    lab.looks("new-keys", ".jp-Dialog", NARROW)
+    keyboard.choose(keys.get_by_role("button", name="Close"))
+
     found = deployment(lab)
-    expect(fact(found, "File")).to_have_text("prod/line.yaml", timeout=60_000)
+    expect(fact(found, "File")).to_have_text(str(folder / "line.yaml"), timeout=60_000)
     expect(found.get_by_text("r2: line v2")).to_be_visible()
     current = found.get_by_role("list", name="Revisions of line").locator("> li[aria-current]")
     expect(current.filter(has_text="line v2")).to_be_visible(timeout=90_000)
     expect(found.get_by_text("The deployment differs from")).to_have_count(0)
     earlier = found.get_by_role("list", name="Revisions of line").locator("> li", has_text="r1: line v1")
     earlier.get_by_role("button", name="Roll back").press("Enter")
-    expect(found.get_by_text("The deployment differs from prod/line.yaml.")).to_be_visible(timeout=60_000)
+    expect(found.get_by_text("The deployment differs from")).to_be_visible(timeout=60_000)
     expect(found.get_by_text("version: 1 → 2", exact=True)).to_be_visible()
     lab.looks("drift", "#genops-lab-panel", (1280, 1400))
+
+
+def test_a_key_is_shown_once_and_revoked_after_a_question(lab: LabPage, server: LabServer) -> None:
+    found, keyboard = deployment(lab), Keyboard(lab.page)
+    found.get_by_role("button", name="Keys of callers").press("Enter")
+    listed = found.get_by_role("list", name="Keys of callers of line")
+    expect(listed.get_by_text("60 requests a minute")).to_be_visible()  # that of the file
+    found.get_by_label("Name of a person or program").fill("eve")
+    found.get_by_label("Requests a minute").fill("1.5")
+    expect(found.get_by_role("button", name="Add key")).to_be_disabled()
+    found.get_by_label("Requests a minute").fill("3")
+    lab.page.keyboard.press("Enter")
+    made = found.get_by_role("status").get_by_text("Copy the new key now")
+    expect(made).to_be_visible()
+    key = found.locator(".gol-Keys-new code").inner_text()
+    assert ask(server, [[3.0]], key=key) == {"predictions": [pytest.approx(7.0)]}
+    lab.looks("caller-keys", "#genops-lab-panel", (1280, 1400), (1920, 1400))
+    found.get_by_role("button", name="Keys of callers").press("Enter")
+    found.get_by_role("button", name="Keys of callers").press("Enter")
+    eve = listed.locator("> li", has_text="eve")
+    expect(eve.get_by_text("Last used just now")).to_be_visible()
+    expect(made).to_have_count(0)
+    eve.get_by_role("button", name="Revoke the key eve").press("Enter")
+    keyboard.choose(lab.page.get_by_role("dialog").get_by_role("button", name="Revoke"))
+    expect(eve).to_have_count(0)
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        ask(server, [[3.0]], key=key)
 
 
 def test_a_full_panel_has_no_serious_findings(lab: LabPage) -> None:

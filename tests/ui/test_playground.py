@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import subprocess
@@ -144,6 +145,27 @@ def test_what_is_copied_has_the_request_and_no_key(lab: LabPage, server: LabServ
         assert key not in copied
 
 
+def records_requests(page: Locator, server: LabServer) -> None:
+    """The person records two requests of callers, which the load tests then send."""
+    keyboard = Keyboard(page.page)
+    keyboard.choose(page.get_by_role("button", name="Record requests"), "Shift+Tab")
+    wanted = page.get_by_label("Requests to record")
+    wanted.fill("0")
+    expect(page.get_by_role("button", name="Start recording")).to_be_disabled()
+    wanted.fill("2")
+    wanted.press("Enter")
+    expect(page.get_by_text("Waiting for the first request")).to_be_visible()
+    sent = page.get_by_role("checkbox", name="Send the 2 recorded requests")
+    expect(sent).to_have_count(0)
+    for length in (1.5, 4.5):
+        row = {"petal length": length, "petal width": 0.3}
+        body = {"body": json.dumps({"dataframe_records": [row]})}
+        server.request("POST", "genops/deployments/flowers/try", body)
+    expect(page.get_by_text("2 requests to /invocations are recorded.")).to_be_visible()
+    keyboard.choose(sent, by="Space")
+    expect(page.get_by_label("Requests (JSON, one a line)")).to_be_disabled()
+
+
 def test_load_tests_are_started_seen_compared_and_cancelled(lab: LabPage, server: LabServer) -> None:
     lab.execute("genops:try-deployment", {"name": "flowers", "view": "load"})
     page = lab.page.locator(".gol-Page:has(.gol-Load)")
@@ -156,6 +178,7 @@ def test_load_tests_are_started_seen_compared_and_cancelled(lab: LabPage, server
     expect(start).to_be_disabled()
     length.fill("4")
     page.get_by_label("In time within (ms)").fill("500")
+    records_requests(page, server)
     for count in (1, 2):
         start.click()
         expect(page.get_by_role("progressbar", name="Load test of flowers")).to_be_visible()
@@ -172,6 +195,11 @@ def test_load_tests_are_started_seen_compared_and_cancelled(lab: LabPage, server
     expect(page.get_by_role("img", name=re.compile("Answers in time by requests a second"))).to_be_visible()
     expect(page.get_by_text(re.compile("requests/s"), exact=False).first).to_be_visible()
     lab.looks("load", ".gol-Page:has(.gol-Load)", NARROW, WIDE)
+    kept = server.get("genops/deployments/flowers/load-tests")
+    assert all(each["plan"]["recorded"] for each in kept)
+    page.get_by_role("button", name="Forget them").press("Enter")
+    expect(page.get_by_role("button", name="Start recording")).to_be_visible()
+    expect(page.get_by_role("checkbox", name=re.compile("recorded"))).to_have_count(0)
 
     length.fill("60")
     start.click()

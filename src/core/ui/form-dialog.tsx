@@ -22,7 +22,7 @@ export async function openForm<F extends object, R>(
   const { form, trans } = options;
   const dialog = new FormDialog(form, {
     title: options.title,
-    body: new FormBody(form, options.render),
+    body: new FormBody(options),
     buttons: [
       Dialog.cancelButton({ label: trans.__('Cancel') }),
       Dialog.okButton({ label: options.action })
@@ -45,16 +45,15 @@ export interface IOpenFormOptions<F extends object, R> {
   trans: TranslationBundle;
 }
 
+/** The controls of a form that Enter presses, and inputs whose new text counts at Enter. */
+const OWN_ENTER =
+  '.gol-Form button, .gol-Form summary, .gol-Form [data-takes-enter]';
+
 class FormBody<F extends object, R> extends ReactWidget {
-  constructor(
-    form: FormModel<F, R>,
-    draw: (snapshot: IFormSnapshot<F>) => React.ReactElement
-  ) {
+  constructor(private _its: IOpenFormOptions<F, R>) {
     super();
     this.addClass('gol-Form-host');
-    this._form = form;
-    this._draw = draw;
-    form.changed.connect(this._onChanged, this);
+    _its.form.changed.connect(this._onChanged, this);
   }
 
   override dispose(): void {
@@ -63,21 +62,34 @@ class FormBody<F extends object, R> extends ReactWidget {
   }
 
   protected override render(): React.ReactElement {
-    const { snapshot } = this._form;
+    const { snapshot } = this._its.form;
     return (
       <div className="gol-Form" aria-busy={snapshot.busy}>
-        {this._draw(snapshot)}
-        <FormError error={snapshot.error} />
+        {this._its.render(snapshot)}
+        <FormError error={snapshot.error} hint={this._away} />
       </div>
     );
+  }
+
+  /** What holds of a form while the server is away: unlike a view, it does not send again by itself. */
+  private get _away(): string | undefined {
+    const { form, action, trans } = this._its;
+    if (!['network', 'gateway'].includes(form.snapshot.error?.code ?? '')) {
+      return undefined;
+    }
+    return form.valid
+      ? trans.__(
+          'What you typed is kept. Press “%1” again when the server answers.',
+          action
+        )
+      : trans.__(
+          'What you typed is kept. Check that JupyterLab is running and that you are connected.'
+        );
   }
 
   private _onChanged(): void {
     this.update();
   }
-
-  private _form: FormModel<F, R>;
-  private _draw: (snapshot: IFormSnapshot<F>) => React.ReactElement;
 }
 
 /** A dialog whose accept button submits the form; the dialog closes after a success. */
@@ -122,12 +134,12 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
       event.stopPropagation();
       return;
     }
-    // The dialog maps Enter to its default button, also on buttons of the form.
+    // The dialog maps Enter to its default button, also on controls of the form.
     const own =
       event instanceof KeyboardEvent &&
       event.key === 'Enter' &&
       event.target instanceof Element &&
-      event.target.closest('.gol-Form button, .gol-Form summary') !== null;
+      event.target.closest(OWN_ENTER) !== null;
     if (!own) {
       super.handleEvent(event);
     }
@@ -187,8 +199,10 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
 /** The error of a form; read aloud when it appears. */
 export function FormError(props: {
   error: ApiError | undefined;
+  /** Stands in place of the error's own hint. */
+  hint?: string;
 }): React.ReactElement {
-  const { error } = props;
+  const { error, hint } = props;
   const node = React.useRef<HTMLDivElement>(null);
   React.useEffect(() => {
     if (error) {
@@ -199,7 +213,7 @@ export function FormError(props: {
     <div role="alert" ref={node}>
       {error && (
         <Callout tone="error" title={error.message}>
-          {error.hint}
+          {hint ?? error.hint}
         </Callout>
       )}
     </div>

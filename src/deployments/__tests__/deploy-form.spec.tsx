@@ -17,6 +17,8 @@ import {
   trans
 } from '../../tasks/__tests__/support';
 import { DeployForm, defaultName } from '../deploy';
+import type { IScaleTexts } from '../deploy-scale';
+import { AS_BEFORE } from '../deploy-scale';
 import { DeploymentsModel } from '../model';
 import type { IDeployCheck } from '../service';
 import { DeployFields } from '../view/deploy-form';
@@ -75,6 +77,7 @@ describe('the deploy dialog', () => {
     bench = new Bench({
       'GET /models': page([registered]),
       'POST /deployment-checks': check(),
+      'GET /deployment-settings': [],
       'POST /deployments': deployment()
     });
     model = new DeploymentsModel(bench.core);
@@ -362,6 +365,60 @@ describe('the deploy dialog', () => {
     expect(posted()[0]).toMatchObject({
       rollout: { kind: 'canary', steps: [{ traffic: 5 }, { traffic: 50 }] }
     });
+  });
+
+  it('sends replicas and sleep as the command does, and says what is wrong with them', async () => {
+    const form = new DeployForm(model.service, {}, trans);
+    await form.load();
+    const wrong = (scale: Partial<IScaleTexts>, settings = {}) => {
+      form.set({ scale: { ...AS_BEFORE, ...scale }, settings });
+      expect(form.valid).toBe(Object.keys(form.scaleProblems).length === 0);
+      return Object.keys(form.scaleProblems);
+    };
+    expect(wrong({ least: '0', most: '65' })).toEqual(['least', 'most']);
+    expect(wrong({ least: '3', most: '2' })).toEqual(['most']);
+    expect(wrong({ concurrency: '0' })).toEqual(['concurrency']);
+    expect(wrong({ sleep: '-1' })).toEqual(['sleep']);
+    expect(wrong({ sleep: '5' }, { workers: '2' })).toEqual(['sleep']);
+    expect(wrong({ most: '3', concurrency: '8', sleep: '1.5' })).toEqual([]);
+    await form.submit();
+    expect(posted()[0]).toMatchObject({
+      scale: { min: 1, max: 3, concurrency: 8 },
+      sleep_minutes: 1.5
+    });
+  });
+
+  it('keeps what was typed while the server is away, and checks again when it is back', async () => {
+    const answer = bench.answers['POST /deployment-checks'];
+    bench.answers['POST /deployment-checks'] = () => {
+      throw new TypeError('Failed to fetch');
+    };
+    const form = new DeployForm(model.service, {}, trans);
+    await form.load();
+    const done = openForm({
+      title: 'Deploy',
+      form,
+      render: () => <DeployFields form={form} trans={trans} />,
+      action: 'Deploy',
+      trans
+    });
+    await settle();
+    const alert = () => document.querySelector('[role="alert"]')?.textContent;
+    expect(alert()).toContain('What you typed is kept. Check that JupyterLab');
+    bench.answers['POST /deployment-checks'] = answer;
+    fireEvent.click(screen.getByText('Check again'));
+    await settle();
+    bench.answers['POST /deployments'] = () => {
+      throw new TypeError('Failed to fetch');
+    };
+    await form.submit();
+    await settle();
+    expect(alert()).toContain('Press “Deploy” again when the server answers.');
+    bench.answers['POST /deployments'] = deployment();
+    document
+      .querySelector<HTMLButtonElement>('.jp-Dialog .jp-mod-accept')!
+      .click();
+    await expect(done).resolves.toMatchObject({ name: 'digits' });
   });
 
   it('makes names as the server does', () => {

@@ -28,6 +28,7 @@ describe('the deployments section', () => {
   const driven = new Set<IDriven>();
   const actions = {
     onDeploy: jest.fn(),
+    onApply: jest.fn(),
     onStop: jest.fn(),
     onRenew: jest.fn(),
     onDelete: jest.fn(),

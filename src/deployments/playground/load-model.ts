@@ -16,6 +16,8 @@ export interface ILoadForm {
   limit: string;
   /** A request as JSON, or one a line; empty: the example. */
   requests: string;
+  /** Whether the recorded requests are sent in place of these. */
+  recorded: boolean;
 }
 
 /** The load tests of a deployment, the one that runs, and the form that starts one. */
@@ -79,7 +81,9 @@ export class LoadModel {
   async start(form: ILoadForm): Promise<void> {
     const { api, trans } = this._core;
     this._fail(undefined);
-    const requests = form.requests.trim() ? readRequests(form.requests) : [];
+    const { recorded } = form;
+    const own = !recorded && form.requests.trim() !== '';
+    const requests = own ? readRequests(form.requests) : [];
     try {
       await api.data(
         api.http.POST('/deployments/{name}/load-tests', {
@@ -92,7 +96,7 @@ export class LoadModel {
             requests,
             source: requests.length > 0 ? trans.__('written in the panel') : '',
             path: this._path(),
-            recorded: false
+            recorded
           }
         })
       );

@@ -17,20 +17,26 @@ import { LegendChart } from '../../core/ui/legend-chart';
 import { Progress } from '../../core/ui/progress';
 
 import type { ILoadForm, ILoadTest, LoadModel } from './load-model';
+import { RecordingView } from './recording';
+import type { RecordingModel } from './recording-model';
 
 import '../../../style/deployments/load.css';
 
 const CHART_PX = 240;
 
+type NumberName = 'first' | 'last' | 'seconds' | 'limit';
+
 /** The load tests of a deployment: start one, its figures over the rate, and two compared. */
 export function LoadView(props: {
   model: LoadModel;
+  recording: RecordingModel;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { model, trans } = props;
+  const { model, recording, trans } = props;
   return (
     <div className="gol-Load">
-      <NewTest model={model} trans={trans} />
+      <RecordingView model={recording} trans={trans} />
+      <NewTest model={model} recording={recording} trans={trans} />
       <ResourceView
         resource={model.tests}
         trans={trans}
@@ -52,9 +58,11 @@ export function LoadView(props: {
 
 function NewTest(props: {
   model: LoadModel;
+  recording: RecordingModel;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { model, trans } = props;
+  const held = useResource(props.recording.shown).value?.requests ?? 0;
   const { value: running = [] } = useResource(model.running);
   const error = useSignalled(model.changed, () => model.error);
   const [form, setForm] = React.useState<ILoadForm>({
@@ -62,11 +70,13 @@ function NewTest(props: {
     last: '200',
     seconds: '30',
     limit: '200',
-    requests: ''
+    requests: '',
+    recorded: false
   });
+  const recorded = form.recorded && held > 0;
   const [starting, setStarting] = React.useState(false);
   const busy = starting || running.length > 0;
-  const number = (name: keyof ILoadForm, label: string) => (
+  const number = (name: NumberName, label: string) => (
     <Field
       label={label}
       error={Number(form[name]) > 0 ? '' : trans.__('Write a number above 0.')}
@@ -93,7 +103,9 @@ function NewTest(props: {
       onSubmit={() => {
         if (!busy && valid) {
           setStarting(true);
-          void model.start(form).finally(() => setStarting(false));
+          void model
+            .start({ ...form, recorded })
+            .finally(() => setStarting(false));
         }
       }}
     >
@@ -103,6 +115,24 @@ function NewTest(props: {
         {number('seconds', trans.__('Length (s)'))}
         {number('limit', trans.__('In time within (ms)'))}
       </div>
+      {held > 0 && (
+        <label className="gol-Check">
+          <input
+            type="checkbox"
+            checked={recorded}
+            onChange={event =>
+              setForm({ ...form, recorded: event.target.checked })
+            }
+          />
+          <span>
+            {trans._n(
+              'Send the %1 recorded request',
+              'Send the %1 recorded requests',
+              held
+            )}
+          </span>
+        </label>
+      )}
       <Field
         label={trans.__('Requests (JSON, one a line)')}
         help={trans.__(
@@ -114,6 +144,7 @@ function NewTest(props: {
             {...control}
             rows={2}
             spellCheck={false}
+            disabled={recorded}
             value={form.requests}
             onChange={event =>
               setForm({ ...form, requests: event.target.value })

@@ -131,7 +131,11 @@ function Views(props: {
           render: () => (
             <>
               <PageHead title={trans.__('Load of %1', name)} />
-              <LoadView model={model.load} trans={trans} />
+              <LoadView
+                model={model.load}
+                recording={model.recording}
+                trans={trans}
+              />
             </>
           )
         },

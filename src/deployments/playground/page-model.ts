@@ -13,6 +13,7 @@ import { ChatModel } from './chat-model';
 import type { INewChat, IPart } from './conversation';
 import { LoadModel } from './load-model';
 import type { IAnswer } from './problem';
+import { RecordingModel } from './recording-model';
 
 export type View = 'try' | 'load' | 'rollout' | 'addresses';
 
@@ -56,6 +57,7 @@ export class DeploymentPageModel {
       name,
       () => this.shown.value?.path ?? '/invocations'
     );
+    this.recording = new RecordingModel(_core, name);
     this.chat = new ChatModel((body, signal) => this._ask(body, signal), trans);
   }
 
@@ -64,6 +66,7 @@ export class DeploymentPageModel {
   /** The last rollout; null without one. */
   readonly rollout: Resource<IRollout | null>;
   readonly load: LoadModel;
+  readonly recording: RecordingModel;
   readonly chat: ChatModel;
 
   /** The addresses of the deployment, as they were when it was fetched last. */
@@ -129,7 +132,8 @@ export class DeploymentPageModel {
   }
 
   dispose(): void {
-    for (const each of [this.shown, this.rollout, this.load, this.chat]) {
+    const { shown, rollout, load, recording, chat } = this;
+    for (const each of [shown, rollout, load, recording, chat]) {
       each.dispose();
     }
     Signal.clearData(this);
@@ -156,6 +160,7 @@ export class DeploymentPageModel {
     const front = (view: View) => this._visible && this._view === view;
     this.shown.visible = front('try') || front('load') || front('addresses');
     this.load.visible = front('load');
+    this.recording.visible = front('load');
     this.rollout.visible = front('rollout');
   }
 

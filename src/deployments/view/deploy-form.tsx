@@ -2,13 +2,14 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { buildIcon, historyIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { Callout, CopyButton, Field } from '../../core';
+import { ActionButton, Callout, CopyButton, Field } from '../../core';
 import { FileCheck } from '../../registry/view/file-check';
 
 import type { DeployForm, Source } from '../deploy';
 import { HERE } from '../model';
 import type { IDeployCheck, IRolloutPolicy } from '../service';
 import { PlaceFields, SettingsFields } from './deploy-language-model';
+import { ScaleFields } from './deploy-scale';
 import { FetchView } from './fetch-view';
 import { DeploymentChanges } from './file-drift';
 
@@ -104,10 +105,19 @@ export function DeployFields(props: {
           )
         )}
       </div>
+      {snapshot.error?.transient && !check && !fields.fetching && (
+        <div className="gol-Actions">
+          <ActionButton
+            label={trans.__('Check again')}
+            onClick={() => void form.checkAgain()}
+          />
+        </div>
+      )}
       {fields.fetching && (
         <FetchView fetching={fields.fetching} trans={trans} />
       )}
       {fields.known.length > 0 && <SettingsFields form={form} trans={trans} />}
+      {fields.known.length > 0 && <ScaleFields form={form} trans={trans} />}
       {check?.update?.fits && <RolloutFields form={form} trans={trans} />}
       {check?.update && !check.update.fits && (
         <label className="gol-Check">

@@ -12,6 +12,9 @@ const EXAMPLES = {
   path: '/models/model.gguf'
 };
 
+/** What serves a model without an engine, as the server names it. */
+const SCORER = 'MLflow models';
+
 interface IProps {
   form: DeployForm;
   trans: TranslationBundle;
@@ -74,7 +77,7 @@ export function SettingsFields({ form, trans }: IProps): React.ReactElement {
   const { known, settings, check } = form.fields;
   const { error } = form.snapshot;
   const engine = React.useRef('');
-  engine.current = check?.engine || engine.current;
+  engine.current = check ? check.engine || SCORER : engine.current;
   const usable = known.filter(({ engines }) =>
     engines.includes(engine.current)
   );
@@ -89,12 +92,16 @@ export function SettingsFields({ form, trans }: IProps): React.ReactElement {
           <SettingField
             key={setting.name}
             setting={setting}
+            unset={
+              engine.current === SCORER
+                ? trans.__('default')
+                : trans.__('set by the engine')
+            }
             text={settings[setting.name] ?? ''}
             error={errorOf(setting.name, error)}
             onGive={text =>
               void form.give({ ...form.fields.settings, [setting.name]: text })
             }
-            trans={trans}
           />
         ))}
       </div>
@@ -104,12 +111,13 @@ export function SettingsFields({ form, trans }: IProps): React.ReactElement {
 
 function SettingField(props: {
   setting: IEngineSetting;
+  /** Stands where nothing is given. */
+  unset: string;
   text: string;
   error: string;
   onGive: (text: string) => void;
-  trans: TranslationBundle;
 }): React.ReactElement {
-  const { setting, text, error, onGive, trans } = props;
+  const { setting, unset, text, error, onGive } = props;
   const { name, meaning, kind, choices } = setting;
   const left = useLeft(text, onGive);
   const options = kind === 'flag' ? ['true', 'false'] : choices;
@@ -122,7 +130,7 @@ function SettingField(props: {
             value={text}
             onChange={event => onGive(event.target.value)}
           >
-            <option value="">{trans.__('set by the engine')}</option>
+            <option value="">{unset}</option>
             {options.map(each => (
               <option key={each} value={each}>
                 {each}
@@ -137,7 +145,7 @@ function SettingField(props: {
             inputMode={
               kind === 'number' || kind === 'share' ? 'decimal' : 'text'
             }
-            placeholder={trans.__('set by the engine')}
+            placeholder={unset}
             autoComplete="off"
             spellCheck={false}
           />
@@ -154,7 +162,7 @@ function useLeft(
 ): Pick<
   React.InputHTMLAttributes<HTMLInputElement>,
   'value' | 'onChange' | 'onBlur' | 'onKeyDown'
-> {
+> & { 'data-takes-enter': true | undefined } {
   const [typed, setTyped] = React.useState(text);
   React.useEffect(() => setTyped(text), [text]);
   const leave = () => {
@@ -164,6 +172,8 @@ function useLeft(
   };
   return {
     value: typed,
+    // Else the dialog would send the form with the text before.
+    'data-takes-enter': typed !== text || undefined,
     onChange: event => setTyped(event.target.value),
     onBlur: leave,
     onKeyDown: event => {

@@ -21,6 +21,7 @@ import type { IDriven } from '../../panel/tokens';
 import type { DeploymentsModel } from '../model';
 import { HERE, curlCommand, isActive } from '../model';
 import { FileDrift } from './file-drift';
+import { Keys } from './keys';
 import { Revisions, replicasOf } from './revisions';
 import { RolloutView } from './rollout';
 import type { IDeployment, RolloutDecision } from '../service';
@@ -175,6 +176,7 @@ export function DeploymentDetail(
         />
       )}
       <Revisions {...props} />
+      {active && <Keys {...props} />}
       <Disclosure
         title={trans.__('Log')}
         initiallyOpen={state === 'failed' || state === 'starting'}

@@ -21,7 +21,7 @@ import '../../../style/deployments/deployments.css';
 export function DeploymentsSection(
   props: DeploymentsSection.IProps
 ): React.ReactElement {
-  const { model, trans, onDeploy } = props;
+  const { model, trans, onDeploy, onApply } = props;
   const [failure, setFailure] = React.useState<ApiError>();
   const busy = React.useRef(false);
   const change = (ask: () => Promise<IDeployment>) => {
@@ -58,7 +58,12 @@ export function DeploymentsSection(
           text={trans.__(
             'No deployments yet. Deploy a model version to serve it at its own URL.'
           )}
-          actions={[{ label: trans.__('Deploy a model…'), onClick: onDeploy }]}
+          actions={[
+            { label: trans.__('Deploy a model…'), onClick: onDeploy },
+            ...(onApply
+              ? [{ label: trans.__('Apply a file…'), onClick: onApply }]
+              : [])
+          ]}
         />
       }
     >
@@ -116,5 +121,7 @@ export namespace DeploymentsSection {
     'deployment' | 'onRollBack' | 'onDecide'
   > {
     onDeploy: () => void;
+    /** Null where there are no file browsers. */
+    onApply: (() => void) | null;
   }
 }
