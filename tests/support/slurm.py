@@ -40,10 +40,11 @@ class Cluster:
         self.environment = {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
     @classmethod
-    def running(cls, tracking: str) -> Cluster:
-        """The cluster with ``proctrack/linuxproc`` or ``proctrack/cgroup``."""
-        if cls._running is not None and cls._running.tracking == tracking:
+    def running(cls, tracking: str = "") -> Cluster:
+        """The cluster with ``proctrack/linuxproc`` or ``proctrack/cgroup``; by default, the one that runs."""
+        if cls._running is not None and tracking in ("", cls._running.tracking):
             return cls._running
+        tracking = tracking or "linuxproc"
         if not (_SCRIPTS / "up.sh").exists():
             pytest.skip("no ../shared/slurm to start a Slurm with")
         if os.getuid() != 0 or shutil.which("apt-get") is None:
@@ -79,19 +80,27 @@ class Cluster:
     def run(self, *command: str) -> str:
         """What a command of Slurm prints."""
         return subprocess.run(
-            command, env={**os.environ, **self.environment}, check=True, text=True, capture_output=True
+            command,
+            env={"PATH": "/usr/bin:/bin", **self.environment},
+            check=True,
+            text=True,
+            capture_output=True,
         ).stdout
 
     def end(self, daemon: str) -> None:
         """SIGKILL to a daemon (``slurmctld``); ``up`` brings it back."""
-        os.kill(int((self.folder / "run" / f"{daemon}.pid").read_text()), 9)
+        file = self.folder / "run" / f"{daemon}.pid"
+        os.kill(int(file.read_text()), 9)
+        file.unlink()  # an ended process that nobody waits for seems to live
 
     def _script(self, name: str, **variables: str) -> None:
-        environment = {**os.environ, "S": str(self.folder), **variables}
+        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        environment = {**os.environ, "PATH": path, "S": str(self.folder), **variables}
         environment.pop("BASH_ENV", None)
-        subprocess.run(
-            ["bash", str(_SCRIPTS / name)], env=environment, check=True, capture_output=True, timeout=_START_S
+        done = subprocess.run(
+            ["bash", str(_SCRIPTS / name)], env=environment, text=True, capture_output=True, timeout=_START_S
         )
+        assert done.returncode == 0, done.stderr[-2000:]
 
 
 def end() -> None:

@@ -47,7 +47,7 @@ class Nobody:
 
 
 class Present(NamedTuple):
-    """Who answers the questions of the present work, and GenOps' data directory."""
+    """The person who answers questions of the present work, and GenOps' data directory."""
 
     asker: Asker
     folder: Path

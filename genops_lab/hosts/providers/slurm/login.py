@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +49,7 @@ class SlurmAway(SlurmError):
 
 
 class Printed(msgspec.Struct, frozen=True):
-    """What a command printed, and its exit code."""
+    """The output of a command, and its exit code."""
 
     code: int
     stdout: str
@@ -125,7 +124,7 @@ class Login:
         """Run a line of sh on the login node. Raises LinkError."""
         self.begin()
         try:
-            channel = self.open(["sh", "-c", _PATH + line])
+            channel = self.open(line)
             return await asyncio.wait_for(_talk(channel, stdin), timeout_s)
         except asyncio.TimeoutError:
             channel.reset("cancelled", "It took too long.")
@@ -141,10 +140,10 @@ class Login:
         finally:
             self.end()
 
-    def open(self, argv: Sequence[str]) -> Channel:
-        """Start a program on the login node. Raises CarrierEnded where it is not connected."""
+    def open(self, line: str) -> Channel:
+        """Start a line of sh on the login node. Raises CarrierEnded where it is not connected."""
         try:
-            return self._link.open("program", {"argv": list(argv)})
+            return self._link.open("program", {"argv": ["/bin/sh", "-c", _PATH + line]})
         except (LinkDown, ChannelReset) as error:
             raise CarrierEnded(
                 f"The login node of {self.target} is not connected.", hint="GenOps Lab connects again."

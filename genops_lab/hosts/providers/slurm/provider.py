@@ -36,7 +36,11 @@ class SlurmProvider(HostProvider):
         TestStep(name="host_key", label="Host key", message="The login node shows its known key."),
         TestStep(name="login", label="Login", message="Logged in to the login node."),
         TestStep(name="slurm", label="Slurm", message="The login node has Slurm's commands."),
-        TestStep(name="queue", label="Queue", message="Slurm took a job and ran it."),
+        TestStep(
+            name="queue",
+            label="Queue",
+            message="Slurm took a job and ran it. No notice comes before a job ends.",
+        ),
     )
     allocates = True
     host_noun = "job"
@@ -132,7 +136,7 @@ class SlurmProvider(HostProvider):
             job = await queue.job(host.host_id, config, present)
             await queue.login.reach(present)
             line = step_of(0 if job is None else job.id, command)
-            return queue, queue.login.open(["sh", "-c", line])
+            return queue, queue.login.open(line)
 
         queue, channel = await _with_queue(host, start)
 
