@@ -73,7 +73,8 @@ def _toy(stack: ExitStack, folder: Path) -> Route:
 def _slurm(tracking: str) -> Place:
     def made(stack: ExitStack, _folder: Path) -> Route:
         cluster = Cluster.running(tracking)
-        return cluster.route(stack.enter_context(cluster.login()), python=sys.executable)
+        host = stack.enter_context(cluster.login())
+        return cluster.route(host, target=f"slurm-{host.port}", python=sys.executable, poll_s=1.0)
 
     return made
 
@@ -189,6 +190,7 @@ def test_asking_for_a_host_does_not_wait_for_it(
     provider: HostProvider, target: Route, tmp_path: Path
 ) -> None:
     async def ask() -> None:
+        await asyncio.to_thread(provider.load)
         began = time.monotonic()
         host = target.at(await provider.allocate(target, "soon", Resources(gpus=1)))
         assert time.monotonic() - began < 2

@@ -212,21 +212,6 @@ def test_the_same_name_is_one_job_even_when_an_answer_is_lost(
     assert names.count(job_name("slurm", "once")) == 1
 
 
-def test_slurm_away_ends_nothing(cluster: Cluster, target: Route) -> None:
-    async def life() -> None:
-        host = await asked(target, "stays")
-        await seen(host, Running)
-        await asyncio.to_thread(cluster.end, "slurmctld")
-        try:
-            await asyncio.sleep(0.6)  # the last look is too old
-            assert isinstance(await PROVIDER.observe(host), Running)
-        finally:
-            await asyncio.to_thread(cluster.up)
-        await seen(host, Running)
-
-    run(life())
-
-
 def test_a_plain_user_has_jobs(cluster: Cluster, tmp_path: Path) -> None:
     with throwaway_user() as user, cluster.login(user) as host:
         host.folder.chmod(0o755)
@@ -269,8 +254,12 @@ def test_a_kernel_loses_nothing_when_what_is_around_it_dies(
     cluster: Cluster, login: Sshd, place: Place
 ) -> None:
     def kill_the_controller() -> None:
+        # The controller writes its state some seconds after a job has begun.
+        began, state = time.time(), cluster.folder / "state" / "job_state"
+        wait(lambda: state.exists() and state.stat().st_mtime > began - 10, "the state was not saved")
         cluster.end("slurmctld")
         _kill_srun()
+        assert isinstance(place.do(PROVIDER.observe(kernel.bridge.link.route)), Running)
         cluster.up()
 
     def restart_the_login_node() -> None:
