@@ -255,8 +255,8 @@ def test_a_kernel_loses_nothing_when_what_is_around_it_dies(
 ) -> None:
     def kill_the_controller() -> None:
         # The controller writes its state some seconds after a job has begun.
-        began, state = time.time(), cluster.folder / "state" / "job_state"
-        wait(lambda: state.exists() and state.stat().st_mtime > began - 10, "the state was not saved")
+        state = cluster.folder / "state" / "job_state"
+        wait(lambda: state.exists() and state.stat().st_mtime > started, "the state was not saved")
         cluster.end("slurmctld")
         _kill_srun()
         assert isinstance(place.do(PROVIDER.observe(kernel.bridge.link.route)), Running)
@@ -270,6 +270,7 @@ def test_a_kernel_loses_nothing_when_what_is_around_it_dies(
         _, gpus = kernel.run(
             "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], os.environ['SLURM_JOB_ID'])"
         )
+        started = time.time()
         assert len(gpus.split()) == 2
         for cut in (_kill_srun, login.kill_sessions, kill_the_controller, restart_the_login_node):
             running = kernel.client.execute(COUNT)

@@ -174,15 +174,15 @@ class Queue:
         return name in jobs and not jobs[name].ended
 
 
-_queues: dict[tuple[str, SshConfig, Path], Queue] = {}
+_queues: dict[tuple[str, SshConfig], Queue] = {}
 
 
 def queue_of(target: str, ssh: SshConfig, folder: Path) -> Queue:
-    """Return the queue of a target; ``folder`` is GenOps' data directory. Belongs to the logins' loop."""
-    key = (target, ssh, folder)
-    found = _queues.get(key)
+    """Return the queue of a target; ``folder`` is GenOps' data directory, of which a process has one. Belongs to the
+    logins' loop."""
+    found = _queues.get((target, ssh))
     if found is None:
-        found = _queues[key] = Queue(Login(*key))
+        found = _queues[target, ssh] = Queue(Login(target, ssh, folder))
     return found
 
 
