@@ -69,7 +69,7 @@ def pytest_xdist_setupnodes() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish() -> None:
     """What serves the whole session ends with it, before it is looked for what was left behind."""
-    for name in ("tests.support.forked_labs", "tests.support.warm"):
+    for name in ("tests.support.forked_labs", "tests.support.warm", "tests.support.slurm"):
         if name in sys.modules:
             sys.modules[name].end()
 

@@ -58,6 +58,7 @@ class Attachment:
             "engine": _serve_engine,
             "build": _serve_build,
             "evaluation": _serve_evaluation,
+            "program": _serve_program,
             **dict.fromkeys(DEPLOYMENT_SERVICES, _serve_deployments),
         }
 
@@ -137,6 +138,12 @@ async def _serve_evaluation(channel: Channel) -> None:
     from . import evaluations
 
     await evaluations.serve(channel)
+
+
+async def _serve_program(channel: Channel) -> None:
+    from . import programs
+
+    await programs.serve(channel)
 
 
 async def _serve_deployments(channel: Channel) -> None:

@@ -46,7 +46,8 @@ def look(run: Runner = run_command, root: str = "/", *, prepare: bool = False) -
             groups = stream.read()
     except OSError:
         groups = ""
-    if "slurm" in groups:
+    # proctrack/linuxproc makes no control group: there, a unit of systemd would leave the job.
+    if "slurm" in groups or "SLURM_JOB_ID" in os.environ:
         return Survival("no", "This login belongs to a Slurm job: its processes end with the job.", False)
     if not os.path.isdir(os.path.join(root, "run/systemd/system")):
         return Survival(

@@ -158,6 +158,18 @@ def add_target(
         str, typer.Option("--ssh", metavar="HOST", help="An alias of your ssh_config, or [USER@]HOST.")
     ] = "",
     local: Annotated[bool, typer.Option("--local", help="Add this machine.")] = False,
+    slurm: Annotated[
+        str,
+        typer.Option(
+            "--slurm", metavar="HOST", help="A login node of Slurm: as --ssh. Each kernel gets a job."
+        ),
+    ] = "",
+    partition: Annotated[
+        str,
+        typer.Option(
+            "--partition", metavar="PARTITION", help="The partition of the jobs. Default: the cluster's."
+        ),
+    ] = "",
     port: Annotated[
         int,
         typer.Option(
@@ -192,7 +204,7 @@ def add_target(
         typer.Option(
             "--kind",
             metavar="KIND",
-            help="A kind of target other than --ssh and --local: genops targets kinds",
+            help="A kind of target other than these: genops targets kinds",
         ),
     ] = "",
     field: Annotated[
@@ -203,22 +215,25 @@ def add_target(
 ) -> None:
     """Add a target and its kernelspec. Nothing is connected."""
     with command(json) as session:
-        if bool(ssh) + local + bool(kind) != 1:
+        if bool(ssh) + bool(slurm) + local + bool(kind) != 1:
             raise InvalidRequest(
-                "A target needs exactly one of --ssh HOST, --local and --kind KIND.",
+                "A target needs exactly one of --ssh HOST, --slurm HOST, --local and --kind KIND.",
                 hint=f"Such as: genops targets add {name} --ssh HOST",
             )
-        kind = kind or ("local" if local else "ssh")
+        kind = kind or ("local" if local else "slurm" if slurm else "ssh")
         kinds = {each.kind: each for each in session.call(TargetsService.list_target_kinds)}
         if kind not in kinds:
             raise InvalidRequest(
                 f"There is no kind of target {kind!r}.", hint=f"Choose one of: {', '.join(kinds)}."
             )
-        user, _, host = ssh.rpartition("@")
+        user, _, host = (ssh or slurm).rpartition("@")
+        config = field_values(field or [], kinds[kind])
+        if partition:
+            config["partition"] = partition
         body = NewTarget(
             name=name,
             kind=kind,
-            config=field_values(field or [], kinds[kind]),
+            config=config,
             host=host,
             user=user,
             port=port,
@@ -232,7 +247,7 @@ def add_target(
         aliases = [each.alias for each in session.call(TargetsService.list_candidates)] if host else []
         found = session.call(TargetsService.add_target, body=body)
         session.show(found, views.added(found))
-        if host not in aliases and (near := get_close_matches(host, aliases, n=1, cutoff=0.6)):
+        if ssh and host not in aliases and (near := get_close_matches(host, aliases, n=1, cutoff=0.6)):
             session.say(
                 f"Did you mean {near[0]} of your ssh_config? Then run: genops targets delete {name} && "
                 f"genops targets add {name} --ssh {near[0]}"

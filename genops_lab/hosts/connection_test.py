@@ -123,17 +123,21 @@ class ConnectionTest:
             await self._run(self._link.up())
             await self._ask_probe()
         except GenOpsError as error:
-            steps = (*self._provider.test_steps, *STARTING)
-            failed = error.step if isinstance(error, LinkError) else "agent"
-            at = next((at for at, step in enumerate(steps) if step.name == failed), 0)
-            for step in steps[:at]:
-                self._tell(step.name, Finding("ok", step.message))
-            self._tell(steps[at].name, self._not_connected(error), time.monotonic() - began)
-            for name in (*(step.name for step in steps[at + 1 :]), *CHECKS):
-                self._skip(name, "Not reached.")
+            self.failed(error, time.monotonic() - began)
             return False
         self._tell_connected(time.monotonic() - began)
         return True
+
+    def failed(self, error: GenOpsError, took_s: float) -> None:
+        """Report the step at which the way to the host ended, and all others."""
+        steps = (*self._provider.test_steps, *STARTING)
+        failed = error.step if isinstance(error, LinkError) else "agent"
+        at = next((at for at, step in enumerate(steps) if step.name == failed), 0)
+        for step in steps[:at]:
+            self._tell(step.name, Finding("ok", step.message))
+        self._tell(steps[at].name, self._not_connected(error), took_s)
+        for name in (*(step.name for step in steps[at + 1 :]), *CHECKS):
+            self._skip(name, "Not reached.")
 
     def _tell_connected(self, took_s: float) -> None:
         probe = self._probe

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from genops_lab.core.tasks import TaskHandle, TasksService
 from .best_fit import fit_of
 from .configuration import limited
 from .connection_test import ConnectionTest
+from .link.errors import LinkError
 from .loop_connections import Connecting, link_words
 from .models import (
     BestFit,
@@ -377,9 +380,17 @@ class TargetsService(Service):
 
     async def _test_a_new_host(self, handle: TaskHandle, record: TargetRecord) -> None:
         """Request a host, test it, and release it."""
-        host = await self.hosts.ask_for(record.route, f"test-{handle.task.id}", Resources())
+        name, began = f"test-{handle.task.id}", time.monotonic()
+        host = record.route.at(provider_of(record.route.kind).host_of(record.route, name))
+        test = self._guided(handle, msgspec.structs.replace(record, route=host))
         try:
-            test = self._guided(handle, msgspec.structs.replace(record, route=host))
+            await self.hosts.ask_for(record.route, name, Resources())
+        except LinkError as error:
+            test.failed(error, time.monotonic() - began)
+            with contextlib.suppress(LinkError):  # an answer may be lost, and the host requested
+                await self.hosts.give_back(host)
+            return
+        try:
             await test.run("The host is released with its kernel.")
         finally:
             await self.hosts.give_back(host)

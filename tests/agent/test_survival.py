@@ -103,6 +103,12 @@ def test_a_slurm_job_ends_what_runs_in_it(tmp_path: Path) -> None:
     assert found.survives == "no" and "Slurm" in found.reason
 
 
+def test_a_slurm_job_without_a_control_group_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "42")
+    found = System(tmp_path / "root", kills="false").look()
+    assert found.survives == "no" and not found.through_systemd
+
+
 def test_a_unit_gets_the_streams_and_no_secret(tmp_path: Path) -> None:
     import json
 

@@ -318,6 +318,7 @@ service evaluation
 service folder
 service gateway
 service kernel
+service program
 """,
 )
 
@@ -783,8 +784,8 @@ genops sweeps run: --detach --experiment --hours --json --maximize --method --me
 genops sweeps show: --json sweep
 genops sweeps stop: --json sweep
 genops sweeps:
-genops targets add: --carrier --field --identity-file --json --kind --local --no-folder --port --price-per-hour
-    --python --secret --ssh name
+genops targets add: --carrier --field --identity-file --json --kind --local --no-folder --partition --port
+    --price-per-hour --python --secret --slurm --ssh name
 genops targets build: --from --json --name --python --with name
 genops targets candidates: --json
 genops targets clean: --dry-run --force --json --older-than --timeout name

@@ -1,4 +1,5 @@
-"""What each kind of target must do, on a real host: this machine, a real sshd by both carriers, a toy queue.
+"""What each kind of target must do, on a real host: this machine, a real sshd by both carriers, a toy queue,
+a real Slurm.
 
 A new provider adds a place here (:data:`PLACES`); the tests stay as they are.
 """
@@ -41,6 +42,7 @@ from tests.support import toy_provider
 from tests.support.application import Lab
 from tests.support.homes import Home
 from tests.support.processes import end_those_of
+from tests.support.slurm import Cluster
 from tests.support.sshd import Sshd
 
 T = TypeVar("T")
@@ -68,7 +70,23 @@ def _toy(stack: ExitStack, folder: Path) -> Route:
     return providers.route_of("queue", "toy", python=sys.executable, folder=str(folder / "queue"), wait_s=0.5)
 
 
-PLACES = {"local": _local, "paramiko": _ssh("paramiko"), "openssh": _ssh("openssh"), "toy": _toy}
+def _slurm(tracking: str) -> Place:
+    def made(stack: ExitStack, _folder: Path) -> Route:
+        cluster = Cluster.running(tracking)
+        host = stack.enter_context(cluster.login())
+        return cluster.route(host, target=f"slurm-{host.port}", python=sys.executable, poll_s=1.0)
+
+    return made
+
+
+PLACES = {
+    "local": _local,
+    "paramiko": _ssh("paramiko"),
+    "openssh": _ssh("openssh"),
+    "toy": _toy,
+    "slurm": _slurm("linuxproc"),
+    "slurm-cgroup": _slurm("cgroup"),
+}
 
 
 @pytest.fixture(scope="module", params=PLACES)
@@ -172,6 +190,7 @@ def test_asking_for_a_host_does_not_wait_for_it(
     provider: HostProvider, target: Route, tmp_path: Path
 ) -> None:
     async def ask() -> None:
+        await asyncio.to_thread(provider.load)
         began = time.monotonic()
         host = target.at(await provider.allocate(target, "soon", Resources(gpus=1)))
         assert time.monotonic() - began < 2
@@ -310,7 +329,9 @@ def test_a_lab_tells_of_each_host_what_is_there(
 
             storage = await lab.storage.list_target_storage(name, StorageQuery(older_than_days=0))
             copies = [item for item in storage.items if item.kind == "folder"]
-            assert sorted(each.host_id for each in copies) == ([] if provider.is_this_machine else hosts)
+            one_home = allocates and provider.shares_storage(target.config)
+            expected = [] if provider.is_this_machine else [""] if one_home else hosts
+            assert sorted(each.host_id for each in copies) == expected
             assert all("kernel" in each.stays for each in copies), copies
             body = FolderTransfer(folder=str(folder), target=name, confirmed=True)
             if provider.is_this_machine:

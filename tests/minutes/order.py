@@ -22,6 +22,8 @@ TOGETHER = "tests/ui/"
 #: Folders whose files one worker runs: what they have in common (PyTorch imported, a Lab, real traces that were read)
 #: costs more than the tests of some files.
 ONE_WORKER = ("tests/runtime/", "tests/profiling/", "tests/sweeps/")
+#: Files that the worker of another one runs: they share what a machine can have once (a Slurm).
+SAME_WORKER = {"tests/hosts/test_slurm.py": "tests/hosts/test_provider_contract.py"}
 
 T = TypeVar("T")
 
@@ -32,6 +34,7 @@ def scope(file: str) -> str:
     >>> scope("tests/sweeps/test_engine.py"), scope("tests/core/test_store.py")
     ('tests/sweeps/', 'tests/core/test_store.py')
     """
+    file = SAME_WORKER.get(file, file)
     return next((folder for folder in ONE_WORKER if file.startswith(folder)), file)
 
 

@@ -18,7 +18,7 @@ from typing import Protocol
 from ...core.errors import GenOpsError
 from . import bootstrap
 from .errors import AgentRefused, CarrierEnded, HostGone, HostPending, LinkError, NoPython
-from .questions import Asker
+from .questions import Asker, is_present
 from .route import Route
 
 #: Bytes that may wait to be read here before the host is slowed down.
@@ -116,6 +116,7 @@ async def open_carriage(
 
     provider = provider_of(route.kind)
     provider.check(route.config)
+    is_present(asker, folder)
     await asyncio.to_thread(provider.load)
     observed = await provider.observe(route)
     if isinstance(observed, Pending):

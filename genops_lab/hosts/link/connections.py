@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from .connection import HostConnection, Opener
 from .listeners import Listeners
-from .questions import Asker, Question
+from .questions import Asker, Question, is_present
 from .route import HostRef, Route
 from .state import LinkDown, LinkState
 
@@ -111,7 +111,11 @@ class HostConnections:
         except LinkDown:
             work.close()
             raise
-        return asyncio.run_coroutine_threadsafe(work, loop)
+        return asyncio.run_coroutine_threadsafe(self._attended(work), loop)
+
+    async def _attended(self, work: Coroutine[Any, Any, T]) -> T:
+        is_present(self, self.folder)
+        return await work
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in the connections' loop and wait for it in the caller's; a cancel reaches it."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -42,3 +44,28 @@ class Nobody:
 
     async def ask(self, question: Question) -> str | None:
         return None
+
+
+class Present(NamedTuple):
+    """The person who answers questions of the present work, and GenOps' data directory."""
+
+    asker: Asker
+    folder: Path
+
+
+_present: ContextVar[Present] = ContextVar("present")
+
+
+def present() -> Present:
+    """Return who is present for the work of this task; nobody outside of connections."""
+    found = _present.get(None)
+    if found is None:
+        from genops_lab.core.paths import data_dir
+
+        return Present(Nobody(), data_dir())
+    return found
+
+
+def is_present(asker: Asker, folder: Path) -> None:
+    """Set who is present for the rest of this task, and for tasks that it starts."""
+    _present.set(Present(asker, folder))

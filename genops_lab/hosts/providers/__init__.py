@@ -10,9 +10,10 @@ from ...core.errors import InvalidRequest
 from ..link.route import Route
 from .base import HostProvider
 from .local import PROVIDER as LOCAL
+from .slurm.provider import PROVIDER as SLURM
 from .ssh.provider import PROVIDER as SSH
 
-PROVIDERS: dict[str, HostProvider] = {each.kind: each for each in (SSH, LOCAL)}
+PROVIDERS: dict[str, HostProvider] = {each.kind: each for each in (SSH, SLURM, LOCAL)}
 
 
 def provider_of(kind: str) -> HostProvider:

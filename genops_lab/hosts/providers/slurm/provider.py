@@ -1,0 +1,184 @@
+"""Offer a partition of Slurm as a kind of target: each kernel gets a job of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...link.errors import LinkError
+from ..base import Gone, HostProvider, Observed, Pending, Resources, Running, TestStep
+from ..ssh.provider import PROVIDER as SSH
+from .config import SlurmConfig
+from .script import LOGS, host_id_of, job_name, script
+from .words import why_it_ended, why_it_waits
+
+if TYPE_CHECKING:
+    from genops_lab.agent.channels import Channel
+
+    from ...configuration import HostConfig
+    from ...link.carrier import HostStream
+    from ...link.questions import Asker
+    from ...link.route import HostRef, Route
+    from .queue import Queue
+
+T = TypeVar("T")
+
+
+class SlurmProvider(HostProvider):
+    """A login node reached over SSH, and a partition that its jobs wait in."""
+
+    kind = "slurm"
+    label = "A partition of Slurm"
+    config_type = SlurmConfig
+    test_steps = (
+        TestStep(name="reachable", label="Reachable", message="The login node answers."),
+        TestStep(name="host_key", label="Host key", message="The login node shows its known key."),
+        TestStep(name="login", label="Login", message="Logged in to the login node."),
+        TestStep(name="slurm", label="Slurm", message="The login node has Slurm's commands."),
+        TestStep(
+            name="queue",
+            label="Queue",
+            message="Slurm took a job and ran it. No notice comes before a job ends.",
+        ),
+    )
+    allocates = True
+    host_noun = "job"
+
+    def check(self, config: HostConfig) -> None:
+        """Also check the words of more options."""
+        super().check(config)
+        _slurm(config).more_options()
+
+    def where(self, config: HostConfig) -> str:
+        """Return the partition and the login node."""
+        own = _slurm(config)
+        return f"{own.partition} on {own.host}" if own.partition else own.host
+
+    def by_hand(self, config: HostConfig, command: str) -> str:
+        """Return the command, run on the login node: its home is that of the jobs."""
+        return SSH.by_hand(_slurm(config).ssh(), command)
+
+    def shares_storage(self, config: HostConfig) -> bool:
+        """Return True: a cluster's homes are on one file system."""
+        return True
+
+    def load(self) -> None:
+        """Import what a stream needs."""
+        from . import streams  # noqa: F401
+
+        SSH.load()
+
+    async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:
+        """Submit a job. A person who is present may be asked for the login."""
+        config = _slurm(target.config)
+        text = script(config, job_name(target.target, name), resources)
+
+        async def submit(queue: Queue, asker: Asker | None) -> None:
+            await queue.submit(name, text, config, asker, LOGS)
+
+        await _with_queue(target, submit, may_ask=True)
+        return self.host_of(target, name)
+
+    async def observe(self, host: Route) -> Observed:
+        """Return the state of the job. While Slurm or the login node is away, the last known one holds."""
+        config = _slurm(host.config)
+
+        async def look(queue: Queue, asker: Asker | None) -> Observed:
+            try:
+                job = await queue.job(host.host_id, config, asker)
+            except LinkError as error:
+                job = queue.last(host.host_id)
+                if job is None or job.ended:
+                    raise
+                if job.state != "RUNNING":
+                    return Pending(reason=f"The job waits. {error.message}", position=queue.place(job))
+            if job is None:
+                return Gone(why="The job has ended, and Slurm no longer knows why.")
+            if job.ended:
+                log = await queue.tail(f"{LOGS}/{job.id}.log") if job.state in ("FAILED", "COMPLETED") else ""
+                return Gone(why=why_it_ended(job, log))
+            if job.state == "RUNNING":
+                return Running()
+            return Pending(reason=why_it_waits(job), position=queue.place(job))
+
+        return await _with_queue(host, look)
+
+    async def release(self, host: Route) -> None:
+        """Cancel the job."""
+        config = _slurm(host.config)
+
+        async def cancel(queue: Queue, asker: Asker | None) -> None:
+            await queue.cancel(host.host_id, config, asker)
+
+        await _with_queue(host, cancel)
+
+    async def list_hosts(self, target: Route) -> list[HostRef]:
+        """Return the target's jobs that wait or run."""
+        config = _slurm(target.config)
+
+        async def look(queue: Queue, asker: Asker | None) -> list[str]:
+            found = await queue.jobs(config, asker, fresh=True)
+            return [host_id_of(target.target, job.name) for job in found.values() if not job.ended]
+
+        return [self.host_of(target, each) for each in await _with_queue(target, look)]
+
+    async def open_stream(
+        self, host: Route, command: Sequence[str], asker: Asker, folder: Path
+    ) -> HostStream:
+        """Add a step to the job that hands its streams to the command."""
+        from ...link.errors import CarrierEnded, HostGone
+        from .streams import JobStream, step_of
+
+        config = _slurm(host.config)
+
+        async def start(queue: Queue, present: Asker | None) -> tuple[Queue, Channel]:
+            job = await queue.job(host.host_id, config, present)
+            await queue.login.reach(present)
+            line = step_of(0 if job is None else job.id, command)
+            return queue, queue.login.open(line)
+
+        queue, channel = await _with_queue(host, start)
+
+        async def why(said: str) -> LinkError:
+            queue.expire()
+            job = await queue.job(host.host_id, config, None)
+            if job is None or job.ended:
+                ended = "It has ended." if job is None else why_it_ended(job)
+                return HostGone.because(host.target, self.host_noun, ended)
+            return CarrierEnded(
+                f"The job of {host.target} cannot be joined: {said}", hint="GenOps Lab tries again."
+            )
+
+        stream = JobStream(host)
+        await stream.connect(channel, queue.login, why)
+        return stream
+
+
+async def _with_queue(
+    target: Route,
+    work: Callable[[Queue, Asker | None], Coroutine[Any, Any, T]],
+    *,
+    may_ask: bool = False,
+) -> T:
+    """Run ``work`` in the logins' loop, with who may be asked. Raises LinkError."""
+    from ...link.questions import present
+    from .login import FromLoop, connections
+    from .queue import queue_of
+
+    here = present()
+    asker = here.asker if may_ask or getattr(here.asker, "may_ask", False) else None
+    asks = None if asker is None else FromLoop(asker)
+
+    async def within() -> T:
+        return await work(queue_of(target.target, _slurm(target.config).ssh(), here.folder), asks)
+
+    return await connections.run(within())
+
+
+def _slurm(config: HostConfig) -> SlurmConfig:
+    assert isinstance(config, SlurmConfig), config
+    return config
+
+
+PROVIDER = SlurmProvider()

@@ -1,0 +1,241 @@
+"""Know the jobs of one target: one look at Slurm serves all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...link.errors import LinkError
+from ...link.questions import Asker
+from . import jobs as reading
+from .config import SlurmConfig
+from .jobs import Job
+from .login import Login, Printed, SlurmAway, SlurmError
+from .script import host_id_of, job_name
+
+if TYPE_CHECKING:
+    from ..ssh.config import SshConfig
+
+log = logging.getLogger("genops_lab")
+
+#: Seconds at most between two looks, and between two looks at the places of waiting jobs.
+SLOW_S, PLACES_S = 15.0, 60.0
+#: A look costs Slurm at most this part of the time.
+_SHARE = 0.05
+_AWAY = (
+    "Unable to contact slurm controller",
+    "Socket timed out",
+    "Connection refused",
+    "Zero Bytes",
+    "in standby",
+)
+_EPOCH = "export SLURM_TIME_FORMAT=%s; "
+
+
+class Queue:
+    """The jobs of a target, as the last look saw them. Belongs to the logins' loop."""
+
+    def __init__(self, login: Login) -> None:
+        self.login = login
+        self._target = login.target
+        self._looking = asyncio.Lock()
+        self._jobs: dict[str, Job] = {}
+        self._ended: dict[str, Job | None] = {}
+        self._places: dict[int, int] = {}
+        self._looked_at = self._places_at = self._changed_at = float("-inf")
+        self._took_s = 0.0
+        self._has_json = True
+
+    def expire(self) -> None:
+        """Make the next caller look: something has changed."""
+        self._changed_at = time.monotonic()
+
+    def last(self, host_id: str) -> Job | None:
+        """Return a job as it was last seen."""
+        return self._jobs.get(job_name(self._target, host_id))
+
+    def place(self, job: Job) -> int | None:
+        """Return a waiting job's place in its partition, from 1; None where it is not known."""
+        return self._places.get(job.id)
+
+    async def job(self, host_id: str, config: SlurmConfig, asker: Asker | None) -> Job | None:
+        """Return a host's job; an ended one too, as long as Slurm knows it. Raises LinkError."""
+        name = job_name(self._target, host_id)
+        found = (await self.jobs(config, asker)).get(name)
+        if found is not None and found.state != "COMPLETING":
+            return found
+        if name not in self._ended:
+            self._ended[name] = await self._accounted(name)
+        return self._ended[name] or found
+
+    async def jobs(self, config: SlurmConfig, asker: Asker | None, *, fresh: bool = False) -> dict[str, Job]:
+        """Return the target's jobs by name; look at Slurm where the last look is too old. Raises LinkError."""
+        called_at = time.monotonic()
+        async with self._looking:
+            now = time.monotonic()
+            pause_s = min(SLOW_S, 0.1 * (now - self._changed_at))
+            pause_s = max(config.poll_s, pause_s, self._took_s / _SHARE)
+            if self._looked_at < max(self._changed_at, called_at if fresh else now - pause_s):
+                self.login.begin()
+                try:
+                    await self.login.reach(asker)
+                    await self._look()
+                finally:
+                    self.login.end()
+            return self._jobs
+
+    async def _look(self) -> None:
+        began = time.monotonic()
+        found = await self._listed()
+        own = [job for job in found if host_id_of(self._target, job.name)]
+        self._jobs = reading.newest(own)
+        for name in self._jobs:
+            self._ended.pop(name, None)
+        self._looked_at, self._took_s = began, time.monotonic() - began
+        waiting = [job for job in self._jobs.values() if job.state == "PENDING"]
+        if (waiting and began - self._places_at > PLACES_S) or {job.id for job in waiting} - set(
+            self._places
+        ):
+            await self._look_at_places({job.partition for job in waiting})
+
+    async def _listed(self) -> list[Job]:
+        if self._has_json:
+            done = await self.login.run("squeue --me --states=all --json")
+            if done.code == 0:
+                try:
+                    return reading.from_json(done.stdout)
+                except ValueError:
+                    log.info("The JSON of squeue on %s cannot be read.", self._target)
+            elif is_away(done):
+                raise away(done)
+            self._has_json = False
+        line = f'squeue --user="$(id -un)" --states=all -h -o {shlex.quote(reading.FORMAT)}'
+        return reading.from_lines(checked(await self.login.run(_EPOCH + line)).stdout)
+
+    async def _look_at_places(self, partitions: set[str]) -> None:
+        self._places_at = time.monotonic()
+        line = f"squeue -h -t PD -p {shlex.quote(','.join(sorted(partitions)))} -o '%i|%P|%Q'"
+        done = await self.login.run(line)
+        self._places = reading.places(done.stdout) if done.code == 0 else {}
+
+    async def _accounted(self, name: str) -> Job | None:
+        """Return a job that left the queue, from the accounting; None where it is not known."""
+        line = f"sacct -n -P -X -S now-30days -o {reading.SACCT} --name={shlex.quote(name)}; "
+        done = await self.login.run(_EPOCH + line)
+        if done.code != 0:
+            log.info("The accounting of %s does not answer: %s", self._target, done.said)
+            return None
+        return reading.newest(each for each in reading.from_lines(done.stdout) if each.ended).get(name)
+
+    async def submit(
+        self, host_id: str, script: str, config: SlurmConfig, asker: Asker | None, logs: str
+    ) -> None:
+        """Submit a job unless one of this name waits or runs. Raises LinkError."""
+        name = job_name(self._target, host_id)
+        if self._is_there(name, await self.jobs(config, asker, fresh=True)):
+            return
+        self.login.begin()
+        try:
+            done = await self.login.run(f"cd && mkdir -p {logs} && sbatch --parsable", script.encode())
+        except LinkError as lost:
+            # The answer is lost, not the job: Slurm may have taken it.
+            self.expire()
+            try:
+                if self._is_there(name, await self.jobs(config, None, fresh=True)):
+                    return
+            except LinkError:
+                log.info("Whether %s took the job %s is not known.", self._target, name)
+            raise lost
+        finally:
+            self.login.end()
+            self._ended.pop(name, None)
+            self.expire()
+        if done.code != 0:
+            raise refused(done)
+
+    async def cancel(self, host_id: str, config: SlurmConfig, asker: Asker | None) -> None:
+        """End all jobs of this name; harmless where there is none. Raises LinkError."""
+        name = job_name(self._target, host_id)
+        if not self._is_there(name, await self.jobs(config, asker, fresh=True)):
+            return
+        checked(await self.login.run(f'scancel --user="$(id -un)" --name={shlex.quote(name)}'))
+        self.expire()
+
+    async def tail(self, path: str) -> str:
+        """Return the last line of a file on the login node; empty where there is none."""
+        done = await self.login.run(f"tail -c 300 {path}")
+        return " ".join(done.stdout.split())[-160:]
+
+    def _is_there(self, name: str, jobs: dict[str, Job]) -> bool:
+        return name in jobs and not jobs[name].ended
+
+
+_queues: dict[tuple[str, SshConfig], Queue] = {}
+
+
+def queue_of(target: str, ssh: SshConfig, folder: Path) -> Queue:
+    """Return the queue of a target; ``folder`` is GenOps' data directory, of which a process has one. Belongs to the
+    logins' loop."""
+    found = _queues.get((target, ssh))
+    if found is None:
+        found = _queues[target, ssh] = Queue(Login(target, ssh, folder))
+    return found
+
+
+def is_away(done: Printed) -> bool:
+    """Return whether the controller did not answer a command."""
+    return any(each in done.stderr for each in _AWAY)
+
+
+def away(done: Printed) -> SlurmAway:
+    """Return the error of a controller that does not answer."""
+    return SlurmAway(
+        f"Slurm's controller does not answer: {done.said}.",
+        hint="Jobs keep running. GenOps Lab looks again.",
+    )
+
+
+def checked(done: Printed) -> Printed:
+    """Return what a command printed. Raises SlurmError where it failed."""
+    if done.code == 0:
+        return done
+    if is_away(done):
+        raise away(done)
+    if done.code == 127:
+        raise SlurmError(
+            f"The login node has no commands of Slurm: {done.said}.",
+            hint="Name a host where sbatch and squeue are on the PATH of commands over SSH.",
+        )
+    raise SlurmError(f"A command of Slurm failed: {done.said}.", hint="Run squeue on the login node.")
+
+
+def refused(done: Printed) -> SlurmError:
+    """Return the error of a job that sbatch did not take."""
+    if done.code == 127 or is_away(done):
+        try:
+            checked(done)
+        except SlurmError as error:
+            return error
+    said = done.said.replace("Batch job submission failed: ", "")
+    hint = next((text for part, text in _REFUSALS if part in said), "Change the target's resources.")
+    return JobRefused(f"Slurm refused the job: {said}.", hint=hint)
+
+
+_REFUSALS = (
+    ("nvalid partition", "On the login node, sinfo -s lists partitions. Change the target's partition."),
+    ("account", "Change the target's account or partition, or ask the cluster's support for access."),
+    ("nvalid qos", "Change the target's QOS."),
+    ("node configuration", "No node has these resources. Request fewer GPUs, cores or less memory."),
+    ("time limit", "Lower the target's time limit."),
+)
+
+
+class JobRefused(SlurmError):
+    """Slurm did not take the job."""
+
+    code = "job_refused"
+    step: str = "queue"
