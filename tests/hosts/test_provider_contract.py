@@ -40,6 +40,7 @@ from tests.hosts.labs import connected, kernels_of, open_lab, until
 from tests.support import toy_provider
 from tests.support.application import Lab
 from tests.support.homes import Home
+from tests.support.kubernetes import a_cluster
 from tests.support.processes import end_those_of
 from tests.support.sshd import Sshd
 
@@ -68,7 +69,19 @@ def _toy(stack: ExitStack, folder: Path) -> Route:
     return providers.route_of("queue", "toy", python=sys.executable, folder=str(folder / "queue"), wait_s=0.5)
 
 
-PLACES = {"local": _local, "paramiko": _ssh("paramiko"), "openssh": _ssh("openssh"), "toy": _toy}
+def _kubernetes(stack: ExitStack, folder: Path) -> Route:
+    cluster = stack.enter_context(a_cluster())
+    cluster.gpus(8)
+    return cluster.route("cluster", cluster.namespace("contract"), folder, restricted=True, run_as=1000)
+
+
+PLACES = {
+    "local": _local,
+    "paramiko": _ssh("paramiko"),
+    "openssh": _ssh("openssh"),
+    "toy": _toy,
+    "kubernetes": _kubernetes,
+}
 
 
 @pytest.fixture(scope="module", params=PLACES)

@@ -9,10 +9,11 @@ import msgspec
 from ...core.errors import InvalidRequest
 from ..link.route import Route
 from .base import HostProvider
+from .kubernetes.provider import PROVIDER as KUBERNETES
 from .local import PROVIDER as LOCAL
 from .ssh.provider import PROVIDER as SSH
 
-PROVIDERS: dict[str, HostProvider] = {each.kind: each for each in (SSH, LOCAL)}
+PROVIDERS: dict[str, HostProvider] = {each.kind: each for each in (SSH, LOCAL, KUBERNETES)}
 
 
 def provider_of(kind: str) -> HostProvider:
