@@ -33,15 +33,18 @@ from genops_lab.hosts.test_reports import what_to_do
 from genops_lab.kernels.service import ComputeService
 from genops_lab.kernels.storage import StorageService
 
+from . import cluster_options
 from .completion import target_names
 from .grammar import noun
 from .session import Json, Session, command
+from .target_role import show_role
 from .target_settings import changed, field_values
 from .views import lab as lab_views
 from .views import targets as views
 from .waiting import Prompts, followed
 
 targets = noun()
+targets.command("role")(show_role)
 
 POLL_S = 0.25
 
@@ -158,6 +161,11 @@ def add_target(
         str, typer.Option("--ssh", metavar="HOST", help="An alias of your ssh_config, or [USER@]HOST.")
     ] = "",
     local: Annotated[bool, typer.Option("--local", help="Add this machine.")] = False,
+    kubernetes: cluster_options.Context = "",
+    namespace: cluster_options.Namespace = "",
+    image: cluster_options.Image = "",
+    pod_template: cluster_options.PodTemplate = "",
+    gpus: cluster_options.Gpus = 0,
     port: Annotated[
         int,
         typer.Option(
@@ -203,12 +211,13 @@ def add_target(
 ) -> None:
     """Add a target and its kernelspec. Nothing is connected."""
     with command(json) as session:
-        if bool(ssh) + local + bool(kind) != 1:
+        if bool(ssh) + local + bool(kubernetes) + bool(kind) != 1:
             raise InvalidRequest(
-                "A target needs exactly one of --ssh HOST, --local and --kind KIND.",
+                "A target needs exactly one of --ssh HOST, --kubernetes CONTEXT, --local and --kind KIND.",
                 hint=f"Such as: genops targets add {name} --ssh HOST",
             )
-        kind = kind or ("local" if local else "ssh")
+        kind = kind or ("local" if local else "kubernetes" if kubernetes else "ssh")
+        given = cluster_options.fields(kubernetes, namespace, image, pod_template, gpus)
         kinds = {each.kind: each for each in session.call(TargetsService.list_target_kinds)}
         if kind not in kinds:
             raise InvalidRequest(
@@ -218,7 +227,7 @@ def add_target(
         body = NewTarget(
             name=name,
             kind=kind,
-            config=field_values(field or [], kinds[kind]),
+            config={**given, **field_values(field or [], kinds[kind])},
             host=host,
             user=user,
             port=port,
