@@ -72,7 +72,8 @@ def _toy(stack: ExitStack, folder: Path) -> Route:
 def _kubernetes(stack: ExitStack, folder: Path) -> Route:
     cluster = stack.enter_context(a_cluster())
     cluster.gpus(8)
-    return cluster.route("cluster", cluster.namespace("contract"), folder, restricted=True, run_as=1000)
+    namespace = cluster.namespace(f"contract-{folder.name}")
+    return cluster.route("cluster", namespace, folder, restricted=True, run_as=1000)
 
 
 PLACES = {

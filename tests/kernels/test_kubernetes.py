@@ -251,9 +251,10 @@ def test_the_printed_role_is_all_that_a_target_needs(place: Place, cluster: Clus
     assert config.context == "x"
     cluster.apply(role.text_of(config))
     wait(lambda: cluster.kubectl("-n", NS, "get", "sa", role.NAME, "-o", "jsonpath={.secrets[0].name}"))
-    configure(place, kubeconfig=str(_account(cluster, role.NAME, tmp_path)))
+    configure(place, kubeconfig=str(_account(cluster, role.NAME, tmp_path)), connection="kubectl")
     with a_kernel(place) as kernel:
         assert kernel.run("print(6 * 7)")[1] == "42\n"
+        assert kernel.bridge.link.state.carrier == "kubectl"
     wait(lambda: place.do(PROVIDER.list_hosts(place.route)) == [])
 
     rules = role.manifests(config)[1]

@@ -20,6 +20,7 @@ Event = dict[str, Any]
 _IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 _CONTAINER = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _NO_SHELL = ("StartError", "ContainerCannotRun")
+_STARTS = "The pod is being started."
 #: The API's reasons of a disruption (condition DisruptionTarget, or the pod's own), in words.
 _DISRUPTIONS = {
     "PreemptionByScheduler": "It was preempted: a pod of higher priority needed its node.",
@@ -174,7 +175,7 @@ def _waiting(pod: Pod, events: Sequence[Event], config: KubernetesConfig) -> str
     if scheduled.get("status") == "False":
         return _unschedulable(str(scheduled.get("message") or ""), pod)
     if scheduled.get("status") != "True":
-        return "The scheduler has not looked at the pod yet."
+        return _STARTS
     node = (pod.get("spec") or {}).get("nodeName") or "its node"
     waiting = _state(pod, "waiting") or {}
     reason, said = str(waiting.get("reason") or ""), _said(waiting.get("message"))
@@ -196,7 +197,7 @@ def _waiting(pod: Pod, events: Sequence[Event], config: KubernetesConfig) -> str
             return f"{node} pulls the image {image}."
         if event.get("reason") in ("Pulled", "Created", "Started", "Scheduled"):
             break
-    return f"The pod starts on {node}."
+    return _STARTS
 
 
 def _said(message: object) -> str:
