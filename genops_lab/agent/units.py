@@ -229,7 +229,8 @@ class Units(ABC):
         found = {"state": "ended", "ended_at": time.time(), "noted": False}
         if state.get("boot_id") != processes.boot_id():
             return {**found, "reason": "The host was restarted."}
-        reason = "Its agent was killed."
+        # Of a pod whose container was killed, only the Lab knows why: it says so with the command.
+        reason = os.environ.get("GENOPS_ENDED_BECAUSE") or "Its agent was killed."
         if state.get("pid") and processes.end_orphans(
             state["pid"], state.get("pid_started", ""), lambda: self._others(state)
         ):

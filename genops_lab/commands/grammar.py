@@ -77,7 +77,7 @@ VERBS = (
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
     *("init", "check", "explain", "promote"),
     *("sign", "verify", "card", "bom"),
-    *("hosts", "stop-host", "build", "install", "free-space", "prune", "optimize-db"),
+    *("hosts", "stop-host", "role", "build", "install", "free-space", "prune", "optimize-db"),
 )
 
 #: The headings of nouns with many verbs, in the order of the help. Verbs that no heading has come first.
@@ -94,7 +94,7 @@ HEADINGS: dict[str, dict[str, tuple[str, ...]]] = {
         "Targets": (
             *("list", "show", "add", "delete", "set", "test", "connect", "disconnect", "discover", "kinds"),
         ),
-        "Pods and jobs": ("hosts", "stop-host"),
+        "Pods and jobs": ("hosts", "stop-host", "role"),
         "Environments and storage": ("build", "install", "free-space"),
     },
     "profiles": {

@@ -33,15 +33,18 @@ from genops_lab.hosts.test_reports import what_to_do
 from genops_lab.kernels.service import ComputeService
 from genops_lab.kernels.storage import StorageService
 
+from . import cluster_options
 from .completion import target_names
 from .grammar import noun
 from .session import Json, Session, command
+from .target_role import show_role
 from .target_settings import changed, field_values
 from .views import lab as lab_views
 from .views import targets as views
 from .waiting import Prompts, followed
 
 targets = noun()
+targets.command("role")(show_role)
 
 POLL_S = 0.25
 
@@ -158,18 +161,13 @@ def add_target(
         str, typer.Option("--ssh", metavar="HOST", help="An alias of your ssh_config, or [USER@]HOST.")
     ] = "",
     local: Annotated[bool, typer.Option("--local", help="Add this machine.")] = False,
-    slurm: Annotated[
-        str,
-        typer.Option(
-            "--slurm", metavar="HOST", help="A login node of Slurm: as --ssh. Each kernel gets a job."
-        ),
-    ] = "",
-    partition: Annotated[
-        str,
-        typer.Option(
-            "--partition", metavar="PARTITION", help="The partition of the jobs. Default: the cluster's."
-        ),
-    ] = "",
+    slurm: cluster_options.Login = "",
+    partition: cluster_options.Partition = "",
+    kubernetes: cluster_options.Context = "",
+    namespace: cluster_options.Namespace = "",
+    image: cluster_options.Image = "",
+    pod_template: cluster_options.PodTemplate = "",
+    gpus: cluster_options.Gpus = 0,
     port: Annotated[
         int,
         typer.Option(
@@ -215,25 +213,29 @@ def add_target(
 ) -> None:
     """Add a target and its kernelspec. Nothing is connected."""
     with command(json) as session:
-        if bool(ssh) + bool(slurm) + local + bool(kind) != 1:
+        kinds_given = {"ssh": ssh, "slurm": slurm, "kubernetes": kubernetes, "local": local}
+        asked = [each for each, value in kinds_given.items() if value] + ([kind] if kind else [])
+        if len(asked) != 1:
             raise InvalidRequest(
-                "A target needs exactly one of --ssh HOST, --slurm HOST, --local and --kind KIND.",
+                "A target needs exactly one of --ssh HOST, --slurm HOST, --kubernetes CONTEXT, --local and "
+                "--kind KIND.",
                 hint=f"Such as: genops targets add {name} --ssh HOST",
             )
-        kind = kind or ("local" if local else "slurm" if slurm else "ssh")
+        (kind,) = asked
+        given = cluster_options.fields(
+            kind, context=kubernetes, namespace=namespace, image=image, pod_template=pod_template,
+            partition=partition, gpus=gpus,
+        )  # fmt: skip
         kinds = {each.kind: each for each in session.call(TargetsService.list_target_kinds)}
         if kind not in kinds:
             raise InvalidRequest(
                 f"There is no kind of target {kind!r}.", hint=f"Choose one of: {', '.join(kinds)}."
             )
         user, _, host = (ssh or slurm).rpartition("@")
-        config = field_values(field or [], kinds[kind])
-        if partition:
-            config["partition"] = partition
         body = NewTarget(
             name=name,
             kind=kind,
-            config=config,
+            config={**given, **field_values(field or [], kinds[kind])},
             host=host,
             user=user,
             port=port,

@@ -23,7 +23,7 @@ from ..hosts.link.listeners import Listeners
 from ..hosts.link.route import HERE, Route
 from ..hosts.link.state import LinkDown, LinkState, RemoteError
 from ..hosts.providers import provider_of
-from ..hosts.providers.base import Gone, Resources
+from ..hosts.providers.base import Gone, Resources, Running
 from .client.client import Keys, RemoteKernelClient, attach_when_it_answers
 from .client.exchange import KernelBusy
 from .client.outbox import WaitingRequests
@@ -282,8 +282,10 @@ class RemoteKernels:
         try:
             if died:
                 observed = await provider.observe(start.route)
-                if isinstance(observed, Gone):
-                    gone = HostGone.because(start.route.target, provider.host_noun, observed.why)
+                why = observed.why if isinstance(observed, Gone) else ""
+                why = observed.over if isinstance(observed, Running) else why
+                if why:
+                    gone = HostGone.because(start.route.target, provider.host_noun, why)
                     bridge.host_gone(gone.message)
                     return
             await ask_for(self._claims, start.route, start.kernel_id, start.resources)

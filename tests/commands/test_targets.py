@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from genops_lab.hosts import providers
 from genops_lab.hosts.providers.base import Resources
@@ -380,6 +381,26 @@ def test_a_target_is_added_by_the_fields_of_its_kind(lab: RunningLab, host: Sshd
     wrong = lab.call("targets", "add", "other", "--kind", "ssh", "--field", "port=many")
     assert wrong.code and "Give a number" in wrong.err
     assert "ssh, local" in lab.call("targets", "add", "other", "--kind", "moon").err
+
+
+def test_a_cluster_is_added_and_its_role_printed(lab: RunningLab) -> None:
+    given = ("--kubernetes", "lab", "--namespace", "team", "--image", "team/train:1", "--gpus", "2")
+    added = lab.call("targets", "add", "cluster", *given, "--field", "tolerations=nvidia.com/gpu", "--json")
+    assert added.code == 0, added.err
+    try:
+        assert json.loads(added.out)["config"]["tolerations"] == "nvidia.com/gpu"
+        printed = list(yaml.safe_load_all(lab.call("targets", "role", "cluster").out))
+        assert [each["kind"] for each in printed if each] == [
+            "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy",
+        ]  # fmt: skip
+        assert {each["metadata"]["namespace"] for each in printed if each} == {"team"}
+        assert {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]} in printed[1][
+            "rules"
+        ]
+    finally:
+        lab.call("targets", "delete", "cluster", "--force")
+    assert "needs --kubernetes" in lab.call("targets", "add", "other", "--local", "--gpus", "2").err
+    assert "needs an image" in lab.call("targets", "add", "other", "--kubernetes", "lab").err
 
 
 def test_kinds_show_defaults_limits_and_locks() -> None:

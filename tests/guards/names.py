@@ -338,7 +338,7 @@ ENVIRONMENT = _words(
     """
 GENOPS_AGENT_DIR GENOPS_AGENT_STATE GENOPS_ASKPASS GENOPS_CLI GENOPS_COMMAND GENOPS_CPUS GENOPS_DATA_DIR
 GENOPS_DEPLOYMENT_KEY
-GENOPS_DEBUG GENOPS_GPUS GENOPS_GPU_TYPE GENOPS_KERNELSPEC GENOPS_KERNEL_ID GENOPS_MEMORY_BYTES
+GENOPS_DEBUG GENOPS_ENDED_BECAUSE GENOPS_GPUS GENOPS_GPU_TYPE GENOPS_KERNELSPEC GENOPS_KERNEL_ID GENOPS_MEMORY_BYTES
 GENOPS_NATIVE GENOPS_NCU_FOLDER GENOPS_NCU_SET GENOPS_NOTEBOOK GENOPS_NO_SOURCE GENOPS_NSYS
 GENOPS_MODEL GENOPS_VERSION
 GENOPS_NSYS_SESSION GENOPS_OUTPUT GENOPS_REMOTE GENOPS_RUNTIME_DIR GENOPS_SOCKET GENOPS_TIME_S GENOPS_TRIAL
@@ -784,8 +784,8 @@ genops sweeps run: --detach --experiment --hours --json --maximize --method --me
 genops sweeps show: --json sweep
 genops sweeps stop: --json sweep
 genops sweeps:
-genops targets add: --carrier --field --identity-file --json --kind --local --no-folder --partition --port
-    --price-per-hour --python --secret --slurm --ssh name
+genops targets add: --carrier --field --gpus --identity-file --image --json --kind --kubernetes --local --namespace
+    --no-folder --partition --pod-template --port --price-per-hour --python --secret --slurm --ssh name
 genops targets build: --from --json --name --python --with name
 genops targets candidates: --json
 genops targets clean: --dry-run --force --json --older-than --timeout name
@@ -801,6 +801,7 @@ genops targets prune: --dry-run --force --json --older-than --timeout name
 genops targets free-space: --dry-run --force --json --older-than --timeout name
 genops targets release: --json host name
 genops targets remove: --force --json name
+genops targets role: --account --json name
 genops targets set: --folder --folder-files --folder-size --idle --idle-gpu --json --no-folder --no-secret
     --price-per-hour --secret --warm name
 genops targets show: --json name

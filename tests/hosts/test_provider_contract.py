@@ -41,6 +41,7 @@ from tests.hosts.labs import connected, kernels_of, open_lab, until
 from tests.support import toy_provider
 from tests.support.application import Lab
 from tests.support.homes import Home
+from tests.support.kubernetes import a_cluster
 from tests.support.processes import end_those_of
 from tests.support.slurm import Cluster
 from tests.support.sshd import Sshd
@@ -79,6 +80,13 @@ def _slurm(tracking: str) -> Place:
     return made
 
 
+def _kubernetes(stack: ExitStack, folder: Path) -> Route:
+    cluster = stack.enter_context(a_cluster())
+    cluster.gpus(8)
+    namespace = cluster.namespace(f"contract-{folder.name}")
+    return cluster.route("cluster", namespace, folder, restricted=True, run_as=1000)
+
+
 PLACES = {
     "local": _local,
     "paramiko": _ssh("paramiko"),
@@ -86,6 +94,7 @@ PLACES = {
     "toy": _toy,
     "slurm": _slurm("linuxproc"),
     "slurm-cgroup": _slurm("cgroup"),
+    "kubernetes": _kubernetes,
 }
 
 

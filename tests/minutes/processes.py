@@ -29,11 +29,12 @@ SHARED = "TEST_RUN_SHARED"
 #: Seconds for what is ending by itself, on a busy machine too.
 GRACE_S = float(os.environ.get("TEST_RUN_GRACE_S", "10"))
 
-#: Started for a process's whole life, and ended with it: by Python itself, and by the SSH carrier for connections.
+#: Started for a process's whole life, and ended with it: by Python itself, and by carriers for connections.
 OF_A_PROCESS = (
     "multiprocessing.resource_tracker",
     "multiprocessing.forkserver",
     "genops_lab.hosts.providers.ssh.paramiko_child",
+    "genops_lab.hosts.providers.kubernetes.api_child",
 )
 
 _SET_CHILD_SUBREAPER = 36

@@ -9,11 +9,12 @@ import msgspec
 from ...core.errors import InvalidRequest
 from ..link.route import Route
 from .base import HostProvider
+from .kubernetes.provider import PROVIDER as KUBERNETES
 from .local import PROVIDER as LOCAL
 from .slurm.provider import PROVIDER as SLURM
 from .ssh.provider import PROVIDER as SSH
 
-PROVIDERS: dict[str, HostProvider] = {each.kind: each for each in (SSH, SLURM, LOCAL)}
+PROVIDERS: dict[str, HostProvider] = {each.kind: each for each in (SSH, SLURM, KUBERNETES, LOCAL)}
 
 
 def provider_of(kind: str) -> HostProvider:

@@ -56,8 +56,13 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     position: int | None = None
 
 
-class Running(msgspec.Struct, frozen=True):
-    """A host that runs: a stream can be opened."""
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """A host that runs: a stream can be opened.
+
+    ``over`` is why the host can start no kernel any more; it serves the outputs of its ended one.
+    """
+
+    over: str = ""
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True):

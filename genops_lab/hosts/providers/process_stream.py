@@ -18,6 +18,11 @@ _GRACE_S = 5.0
 _MAX_STDERR = 8192
 
 
+def visible_environment() -> dict[str, str]:
+    """Return the part of this process's environment that the process of a connection may see."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_UNWANTED)}
+
+
 class ProcessCarriage(HostStream):
     """A stream made of the standard input and output of a child of this process."""
 
@@ -31,9 +36,7 @@ class ProcessCarriage(HostStream):
     async def spawn(self, arguments: Sequence[str], environment: dict[str, str] | None = None) -> None:
         """Start the child, with the part of this process's environment that it may see. Raises OSError."""
         if environment is None:
-            environment = {
-                name: value for name, value in os.environ.items() if not name.startswith(_UNWANTED)
-            }
+            environment = visible_environment()
         loop = asyncio.get_running_loop()
         near, far = socket.socketpair()
         errors, their_errors = os.pipe()

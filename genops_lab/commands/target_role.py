@@ -1,0 +1,41 @@
+"""``genops targets role``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from genops_lab.core.errors import InvalidRequest
+from genops_lab.hosts.service import TargetsService
+
+from .completion import target_names
+from .document import Document, Lines
+from .session import Json, command
+
+
+def show_role(
+    name: Annotated[
+        str, typer.Argument(metavar="TARGET", help="A Kubernetes target.", autocompletion=target_names)
+    ],
+    account: Annotated[
+        str, typer.Option("--account", metavar="NAME", help="The service account that gets the role.")
+    ] = "genops-lab",
+    json: Json = False,
+) -> None:
+    """Print the Role, RoleBinding and NetworkPolicy that a Kubernetes target needs, for kubectl apply -f -."""
+    with command(json) as session:
+        found = session.call(TargetsService.get_target, name=name)
+        from genops_lab.hosts.providers import route_of
+        from genops_lab.hosts.providers.kubernetes import role
+        from genops_lab.hosts.providers.kubernetes.config import KubernetesConfig
+
+        if found.kind != "kubernetes":
+            raise InvalidRequest(
+                f"{name} is no Kubernetes target.", hint="List your targets: genops targets list"
+            )
+        config = route_of(name, found.kind, **found.config).config
+        assert isinstance(config, KubernetesConfig)
+        text = role.text_of(config, account)
+        data = {"manifests": role.manifests(config, account), "hub_values": role.hub_values(account)}
+        session.show(data, Document([Lines(text.splitlines())]))

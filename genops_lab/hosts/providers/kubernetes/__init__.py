@@ -1,0 +1,1 @@
+"""Targets whose hosts are pods of a Kubernetes namespace."""

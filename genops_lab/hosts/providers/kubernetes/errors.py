@@ -1,0 +1,168 @@
+"""The errors of Kubernetes targets, and the error for an answer of the API server.
+
+KubernetesError
+|-- ApiUnreachable     step api          no answer, refused, TLS
+|-- KubeconfigUnusable step api          no such context or file, a plugin that fails
+|-- LoginRefused       step api          401
+|-- PermissionMissing  step permissions  a verb that the account lacks
+|-- QuotaExceeded      step admission    a ResourceQuota
+|-- PodRefused         step admission    LimitRange, webhook, policy, no such account, class or namespace
+|-- TemplateUnusable   step admission    the pod template
+`-- PodNotStarted      step pod          the pod of a test cannot start
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...link.errors import LinkError, outside_words
+from .config import IN_CLUSTER, KubernetesConfig
+
+
+class KubernetesError(LinkError):
+    """The cluster did not do what was asked."""
+
+    code = "kubernetes"
+    step = "api"
+
+
+class ApiUnreachable(KubernetesError):
+    """The API server does not answer."""
+
+    code = "kubernetes_unreachable"
+
+
+class KubeconfigUnusable(KubernetesError):
+    """The kubeconfig has no such context, or cannot be used."""
+
+    code = "kubeconfig"
+
+
+class LoginRefused(KubernetesError):
+    """The API server does not accept the account."""
+
+    code = "kubernetes_login"
+
+
+class PermissionMissing(KubernetesError):
+    """The account lacks a verb."""
+
+    code = "kubernetes_permission"
+    step = "permissions"
+
+
+class QuotaExceeded(KubernetesError):
+    """A quota of the namespace leaves too little for the pod."""
+
+    code = "kubernetes_quota"
+    step = "admission"
+
+
+class PodRefused(KubernetesError):
+    """The API server does not take the pod as it is."""
+
+    code = "kubernetes_pod_refused"
+    step = "admission"
+
+
+class TemplateUnusable(KubernetesError):
+    """The pod template cannot be used."""
+
+    code = "kubernetes_template"
+    step = "admission"
+
+
+class PodNotStarted(KubernetesError):
+    """The pod cannot start."""
+
+    code = "kubernetes_pod"
+    step = "pod"
+
+
+#: verb, resource, subresource: what a target's account must be allowed, in its namespace.
+VERBS: tuple[tuple[str, str, str], ...] = (
+    ("get", "pods", ""),
+    ("list", "pods", ""),
+    ("watch", "pods", ""),
+    ("create", "pods", ""),
+    ("delete", "pods", ""),
+    ("get", "pods", "exec"),
+    ("create", "pods", "exec"),
+    ("list", "events", ""),
+    ("watch", "events", ""),
+)
+
+
+def missing_permission(target: str, config: KubernetesConfig, missing: list[list[str]]) -> PermissionMissing:
+    """Return the error that names the verbs which an account lacks."""
+    named = ", ".join(f"{verb} {resource}{f'/{sub}' if sub else ''}" for verb, resource, sub in missing)
+    return PermissionMissing(
+        f"The account of context {config.context} may not: {named} (namespace {config.namespace}).",
+        hint=f"An administrator applies the Role that this prints: genops targets role {target}",
+    )
+
+
+def error_of(answer: dict[str, Any], target: str, config: KubernetesConfig) -> KubernetesError:
+    """Return the error for the child's ``error`` object: kind, status, reason, message."""
+    said = outside_words(str(answer.get("message") or answer.get("reason") or "no reason given"), 400).rstrip(
+        "."
+    )
+    kind, status = answer.get("kind"), int(answer.get("status") or 0)
+    where = f"context {config.context}"
+    if kind == "config":
+        return KubeconfigUnusable(
+            f"{_capital(where)} cannot be used: {said}.",
+            hint="JupyterLab does not run in a pod with a service account: give a context of your kubeconfig."
+            if config.context == IN_CLUSTER
+            else "Check it: kubectl config get-contexts, then kubectl get pods",
+        )
+    if kind == "unreachable":
+        return ApiUnreachable(
+            f"The API server of {where} does not answer: {said}.",
+            hint="Check the network or VPN. In a hub, a NetworkPolicy must allow egress to the API server: "
+            f"genops targets role {target}",
+        )
+    if status == 401:
+        return LoginRefused(
+            f"The API server does not accept the account of {where}: {said}.",
+            hint=f"Log in again as your cluster asks, then check: kubectl --context {config.context} get pods",
+        )
+    if status == 403 and "exceeded quota" in said:
+        return QuotaExceeded(
+            f"The quota of namespace {config.namespace} is used up: {said}.",
+            hint="Shut down kernels that you do not need, or request less. "
+            f"See: kubectl describe quota -n {config.namespace}",
+        )
+    if status == 403 and "cannot " in said and " resource " in said:
+        return PermissionMissing(
+            f"The account of {where} lacks a permission: {said}.",
+            hint=f"An administrator applies the Role that this prints: genops targets role {target}",
+        )
+    if status == 404 and "namespaces" in said:
+        return PodRefused(
+            f"{_capital(where)} has no namespace {config.namespace}.",
+            hint="Give the target an existing namespace: kubectl get namespaces",
+        )
+    if status in (400, 403, 404, 422):
+        return PodRefused(f"The API server refused the pod: {said}.", hint=_refusal_hint(said, config))
+    return KubernetesError(f"The API server of {where} answered {status}: {said}.", hint="Try again.")
+
+
+def _refusal_hint(said: str, config: KubernetesConfig) -> str:
+    if "is being terminated" in said:
+        return f"Namespace {config.namespace} is being deleted. Give the target another one."
+    if "admission webhook" in said:
+        return "A rule of the cluster refuses this pod. Change the fields that it names, or ask its administrator."
+    if "service account" in said or "serviceaccount" in said:
+        return f"Create the account, or give the target another one: kubectl get sa -n {config.namespace}"
+    if "LimitRange" in said or "usage per" in said or "maximum " in said:
+        return f"Request less or more, as the LimitRange allows: kubectl describe limitrange -n {config.namespace}"
+    if "must specify" in said:
+        return "Give the target CPUs and memory: the namespace's quota requires them."
+    if "PriorityClass" in said:
+        return "Give the target a priority class that exists: kubectl get priorityclasses"
+    return "Correct the fields of the target that the message names."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

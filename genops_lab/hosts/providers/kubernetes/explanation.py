@@ -1,0 +1,242 @@
+"""Tell a pod's state in a sentence: why it waits, why it is gone. Pure functions on the API's objects.
+
+Sentences stay the same while the state is the same, so they name no counts that change.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ...link.errors import outside_words
+from ..base import Gone, Observed, Pending, Running
+from .config import KubernetesConfig
+from .manifest import KERNEL, QUEUE
+
+Pod = dict[str, Any]
+Event = dict[str, Any]
+
+_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
+_CONTAINER = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+_NO_SHELL = ("StartError", "ContainerCannotRun")
+_STARTS = "The pod is being started."
+#: The API's reasons of a disruption (condition DisruptionTarget, or the pod's own), in words.
+_DISRUPTIONS = {
+    "PreemptionByScheduler": "It was preempted: a pod of higher priority needed its node.",
+    "PreemptionByKubeScheduler": "It was preempted: a pod of higher priority needed its node.",
+    "Preempting": "It was preempted: a pod of higher priority needed its node.",
+    "DeletionByTaintManager": "Its node was lost or drained (a NoExecute taint).",
+    "EvictionByEvictionAPI": "It was evicted: its node is being drained.",
+    "DeletionByPodGC": "Its node no longer exists.",
+    "NodeLost": "Its node was lost: it no longer answers.",
+    "DeadlineExceeded": "Its time was over (the Hours of the target).",
+}
+
+
+def container_of(pod: Pod) -> str:
+    """Return the container to run commands in, once the pod runs: the kernel's, or that of its journal."""
+    return KERNEL if _terminated(pod) is None else "journal"
+
+
+def is_over(pod: Pod) -> bool:
+    """Return whether the kernel's container has ended for good: the pod can only serve its journal."""
+    return (
+        "deletionTimestamp" in pod["metadata"]
+        or _terminated(pod) is not None
+        or _phase(pod) in ("Failed", "Succeeded")
+    )
+
+
+def observed(
+    pod: Pod | None, events: Sequence[Event], config: KubernetesConfig, *, namespace_ends: bool
+) -> Observed:
+    """Return the state of a pod. ``events`` are those of its name."""
+    if namespace_ends:
+        return Gone(why=f"The namespace {config.namespace} was deleted.")
+    if pod is None:
+        last = max((each for each in events), key=lambda each: str(each.get("at") or ""), default=None)
+        own = [each for each in events if last is not None and each.get("uid") == last.get("uid")]
+        return Gone(why=_disruption(None, own) or "It was deleted.")
+    own = [each for each in events if each.get("uid") == pod["metadata"]["uid"]]
+    if "deletionTimestamp" in pod["metadata"]:
+        return Gone(why=_disruption(pod, own) or "It was deleted.")
+    terminated = _terminated(pod)
+    if _phase(pod) in ("Failed", "Succeeded"):
+        return Gone(why=_disruption(pod, own) or _end_of(pod, terminated))
+    if terminated is not None:
+        runs = any(
+            each.get("name") == "journal" and "running" in (each.get("state") or {})
+            for each in _statuses(pod)
+        )
+        why = _disruption(pod, own) or _end_of(pod, terminated)
+        return Running(over=why) if runs else Gone(why=why)
+    if _state(pod, "running") is not None:
+        return Running()
+    return Pending(reason=outside_words(_waiting(pod, own, config)))
+
+
+def cannot_start(pod: Pod) -> bool:
+    """Return whether a pod waits for something that no other pod's end brings: its image, its configuration."""
+    reason = (_state(pod, "waiting") or {}).get("reason")
+    return reason in _IMAGE or reason in _CONTAINER
+
+
+def _phase(pod: Pod) -> str:
+    return str((pod.get("status") or {}).get("phase") or "")
+
+
+def _statuses(pod: Pod) -> list[dict[str, Any]]:
+    return list((pod.get("status") or {}).get("containerStatuses") or [])
+
+
+def _state(pod: Pod, name: str) -> dict[str, Any] | None:
+    found = next((each for each in _statuses(pod) if each.get("name") == KERNEL), {})
+    state = (found.get("state") or {}).get(name)
+    return dict(state) if state is not None else None
+
+
+def _terminated(pod: Pod) -> dict[str, Any] | None:
+    return _state(pod, "terminated")
+
+
+def _kernel(pod: Pod) -> dict[str, Any]:
+    return next((each for each in pod["spec"]["containers"] if each["name"] == KERNEL), {})
+
+
+# The end
+
+
+def _disruption(pod: Pod | None, events: Sequence[Event]) -> str:
+    """Return why the cluster took the pod away; empty where it did not."""
+    status = (pod or {}).get("status") or {}
+    reasons = [str(status.get("reason") or "")]
+    reasons += [
+        str(each.get("reason"))
+        for each in status.get("conditions") or []
+        if each.get("type") == "DisruptionTarget" and each.get("status") == "True"
+    ]
+    for reason in reasons:
+        if reason == "Evicted":
+            said = outside_words(str(status.get("message") or "its node ran out of memory or disk")).rstrip(
+                "."
+            )
+            return f"Its node evicted it: {said}."
+        if reason in _DISRUPTIONS:
+            return _DISRUPTIONS[reason]
+        if reason.startswith(("OutOf", "UnexpectedAdmissionError", "NodeAffinity")):
+            return f"Its node refused it: {outside_words(str(status.get('message') or reason)).rstrip('.')}."
+    for event in reversed(events):
+        said = outside_words(str(event.get("message") or ""))
+        if event.get("reason") == "Preempted":
+            by = re.search(r"by (\S+)", said, re.IGNORECASE)
+            return (
+                f"It was preempted by {by[1]}, which has a higher priority."
+                if by
+                else _DISRUPTIONS["Preempting"]
+            )
+        if event.get("reason") == "Evicted":
+            return f"Its node evicted it: {said.rstrip('.')}."
+        if event.get("reason") in ("TaintManagerEviction", "NodeNotReady") and "Cancel" not in said:
+            return "Its node was lost or drained."
+    return ""
+
+
+def _end_of(pod: Pod, terminated: dict[str, Any] | None) -> str:
+    if terminated is None:
+        return "It has ended."
+    reason, code = terminated.get("reason"), terminated.get("exitCode")
+    if reason == "OOMKilled":
+        limit = ((_kernel(pod).get("resources") or {}).get("limits") or {}).get("memory")
+        size = f" (limit {limit})" if limit else ""
+        return f"Its container ran out of memory{size} and was killed. Give the target more memory."
+    if reason in _NO_SHELL or code == 128:
+        said = outside_words(str(terminated.get("message") or "")).rstrip(".")
+        return f"Its container cannot start, and the image may have no /bin/sh: {said}."
+    if code in (137, 143):
+        how = "killed" if code == 137 else "asked to end"
+        return f"Its container was {how} (exit code {code})."
+    return f"Its container ended with exit code {code}."
+
+
+# The wait
+
+
+def _waiting(pod: Pod, events: Sequence[Event], config: KubernetesConfig) -> str:
+    conditions = {each.get("type"): each for each in (pod.get("status") or {}).get("conditions") or []}
+    scheduled = conditions.get("PodScheduled") or {}
+    queue = (pod["metadata"].get("labels") or {}).get(QUEUE)
+    if scheduled.get("reason") == "SchedulingGated":
+        return (
+            f"Kueue has not admitted the pod yet (queue {queue})."
+            if queue
+            else "A scheduling gate holds the pod."
+        )
+    if scheduled.get("status") == "False":
+        return _unschedulable(str(scheduled.get("message") or ""), pod)
+    if scheduled.get("status") != "True":
+        return _STARTS
+    node = (pod.get("spec") or {}).get("nodeName") or "its node"
+    waiting = _state(pod, "waiting") or {}
+    reason, said = str(waiting.get("reason") or ""), _said(waiting.get("message"))
+    image = _kernel(pod).get("image")
+    if reason in _IMAGE:
+        cause = next(
+            (_said(each["message"]) for each in reversed(events) if each.get("reason") == "Failed"), said
+        )
+        return f"The image {image} cannot be pulled. Check its name and the pull secrets. {cause}"
+    if reason in _CONTAINER:
+        return f"The container cannot be created: {said or reason}."
+    for event in reversed(events):
+        text = _said(event.get("message"))
+        if event.get("reason") in ("FailedMount", "FailedAttachVolume"):
+            return f"A volume cannot be mounted: {text}."
+        if event.get("reason") == "FailedCreatePodSandBox":
+            return f"{node} cannot start the pod: {text}."
+        if event.get("reason") == "Pulling":
+            return f"{node} pulls the image {image}."
+        if event.get("reason") in ("Pulled", "Created", "Started", "Scheduled"):
+            break
+    return _STARTS
+
+
+def _said(message: object) -> str:
+    return outside_words(str(message or ""), 160).rstrip(".")
+
+
+def _unschedulable(message: str, pod: Pod) -> str:
+    _nodes, _, listed = message.partition(": ")
+    if not listed:
+        return f"No node can take the pod: {_said(message)}." + _hint(message)
+    listed = re.split(r"\.?\s*preemption:", listed)[0]
+    causes = [re.sub(r"^\d+ ", "", each.strip().rstrip(".")) for each in re.split(r", (?=\d+ )", listed)]
+    named = list(dict.fromkeys(_cause(each, pod) for each in causes))
+    return f"No node can take the pod: {'; '.join(named)}.{_hint(listed)}"
+
+
+def _cause(text: str, pod: Pod) -> str:
+    if text.startswith("Insufficient "):
+        name = text.removeprefix("Insufficient ")
+        limits = (_kernel(pod).get("resources") or {}).get("limits") or {}
+        requests = (_kernel(pod).get("resources") or {}).get("requests") or {}
+        return f"too little {name} is free ({limits.get(name) or requests.get(name) or 'some'} requested)"
+    taint = re.search(r"taint \{([^}:]*)", text)
+    if taint is not None:
+        return f"the taint {taint[1]} is not tolerated"
+    if "selector" in text or ("affinity" in text and "volume" not in text):
+        return "no node has the labels of the node selector"
+    if "were unschedulable" in text:
+        return "nodes are cordoned"
+    return text.replace("node(s)", "nodes")
+
+
+def _hint(text: str) -> str:
+    if "ersistent" in text and "olume" in text:
+        return " Check the volumes of the target: kubectl get pvc."
+    if "Insufficient" in text:
+        return " It starts when others end, or request less."
+    if "taint" in text:
+        return " Give the target a toleration."
+    if "selector" in text or "affinity" in text:
+        return " Check the node selector and the GPU type."
+    return ""

@@ -1,0 +1,241 @@
+"""Offer pods of a Kubernetes namespace as a kind of target: each kernel gets a pod of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ....core.errors import InvalidRequest
+from ...link.route import HostRef, Route
+from ..base import Gone, HostProvider, Observed, Pending, Resources, Running, TestStep
+from .config import IN_CLUSTER, KubernetesConfig
+from .errors import (
+    VERBS,
+    ApiUnreachable,
+    KubernetesError,
+    PermissionMissing,
+    PodNotStarted,
+    missing_permission,
+)
+from .explanation import cannot_start, container_of, is_over, observed
+from .manifest import JOURNAL, pod_name, read_template, selector
+from .manifest import pod as pod_of
+
+if TYPE_CHECKING:
+    from ...configuration import HostConfig
+    from ...link.carrier import HostStream
+    from ...link.questions import Asker
+
+#: Seconds for a pod to end whose kernel was stopped.
+_GRACE_S = 1
+#: Seconds that a new pod waits for the end of the one that had its name.
+_NAME_FREE_S = 40.0
+_TEST = "test-"
+
+
+class KubernetesProvider(HostProvider):
+    """A bare pod for each kernel, found again by its name and labels. No controller starts it again."""
+
+    kind = "kubernetes"
+    label = "A Kubernetes namespace"
+    config_type = KubernetesConfig
+    test_steps = (
+        TestStep(name="api", label="API server", message="The API server accepts the account."),
+        TestStep(
+            name="permissions",
+            label="Permissions",
+            message="The account may create pods and run commands in them.",
+        ),
+        TestStep(
+            name="admission", label="Admission", message="Quotas and rules of the namespace allow the pod."
+        ),
+        TestStep(name="pod", label="Pod", message="The pod runs."),
+    )
+    allocates = True
+    host_noun = "pod"
+
+    def __init__(self) -> None:
+        #: why a pod waited when the API server last answered
+        self._waited: dict[HostRef, str] = {}
+
+    def check(self, config: HostConfig) -> None:
+        """Raise InvalidRequest for an invalid field, and where nothing names an image."""
+        super().check(config)
+        own = _config_of(config)
+        if not own.image and not own.pod_template:
+            raise InvalidRequest(
+                "A Kubernetes target needs an image.",
+                hint="Give an image, or a pod template that names one.",
+            )
+
+    def where(self, config: HostConfig) -> str:
+        """Return the namespace and its context."""
+        own = _config_of(config)
+        return f"{own.namespace} ({own.context})"
+
+    def by_hand(self, config: HostConfig, command: str) -> str:
+        """Return the command, run by kubectl in a pod; POD stands for its name."""
+        own = _config_of(config)
+        context = "" if own.context == IN_CLUSTER else f"--context {shlex.quote(own.context)} "
+        return f"kubectl {context}-n {own.namespace} exec -it POD -c kernel -- sh -c {shlex.quote(command)}"
+
+    def shares_storage(self, config: HostConfig) -> bool:
+        """Return whether the home folder is on a volume."""
+        own = _config_of(config)
+        mounts = [each.split(":")[1].rstrip("/") for each in own.volumes.replace(" ", "").split(",") if each]
+        return bool(own.home) and any(f"{own.home}/".startswith(f"{path}/") for path in mounts)
+
+    async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:
+        """Create the pod, unless it runs or waits already. One that has ended is replaced first."""
+        config = _config(target)
+        template = (
+            await asyncio.to_thread(read_template, config.pod_template) if config.pod_template else None
+        )
+        manifest = pod_of(config, target.target, name, resources, template)
+        try:
+            if name.startswith(_TEST):
+                await self._check_access(target, config, manifest)
+            await self._create(target, config, manifest)
+        except PermissionMissing as error:
+            raise await self._named(target, config, error) from None
+        return self.host_of(target, name)
+
+    async def observe(self, host: Route) -> Observed:
+        config = _config(host)
+        try:
+            pod, found = await self._look(host, config)
+        except ApiUnreachable as error:
+            waited = self._waited.get(host.ref)
+            if waited is None:
+                raise
+            return Pending(reason=f"{error.message} Before: {waited}")
+        except PermissionMissing as error:
+            raise await self._named(host, config, error) from None
+        if isinstance(found, Pending):
+            self._waited[host.ref] = found.reason
+        else:
+            self._waited.pop(host.ref, None)
+        if host.host_id.startswith(_TEST) and pod is not None:
+            if isinstance(found, Gone):
+                raise PodNotStarted(f"The pod of the test has ended: {found.why}", hint=_pod_hint(config))
+            if isinstance(found, Pending) and cannot_start(pod):
+                raise PodNotStarted(found.reason, hint=_pod_hint(config))
+        return found
+
+    async def release(self, host: Route) -> None:
+        """Delete the pod. Harmless where there is none."""
+        self._waited.pop(host.ref, None)
+        await self._delete(host, _config(host), "", _GRACE_S)
+
+    async def list_hosts(self, target: Route) -> list[HostRef]:
+        config = _config(target)
+        listed = await self._ask(target, config, "list")
+        return [
+            HostRef(target.target, each["metadata"]["annotations"]["genops-lab/host-id"])
+            for each in listed
+            if "deletionTimestamp" not in each["metadata"]
+            and "genops-lab/host-id" in (each["metadata"].get("annotations") or {})
+        ]
+
+    def load(self) -> None:
+        """Import the streams."""
+        from . import api, streams  # noqa: F401
+
+    async def open_stream(
+        self, host: Route, command: Sequence[str], asker: Asker, folder: Path
+    ) -> HostStream:
+        """Run the command in the kernel's container; once that has ended, in the one that has its journal."""
+        from .streams import open_pod_stream
+
+        config = _config(host)
+        pod, found = await self._look(host, config)
+        if pod is None or isinstance(found, Gone):
+            why = found.why if isinstance(found, Gone) else "It was deleted."
+            raise KubernetesError(f"The pod of {host.target} has just ended: {why}", hint="Connect again.")
+        container = container_of(pod)
+        ended = found.over if isinstance(found, Running) and container == JOURNAL else ""
+        return await open_pod_stream(host, config, pod["metadata"]["name"], container, command, ended)
+
+    # Helpers
+
+    async def _ask(self, target: Route, config: KubernetesConfig, op: str, **params: Any) -> Any:
+        from .api import ask
+
+        where = {"namespace": config.namespace, "selector": selector(target.target)}
+        return await ask(target.target, config, op, **where, **params)
+
+    async def _look(self, host: Route, config: KubernetesConfig) -> tuple[dict[str, Any] | None, Observed]:
+        seen = await self._ask(host, config, "look", name=pod_name(host.target, host.host_id))
+        return seen["pod"], observed(
+            seen["pod"], seen["events"], config, namespace_ends=seen["namespace_ends"]
+        )
+
+    async def _create(self, target: Route, config: KubernetesConfig, manifest: dict[str, Any]) -> None:
+        deadline = time.monotonic() + _NAME_FREE_S
+        name = manifest["metadata"]["name"]
+        while True:
+            made = await self._ask(target, config, "create", manifest=manifest, dry_run=False)
+            if not is_over(made):
+                return
+            # Never two pods with one name: the old one must be gone, which a lost node can delay for ever.
+            if "deletionTimestamp" not in made["metadata"]:
+                await self._delete(target, config, made["metadata"]["uid"], _GRACE_S, name)
+            elif time.monotonic() > deadline:
+                node = (made.get("spec") or {}).get("nodeName") or "its node"
+                raise KubernetesError(
+                    f"The kernel's former pod {name} is still being deleted: {node} does not confirm its end.",
+                    hint=f"If the node is lost for good: kubectl -n {config.namespace} delete pod {name} --force. "
+                    "Then restart the kernel.",
+                )
+            await asyncio.sleep(0.2)
+
+    async def _delete(
+        self, target: Route, config: KubernetesConfig, uid: str, grace_s: int, name: str = ""
+    ) -> None:
+        name = name or pod_name(target.target, target.host_id)
+        await self._ask(target, config, "delete", name=name, uid=uid, grace_s=grace_s)
+
+    async def _check_access(self, target: Route, config: KubernetesConfig, manifest: dict[str, Any]) -> None:
+        """Raise the error of the first thing that a start would lack. Creates nothing."""
+        from .api import ask
+
+        verbs = [list(each) for each in VERBS]
+        lacking = await ask(target.target, config, "lacking", namespace=config.namespace, verbs=verbs)
+        if lacking:
+            raise missing_permission(target.target, config, lacking)
+        name = f"{manifest['metadata']['name']}-check"  # the pod itself may be on its way out
+        tried = {**manifest, "metadata": {**manifest["metadata"], "name": name}}
+        await self._ask(target, config, "create", manifest=tried, dry_run=True)
+
+    async def _named(
+        self, target: Route, config: KubernetesConfig, error: PermissionMissing
+    ) -> PermissionMissing:
+        """Return the error with all verbs that the account lacks, where it can be asked."""
+        from .api import ask
+
+        try:
+            verbs = [list(each) for each in VERBS]
+            lacking = await ask(target.target, config, "lacking", namespace=config.namespace, verbs=verbs)
+        except KubernetesError:
+            return error
+        return missing_permission(target.target, config, lacking) if lacking else error
+
+
+def _config(route: Route) -> KubernetesConfig:
+    return _config_of(route.config)
+
+
+def _config_of(config: HostConfig) -> KubernetesConfig:
+    assert isinstance(config, KubernetesConfig), config
+    return config
+
+
+def _pod_hint(config: KubernetesConfig) -> str:
+    return f"See what Kubernetes says: kubectl -n {config.namespace} get events"
+
+
+PROVIDER = KubernetesProvider()

@@ -1,0 +1,209 @@
+"""A real Kubernetes of one node for tests, and pods that have this machine's Python.
+
+Each module that needs it starts and stops it (``shared/k8s`` beside the checkout).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from genops_lab.hosts import providers
+from genops_lab.hosts.link.route import Route
+
+NODE, IMAGE = "node1", "localhost/busybox:1"
+_UP_S = 180.0
+
+
+def _scripts() -> Path | None:
+    """A worktree lies a folder deeper than the checkout."""
+    places = [parent / "shared" / "k8s" for parent in Path(__file__).resolve().parents[2:]]
+    return next((place for place in places if (place / "up.sh").is_file()), None)
+
+
+class Cluster:
+    """``kubeconfig`` is the administrator's; its context is ``x``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kubeconfig = folder / "etc" / "admin.kubeconfig"
+
+    def kubectl(self, *words: str, stdin: str = "", check: bool = True) -> str:
+        """What kubectl prints."""
+        done = subprocess.run(
+            ["kubectl", "--kubeconfig", str(self.kubeconfig), *words],
+            input=stdin, capture_output=True, text=True, timeout=90, check=False,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout
+
+    def apply(self, *objects: dict[str, Any] | str) -> None:
+        """Create or change objects."""
+        text = "\n---\n".join(each if isinstance(each, str) else json.dumps(each) for each in objects)
+        self.kubectl("apply", "-f", "-", stdin=text)
+
+    def namespace(self, name: str) -> str:
+        """A namespace without what an earlier run left."""
+        if self.kubectl("get", "ns", name, "--ignore-not-found"):
+            self.kubectl("delete", "ns", name)
+        self.kubectl("create", "ns", name)
+        until(lambda: self.kubectl("-n", name, "get", "sa", "default", check=False))
+        return name
+
+    def gpus(self, count: int) -> None:
+        """Let the node claim that many GPUs."""
+        path = f"/api/v1/nodes/{NODE}/status"
+        patch = [{"op": "add", "path": "/status/capacity/nvidia.com~1gpu", "value": str(count)}]
+        with self.proxy() as url:
+            _patch(url + path, patch)
+        look = ("get", "node", NODE, "-o", "jsonpath={.status.allocatable.nvidia\\.com/gpu}")
+        until(lambda: self.kubectl(*look) == str(count))
+
+    @contextmanager
+    def proxy(self) -> Iterator[str]:
+        """The API without TLS, on this machine's loopback: kubectl 1.20's patch has no --subresource."""
+        process = subprocess.Popen(
+            ["kubectl", "--kubeconfig", str(self.kubeconfig), "proxy", "--port=0"],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            yield "http://" + process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
+            process.wait()
+            process.stdout.close()
+
+    def pods(self, namespace: str) -> list[dict[str, Any]]:
+        """The pods of a namespace."""
+        return list(json.loads(self.kubectl("-n", namespace, "get", "pods", "-o", "json"))["items"])
+
+    def kill_api_server(self) -> None:
+        """End it as a crash does, and start it again."""
+        pid = int((self.folder / "run" / "apiserver.pid").read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        environment = dict(each.split(b"=", 1) for each in entries if b"=" in each)  # not this test's home
+        os.kill(pid, signal.SIGKILL)
+        with (self.folder / "log" / "apiserver.log").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        (self.folder / "run" / "apiserver.pid").write_text(f"{process.pid}\n")
+
+    def kill_container(self, pod: dict[str, Any], container: str) -> None:
+        """Kill a container's first process: the kernel ends all others of its process namespace."""
+        statuses = pod["status"]["containerStatuses"]
+        found = next(each["containerID"] for each in statuses if each["name"] == container)
+        listed = self.ctr("tasks", "ls")
+        line = next(each for each in listed.splitlines() if each.startswith(found.rpartition("/")[2]))
+        os.kill(int(line.split()[1]), signal.SIGKILL)
+
+    def ctr(self, *words: str) -> str:
+        socket = str(self.folder / "run" / "containerd.sock")
+        return subprocess.run(
+            ["ctr", "-a", socket, "-n", "k8s.io", *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+
+    def route(self, name: str, namespace: str, folder: Path, **config: Any) -> Route:
+        """The route to a target whose pods have this machine's Python."""
+        template = folder / "pod.yaml"
+        folder.mkdir(parents=True, exist_ok=True)
+        template.write_text(yaml.safe_dump(_template()))
+        given = {
+            "context": "x", "kubeconfig": str(self.kubeconfig), "namespace": namespace, "image": IMAGE,
+            "python": sys.executable, "pod_template": str(template), **config,
+        }  # fmt: skip
+        return providers.route_of(name, "kubernetes", **given)
+
+
+def _template() -> dict[str, Any]:
+    """A pod with the folders of this machine that its Python needs."""
+    shown = {"/usr": "/usr", "/lib": "/usr/lib", "/lib64": "/usr/lib64"}
+    base = Path(sys.base_prefix).resolve()
+    for path in (base, Path(sys.prefix), Path(__file__).resolve().parents[2]):
+        if not any(path.is_relative_to(each) for each in shown):
+            shown[str(path)] = str(path)
+    volumes = [{"name": f"v{at}", "hostPath": {"path": path}} for at, path in enumerate(shown.values())]
+    mounts = [{"name": f"v{at}", "mountPath": path, "readOnly": True} for at, path in enumerate(shown)]
+    kernel = {
+        "name": "kernel", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "volumeMounts": mounts,
+        "env": [{"name": "PATH", "value": f"{Path(sys.executable).parent}:/usr/bin:/bin"}],
+    }  # fmt: skip
+    return {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [kernel], "volumes": volumes}}
+
+
+def _patch(url: str, patch: list[dict[str, Any]]) -> None:
+    import urllib.request
+
+    request = urllib.request.Request(url, method="PATCH", data=json.dumps(patch).encode())
+    request.add_header("Content-Type", "application/json-patch+json")
+    urllib.request.urlopen(request, timeout=30).close()
+
+
+def until(good: Any, deadline_s: float = 60.0) -> Any:
+    """What ``good`` returned when it was true."""
+    deadline = time.monotonic() + deadline_s
+    while not (found := good()):
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.2)
+    return found
+
+
+_running: list[Cluster] = []
+
+
+@contextmanager
+def a_cluster() -> Iterator[Cluster]:
+    """A new cluster, one at a time on a machine; what an earlier run left ends first. Skips where it cannot be had."""
+    scripts = _scripts()
+    if scripts is None:
+        pytest.skip("shared/k8s is not beside the checkout")
+    if os.geteuid() != 0:
+        pytest.skip("a Kubernetes of this machine needs root")
+    cluster = Cluster(Path(os.environ.get("K") or "/tmp/genops-k8s"))
+    environment = {**os.environ, "K": str(cluster.folder)}
+
+    def run(script: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [scripts / script], env=environment, capture_output=True, text=True, timeout=_UP_S, check=False
+        )
+
+    if _running:  # of another fixture of this module
+        yield cluster
+        return
+    cluster.folder.mkdir(parents=True, exist_ok=True)
+    with (cluster.folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run("down.sh")
+        done = run("up.sh")
+        try:
+            if done.returncode:
+                pytest.skip(f"Kubernetes did not start: {done.stderr[-300:]}")
+            _running.append(cluster)
+            yield cluster
+        finally:
+            _running.clear()
+            run("down.sh")
