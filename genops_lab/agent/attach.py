@@ -48,6 +48,8 @@ class Attachment:
             "lab.sync": self._doorways.sync,
             "builds.cancel": _cancel_build,
             "deployments": _call_deployments,
+            "ports.list": self._list_ports,
+            "ports.check": self._check_port,
         }
         self._tasks: "Set[asyncio.Future[None]]" = set()
         self.services: Dict[str, Callable[[Channel], Awaitable[None]]] = {
@@ -55,6 +57,7 @@ class Attachment:
             "kernel": self._serve_kernel,
             "command": self._serve_command,
             "folder": self._serve_folder,
+            "port": self._serve_port,
             "engine": _serve_engine,
             "build": _serve_build,
             "evaluation": _serve_evaluation,
@@ -120,6 +123,21 @@ class Attachment:
         from . import folders  # a reattached kernel must not wait for this import
 
         await folders.serve(channel, await self.kernels.runs(channel.params.get("kernel_id")))
+
+    async def _list_ports(self, params: Dict[str, Any]) -> Any:
+        from . import ports
+
+        return await ports.call_list(self.kernels, params)
+
+    async def _check_port(self, params: Dict[str, Any]) -> Any:
+        from . import ports
+
+        return await ports.call_check(self.kernels, params)
+
+    async def _serve_port(self, channel: Channel) -> None:
+        from . import ports
+
+        await ports.serve(channel, self.kernels)
 
 
 async def _serve_engine(channel: Channel) -> None:

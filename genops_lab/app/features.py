@@ -21,6 +21,7 @@ from ..kernel_api.feature import FEATURE as KERNEL_API
 from ..kernels.feature import FEATURE as KERNELS
 from ..kernels.nsight.feature import FEATURE as NSIGHT
 from ..lineage.feature import FEATURE as LINEAGE
+from ..ports.feature import FEATURE as PORTS
 from ..profiling.feature import FEATURE as PROFILING
 from ..quickstart.feature import FEATURE as QUICKSTART
 from ..registry.feature import FEATURE as REGISTRY
@@ -35,6 +36,7 @@ FEATURES: tuple[Feature, ...] = (
     KERNELS,
     NSIGHT,
     HOSTS,
+    PORTS,
     KERNEL_API,
     EXPERIMENTS,
     SWEEPS,

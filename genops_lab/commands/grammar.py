@@ -40,6 +40,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
     "Compute": {
         "targets": Word("targets", "Add, test and connect machines and clusters that run kernels."),
         "kernels": Word("kernels", "List, attach and stop kernels on targets."),
+        "ports": Word("ports", "Open ports of programs in kernels (TensorBoard, Gradio) in the browser."),
         "folders": Word("folders", "Copy a notebook's folder to a target (push) and back (pull)."),
     },
     "GenOps Lab": {
@@ -60,6 +61,7 @@ VERBS = (
     "evaluate",
     *("tag", "undelete", "compare", "restore", "export"),
     *("code", "stages"),
+    *("open", "close"),
     *("analyze", "report", "diff", "memory", "kernel-metrics", "fetch", "tools"),
     *("test", "connect", "disconnect", "attach", "rollback", "extend-lifetime", "stop", "resume", "logs"),
     *(

@@ -267,6 +267,7 @@ COMMANDS = {
         "list show delete register alias unalias revert-alias alias-history evaluate promote pull push code set prune "
         "free-space stages sign verify card bom"
     ),
+    "ports": "list open close",
     "profiles": "list show delete analyze report diff memory kernel-metrics fetch tools",
     "pull": "",
     "push": "",

@@ -840,6 +840,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/ports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the ports on which processes of kernels listen; with a target, also those of your other processes. */
+        get: operations["ports.list_ports"];
+        put?: never;
+        /** Pass a port on at JupyterLab's own address, for its user alone. */
+        post: operations["ports.open_port"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/opened-ports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the ports that JupyterLab passes on. */
+        get: operations["ports.list_opened_ports"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/opened-ports/{host}/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Pass a port on no more; the program on the host goes on. Raises NotFound. */
+        delete: operations["ports.close_port"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/experiments": {
         parameters: {
             query?: never;
@@ -4236,6 +4288,53 @@ export interface components {
         Answer: {
             /** @default null */
             text: string | null;
+        };
+        /**
+         * ListeningPort
+         * @description A port that a process on a host listens on. ``kernel_id`` is empty for a process of no kernel.
+         */
+        ListeningPort: {
+            target: string;
+            /** @default  */
+            host_id: string;
+            /** @default  */
+            kernel_id: string;
+            /** @default  */
+            notebook: string;
+            port: string;
+            pid: number;
+            /** @default  */
+            command: string;
+        };
+        /**
+         * OpenPort
+         * @description A port to open: a number, or the path of a unix socket on the host.
+         *
+         *     With a notebook or a kernel as ``where``, a process of that kernel must listen on it. With a target, any process of
+         *     the same user may. ``trusted``: its pages may act as the user in JupyterLab.
+         */
+        OpenPort: {
+            where: string;
+            port: string;
+            /** @default false */
+            trusted: boolean;
+        };
+        /**
+         * OpenedPort
+         * @description A port that JupyterLab passes on. ``path`` is that of the address ``url``; ``host`` and ``name`` are in it.
+         */
+        OpenedPort: {
+            host: string;
+            name: string;
+            target: string;
+            /** @default  */
+            host_id: string;
+            /** @default  */
+            kernel_id: string;
+            port: string;
+            trusted: boolean;
+            path: string;
+            url: string;
         };
         /**
          * Page[Experiment]
@@ -9007,7 +9106,7 @@ export interface components {
          */
         Changed: {
             /** @enum {unknown} */
-            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment";
+            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment";
             id: string;
             revision: number;
         };
@@ -10657,6 +10756,129 @@ export interface operations {
                 "application/json": components["schemas"]["Answer"];
             };
         };
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "ports.list_ports": {
+        parameters: {
+            query?: {
+                where?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListeningPort"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "ports.open_port": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OpenPort"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenedPort"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "ports.list_opened_ports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenedPort"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "ports.close_port": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                host: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description Done. */
             204: {

@@ -1,4 +1,9 @@
-import { linkIcon, listIcon, stopIcon } from '@jupyterlab/ui-components';
+import {
+  launchIcon,
+  linkIcon,
+  listIcon,
+  stopIcon
+} from '@jupyterlab/ui-components';
 
 import type { ICommand } from '../core';
 import { textArg } from '../core';
@@ -9,6 +14,7 @@ export namespace KernelCommandIDs {
   export const attachKernel = 'genops:attach-remote-kernel';
   export const stopKernel = 'genops:stop-remote-kernel';
   export const kernelLog = 'genops:show-remote-kernel-log';
+  export const openPort = 'genops:open-port';
 }
 
 const actions = () => import('./kernel-actions');
@@ -52,5 +58,13 @@ export function addKernelCommands(
     icon: listIcon,
     args: kernelArgs,
     execute: async args => (await actions()).showKernelLog(options, args)
+  });
+
+  define(KernelCommandIDs.openPort, {
+    label: trans.__('Open a Port of a Kernel on a Target…'),
+    caption: trans.__('Open a program of the kernel in the browser'),
+    icon: launchIcon,
+    args: kernelArgs,
+    execute: async args => (await import('./open-port')).openPort(options, args)
   });
 }

@@ -167,6 +167,12 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
               kernel: kernel_id
             })
           }
+          onOpenPort={({ name }, { kernel_id }) =>
+            execute(KernelCommandIDs.openPort, {
+              target: name,
+              kernel: kernel_id
+            })
+          }
         />
       );
     });

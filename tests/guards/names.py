@@ -297,6 +297,8 @@ call kernels.start
 call kernels.stop
 call kernels.warm
 call lab.sync
+call ports.check
+call ports.list
 call probe
 call readings
 call storage.list
@@ -318,6 +320,7 @@ service evaluation
 service folder
 service gateway
 service kernel
+service port
 service program
 """,
 )
@@ -731,6 +734,10 @@ genops models sign: --json --key --version name
 genops models unalias: --expected --json --reason alias name
 genops models verify: --json --key --version name
 genops models:
+genops ports close: --json host port
+genops ports list: --json where
+genops ports open: --json --trust port where
+genops ports:
 genops profile analyze: --json --usd-per-hour traces
 genops profile diff: --json after before
 genops profile kernel: --filter --json number report

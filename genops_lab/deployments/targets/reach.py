@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextlib
 import socket
@@ -10,19 +9,15 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genops_lab.agent.channels import ChannelReset
-from genops_lab.agent.piping import pipe
-from genops_lab.core.errors import GenOpsError
 from genops_lab.core.paths import private_dir, write_private
 from genops_lab.hosts.link.connection import HostConnection
+from genops_lab.hosts.link.forwarding import forward
 
 if TYPE_CHECKING:
     from genops_lab.hosts.loop_connections import LoopConnections
 
 BACKLOG = 128
 CLOSE_S = 3.0
-#: Most connections at once: a gateway takes as many.
-MAX_CONNECTIONS = 512
 
 
 class LocalPort:
@@ -41,7 +36,9 @@ class LocalPort:
             listener = self._bound()
             self._port = int(listener.getsockname()[1])
             self._closed.clear()
-            self._accepting = self._connections.links.submit(_serve(listener, link, self._closed))
+            self._accepting = self._connections.links.submit(
+                forward(listener, link, "gateway", {}, self._closed.set)
+            )
         return self._port
 
     def close(self) -> None:
@@ -78,34 +75,3 @@ def _listening(port: int) -> socket.socket:
         found.close()
         raise
     return found
-
-
-async def _serve(listener: socket.socket, link: HostConnection, closed: threading.Event) -> None:
-    """Carry each connection to the host. One that cannot be carried is closed, as by a server that is not there."""
-    loop, carrying = asyncio.get_running_loop(), set[asyncio.Task[None]]()
-    try:
-        while True:
-            connection, _ = await loop.sock_accept(listener)
-            if len(carrying) >= MAX_CONNECTIONS:
-                connection.close()
-                continue
-            task = loop.create_task(_carry(connection, link))
-            carrying.add(task)
-            task.add_done_callback(carrying.discard)
-    finally:
-        listener.close()
-        for task in carrying:
-            task.cancel()
-        closed.set()
-
-
-async def _carry(connection: socket.socket, link: HostConnection) -> None:
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    try:
-        channel = link.open("gateway", {})
-        try:
-            await pipe(channel, connection)
-        finally:
-            channel.reset("left", "The caller has left.")
-    except (ChannelReset, GenOpsError, OSError):
-        connection.close()

@@ -36,6 +36,8 @@ _REPEATABLE = frozenset(
         "commands.stop",
         "commands.forget",
         "units.list",
+        "ports.list",
+        "ports.check",
         "lab.sync",
         "builds.cancel",
         "traces.remove",

@@ -53,6 +53,7 @@ describe('the targets in the panel', () => {
     onAttachKernel: jest.fn(),
     onStopKernel: jest.fn(),
     onKernelLog: jest.fn(),
+    onOpenPort: jest.fn(),
     titleOf: jest.fn(() => 'train.ipynb'),
     onGiveUp: jest.fn()
   };

@@ -1,4 +1,9 @@
-import { linkIcon, listIcon, stopIcon } from '@jupyterlab/ui-components';
+import {
+  launchIcon,
+  linkIcon,
+  listIcon,
+  stopIcon
+} from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import {
@@ -96,11 +101,18 @@ function KernelThere(
           onClick={() => props.onKernelLog(target, kernel)}
         />
         {state === 'running' && (
-          <IconButton
-            icon={stopIcon}
-            label={trans.__('Stop %1', name)}
-            onClick={() => props.onStopKernel(target, kernel)}
-          />
+          <>
+            <IconButton
+              icon={launchIcon}
+              label={trans.__('Open a port of %1…', name)}
+              onClick={() => props.onOpenPort(target, kernel)}
+            />
+            <IconButton
+              icon={stopIcon}
+              label={trans.__('Stop %1', name)}
+              onClick={() => props.onStopKernel(target, kernel)}
+            />
+          </>
         )}
       </span>
       <span className="gol-Kernel-use">

@@ -53,6 +53,7 @@ export interface ITargetActions {
   onAttachKernel: (target: ITarget, kernel: IRemoteKernel) => void;
   onStopKernel: (target: ITarget, kernel: IRemoteKernel) => void;
   onKernelLog: (target: ITarget, kernel: IRemoteKernel) => void;
+  onOpenPort: (target: ITarget, kernel: IRemoteKernel) => void;
   /** The title of a pending kernel: its notebook's name. */
   titleOf: (kernel: IPendingKernel) => string;
   onGiveUp: (kernel: IPendingKernel) => void;

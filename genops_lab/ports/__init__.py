@@ -1,0 +1,1 @@
+"""Ports of programs on hosts, opened in the browser."""
