@@ -23,8 +23,8 @@ MAKERS = {
 VIEWS = {
     ("core/pages.ts", "page"): ["sweeps sweeps"],  # what `new Pages` opens
     ("core/ui/main-area.ts", "page"): ["panel_actions task-log"],  # openBelow
-    ("deployments/commands.tsx", "dialog"): ["panel_actions deploy"],
     ("deployments/commands.tsx", "page"): ["playground playground"],
+    ("deployments/opening-forms.tsx", "dialog"): ["panel_actions deploy", "panel_actions apply-file"],
     ("deployments/plugin.tsx", "section"): ["panel_actions full"],
     ("doctor/commands.ts", "page"): ["panel_actions diagnosis"],
     ("evaluations/open.tsx", "dialog"): ["evaluations evaluate"],

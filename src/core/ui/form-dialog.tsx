@@ -79,11 +79,11 @@ class FormBody<F extends object, R> extends ReactWidget {
     }
     return form.valid
       ? trans.__(
-          'What you typed is kept. Press “%1” again when the server answers.',
+          'The fields are kept. Press “%1” again when the server answers.',
           action
         )
       : trans.__(
-          'What you typed is kept. Check that JupyterLab is running and that you are connected.'
+          'The fields are kept. Check that JupyterLab is running and that you are connected.'
         );
   }
 

@@ -404,7 +404,7 @@ describe('the deploy dialog', () => {
     });
     await settle();
     const alert = () => document.querySelector('[role="alert"]')?.textContent;
-    expect(alert()).toContain('What you typed is kept. Check that JupyterLab');
+    expect(alert()).toContain('The fields are kept. Check that JupyterLab');
     bench.answers['POST /deployment-checks'] = answer;
     fireEvent.click(screen.getByText('Check again'));
     await settle();
