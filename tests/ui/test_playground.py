@@ -144,6 +144,40 @@ def test_what_is_copied_has_the_request_and_no_key(lab: LabPage, server: LabServ
         assert server.get("genops/deployments/flowers")["url"] in copied
         assert key not in copied
 
+    # Code for another machine, through JupyterLab: it runs with Jupyter's token alone.
+    page.get_by_label("Code for").select_option(label="where JupyterLab opens")
+    page.get_by_role("button", name=re.compile("Copy as Python")).click()
+    copied = lab.page.evaluate("navigator.clipboard.readText()")
+    assert f"{server.url}genops/call/flowers/invocations" in copied
+    assert "# DEPLOYMENT_KEY is the token of JupyterLab." in copied
+    ran = subprocess.run(
+        [sys.executable, "-c", copied],
+        env={**os.environ, "DEPLOYMENT_KEY": server.token},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout == "['setosa']\n", ran.stderr
+
+
+def test_a_person_sees_who_reaches_a_deployment_from_where(lab: LabPage, server: LabServer) -> None:
+    section = lab.section("Deployments")
+    row = section.get_by_role("button", name=re.compile("^flowers"))
+    if row.get_attribute("aria-expanded") == "false":
+        row.click()
+    Keyboard(lab.page).choose(section.get_by_role("button", name="Addresses"))
+    page = lab.page.locator(".gol-Page:visible").filter(
+        has=lab.page.get_by_role("heading", name="Addresses of flowers")
+    )
+    table = page.get_by_role("table", name="Addresses of the deployment")
+    expect(table.get_by_role("row", name=re.compile("where JupyterLab opens"))).to_contain_text(
+        f"{server.url}genops/call/flowers"
+    )
+    expect(table.get_by_role("row", name=re.compile("other machines"))).to_contain_text(
+        "GenOpsLab.deployment_https"
+    )
+    expect(table.get_by_role("row", name=re.compile("SSH login"))).to_contain_text("ssh -N -L")
+    lab.looks("addresses", ".gol-Page:has(.gol-mod-addresses)", NARROW, WIDE)
+
 
 def records_requests(page: Locator, server: LabServer) -> None:
     """The person records two requests of callers, which the load tests then send."""

@@ -6,6 +6,8 @@ import { CopyButton, DataTable } from '../../core';
 
 import type { IDeployment } from '../service';
 
+import '../../../style/deployments/playground.css';
+
 export type IAddress = components['schemas']['Address'];
 
 /** The addresses of a deployment; JupyterLab's own as this page knows it, which a hub or proxy may have renamed. */
@@ -61,7 +63,7 @@ export function AddressChoice(props: {
   const id = React.useId();
   return reached.length < 2 ? null : (
     <span className="gol-CodeAddress">
-      <label htmlFor={id}>{props.trans.__('Code runs on')}</label>
+      <label htmlFor={id}>{props.trans.__('Code for')}</label>
       <select
         id={id}
         className="jp-mod-styled"
@@ -88,6 +90,7 @@ export function AddressTable(props: {
   const { addresses, trans } = props;
   return (
     <DataTable
+      className="gol-Table gol-mod-addresses"
       caption={trans.__('Addresses of the deployment')}
       rows={addresses}
       rowKey={({ kind }) => kind}
