@@ -94,7 +94,7 @@ def _running(
         for name, given in settings.items():
             own = folder / f"of-{name.replace(' ', '-')}"
             started[name] = ScoringProcess(own, folder / model, cold=True, **given)
-            started[name].runs()
+            started[name].runs(300)
         yield started
     finally:
         for each in started.values():

@@ -30,7 +30,6 @@ from tests.commands.conftest import genops
 from tests.support.homes import Home
 from tests.support.processes import commands_with, runs
 from tests.support.rooms import Logged, Rooms, Training, eventually, open_rooms
-from tests.support.warm import cold_scoring
 
 from .conftest import ask, deploy, handle_of, handle_path, key_of, process_of, register, shown
 from .older import start_as_before
@@ -237,8 +236,7 @@ def test_a_lab_that_was_held_up_starts_nothing_that_was_deleted(
 def test_what_an_older_version_started_goes_on_and_is_updated(rooms: Rooms, digits: Logged) -> None:
     """It had one process, in the deployment's own folder, with a port of its own. The oldest wrote no handle."""
     register(rooms, "digits", digits)
-    with cold_scoring():
-        process = start_as_before(rooms.settings.data_dir / "deployments" / "older", digits.folder)
+    process = start_as_before(rooms.settings.data_dir / "deployments" / "older", digits.folder)
     with rooms.store.transaction() as connection:
         row = {
             "name": "older",

@@ -64,9 +64,10 @@ class ScoringProcess:
         except OSError:
             return {}
 
-    def runs(self) -> ScoringProcess:
+    def runs(self, within_s: float = 60) -> ScoringProcess:
         """Wait until the model answers."""
-        found = eventually(lambda: self.state, lambda state: state.get("state") not in (None, "starting"))
+        began = lambda state: state.get("state") not in (None, "starting")  # noqa: E731
+        found = eventually(lambda: self.state, began, within_s)
         assert found["state"] == "running", self.log.read_text()
         return self
 
