@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from importlib.resources import files
+from pathlib import Path
 
 from ..base import Resources
 from .config import SlurmConfig
 
+_PROGRAM = Path(__file__).parents[3] / "agent" / "job_steps.py"
 #: Where jobs write what their script prints, on the login node's home.
 LOGS = ".local/state/genops-lab/slurm"
 #: The folder of a job's own programs, on its node.
@@ -74,7 +75,7 @@ def script(config: SlurmConfig, name: str, resources: Resources) -> str:
             'mkdir "$folder" || exit 1',
             f'export GENOPS_AGENT_STATE="{_STATE[config.journal]}"',
             "cat >\"$folder/job.py\" <<'END_OF_PROGRAM'",
-            files("genops_lab.agent").joinpath("job_steps.py").read_text().rstrip(),
+            _PROGRAM.read_text().rstrip(),
             "END_OF_PROGRAM",
             "cat >\"$folder/run\" <<'END_OF_RUN'",
             *_run(config),
