@@ -5,6 +5,7 @@ Each module that needs it starts and stops it (``shared/k8s`` beside the checkou
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -206,4 +207,8 @@ def a_cluster() -> Iterator[Cluster]:
             yield cluster
         finally:
             _running.clear()
+            started = [int(file.read_text()) for file in (cluster.folder / "run").glob("*.pid")]
             run("down.sh")
+            for pid in started:  # the API server waits a minute for its watches
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)

@@ -22,19 +22,11 @@ _TRIES, _MOST_RETRY_S = 4, 5.0
 
 
 class ApiError(Exception):
-    """An answer that is an error, or none. ``retry_s``: the pause that the server asks for."""
+    """An answer that is an error, or none."""
 
-    def __init__(
-        self, kind: str, message: str, status: int = 0, reason: str = "", retry_s: float = 0.0
-    ) -> None:
+    def __init__(self, kind: str, message: str, status: int = 0, reason: str = "") -> None:
         super().__init__(message)
-        self.kind, self.message, self.status, self.reason, self.retry_s = (
-            kind,
-            message,
-            status,
-            reason,
-            retry_s,
-        )
+        self.kind, self.message, self.status, self.reason = kind, message, status, reason
 
     def plain(self) -> dict[str, Any]:
         """Return the error as the answer's ``error``."""

@@ -59,9 +59,10 @@ def labels(target: str, host_id: str = "") -> dict[str, str]:
     return {**found, HOST: _label(host_id)} if host_id else found
 
 
-def selector(target: str) -> str:
-    """Return the label selector of a target's pods of this user."""
-    return ",".join(f"{name}={value}" for name, value in labels(target).items())
+def selector(target: str = "") -> str:
+    """Return the label selector of this user's pods, or of those of one target."""
+    wanted = labels(target) if target else {MANAGED_BY: APP, OWNER: owner()}
+    return ",".join(f"{name}={value}" for name, value in wanted.items())
 
 
 def read_template(path: str) -> dict[str, Any]:

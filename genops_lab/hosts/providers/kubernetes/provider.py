@@ -133,7 +133,7 @@ class KubernetesProvider(HostProvider):
 
     async def list_hosts(self, target: Route) -> list[HostRef]:
         config = _config(target)
-        listed = await self._ask(target, config, "list")
+        listed = await self._ask(target, config, "list", selector=selector(target.target))
         return [
             HostRef(target.target, each["metadata"]["annotations"]["genops-lab/host-id"])
             for each in listed
@@ -165,8 +165,9 @@ class KubernetesProvider(HostProvider):
     async def _ask(self, target: Route, config: KubernetesConfig, op: str, **params: Any) -> Any:
         from .api import ask
 
-        where = {"namespace": config.namespace, "selector": selector(target.target)}
-        return await ask(target.target, config, op, **where, **params)
+        # One watch serves all targets of this user in a namespace.
+        where = {"namespace": config.namespace, "selector": selector(), **params}
+        return await ask(target.target, config, op, **where)
 
     async def _look(self, host: Route, config: KubernetesConfig) -> tuple[dict[str, Any] | None, Observed]:
         seen = await self._ask(host, config, "look", name=pod_name(host.target, host.host_id))

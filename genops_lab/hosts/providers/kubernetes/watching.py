@@ -176,10 +176,11 @@ class _Stream:
                     pause = _FIRST_PAUSE_S
                 version = self._follow(version, needed)
             except ApiError as error:
-                if error.status != 410:
+                # A watch that was cut misses what happened meanwhile: list again. Only the list tells whether the
+                # server is away.
+                if not version:
                     self._set(error)
-                    # A watch that was cut misses what happened meanwhile: list again.
-                    time.sleep(max(error.retry_s, pause * random.uniform(0.8, 1.2)))  # noqa: S311
+                    time.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
                     pause = min(2 * pause, _MOST_PAUSE_S)
                 version = ""
 
