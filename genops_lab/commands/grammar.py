@@ -79,7 +79,8 @@ VERBS = (
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
     *("init", "check", "explain", "promote"),
     *("sign", "verify", "card", "bom"),
-    *("hosts", "stop-host", "role", "build", "install", "free-space", "prune", "optimize-db"),
+    *("hosts", "stop-host", "role", "presets", "add-preset", "delete-preset"),
+    *("build", "install", "free-space", "prune", "optimize-db"),
 )
 
 #: The headings of nouns with many verbs, in the order of the help. Verbs that no heading has come first.
@@ -96,7 +97,7 @@ HEADINGS: dict[str, dict[str, tuple[str, ...]]] = {
         "Targets": (
             *("list", "show", "add", "delete", "set", "test", "connect", "disconnect", "discover", "kinds"),
         ),
-        "Pods and jobs": ("hosts", "stop-host", "role"),
+        "Pods and jobs": ("hosts", "stop-host", "role", "presets", "add-preset", "delete-preset"),
         "Environments and storage": ("build", "install", "free-space"),
     },
     "profiles": {

@@ -37,6 +37,7 @@ from . import cluster_options
 from .completion import target_names
 from .grammar import noun
 from .session import Json, Session, command
+from .target_presets import presets
 from .target_role import show_role
 from .target_settings import changed, field_values
 from .views import lab as lab_views
@@ -45,6 +46,7 @@ from .waiting import Prompts, followed
 
 targets = noun()
 targets.command("role")(show_role)
+targets.add_typer(presets)
 
 POLL_S = 0.25
 

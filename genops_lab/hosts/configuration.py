@@ -113,13 +113,17 @@ def limited(fields: Sequence[FormField], limits: Mapping[str, Mapping[str, Any]]
 def check(config: HostConfig, fields: Sequence[FormField] | None = None) -> None:
     """Raise InvalidRequest for a value that its field does not allow."""
     for field in form_of(type(config)) if fields is None else fields:
-        value = getattr(config, field.name)
-        if field.locked and value != field.default:
-            raise InvalidRequest(
-                f"The administrator has set {field.label} to {field.default}.",
-                hint="Leave the field out, or give this value.",
-            )
-        _check(field, value)
+        check_field(field, getattr(config, field.name))
+
+
+def check_field(field: FormField, value: Any) -> None:
+    """Raise InvalidRequest for a value that the field does not allow."""
+    if field.locked and value != field.default:
+        raise InvalidRequest(
+            f"The administrator has set {field.label} to {field.default}.",
+            hint="Leave the field out, or give this value.",
+        )
+    _check(field, value)
 
 
 def _form_field(field: msgspec.inspect.Field) -> FormField | None:

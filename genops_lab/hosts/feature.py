@@ -23,12 +23,14 @@ def _provide(services: Services) -> None:
 
     from .allocated import AllocatedHosts, HostClaims
     from .environments import EnvironmentsService
+    from .host_ends import HostEnds
     from .ledger import Ledger
     from .link.connections import HostConnections
     from .loop_connections import LoopConnections
     from .metrics import HostMetrics
+    from .presets import PresetsService
     from .questions import QuestionsService
-    from .service import EVENT, TargetsService
+    from .service import EVENT, NOTICE, TargetsService
     from .target_kernels import TargetKernels
     from .variables import VariablesService
 
@@ -47,17 +49,30 @@ def _provide(services: Services) -> None:
             get(Ledger), get(LoopConnections), get(HostClaims), lambda target: events.emit(EVENT, target)
         )
 
+    def host_ends(get: Get) -> HostEnds:
+        events = get(EventBus)
+        return HostEnds(
+            get(LoopConnections),
+            lambda target: events.emit(EVENT, target),
+            lambda host_id, _target: events.emit(NOTICE, host_id),
+        )
+
     services.provide(AllocatedHosts, allocated_hosts)
+    services.provide(HostEnds, host_ends)
     services.provide(
         TargetsService,
         lambda get: TargetsService(
             get(Settings), get(EventBus), get(LiveHub), get(TasksService), get(QuestionsService), get(Ledger),
-            get(LoopConnections), get(AllocatedHosts), get(HostMetrics), get(WorkTable), get(TargetKernels),
+            get(LoopConnections), get(AllocatedHosts), get(HostEnds), get(HostMetrics),
+            get(WorkTable), get(TargetKernels),
         ),
     )  # fmt: skip
     services.provide(
         EnvironmentsService,
         lambda get: EnvironmentsService(get(Settings), get(TargetsService), get(WorkService), get(WorkTable)),
+    )
+    services.provide(
+        PresetsService, lambda get: PresetsService(get(Settings), get(TargetsService), get(TargetKernels))
     )
     services.provide(VariablesService, lambda _get: VariablesService())
 

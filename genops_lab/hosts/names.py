@@ -12,6 +12,8 @@ KERNEL_PREFIX = "genops-"
 #: Must match the whole name; pages check names by it too. The words in front have paths of their own next to the
 #: targets' (``/targets/candidates``).
 NAME_PATTERN = r"(?!(?:candidates|best-fit)$)[a-z0-9][a-z0-9._-]{0,56}"
+#: Must match the whole name of a preset.
+PRESET_PATTERN = r"[A-Za-z0-9][A-Za-z0-9 .,+_-]{0,39}"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 #: Variables that would let a host act as this user elsewhere, or that describe this machine.
 _NEVER_SENT = ("JUPYTERHUB_", "JPY_", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "GENOPS_")
@@ -44,6 +46,25 @@ def default_name(text: str) -> str:
 def kernel_name(target: str) -> str:
     """Return the name of the target's kernelspec."""
     return KERNEL_PREFIX + target
+
+
+def preset_kernel_name(target: str, preset: str) -> str:
+    """Return the name of a preset's kernelspec.
+
+    >>> preset_kernel_name("cluster", "1 x H100, 4 h")
+    'genops-cluster.1-x-h100-4-h'
+    """
+    return f"{kernel_name(target)}.{re.sub(r'[^a-z0-9]+', '-', preset.lower()).strip('-')}"
+
+
+def check_preset_name(name: str) -> str:
+    """Return the name of a preset. Raises InvalidRequest."""
+    if re.fullmatch(PRESET_PATTERN, name):
+        return name
+    raise InvalidRequest(
+        f"{name[:80]!r} is not a valid name of a preset.",
+        hint="Use 1 to 40 letters, digits, spaces and '.,+_-'. Begin with a letter or a digit.",
+    )
 
 
 def target_of(kernel: str) -> str:

@@ -63,7 +63,7 @@ def record_of(
             )
         if isinstance(value, str) and len(value) > MAX_TEXT:
             raise InvalidRequest(f"{name} has at most {MAX_TEXT} characters.", hint="Give a shorter value.")
-    defaults = {name: fields[name].default for name in limits or {}}
+    defaults = {name: fields[name].default for name in limits or {} if name in fields}
     route = route_of(new.name, new.kind, **{**defaults, **given})
     check(route.config, form)
     provider.check(route.config)

@@ -6,11 +6,13 @@ from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .environments import EnvironmentsService as Environments
+    from .presets import PresetsService as Presets
     from .questions import QuestionsService as Questions
     from .service import TargetsService as Service
     from .variables import VariablesService as Variables
 else:
     Environments = LazyService(__package__, "environments", "EnvironmentsService")
+    Presets = LazyService(__package__, "presets", "PresetsService")
     Questions = LazyService(__package__, "questions", "QuestionsService")
     Service = LazyService(__package__, "service", "TargetsService")
     Variables = LazyService(__package__, "variables", "VariablesService")
@@ -30,6 +32,9 @@ OPERATIONS = [
     Operation("POST", "/targets/{name}/disconnect", Service.disconnect_target),
     Operation("GET", "/targets/{name}/hosts", Service.list_target_hosts),
     Operation("DELETE", "/targets/{name}/hosts/{host_id}", Service.release_host),
+    Operation("GET", "/targets/{name}/resources", Presets.get_resource_form),
+    Operation("POST", "/targets/{name}/presets", Presets.add_preset),
+    Operation("DELETE", "/targets/{name}/presets/{preset}", Presets.delete_preset),
     Operation("POST", "/targets/{name}/environment", Environments.build_environment, action="execute"),
     Operation("POST", "/targets/{name}/packages", Environments.install_packages, action="execute"),
     Operation("GET", "/environment-sources", Environments.list_environment_sources),

@@ -31,6 +31,7 @@ from .models import (
     ChangeTarget,
     KindStep,
     NewTarget,
+    Preset,
     RemovedTarget,
     RemoveQuery,
     ReportStep,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from genops_lab.hosts.link.route import Route
 
     from .allocated import AllocatedHosts
+    from .host_ends import HostEnds
     from .ledger import Ledger, OwnKernel
     from .loop_connections import LoopConnections
     from .metrics import HostMetrics
@@ -85,6 +87,7 @@ class TargetsService(Service):
         ledger: Ledger,
         connections: LoopConnections,
         hosts: AllocatedHosts,
+        ends: HostEnds,
         metrics: HostMetrics,
         work: WorkTable,
         kernels: TargetKernels,
@@ -96,6 +99,7 @@ class TargetsService(Service):
         self.connections = connections
         self.hosts = hosts
         self._inventory = Inventory(ledger, kernels, settings)
+        self._ends = ends
         self._metrics = metrics
         self._settings = settings
         self._events = events
@@ -119,27 +123,31 @@ class TargetsService(Service):
         await self._metrics.look(
             [record.name for record in records if provider_of(record.route.kind).is_this_machine]
         )
-        return list(await asyncio.gather(*(self._target(record) for record in records)))
+        presets = await self._presets(records)
+        return list(await asyncio.gather(*(self._target(record, presets) for record in records)))
 
     async def get_target(self, name: str) -> Target:
         """Return one target."""
-        return await self._target(await self.record(name))
+        record = await self.record(name)
+        return await self._target(record, await self._presets([record]))
 
     async def list_target_hosts(self, name: str) -> list[TargetHost]:
         """Return the hosts of a target that gets one for each kernel, also those left over."""
         record = await self.record(name)
-        provider, known = provider_of(record.route.kind), {}
+        provider, known = provider_of(record.route.kind), dict[str, Pending | Running]()
         for host in await self.hosts.look(record):
             observed = await self.connections.run(provider.observe(host))
             if not isinstance(observed, Gone):
-                known[host.host_id] = observed.reason if isinstance(observed, Pending) else ""
+                known[host.host_id] = observed
         found = {each.host_id: each for each in await self._hosts_of(record)}
-        rest = [
-            TargetHost(host_id=each, state="pending" if reason else "idle", message=reason)
-            for each, reason in known.items()
-            if each not in found
-        ]
-        return [*found.values(), *rest]
+        for host_id, seen in known.items():
+            if isinstance(seen, Pending):
+                rest = TargetHost(host_id=host_id, state="pending", message=seen.reason)
+                found.setdefault(host_id, rest)
+            else:
+                running = found.get(host_id, TargetHost(host_id=host_id))
+                found[host_id] = msgspec.structs.replace(running, ends_at=seen.ends_at, notice=seen.notice)
+        return list(found.values())
 
     async def release_host(self, name: str, host_id: str) -> None:
         """Release a host that no kernel needs. Raises NotFound, and Conflict where a kernel needs it."""
@@ -480,6 +488,8 @@ class TargetsService(Service):
                     path=paths.get(ref, ""),
                     reading=reading[0] if reading else None,
                     reading_age_s=reading[1] if reading else None,
+                    ends_at=self._ends.of(ref).ends_at,
+                    notice=self._ends.of(ref).notice,
                     left_over=over is not None,
                     release_at=over.release_at if over else None,
                     **{name: fields[name] for name in _OF_A_HOST if name in fields},
@@ -487,7 +497,12 @@ class TargetsService(Service):
             )
         return found
 
-    async def _target(self, record: TargetRecord) -> Target:
+    async def _presets(self, records: Sequence[TargetRecord]) -> dict[str, list[Preset]]:
+        if not any(provider_of(record.route.kind).allocates for record in records):
+            return {}
+        return await asyncio.to_thread(self._kernels.presets)
+
+    async def _target(self, record: TargetRecord, presets: dict[str, list[Preset]]) -> Target:
         name, route = record.name, record.route
         state, provider = self.connections.states().get(name), provider_of(route.kind)
         kernels = self._kernels.state(name)
@@ -515,6 +530,7 @@ class TargetsService(Service):
             taken=kernels.taken,
             ended=kernels.ended,
             pending=kernels.pending,
+            presets=presets.get(name, []),
             **self._connecting.link_fields(name, state),
         )
 

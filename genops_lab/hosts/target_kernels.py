@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import msgspec
 
 from .ledger import OwnKernel
-from .models import EndedKernel, PendingKernel, TakenKernel
+from .models import EndedKernel, PendingKernel, Preset, TakenKernel
 from .records import TargetRecord
 
 
@@ -35,6 +35,18 @@ class TargetKernels(ABC):
     @abstractmethod
     def uninstall(self, name: str) -> None:
         """Remove a target's kernelspec; harmless without one. Blocks."""
+
+    @abstractmethod
+    def presets(self) -> dict[str, list[Preset]]:
+        """Return the presets of all targets, by target. Blocks."""
+
+    @abstractmethod
+    def add_preset(self, record: TargetRecord, preset: Preset) -> None:
+        """Write or replace a preset's kernelspec. Blocks; raises OSError, Conflict."""
+
+    @abstractmethod
+    def remove_preset(self, name: str, preset: Preset) -> None:
+        """Remove a preset's kernelspec; harmless without one. Blocks."""
 
     @abstractmethod
     def state(self, name: str) -> KernelState:

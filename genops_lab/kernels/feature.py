@@ -23,9 +23,11 @@ def _provide(services: Services) -> None:
     from genops_lab.core.store import LocalStore
     from genops_lab.core.tasks import TasksService
     from genops_lab.hosts.allocated import HostClaims
+    from genops_lab.hosts.host_ends import HostEnds
     from genops_lab.hosts.ledger import Ledger
     from genops_lab.hosts.link.connections import HostConnections
     from genops_lab.hosts.loop_connections import LoopConnections
+    from genops_lab.hosts.presets import PresetsService
     from genops_lab.hosts.service import EVENT, TargetsService
     from genops_lab.hosts.target_kernels import TargetKernels
 
@@ -89,7 +91,12 @@ def _provide(services: Services) -> None:
     services.provide(
         RemoteKernelsService,
         lambda get: RemoteKernelsService(
-            get(TargetsService), get(RemoteKernels), get(KernelOwners), services.find(ServerKernels)
+            get(TargetsService),
+            get(PresetsService),
+            get(HostEnds),
+            get(RemoteKernels),
+            get(KernelOwners),
+            services.find(ServerKernels),
         ),
     )
     services.provide(

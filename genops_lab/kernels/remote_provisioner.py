@@ -25,7 +25,7 @@ from ..hosts.best_fit import GPU_VARIABLES
 from ..hosts.names import is_never_sent
 from ..hosts.providers import provider_of
 from ..hosts.providers.base import Resources
-from ..hosts.resources import gpus_of, resources_of
+from ..hosts.resources import gpus_of, of_variables, resources_of
 from .client.client import RemoteKernelClient
 from .folders.before_start import Cap, Prepared
 from .process import PROCESS
@@ -104,9 +104,12 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
             self._chosen = wished
         elif self._chosen is None:
             self._chosen = self._remote.wishes.recall(self.kernel_id)
+        if provider_of(self._entry.route.kind).allocates:
+            # A preset's resources: a Lab that finds the kernel again knows only its target.
+            self._chosen = {**of_variables(self.kernel_spec.env), **self._chosen}
         changed = {**self._changed(given, self._entry.secrets), **self._chosen}
         if provider_of(self._entry.route.kind).allocates:
-            asked = resources_of({**given, **self.kernel_spec.env, **self._chosen})
+            asked = resources_of({**given, **self._chosen})
             if asked.gpus is None:
                 asked = msgspec.structs.replace(asked, gpus=gpus_of(changed))
             self._resources = asked

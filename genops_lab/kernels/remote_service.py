@@ -24,12 +24,14 @@ from ..hosts.models import (
 )
 from ..hosts.names import kernel_name
 from ..hosts.providers import provider_of
-from ..hosts.resources import resources_of, variables_of
+from ..hosts.resources import variables_of
 from .notices import Notices
 
 if TYPE_CHECKING:
     from genops_lab.kernels.remote_kernels import RemoteKernels
 
+    from ..hosts.host_ends import HostEnds
+    from ..hosts.presets import PresetsService
     from ..hosts.records import TargetRecord
     from ..hosts.service import TargetsService
     from .owners import KernelOwners
@@ -46,11 +48,15 @@ class RemoteKernelsService(Service):
     def __init__(
         self,
         targets: TargetsService,
+        presets: PresetsService,
+        ends: HostEnds,
         remote: RemoteKernels,
         owners: KernelOwners,
         server: ServerKernels | None,
     ) -> None:
         self._targets = targets
+        self._presets = presets
+        self._ends = ends
         self._remote = remote
         self._owners = owners
         self._server = server
@@ -106,13 +112,10 @@ class RemoteKernelsService(Service):
     async def choose_next_start(self, name: str, body: NextStart) -> None:
         """Limit the next kernel of a notebook on this target to these GPUs. If it gets its own host,
         request the host with these resources."""
-        record = await self._targets.record(name)
+        await self._targets.record(name)
         asked = variables_of(body.resources)
-        resources_of(asked)
-        if asked and not provider_of(record.route.kind).allocates:
-            raise InvalidRequest(
-                f"{name} is one host, so its resources cannot be chosen.", hint="Choose among its GPUs."
-            )
+        if asked:
+            await self._presets.check(name, body.resources)
         if not body.notebook or not set(body.environment) <= GPU_VARIABLES:
             raise InvalidRequest(
                 "A notebook's next kernel accepts only a choice of GPUs.",
@@ -136,8 +139,23 @@ class RemoteKernelsService(Service):
 
     async def list_kernel_notices(self) -> list[KernelNotice]:
         """Return the notices about kernels of this Lab that will be stopped soon because they are idle, or
-        were."""
-        return self._notices.all()
+        were, and about kernels whose hosts end soon."""
+        ends = []
+        for host, seen in self._ends.soon().items():
+            rows = await asyncio.to_thread(self._targets.ledger.own_kernels, host.target)
+            paths = {row.kernel_id: row.path for row in rows}
+            if host.host_id in paths:
+                ends.append(
+                    KernelNotice(
+                        target=host.target,
+                        kernel_id=host.host_id,
+                        kind="host",
+                        path=paths[host.host_id],
+                        text=seen.notice,
+                        ends_at=seen.ends_at,
+                    )
+                )
+        return [*self._notices.all(), *ends]
 
     async def drop_kernel_notice(self, kernel_id: str) -> None:
         """Mark a notice as read."""

@@ -11,6 +11,7 @@ from ..hosts.names import kernel_name
 from ..hosts.providers import provider_of
 from ..hosts.target_kernels import KernelState, TargetKernels
 from .kernelspecs import install_kernelspec, remove_kernelspec
+from .preset_kernelspecs import all_presets, install_preset, remove_preset
 from .warm_pool import WarmPool
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..hosts.ledger import Ledger
     from ..hosts.loop_connections import LoopConnections
+    from ..hosts.models import Preset
     from ..hosts.records import TargetRecord
     from .client.client import RemoteKernelClient
     from .owners import KernelOwners
@@ -50,7 +52,18 @@ class KernelsOnTargets(TargetKernels, Service):
         install_kernelspec(record.name, f"Python 3 ({record.name})", {"host": record.where})
 
     def uninstall(self, name: str) -> None:
+        for preset in all_presets().get(name, []):
+            remove_preset(name, preset)
         remove_kernelspec(name)
+
+    def presets(self) -> dict[str, list[Preset]]:
+        return all_presets()
+
+    def add_preset(self, record: TargetRecord, preset: Preset) -> None:
+        install_preset(record.name, record.where, preset)
+
+    def remove_preset(self, name: str, preset: Preset) -> None:
+        remove_preset(name, preset)
 
     def state(self, name: str) -> KernelState:
         warm = self.warm_pool.warm(name)
@@ -67,8 +80,10 @@ class KernelsOnTargets(TargetKernels, Service):
             each.kernel_id: each for each in await asyncio.to_thread(self._ledger.own_kernels, record.name)
         }
         if self._server is not None:
+            presets = (await asyncio.to_thread(all_presets)).get(record.name, [])
+            names = {kernel_name(record.name), *(each.kernel_name for each in presets)}
             for entry in await self._server.kernels():
-                if entry.name == kernel_name(record.name):
+                if entry.name in names:
                     own[entry.kernel_id] = OwnKernel(
                         kernel_id=entry.kernel_id, target=record.name, path=entry.path
                     )

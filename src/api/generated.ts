@@ -351,7 +351,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Return the notices about kernels of this Lab that will be stopped soon because they are idle, or were. */
+        /** Return the notices about kernels of this Lab that will be stopped soon because they are idle, or were, and about kernels whose hosts end soon. */
         get: operations["kernels.list_kernel_notices"];
         put?: never;
         post?: never;
@@ -733,6 +733,57 @@ export interface paths {
         post?: never;
         /** Release a host that no kernel needs. Raises NotFound, and Conflict where a kernel needs it. */
         delete: operations["hosts.release_host"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/targets/{name}/resources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the fields of a new host's resources with their defaults and limits, and the target's presets. Raises InvalidRequest for a target that is one host. */
+        get: operations["hosts.get_resource_form"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/targets/{name}/presets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Add or replace a preset of a target. */
+        post: operations["hosts.add_preset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/targets/{name}/presets/{preset}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a preset; kernels that it started keep running. Raises NotFound. */
+        delete: operations["hosts.delete_preset"];
         options?: never;
         head?: never;
         patch?: never;
@@ -3464,7 +3515,7 @@ export interface components {
         /**
          * KernelNotice
          * @description A notice for the owner of a notebook: its kernel on a target will be stopped because it is idle, or
-         *     was.
+         *     was. ``host`` is the kind of a notice that the kernel's host ends.
          *
          *     ``path`` is its notebook, or empty; ``ends_at`` is by this machine's clock.
          */
@@ -3472,7 +3523,7 @@ export interface components {
             target: string;
             kernel_id: string;
             /** @enum {unknown} */
-            kind: "ended" | "warning";
+            kind: "ended" | "host" | "warning";
             /** @default  */
             path: string;
             text: string;
@@ -3819,6 +3870,8 @@ export interface components {
             ended: components["schemas"]["EndedKernel"][];
             /** @default [] */
             pending: components["schemas"]["PendingKernel"][];
+            /** @default [] */
+            presets: components["schemas"]["Preset"][];
         };
         /**
          * TargetHost
@@ -3826,6 +3879,8 @@ export interface components {
          *
          *     ``state``, ``message`` and ``hint`` describe its connection. ``path`` is the notebook of its kernel, or
          *     empty.
+         *
+         *     ``ends_at`` is its known end. ``notice`` says why it ends soon, or is empty.
          *
          *     ``left_over``: no kernel of this user needs the host. It is released at ``release_at``. Without
          *     ``release_at`` another machine of the user's may have requested it, and the user decides.
@@ -3851,6 +3906,10 @@ export interface components {
             reading: components["schemas"]["HostReading"] | null;
             /** @default null */
             reading_age_s: number | null;
+            /** @default null */
+            ends_at: number | null;
+            /** @default  */
+            notice: string;
             /** @default false */
             left_over: boolean;
             /** @default null */
@@ -3995,6 +4054,15 @@ export interface components {
             kernel_id: string;
             reason: string;
             since: number;
+        };
+        /**
+         * Preset
+         * @description Named resources of a target's hosts, with a kernelspec of their own.
+         */
+        Preset: {
+            name: string;
+            kernel_name: string;
+            resources: components["schemas"]["Resources"];
         };
         /**
          * NewTarget
@@ -4219,6 +4287,25 @@ export interface components {
             fixes: ("build" | "install")[];
             /** @default 0 */
             took_s: number;
+        };
+        /**
+         * ResourceForm
+         * @description The fields of a new host's resources, in bytes and seconds, with the target's own values as defaults
+         *     and the administrator's limits.
+         */
+        ResourceForm: {
+            fields: components["schemas"]["FormField"][];
+            /** @default [] */
+            presets: components["schemas"]["Preset"][];
+        };
+        /**
+         * NewPreset
+         * @description A preset to add. Without a name it is named after its resources, such as ``1 x H100``.
+         */
+        NewPreset: {
+            /** @default  */
+            name: string;
+            resources: components["schemas"]["Resources"];
         };
         /**
          * NewEnvironment
@@ -10560,6 +10647,102 @@ export interface operations {
             path: {
                 name: string;
                 host_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "hosts.get_resource_form": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResourceForm"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "hosts.add_preset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPreset"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preset"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "hosts.delete_preset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                preset: string;
             };
             cookie?: never;
         };

@@ -4,7 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Tone } from '../core';
 import { formatDuration } from '../core';
 
-import type { IPendingKernel, ITarget } from './service';
+import type { IPendingKernel, ITarget, ITargetHost } from './service';
 
 /** The state of a connection: to a target, or to one of its hosts. */
 export type ILink = Pick<
@@ -87,6 +87,58 @@ export function describePending(
       : trans.__('waiting for a host'),
     detail: reason
   };
+}
+
+/** A host that ends. Times in seconds since 1970. */
+export type IEnding = Pick<ITargetHost, 'ends_at' | 'notice'>;
+
+/** Seconds before a known end in which users are told. */
+const SOON_S = 900;
+
+/** Whether users are told of a host's end now. */
+export function endsSoon({ ends_at, notice }: IEnding, now: number): boolean {
+  return notice !== '' || (ends_at !== null && ends_at - now <= SOON_S);
+}
+
+/** The end of a host in a few words: `ends in 10 min`. */
+export function endLabel(
+  { ends_at }: IEnding,
+  now: number,
+  trans: TranslationBundle
+): string {
+  return ends_at === null
+    ? trans.__('ends soon')
+    : trans.__('ends in %1', formatDuration(wholeMinutes(ends_at - now)));
+}
+
+/** When a host ends, and why where that is known. `noun`: a pod, a job. */
+export function endWords(
+  { ends_at, notice }: IEnding,
+  noun: string,
+  now: number,
+  trans: TranslationBundle
+): string {
+  if (ends_at === null) {
+    return trans.__('%1 Save what you need.', notice);
+  }
+  const at = new Date(1000 * ends_at).toLocaleTimeString(undefined, {
+    hour: 'numeric',
+    minute: '2-digit'
+  });
+  const ends = trans.__(
+    'This %1 ends at %2, in %3. Save what you need.',
+    noun,
+    at,
+    formatDuration(wholeMinutes(ends_at - now))
+  );
+  return [notice, ends].filter(Boolean).join(' ');
+}
+
+/** A remaining time in whole minutes, below one minute in seconds. */
+function wholeMinutes(seconds: number): number {
+  return seconds < 60
+    ? Math.max(Math.ceil(seconds), 0)
+    : 60 * Math.floor(seconds / 60);
 }
 
 /**

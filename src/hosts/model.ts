@@ -77,9 +77,13 @@ export class TargetsModel implements IDisposable, IDriven {
     return this._targets?.find(each => each.name === name);
   }
 
-  /** The target of a kernelspec. */
+  /** The target of a kernelspec, or of one of its presets. */
   ofKernel(kernelName: string): ITarget | undefined {
-    return this._targets?.find(each => each.kernel_name === kernelName);
+    return this._targets?.find(
+      ({ kernel_name, presets }) =>
+        kernel_name === kernelName ||
+        presets.some(preset => preset.kernel_name === kernelName)
+    );
   }
 
   history(name: string): IGpuHistory {

@@ -11,7 +11,8 @@ import type {
   IEndedKernel,
   IPendingKernel,
   ITakenKernel,
-  ITarget
+  ITarget,
+  ITargetHost
 } from './service';
 import type { Gone } from './link-messages';
 
@@ -98,6 +99,11 @@ export class NotebookTarget implements IDisposable {
     return this.target?.pending?.find(
       ({ kernel_id }) => kernel_id === this.kernelId
     );
+  }
+
+  /** The kernel's own host; undefined where its target is one host. */
+  get host(): ITargetHost | undefined {
+    return this.target?.hosts.find(({ host_id }) => host_id === this.kernelId);
   }
 
   /**

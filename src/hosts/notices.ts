@@ -7,6 +7,7 @@ import { Signal } from '@lumino/signaling';
 import type { IGenOpsCore } from '../core';
 import { ApiError } from '../core';
 
+import { endWords } from './link-messages';
 import type { IKernelNotice, TargetsService } from './service';
 
 /**
@@ -88,7 +89,7 @@ export class KernelNotices implements IDisposable {
   private _emit(notice: IKernelNotice): string {
     const { trans } = this._core;
     const words = noticeWords(notice, Date.now() / 1000, trans);
-    if (notice.kind === 'ended') {
+    if (notice.kind !== 'warning') {
       return Notification.warning(words, { autoClose: false });
     }
     return Notification.warning(words, {
@@ -162,6 +163,15 @@ export function noticeWords(
       whose,
       notice.text
     );
+  }
+  if (notice.kind === 'host') {
+    const words = endWords(
+      { ends_at: notice.ends_at, notice: notice.text },
+      trans.__('host'),
+      now,
+      trans
+    );
+    return `${whose}: ${words}`;
   }
   const left = Math.max(0, (notice.ends_at ?? now) - now);
   const minutes = Math.max(1, Math.round(left / 60));

@@ -7,7 +7,8 @@ import type { MachineModel } from '../kernels/model';
 import { ApiError, GIB } from '../core';
 
 import type { TargetsModel } from './model';
-import type { IBestFit, ITarget } from './service';
+import { NO_RESOURCES, ResourceChoice } from './resource-choice';
+import type { IBestFit, IResources, ITarget } from './service';
 
 /** The place where a notebook is to run: a target, or this machine. */
 export interface IPlace {
@@ -16,6 +17,8 @@ export interface IPlace {
   readonly kernelName: string;
   /** Limits the kernel to the chosen GPUs; empty without a choice. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Of the kernel's new host. A preset's kernel brings its own. */
+  readonly resources: IResources;
 }
 
 /** Chooses where a notebook runs, with the present readings of each place. */
@@ -50,8 +53,14 @@ export class Picker implements IDisposable {
       this._chosen = name;
       this._error = undefined;
       this._fit = undefined;
+      this._chooseResources();
       this._changed.emit();
     }
+  }
+
+  /** The choice of a new host's resources, where the place has one. */
+  get resources(): ResourceChoice | null {
+    return this._resources;
   }
 
   /** Whether a target is being connected. */
@@ -76,15 +85,23 @@ export class Picker implements IDisposable {
     const target = this.targets.find(this._chosen) ?? null;
     return {
       target,
-      kernelName: target?.kernel_name ?? this._here,
-      environment: this._fit?.target ? this._fit.environment : {}
+      kernelName:
+        this._resources?.preset?.kernel_name ??
+        target?.kernel_name ??
+        this._here,
+      environment: this._fit?.target ? this._fit.environment : {},
+      resources:
+        this._resources && !this._resources.preset
+          ? this._resources.resources
+          : NO_RESOURCES
     };
   }
 
   /** Whether the notebook already runs in the chosen place. */
   get isThere(): boolean {
-    const { kernelName, environment } = this.place;
+    const { kernelName, environment, resources } = this.place;
     return (
+      Object.values(resources).every(value => value === null) &&
       this.current !== '' &&
       kernelName === this.current &&
       Object.keys(environment).length === 0
@@ -117,7 +134,10 @@ export class Picker implements IDisposable {
       return false;
     }
     // Where each kernel gets its own host, no host exists before the start.
-    if (!target || target.allocates || target.state === 'up') {
+    if (target?.allocates) {
+      return this._saveResources();
+    }
+    if (!target || target.state === 'up') {
       return true;
     }
     this._busy = true;
@@ -144,6 +164,7 @@ export class Picker implements IDisposable {
       this._isDisposed = true;
       this._abort.abort();
       this._watching.forEach(each => each.dispose());
+      this._resources?.dispose();
       Signal.clearData(this);
     }
   }
@@ -153,8 +174,43 @@ export class Picker implements IDisposable {
     if (!this._initial && this.targets.targets) {
       this._initial = true;
       this._chosen = this.targets.ofKernel(this.current)?.name ?? '';
+      this._chooseResources();
     }
     this._changed.emit();
+  }
+
+  private _chooseResources(): void {
+    const target = this.targets.find(this._chosen);
+    if (target?.name !== this._resources?.target) {
+      this._resources?.dispose();
+      this._resources = null;
+      if (target?.allocates) {
+        this._resources = new ResourceChoice(
+          target.name,
+          this.targets.service,
+          this._trans,
+          this.current
+        );
+        this._resources.changed.connect(this._tell, this);
+      }
+    }
+  }
+
+  /** Keep the resources as a preset where the user wants it. */
+  private async _saveResources(): Promise<boolean> {
+    this._busy = true;
+    this._error = undefined;
+    this._changed.emit();
+    try {
+      await this._resources?.save();
+      return !this._isDisposed;
+    } catch (reason) {
+      this._error = ApiError.from(reason, this._trans);
+    } finally {
+      this._busy = false;
+      this._changed.emit();
+    }
+    return false;
   }
 
   private _tell(): void {
@@ -167,6 +223,7 @@ export class Picker implements IDisposable {
   private _initial = false;
   private _busy = false;
   private _error: ApiError | undefined;
+  private _resources: ResourceChoice | null = null;
   private _fit: IBestFit | undefined;
   private _watching: IDisposable[];
   private _abort = new AbortController();

@@ -39,7 +39,8 @@ export class Places {
       await model.service.chooseNextStart(
         place.target.name,
         sessionContext.path,
-        place.environment
+        place.environment,
+        place.resources
       );
     }
     if (place) {

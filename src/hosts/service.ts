@@ -33,16 +33,11 @@ export type IStoredItem = components['schemas']['StoredItem'];
 export type ITargetStorage = components['schemas']['TargetStorage'];
 export type IRemovedStored = components['schemas']['RemovedStored'];
 export type ISweptTarget = components['schemas']['SweptTarget'];
+export type IResources = components['schemas']['Resources'];
+export type IResourceForm = components['schemas']['ResourceForm'];
+export type IPreset = components['schemas']['Preset'];
+export type INewPreset = components['schemas']['NewPreset'];
 export type ITask = components['schemas']['Task'];
-
-/** A host as its target's configuration says. */
-const NOTHING_ASKED = {
-  gpus: null,
-  gpu_type: null,
-  cpus: null,
-  memory_bytes: null,
-  time_s: null
-};
 
 /** Seconds in which a kernel may end by itself. */
 const GRACE_S = 5;
@@ -314,18 +309,33 @@ export class TargetsService {
     );
   }
 
+  /** The resources that a new host of a target can have, and its presets. */
+  resources(name: string): Promise<IResourceForm> {
+    return this._api.data(
+      this._api.http.GET('/targets/{name}/resources', path(name))
+    );
+  }
+
+  /** Add a preset of a target, with a kernelspec of its own. */
+  addPreset(name: string, body: INewPreset): Promise<IPreset> {
+    return this._api.data(
+      this._api.http.POST('/targets/{name}/presets', { ...path(name), body })
+    );
+  }
+
   /**
    * Limit the next kernel of a notebook on this target to some GPUs; without a
-   * choice it sees all.
+   * choice it sees all. A new host gets these resources.
    */
   async chooseNextStart(
     name: string,
     notebook: string,
-    environment: Readonly<Record<string, string>>
+    environment: Readonly<Record<string, string>>,
+    resources: IResources
   ): Promise<void> {
     await this._api.http.POST('/targets/{name}/next-start', {
       ...path(name),
-      body: { notebook, environment, resources: NOTHING_ASKED }
+      body: { notebook, environment, resources }
     });
   }
 

@@ -793,6 +793,9 @@ genops sweeps stop: --json sweep
 genops sweeps:
 genops targets add: --carrier --field --gpus --identity-file --image --json --kind --kubernetes --local --namespace
     --no-folder --partition --pod-template --port --price-per-hour --python --secret --slurm --ssh name
+genops targets add-preset: --cpus --gpu-type --gpus --json --memory --time name preset
+genops targets delete-preset: --json name preset
+genops targets presets: --json name
 genops targets build: --from --json --name --python --with name
 genops targets candidates: --json
 genops targets clean: --dry-run --force --json --older-than --timeout name

@@ -12,10 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from genops_lab.commands.views import targets as views
 from genops_lab.core.errors import Conflict, GenOpsError, NotFound
 from genops_lab.hosts import allocated, connection_test, providers
+from genops_lab.hosts.host_ends import HostEnds
+from genops_lab.hosts.link.route import HostRef
 from genops_lab.hosts.models import (
     KernelLogQuery,
     NewTarget,
@@ -551,5 +555,49 @@ def test_a_host_that_nobody_needs_is_shown_and_given_back(
                 await lab.targets.release_host("queue", "elsewhere")
                 assert there() == {"remembered", "starting"}
                 assert (await lab.targets.get_target("queue")).hosts == []
+
+    run(body())
+
+
+def test_the_end_of_a_running_host_is_told_before_it_comes(
+    at_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(providers.PROVIDERS, "toy", toy_provider.PROVIDER)
+    config = {"python": sys.executable, "folder": str(tmp_path)}
+    file = tmp_path / "k1" / "asked.json"
+
+    def says(**words: object) -> None:
+        asked = msgspec.json.decode(file.read_bytes(), type=toy_provider.Asked)
+        file.write_bytes(msgspec.json.encode(msgspec.structs.replace(asked, **words)))
+
+    async def body() -> None:
+        async with open_lab(at_home) as lab:
+            await lab.targets.add_target(NewTarget(name="queue", kind="toy", config=config))
+            route = (await lab.targets.record("queue")).route
+            kernel = Remembered(
+                kernel_id="k1", target="queue", kernel_name="genops-queue", path="a.ipynb", started_at=1.0
+            )
+            KernelLedger(lab.store).remember(kernel)
+            await lab.links.run(toy_provider.PROVIDER.allocate(route, "k1", Resources()))
+            await lab.targets.connect_target("queue")
+            await until(lambda: lab.targets.get_target("queue"), lambda found: found.state == "up")
+            ends, at = lab.application.get(HostEnds), time.time() + 8 * 3600
+            says(ends_at=at)
+            await ends.look()
+            assert [each.ends_at for each in (await lab.targets.get_target("queue")).hosts] == [at]
+            assert await lab.remote_kernels.list_kernel_notices() == []  # in hours
+            says(ends_at=time.time() + 600, notice="A job of higher priority waits.")
+            await ends.look()
+            (notice,) = await lab.remote_kernels.list_kernel_notices()
+            assert (notice.kind, notice.path) == ("host", "a.ipynb")
+            assert notice.text == "A job of higher priority waits."
+            (host,) = await lab.targets.list_target_hosts("queue")
+            printed = str(views.hosts(await lab.targets.get_target("queue"), [host]))
+            assert "A job of higher priority waits. It ends at " in printed
+            await lab.targets.disconnect_target("queue")  # nobody is attached: nothing is looked at
+            says(notice="later")
+            await ends.look()
+            assert await lab.remote_kernels.list_kernel_notices() == []
+            await lab.links.run(toy_provider.PROVIDER.release(route.at(HostRef("queue", "k1"))))
 
     run(body())

@@ -19,8 +19,10 @@ import pytest
 
 from genops_lab.hosts import providers
 from genops_lab.hosts.link.route import HostRef, Route
+from genops_lab.hosts.models import Preset
 from genops_lab.hosts.providers.base import Resources
 from genops_lab.kernels import kernelspecs
+from genops_lab.kernels.preset_kernelspecs import install_preset
 from tests.kernels.outputs.notebooks import cells_of, text_of, write_notebook
 from tests.kernels.outputs.pages import Page
 from tests.kernels.places import DEADLINE_S, Collector, Place, Running, a_kernel, a_place, wait
@@ -454,6 +456,23 @@ def test_what_a_start_asks_for_reaches_who_gives_hosts(
     wait(lambda: len(asked(place)) == 1)
     (file,) = Path(place.route.config.folder).glob("*/asked.json")
     assert msgspec.json.decode(file.read_bytes(), type=toy_provider.Asked).resources == wanted
+    manager.shutdown_kernel(now=True)
+    wait(lambda: asked(place) == [])
+
+
+def test_the_kernel_of_a_preset_asks_for_its_resources(place: Place) -> None:
+    preset = Preset(
+        name="2 x H100", kernel_name="genops-queue.2-x-h100", resources=Resources(gpus=2, gpu_type="H100")
+    )
+    install_preset(place.route.target, "a toy queue", preset)
+    manager = place.manager()
+    manager.kernel_name = preset.kernel_name
+    manager.start_kernel()
+    wait(lambda: len(asked(place)) == 1)
+    (file,) = Path(place.route.config.folder).glob("*/asked.json")
+    assert msgspec.json.decode(file.read_bytes(), type=toy_provider.Asked).resources == preset.resources
+    # A Lab that finds the kernel again knows only its target, and restarts it with the same.
+    assert manager.provisioner.chosen == {"GENOPS_GPUS": "2", "GENOPS_GPU_TYPE": "H100"}
     manager.shutdown_kernel(now=True)
     wait(lambda: asked(place) == [])
 

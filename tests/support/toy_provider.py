@@ -44,6 +44,8 @@ class Asked(msgspec.Struct):
 
     ready_at: float
     resources: Resources
+    ends_at: float | None = None
+    notice: str = ""
 
 
 class ToyProvider(HostProvider):
@@ -70,8 +72,10 @@ class ToyProvider(HostProvider):
     async def observe(self, host: Route) -> Observed:
         if not (file := _file(host, host.host_id)).exists():
             return Gone(why="It was given back.")
-        left_s = msgspec.json.decode(file.read_bytes(), type=Asked).ready_at - time.time()
-        return Pending(reason=_config(host).reason, position=1) if left_s > 0 else Running()
+        asked = msgspec.json.decode(file.read_bytes(), type=Asked)
+        if asked.ready_at > time.time():
+            return Pending(reason=_config(host).reason, position=1)
+        return Running(ends_at=asked.ends_at, notice=asked.notice)
 
     async def release(self, host: Route) -> None:
         file = _file(host, host.host_id)

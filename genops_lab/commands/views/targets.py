@@ -9,6 +9,7 @@ from genops_lab.hosts.configuration import FormField
 from genops_lab.hosts.models import (
     Candidate,
     HostReading,
+    Preset,
     RemovedTarget,
     StoredItem,
     Target,
@@ -16,6 +17,7 @@ from genops_lab.hosts.models import (
     TargetKind,
     TargetReport,
 )
+from genops_lab.hosts.resources import words_of
 
 from ..document import Cell, Column, Document, Facts, Note, Row, Table, Tone, duration, size
 
@@ -96,7 +98,7 @@ def hosts(of: Target, found: list[TargetHost]) -> Document:
             each.path,
             _gpus(each.reading),
             _price(of),
-            _left(each) if each.left_over else each.message,
+            _left(each) if each.left_over else _end(each) or each.message,
         ]
         for each in found
     ]
@@ -115,6 +117,34 @@ def hosts(of: Target, found: list[TargetHost]) -> Document:
         if each.left_over
     ]
     return Document([Table(columns, rows, empty=empty), *notes])
+
+
+def presets(name: str, found: list[Preset]) -> Document:
+    """``targets presets``."""
+    rows: list[Row] = [[each.name, words_of(each.resources), each.kernel_name] for each in found]
+    columns = [Column("preset"), Column("resources", shrinks=True), Column("kernel", shrinks=True)]
+    empty = f"{name} has no presets. Add one: genops targets add-preset {name} --gpus 1"
+    return Document([Table(columns, rows, empty=empty)])
+
+
+def preset_added(name: str, preset: Preset) -> Document:
+    """``targets add-preset``."""
+    start = f"Choose the kernel “Python 3 ({name}: {preset.name})”, or: papermill -k {preset.kernel_name}"
+    return Document([*presets(name, [preset]).blocks, Note(start, "dim")])
+
+
+def preset_deleted(name: str, preset: str) -> Document:
+    """``targets delete-preset``."""
+    return Document([Note(f"The preset {preset} of {name} is deleted. Its kernels keep running.")])
+
+
+def _end(host: TargetHost) -> str:
+    """Return when the host ends, and why where that is known; empty for one without a known end."""
+    if host.ends_at is None:
+        return host.notice
+    at = time.strftime("%H:%M", time.localtime(host.ends_at))
+    ends = f"It ends at {at}, in {duration(max(host.ends_at - time.time(), 0.0))}."
+    return f"{host.notice} {ends}".strip()
 
 
 def _left(host: TargetHost) -> str:

@@ -15,6 +15,7 @@ from .kernels import (
     StopKernel,
     TargetKernels,
 )
+from .presets import NewPreset, Preset, ResourceForm
 from .questions import Answer, OpenQuestion
 from .reports import ReportStep, StepFix, StepState, TargetReport
 from .storage import (
@@ -71,16 +72,19 @@ __all__ = [
     "LinkStateName",
     "MigSlice",
     "NewEnvironment",
+    "NewPreset",
     "NewTarget",
     "NextStart",
     "OpenQuestion",
     "PendingKernel",
+    "Preset",
     "RemoteKernel",
     "RemoveQuery",
     "RemoveStored",
     "RemovedStored",
     "RemovedTarget",
     "ReportStep",
+    "ResourceForm",
     "SourceKind",
     "SourcesQuery",
     "StepFix",

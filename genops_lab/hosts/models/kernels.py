@@ -114,14 +114,14 @@ class KernelLog(msgspec.Struct, frozen=True, kw_only=True):
 
 class KernelNotice(msgspec.Struct, frozen=True, kw_only=True):
     """A notice for the owner of a notebook: its kernel on a target will be stopped because it is idle, or
-    was.
+    was. ``host`` is the kind of a notice that the kernel's host ends.
 
     ``path`` is its notebook, or empty; ``ends_at`` is by this machine's clock.
     """
 
     target: str
     kernel_id: str
-    kind: Literal["warning", "ended"]
+    kind: Literal["warning", "ended", "host"]
     path: str = ""
     text: str
     ends_at: float | None = None

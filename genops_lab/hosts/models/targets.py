@@ -9,6 +9,7 @@ import msgspec
 
 from ..configuration import FormField
 from .hosts import HostReading
+from .presets import Preset
 
 LinkStateName = Literal["idle", "connecting", "asking", "pending", "up", "down", "failed"]
 CarrierChoice = Literal["auto", "paramiko", "openssh"]
@@ -53,6 +54,8 @@ class TargetHost(msgspec.Struct, frozen=True, kw_only=True):
     ``state``, ``message`` and ``hint`` describe its connection. ``path`` is the notebook of its kernel, or
     empty.
 
+    ``ends_at`` is its known end. ``notice`` says why it ends soon, or is empty.
+
     ``left_over``: no kernel of this user needs the host. It is released at ``release_at``. Without
     ``release_at`` another machine of the user's may have requested it, and the user decides.
     """
@@ -66,6 +69,8 @@ class TargetHost(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
     reading: HostReading | None = None
     reading_age_s: float | None = None
+    ends_at: float | None = None
+    notice: str = ""
     left_over: bool = False
     release_at: float | None = None
 
@@ -131,6 +136,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     taken: list[TakenKernel] = []
     ended: list[EndedKernel] = []
     pending: list[PendingKernel] = []
+    presets: list[Preset] = []
 
 
 class KindStep(msgspec.Struct, frozen=True):

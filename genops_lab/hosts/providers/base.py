@@ -60,9 +60,13 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     """A host that runs: a stream can be opened.
 
     ``over`` is why the host can start no kernel any more; it serves the outputs of its ended one.
+    ``ends_at`` is its known end in seconds since 1970 (a time limit), or None. ``notice`` is a sentence for
+    users that it ends soon, and why (a preemption); empty without one.
     """
 
     over: str = ""
+    ends_at: float | None = None
+    notice: str = ""
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +121,14 @@ class HostProvider(ABC):
         return []
 
     # Hosts
+
+    def default_resources(self, config: HostConfig) -> Resources:
+        """Return the resources of a new host for which nobody chose others, as far as they are known.
+
+        By itself: the fields of the configuration with the names of those of :class:`Resources`.
+        """
+        named = {name: getattr(config, name, None) for name in Resources.__struct_fields__}
+        return Resources(**{name: value or None for name, value in named.items()})
 
     def shares_storage(self, config: HostConfig) -> bool:
         """Return whether the target's next host has the files of a host's home (a shared file system, a

@@ -11,6 +11,7 @@ import { MachineModel } from '../../kernels/model';
 import { Bench, settle, trans } from '../../tasks/__tests__/support';
 import { TargetsModel } from '../model';
 import { Picker } from '../picker';
+import { NO_RESOURCES } from '../resource-choice';
 import { QuestionsModel } from '../questions';
 import { PickerView } from '../view/picker-dialog';
 
@@ -88,7 +89,8 @@ describe('the picker', () => {
     expect(picker.place).toEqual({
       target: null,
       kernelName: 'python3',
-      environment: {}
+      environment: {},
+      resources: NO_RESOURCES
     });
     expect(accept('Start kernel').disabled).toBe(false);
     expect(screen.getByText(/variables will be lost/)).toBeTruthy();
@@ -137,6 +139,76 @@ describe('the picker', () => {
     fireEvent.click(accept('Choose'));
     await act(() => settle());
     expect(accept('Start kernel').disabled).toBe(false);
+  });
+
+  it('asks for resources of a new host within limits, and keeps a preset', async () => {
+    const queue = target({ name: 'queue', allocates: true, host_noun: 'pod' });
+    bench.answers['GET /targets'] = [queue];
+    const field = {
+      label: 'GPUs',
+      help: '',
+      widget: 'number',
+      default: null,
+      required: false,
+      advanced: false,
+      locked: false,
+      administered: [],
+      choices: [],
+      choice_labels: {},
+      pattern: '',
+      minimum: 0,
+      maximum: null,
+      noun: '',
+      hint: ''
+    };
+    bench.answers['GET /targets/queue/resources'] = {
+      fields: [
+        { ...field, name: 'gpus', default: 1, maximum: 4 },
+        {
+          ...field,
+          name: 'memory_bytes',
+          label: 'Memory',
+          maximum: 64 * 1024 ** 3,
+          administered: ['maximum']
+        }
+      ],
+      presets: []
+    };
+    const preset = {
+      name: '2 GPUs',
+      kernel_name: 'genops-queue.2-gpus',
+      resources: { ...NO_RESOURCES, gpus: 2 }
+    };
+    bench.answers['POST /targets/queue/presets'] = preset;
+    await show('genops-queue');
+    expect(accept('Start kernel').disabled).toBe(true);
+    fireEvent.click(screen.getByRole('button', { name: /Start with/ }));
+    expect(screen.getByText(/administrator allows 0 to 64/)).toBeTruthy();
+    const gpus = screen.getByLabelText<HTMLInputElement>('GPUs');
+    expect(gpus.placeholder).toBe('1');
+    fireEvent.change(gpus, { target: { value: '5' } });
+    expect(screen.getByText('At most 4.')).toBeTruthy();
+    expect(accept('Start kernel').disabled).toBe(true);
+    fireEvent.change(gpus, { target: { value: '2' } });
+    fireEvent.change(screen.getByLabelText('Memory (GiB)'), {
+      target: { value: '1,5' }
+    });
+    expect(picker.place.resources).toEqual({
+      ...NO_RESOURCES,
+      gpus: 2,
+      memory_bytes: 1.5 * 1024 ** 3
+    });
+    expect(accept('Start kernel').disabled).toBe(false);
+    fireEvent.click(screen.getByLabelText(/Keep as a preset/));
+    await act(async () => expect(await picker.connect()).toBe(true));
+    expect(bench.bodies).toContainEqual({
+      name: '',
+      resources: { ...NO_RESOURCES, gpus: 2, memory_bytes: 1.5 * 1024 ** 3 }
+    });
+    expect(picker.place).toMatchObject({
+      kernelName: 'genops-queue.2-gpus',
+      resources: NO_RESOURCES
+    });
   });
 
   it('chooses the best fit, and says why', async () => {

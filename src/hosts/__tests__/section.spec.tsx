@@ -152,6 +152,8 @@ describe('the targets in the panel', () => {
       path: 'work/train.ipynb',
       reading: reading(),
       reading_age_s: 0.5,
+      ends_at: null,
+      notice: '',
       left_over: false,
       release_at: null
     };
@@ -201,6 +203,38 @@ describe('the targets in the panel', () => {
     expect(third.textContent).toContain('It costs $2.10/h');
     fireEvent.click(button('Stop now'));
     expect(actions.onRelease.mock.lastCall[1].host_id).toBe('lost');
+  });
+
+  it('says when a host ends, and shows the first of many', async () => {
+    const now = Date.now() / 1000;
+    const host = (index: number) => ({
+      host_id: `kernel-${index}`,
+      state: 'up' as const,
+      since: 100,
+      rtt_s: 0.02,
+      message: '',
+      hint: '',
+      path: '',
+      reading: null,
+      reading_age_s: null,
+      ends_at: index ? now + 8 * 3600 : now + 630,
+      notice: '',
+      left_over: false,
+      release_at: null
+    });
+    await show(
+      target({
+        allocates: true,
+        host_noun: 'job',
+        hosts: Array.from({ length: 30 }, (_, index) => host(index))
+      })
+    );
+    const list = screen.getByRole('list', { name: 'jobs of gpu-box' });
+    expect(within(list).getAllByRole('listitem').length).toBe(21);
+    const told = within(list).getAllByText(/This job ends at .*, in 10 min/);
+    expect(told.length).toBe(1);
+    fireEvent.click(screen.getByRole('button', { name: 'Show all 30' }));
+    expect(within(list).getAllByRole('listitem').length).toBe(31);
   });
 
   it('show who uses a GPU and its slices in the details', async () => {

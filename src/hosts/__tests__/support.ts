@@ -85,6 +85,7 @@ export function target(part: Partial<ITarget> = {}): ITarget {
     taken: [],
     ended: [],
     pending: [],
+    presets: [],
     ...part
   };
 }

@@ -11,8 +11,11 @@ import { isUnderWay } from '../model';
 import type { NotebookTarget } from '../notebook-target';
 import {
   describePending,
+  endWords,
+  endsSoon,
   formatPrice,
   formatRoundTrip,
+  hostNoun,
   isConnected,
   staleWords
 } from '../messages';
@@ -172,10 +175,20 @@ function PopupView(
   const now = useNow(pending ? 1 : 0);
   const move = (
     <ActionButton
-      label={trans.__('Move to another target…')}
-      caption={trans.__(
-        'Choose where this notebook runs; a new kernel starts on that target'
-      )}
+      label={
+        target?.allocates
+          ? trans.__('Move or change resources…')
+          : trans.__('Move to another target…')
+      }
+      caption={
+        target?.allocates
+          ? trans.__(
+              'Choose the target and the resources of a new kernel: GPUs, CPUs, memory, time'
+            )
+          : trans.__(
+              'Choose where this notebook runs; a new kernel starts on that target'
+            )
+      }
       onClick={props.onMove}
     />
   );
@@ -228,6 +241,7 @@ function PopupView(
     );
   }
   const stale = staleWords(target, trans);
+  const { host } = notebook;
   const isUp = isConnected(target) && !pending;
   const busy = isUnderWay(target) || pending !== undefined;
   const waits = pending && describePending(pending, now, trans);
@@ -251,6 +265,21 @@ function PopupView(
         <LinkFailure target={target} trans={trans} />
       ) : (
         <LinkDetail target={target} trans={trans} />
+      )}
+      {isUp && host && endsSoon(host, Date.now() / 1000) && (
+        <Callout
+          tone="warning"
+          title={endWords(
+            host,
+            hostNoun(target, trans),
+            Date.now() / 1000,
+            trans
+          )}
+        >
+          {trans.__(
+            'Its variables will be lost. Outputs in the notebook stay. Other files of the host go with it unless it shares its storage.'
+          )}
+        </Callout>
       )}
       {taken && (
         <Callout

@@ -19,6 +19,7 @@ import {
   formatPrice,
   formatRoundTrip,
   gpuSummary,
+  hostNoun,
   staleWords
 } from '../messages';
 
@@ -29,6 +30,7 @@ import {
   DialogButtons,
   ModelDialog
 } from '../../core/ui/model-dialog';
+import { ResourceFields } from './resource-fields';
 import { QuestionForm } from './question-form';
 
 /**
@@ -133,6 +135,14 @@ export function PickerView(
             </Place>
           ))}
       </fieldset>
+      {picker.resources && picker.place.target && (
+        <ResourceFields
+          key={picker.chosen}
+          choice={picker.resources}
+          noun={hostNoun(picker.place.target, trans)}
+          trans={trans}
+        />
+      )}
       {!targets && !picker.targets.list.error && (
         <p className="gol-Note">{trans.__('Loading…')}</p>
       )}
@@ -168,11 +178,15 @@ export function PickerView(
           label={
             picker.busy
               ? trans.__('Connecting…')
-              : picker.place.target && picker.place.target.state !== 'up'
+              : picker.place.target &&
+                  !picker.resources &&
+                  picker.place.target.state !== 'up'
                 ? trans.__('Connect and start')
                 : props.action
           }
-          disabled={picker.busy || picker.isThere}
+          disabled={
+            picker.busy || picker.isThere || picker.resources?.valid === false
+          }
         />
       </DialogButtons>
     </Form>

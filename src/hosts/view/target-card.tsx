@@ -37,6 +37,7 @@ import {
 
 import { GpuBars, GpuDetails, HostBars } from './gpu-bars';
 import { KernelsThere } from './kernels-there';
+import { useFirst } from './first-items';
 import { TargetHosts } from './target-hosts';
 import { LinkBadge, LinkDetail, LinkFailure } from './link-badge';
 
@@ -146,6 +147,7 @@ function PendingKernels(props: TargetCard.IProps): React.ReactElement | null {
   const { trans } = props;
   const { name, pending } = props.target;
   const now = useNow(pending.length > 0 ? 1 : 0);
+  const { shown, more } = useFirst(pending, trans);
   if (pending.length === 0) {
     return null;
   }
@@ -154,7 +156,7 @@ function PendingKernels(props: TargetCard.IProps): React.ReactElement | null {
       className="gol-Target-pending"
       aria-label={trans.__('Kernels waiting for a host of %1', name)}
     >
-      {pending.map(kernel => {
+      {shown.map(kernel => {
         const { label, detail } = describePending(kernel, now, trans);
         const title = props.titleOf(kernel);
         return (
@@ -174,6 +176,7 @@ function PendingKernels(props: TargetCard.IProps): React.ReactElement | null {
           </li>
         );
       })}
+      {more}
     </ul>
   );
 }

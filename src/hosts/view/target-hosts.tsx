@@ -4,8 +4,16 @@ import * as React from 'react';
 import { ActionButton, StatusBadge, useNow } from '../../core';
 
 import type { ITargetHost } from '../service';
-import { formatPrice, hostNoun, leftOverWords, staleWords } from '../messages';
+import {
+  endWords,
+  endsSoon,
+  formatPrice,
+  hostNoun,
+  leftOverWords,
+  staleWords
+} from '../messages';
 
+import { useFirst } from './first-items';
 import { GpuBars, HostBars } from './gpu-bars';
 import { LinkBadge, LinkDetail, LinkFailure } from './link-badge';
 import type { TargetCard } from './target-card';
@@ -21,6 +29,7 @@ export function TargetHosts(
   // A pending host is shown with its pending kernel.
   const waited = new Set(target.pending.map(kernel => kernel.kernel_id));
   const hosts = target.hosts.filter(host => !waited.has(host.host_id));
+  const { shown, more } = useFirst(hosts, trans);
   if (hosts.length === 0) {
     return null;
   }
@@ -29,7 +38,7 @@ export function TargetHosts(
       className="gol-TargetHosts"
       aria-label={trans.__('%1s of %2', hostNoun(target, trans), target.name)}
     >
-      {hosts.map(host => (
+      {shown.map(host => (
         <li key={host.host_id}>
           {host.left_over ? (
             <LeftOver {...props} host={host} />
@@ -38,6 +47,7 @@ export function TargetHosts(
           )}
         </li>
       ))}
+      {more}
     </ul>
   );
 }
@@ -61,7 +71,7 @@ function Title({ host, target, trans }: IProps): React.ReactElement {
 }
 
 function NeededHost(props: IProps): React.ReactElement {
-  const { host, trans } = props;
+  const { host, target, trans } = props;
   const link = { ...host, retry_at: null };
   const stale = staleWords(host, trans);
   return (
@@ -74,6 +84,11 @@ function NeededHost(props: IProps): React.ReactElement {
         <LinkFailure target={link} trans={trans} />
       ) : (
         <LinkDetail target={link} trans={trans} />
+      )}
+      {endsSoon(host, Date.now() / 1000) && (
+        <p className="gol-Note gol-mod-warning">
+          {endWords(host, hostNoun(target, trans), Date.now() / 1000, trans)}
+        </p>
       )}
       {host.reading && (
         <div className={stale ? 'gol-Bars gol-mod-old' : 'gol-Bars'}>

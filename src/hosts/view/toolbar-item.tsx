@@ -12,11 +12,13 @@ import {
 import type { IGpuHistory } from '../model';
 import { HISTORY, gpuShares } from '../model';
 import type { NotebookTarget } from '../notebook-target';
-import type { IPendingKernel, ITarget } from '../service';
+import type { IPendingKernel, ITarget, ITargetHost } from '../service';
 import type { Gone } from '../link-messages';
 import {
   describeLink,
   describePending,
+  endLabel,
+  endsSoon,
   formatRoundTrip,
   goneWords
 } from '../link-messages';
@@ -65,6 +67,7 @@ export class TargetToolbarItem extends SeenView {
         target={notebook.target}
         gone={notebook.gone}
         pending={notebook.pending}
+        host={notebook.host}
         history={notebook.model.history(notebook.targetName)}
         known={notebook.model.targets !== undefined}
         open={this._popup !== null}
@@ -125,6 +128,8 @@ export function ItemView(props: {
   gone: Gone | undefined;
   /** Set while the kernel waits for its host. */
   pending: IPendingKernel | undefined;
+  /** The kernel's own host, where its target has several. */
+  host?: ITargetHost;
   history: IGpuHistory;
   /** Whether the list of targets was read. */
   known: boolean;
@@ -148,6 +153,10 @@ export function ItemView(props: {
   const state =
     link?.label ??
     (isRemote && props.known ? trans.__('no longer a target') : '');
+  const ends =
+    isUp && props.host && endsSoon(props.host, now)
+      ? endLabel(props.host, now, trans)
+      : '';
   const gpus = isUp ? (target.reading?.gpus ?? []) : [];
   const { memory, busy } = gpuShares(gpus);
   const figures = [
@@ -155,13 +164,13 @@ export function ItemView(props: {
     busy !== null && trans.__('GPU busy %1', formatPercent(busy)),
     isUp && formatRoundTrip(target.rtt_s)
   ].filter(Boolean);
-  const spoken = [name, state, pending?.reason, ...figures]
+  const spoken = [name, state, ends, pending?.reason, ...figures]
     .filter(Boolean)
     .join(', ');
   return (
     <button
       type="button"
-      className={`gol-TargetItem-button gol-mod-${isRemote ? (link?.tone ?? 'idle') : 'local'}`}
+      className={`gol-TargetItem-button gol-mod-${isRemote ? (ends ? 'warning' : (link?.tone ?? 'idle')) : 'local'}`}
       title={trans.__('Where this notebook runs: %1', spoken)}
       aria-label={trans.__('Where this notebook runs: %1', spoken)}
       aria-haspopup="dialog"
@@ -179,6 +188,7 @@ export function ItemView(props: {
       {isUp && (
         <>
           <span className="gol-Dot" aria-hidden="true" />
+          {ends && <span className="gol-TargetItem-state">{ends}</span>}
           {gpus.length > 0 && (
             <span className="gol-TargetItem-gpu" aria-hidden="true">
               {memory !== null && (

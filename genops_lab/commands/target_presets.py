@@ -1,0 +1,76 @@
+"""``genops targets presets``: named resources of a target's pods or jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from genops_lab.hosts.models import NewPreset
+from genops_lab.hosts.presets import PresetsService
+from genops_lab.hosts.providers.base import Resources
+
+from .completion import target_names
+from .grammar import noun
+from .session import Json, command
+from .target_settings import minutes, size
+from .views import targets as views
+
+presets = noun()
+
+Name = Annotated[str, typer.Argument(metavar="TARGET", help="A target.", autocompletion=target_names)]
+
+
+@presets.command("presets")
+def list_presets(name: Name, json: Json = False) -> None:
+    """List the presets of a target: named resources of its pods or jobs."""
+    with command(json) as session:
+        found = session.call(PresetsService.get_resource_form, name=name).presets
+        session.show(found, views.presets(name, found))
+
+
+@presets.command("add-preset")
+def add_preset(
+    name: Name,
+    preset: Annotated[
+        str, typer.Argument(metavar="[PRESET]", help="A name. Default: its resources, such as '1 x H100'.")
+    ] = "",
+    gpus: Annotated[
+        int | None, typer.Option("--gpus", metavar="COUNT", min=0, help="The number of GPUs.")
+    ] = None,
+    gpu_type: Annotated[
+        str, typer.Option("--gpu-type", metavar="KIND", help="The kind of GPU, such as H100.")
+    ] = "",
+    cpus: Annotated[
+        float | None, typer.Option("--cpus", metavar="COUNT", min=0, help="The number of CPU cores.")
+    ] = None,
+    memory: Annotated[str, typer.Option("--memory", metavar="SIZE", help="The memory, such as 64GiB.")] = "",
+    time: Annotated[
+        str, typer.Option("--time", metavar="TIME", help="The time until the pod or job ends: 30m, 8h or 2d.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Add a preset and its kernelspec: a kernel whose pod or job has these resources."""
+    with command(json) as session:
+        resources = Resources(
+            gpus=gpus,
+            gpu_type=gpu_type or None,
+            cpus=cpus,
+            memory_bytes=size(memory) if memory else None,
+            time_s=60 * minutes(time) if time else None,
+        )
+        body = NewPreset(name=preset, resources=resources)
+        found = session.call(PresetsService.add_preset, name=name, body=body)
+        session.show(found, views.preset_added(name, found))
+
+
+@presets.command("delete-preset")
+def delete_preset(
+    name: Name,
+    preset: Annotated[str, typer.Argument(metavar="PRESET", help="A preset of the target.")],
+    json: Json = False,
+) -> None:
+    """Delete a preset and its kernelspec. Kernels that it started keep running."""
+    with command(json) as session:
+        session.call(PresetsService.delete_preset, name=name, preset=preset)
+        session.show({"target": name, "deleted": preset}, views.preset_deleted(name, preset))

@@ -1,0 +1,98 @@
+"""Look at running hosts, and tell before one of them ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from genops_lab.core.errors import GenOpsError
+from genops_lab.core.services import Service
+
+from .providers import provider_of
+from .providers.base import Running
+
+if TYPE_CHECKING:
+    from .link.route import HostRef, Route
+    from .loop_connections import LoopConnections
+
+#: Seconds between two looks at a target with connected hosts. No other target is looked at.
+_LOOK_EVERY_S = 15.0
+#: Seconds before a known end in which the user is told.
+SOON_S = 900.0
+
+log = logging.getLogger("genops_lab")
+
+
+class HostEnds(Service):
+    """The known ends of the connected hosts of targets that allocate hosts.
+
+    Belongs to the Lab's loop. Calls ``changed(target)`` for any change, and ``told(host_id, target)`` where a
+    host begins or ceases to end soon.
+    """
+
+    def __init__(
+        self,
+        connections: LoopConnections,
+        changed: Callable[[str], None],
+        told: Callable[[str, str], None],
+    ) -> None:
+        self._connections = connections
+        self._changed = changed
+        self._told = told
+        self._known: dict[HostRef, Running] = {}
+        self._soon: set[HostRef] = set()
+        self._looking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Start to look."""
+        self._looking = asyncio.create_task(self._look_on())
+
+    def of(self, host: HostRef) -> Running:
+        """Return what the last look found of a host."""
+        return self._known.get(host, Running())
+
+    def soon(self) -> dict[HostRef, Running]:
+        """Return the hosts that end soon, or of which a provider gave notice."""
+        return {host: self._known[host] for host in self._soon}
+
+    async def look(self) -> None:
+        """Look at each connected host once. A host that cannot be looked at keeps what is known."""
+        links = self._connections.up_links()
+        hosts = [link.route for link in links if provider_of(link.route.kind).allocates]
+        found = await asyncio.gather(*map(self._observe, hosts))
+        before, soon_before = self._known, self._soon
+        self._known = {host.ref: each for host, each in zip(hosts, found, strict=True) if each}
+        self._soon = {host for host, each in self._known.items() if _is_soon(each)}
+        changed = {host for host in {*before, *self._known} if before.get(host) != self._known.get(host)}
+        for host in soon_before ^ self._soon:
+            self._told(host.host_id, host.target)
+        for target in {host.target for host in changed}:
+            self._changed(target)
+
+    async def _observe(self, host: Route) -> Running | None:
+        try:
+            seen = await self._connections.run(provider_of(host.kind).observe(host))
+        except GenOpsError as error:
+            log.info("The host %s of %s cannot be looked at: %s", host.host_id, host.target, error.message)
+            return self._known.get(host.ref)
+        return seen if isinstance(seen, Running) else None
+
+    async def _look_on(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except Exception:  # a provider that fails must not end all later looks
+                log.warning("Running hosts could not be looked at.", exc_info=True)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def close(self) -> None:
+        """Stop looking."""
+        if self._looking is not None:
+            self._looking.cancel()
+
+
+def _is_soon(host: Running) -> bool:
+    return bool(host.notice) or (host.ends_at is not None and host.ends_at - time.time() <= SOON_S)

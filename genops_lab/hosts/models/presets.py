@@ -1,0 +1,31 @@
+"""Wire types of the resources that a person chooses for a new host, and of their presets."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..configuration import FormField
+from ..providers.base import Resources
+
+
+class Preset(msgspec.Struct, frozen=True, kw_only=True):
+    """Named resources of a target's hosts, with a kernelspec of their own."""
+
+    name: str
+    kernel_name: str
+    resources: Resources
+
+
+class NewPreset(msgspec.Struct, frozen=True, kw_only=True):
+    """A preset to add. Without a name it is named after its resources, such as ``1 x H100``."""
+
+    name: str = ""
+    resources: Resources
+
+
+class ResourceForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of a new host's resources, in bytes and seconds, with the target's own values as defaults
+    and the administrator's limits."""
+
+    fields: list[FormField]
+    presets: list[Preset] = []

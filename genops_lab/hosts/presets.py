@@ -1,0 +1,90 @@
+"""Named resources of a target's hosts, each with a kernelspec."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.services import Service
+from genops_lab.core.settings import Settings
+
+from .models import NewPreset, Preset, ResourceForm
+from .names import check_preset_name, preset_kernel_name
+from .providers import provider_of
+from .resources import check_resources, fields_of, resources_of, variables_of, words_of
+
+if TYPE_CHECKING:
+    from .providers.base import Resources
+    from .records import TargetRecord
+    from .service import TargetsService
+    from .target_kernels import TargetKernels
+
+
+class PresetsService(Service):
+    """Says which resources a new host can have, and keeps presets of them.
+
+    A preset is a kernelspec of the user, so that every program can start with it, and an administrator's
+    target can have presets too.
+    """
+
+    def __init__(self, settings: Settings, targets: TargetsService, kernels: TargetKernels) -> None:
+        self._settings = settings
+        self._targets = targets
+        self._kernels = kernels
+
+    async def get_resource_form(self, name: str) -> ResourceForm:
+        """Return the fields of a new host's resources with their defaults and limits, and the target's
+        presets. Raises InvalidRequest for a target that is one host."""
+        record = await self._allocating(name)
+        fields = fields_of(
+            provider_of(record.route.kind),
+            record.route,
+            self._settings.target_fields.get(record.route.kind, {}),
+        )
+        return ResourceForm(fields=fields, presets=await self._presets(name))
+
+    async def check(self, name: str, resources: Resources) -> None:
+        """Raise InvalidRequest for resources that a new host of the target cannot have."""
+        resources_of(variables_of(resources))
+        check_resources(resources, (await self.get_resource_form(name)).fields)
+
+    async def add_preset(self, name: str, body: NewPreset) -> Preset:
+        """Add or replace a preset of a target."""
+        await self.check(name, body.resources)
+        words = words_of(body.resources)
+        if not words:
+            raise InvalidRequest(
+                "The preset names no resource.", hint="Give at least one, such as the number of GPUs."
+            )
+        preset_name = check_preset_name((body.name or words).strip())
+        preset = Preset(
+            name=preset_name,
+            kernel_name=preset_kernel_name(name, preset_name),
+            resources=body.resources,
+        )
+        await asyncio.to_thread(self._kernels.add_preset, await self._targets.record(name), preset)
+        self._targets.changed(name)
+        return preset
+
+    async def delete_preset(self, name: str, preset: str) -> None:
+        """Delete a preset; kernels that it started keep running. Raises NotFound."""
+        known = await self._presets((await self._allocating(name)).name)
+        found = next((each for each in known if each.name == preset), None)
+        if found is None:
+            raise NotFound(
+                f"{name} has no preset {preset[:80]!r}.", hint=f"List them: genops targets presets {name}"
+            )
+        await asyncio.to_thread(self._kernels.remove_preset, name, found)
+        self._targets.changed(name)
+
+    async def _presets(self, name: str) -> list[Preset]:
+        return (await asyncio.to_thread(self._kernels.presets)).get(name, [])
+
+    async def _allocating(self, name: str) -> TargetRecord:
+        record = await self._targets.record(name)
+        if not provider_of(record.route.kind).allocates:
+            raise InvalidRequest(
+                f"{name} is one host, so its resources cannot be chosen.", hint="Choose among its GPUs."
+            )
+        return record

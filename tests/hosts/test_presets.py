@@ -1,0 +1,78 @@
+"""Named resources of a target's hosts, through the services of a Lab."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+
+from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
+from genops_lab.hosts import providers
+from genops_lab.hosts.models import NewPreset, NewTarget, NextStart, Preset, RemoveQuery
+from genops_lab.hosts.presets import PresetsService
+from genops_lab.hosts.providers.base import Resources
+from genops_lab.hosts.resources import words_of
+from tests.support import toy_provider
+from tests.support.homes import Home
+
+from .labs import open_lab, run
+
+
+def test_presets_keep_within_the_limits_and_are_kernels(
+    at_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(providers.PROVIDERS, "toy", toy_provider.PROVIDER)
+    limits = {"toy": {"gpus": {"maximum": 4}, "time_s": {"maximum": 7200}}}
+
+    async def body() -> None:
+        async with open_lab(at_home, target_fields=limits) as lab:
+            config = {"python": sys.executable, "folder": str(tmp_path)}
+            await lab.targets.add_target(NewTarget(name="queue", kind="toy", config=config))
+            await lab.targets.add_target(NewTarget(name="queue.2-gpus", kind="toy", config=config))
+            presets = lab.application.get(PresetsService)
+            fields = {each.name: each for each in (await presets.get_resource_form("queue")).fields}
+            assert fields["gpus"].maximum == 4 and fields["gpus"].administered == ["maximum"]
+            with pytest.raises(InvalidRequest, match="A host with 5 GPUs cannot") as refused:
+                await presets.add_preset("queue", NewPreset(resources=Resources(gpus=5)))
+            assert "0 GPUs to 4 GPUs" in refused.value.hint
+            with pytest.raises(InvalidRequest, match="3 h cannot"):
+                start = NextStart(notebook="a.ipynb", resources=Resources(time_s=10800))
+                await lab.remote_kernels.choose_next_start("queue", start)
+            with pytest.raises(InvalidRequest, match="names no resource"):
+                await presets.add_preset("queue", NewPreset(resources=Resources()))
+            with pytest.raises(InvalidRequest, match="valid name of a preset"):
+                await presets.add_preset("queue", NewPreset(name="../x", resources=Resources(gpus=1)))
+            with pytest.raises(Conflict, match="exists already"):  # a target has the name of its kernel
+                await presets.add_preset("queue", NewPreset(resources=Resources(gpus=2)))
+            body = NewPreset(resources=Resources(gpus=1, gpu_type="H100", time_s=3600))
+            added = await presets.add_preset("queue", body)
+            assert added == Preset(
+                name="1 x H100, 1 h", kernel_name="genops-queue.1-x-h100-1-h", resources=body.resources
+            )
+            assert (await lab.targets.get_target("queue")).presets == [added]
+            assert (await lab.targets.get_target("queue.2-gpus")).presets == []
+            spec = KernelSpecManager().get_kernel_spec(added.kernel_name)
+            assert spec.display_name == "Python 3 (queue: 1 x H100, 1 h)"
+            assert spec.env == {
+                "GENOPS_GPUS": "1", "GENOPS_GPU_TYPE": "H100", "GENOPS_TIME_S": "3600",
+            }  # fmt: skip
+            with pytest.raises(NotFound, match="has no preset"):
+                await presets.delete_preset("queue", "another")
+            second = await presets.add_preset("queue", NewPreset(name="big", resources=Resources(gpus=4)))
+            await presets.delete_preset("queue", added.name)
+            assert (await lab.targets.get_target("queue")).presets == [second]
+            await lab.targets.remove_target("queue", RemoveQuery())
+            assert (
+                set(KernelSpecManager().find_kernel_specs()) & {added.kernel_name, second.kernel_name}
+                == set()
+            )
+
+    run(body())
+
+
+def test_resources_in_words() -> None:
+    resources = Resources(gpus=2, gpu_type="H100", cpus=1, memory_bytes=64 * 1024**3, time_s=5400)
+    assert words_of(resources) == "2 x H100, 1 CPU, 64 GiB, 1.5 h"
+    assert words_of(Resources(gpus=1)) == "1 GPU" and words_of(Resources()) == ""
