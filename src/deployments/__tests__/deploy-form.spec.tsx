@@ -388,39 +388,6 @@ describe('the deploy dialog', () => {
     });
   });
 
-  it('keeps what was typed while the server is away, and checks again when it is back', async () => {
-    const answer = bench.answers['POST /deployment-checks'];
-    bench.answers['POST /deployment-checks'] = () => {
-      throw new TypeError('Failed to fetch');
-    };
-    const form = new DeployForm(model.service, {}, trans);
-    await form.load();
-    const done = openForm({
-      title: 'Deploy',
-      form,
-      render: () => <DeployFields form={form} trans={trans} />,
-      action: 'Deploy',
-      trans
-    });
-    await settle();
-    const alert = () => document.querySelector('[role="alert"]')?.textContent;
-    expect(alert()).toContain('The fields are kept. Check that JupyterLab');
-    bench.answers['POST /deployment-checks'] = answer;
-    fireEvent.click(screen.getByText('Check again'));
-    await settle();
-    bench.answers['POST /deployments'] = () => {
-      throw new TypeError('Failed to fetch');
-    };
-    await form.submit();
-    await settle();
-    expect(alert()).toContain('Press “Deploy” again when the server answers.');
-    bench.answers['POST /deployments'] = deployment();
-    document
-      .querySelector<HTMLButtonElement>('.jp-Dialog .jp-mod-accept')!
-      .click();
-    await expect(done).resolves.toMatchObject({ name: 'digits' });
-  });
-
   it('makes names as the server does', () => {
     expect(defaultName('très long/nom: 拡張')).toBe('tres-long-nom');
     expect(defaultName('拡張')).toBe('model');
