@@ -183,7 +183,11 @@ function show(
   });
 }
 
-/** The end of a program's command line, which says most. */
-function shortened(command: string): string {
-  return command.length > 60 ? `…${command.slice(-59)}` : command;
+/** A program's command line, without the folders of its files. */
+export function shortened(command: string): string {
+  const words = command
+    .split(' ')
+    .map(word => word.slice(word.lastIndexOf('/') + 1));
+  const line = words.join(' ');
+  return line.length > 60 ? `${line.slice(0, 59)}…` : line;
 }
