@@ -11,6 +11,8 @@ import type { ICommandsOptions } from './commands';
 import { chooseKernel, kernelTitle } from './dialogs';
 import type { IRemoteKernel } from './service';
 
+import '../../style/hosts/dialogs.css';
+
 type IListeningPort = components['schemas']['ListeningPort'];
 type IOpenedPort = components['schemas']['OpenedPort'];
 

@@ -4,7 +4,8 @@ import {
   cleanup,
   fireEvent,
   render,
-  screen
+  screen,
+  waitFor
 } from '@testing-library/react';
 import * as React from 'react';
 
@@ -386,6 +387,39 @@ describe('the deploy dialog', () => {
       scale: { min: 1, max: 3, concurrency: 8 },
       sleep_minutes: 1.5
     });
+  });
+
+  it('keeps what was typed while the server is away, and checks again when it is back', async () => {
+    const answer = bench.answers['POST /deployment-checks'];
+    bench.answers['POST /deployment-checks'] = () => {
+      throw new TypeError('Failed to fetch');
+    };
+    const form = new DeployForm(model.service, {}, trans);
+    await form.load();
+    const done = openForm({
+      title: 'Deploy',
+      form,
+      render: () => <DeployFields form={form} trans={trans} />,
+      action: 'Deploy',
+      trans
+    });
+    const alert = () => document.querySelector('[role="alert"]')?.textContent;
+    const told = (words: string) =>
+      waitFor(() => expect(alert()).toContain(words), { timeout: 5000 });
+    await told('The fields are kept. Check that JupyterLab');
+    bench.answers['POST /deployment-checks'] = answer;
+    fireEvent.click(screen.getByText('Check again'));
+    await waitFor(() => expect(alert()).toBe(''), { timeout: 5000 });
+    bench.answers['POST /deployments'] = () => {
+      throw new TypeError('Failed to fetch');
+    };
+    await form.submit();
+    await told('Press “Deploy” again when the server answers.');
+    bench.answers['POST /deployments'] = deployment();
+    document
+      .querySelector<HTMLButtonElement>('.jp-Dialog .jp-mod-accept')!
+      .click();
+    await expect(done).resolves.toMatchObject({ name: 'digits' });
   });
 
   it('makes names as the server does', () => {
