@@ -194,3 +194,19 @@ def test_two_labs_and_users_have_different_names(monkeypatch: pytest.MonkeyPatch
         )
     assert len(names) == 6 and all(len(name) <= 63 for name in names)
     assert isinstance(observed(a_pod({}, RUNS, RUNS), [], CONFIG, namespace_ends=False), Running)
+
+
+def test_a_running_pod_tells_its_end() -> None:
+    assert observed(a_pod({}, RUNS, RUNS), [], CONFIG, namespace_ends=False) == Running()
+    limited = manifest.pod(CONFIG, "cluster", "one", Resources(time_s=3600))
+    limited["metadata"]["uid"] = "u1"
+    limited["status"] = {**a_pod({}, RUNS, RUNS)["status"], "startTime": "2026-11-30T10:00:00Z"}
+    found = observed(limited, [], CONFIG, namespace_ends=False)
+    assert isinstance(found, Running) and found.ends_at == 1796036400.0 and not found.notice
+    leaving = observed(
+        a_pod({**disrupted("EvictionByEvictionAPI"), "phase": "Running"}, RUNS, RUNS),
+        [],
+        CONFIG,
+        namespace_ends=False,
+    )
+    assert isinstance(leaving, Running) and leaving.notice.startswith("Kubernetes is about to end this pod")

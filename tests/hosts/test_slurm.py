@@ -169,8 +169,9 @@ def test_a_job_that_waits_says_why_and_where(target: Route) -> None:
 
 def test_a_preempted_job_says_so(target: Route) -> None:
     async def life() -> None:
-        spot = await asked(with_config(target, partition="spot"), "spot", gpus=4)
-        await seen(spot, Running)
+        spot = await asked(with_config(target, partition="spot"), "spot", gpus=4, time_s=1800)
+        ends_at = (await seen(spot, Running)).ends_at
+        assert ends_at is not None and 1500 < ends_at - time.time() <= 1800
         for each in range(2):
             await asked(target, f"high-{each}", gpus=4)
         assert (await seen(spot, Gone)).why == words.why_it_ended(Job(id=1, name="", state="PREEMPTED"))

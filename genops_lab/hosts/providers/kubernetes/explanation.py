@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from ...link.errors import outside_words
@@ -72,8 +73,26 @@ def observed(
         why = _disruption(pod, own) or _end_of(pod, terminated)
         return Running(over=why) if runs else Gone(why=why)
     if _state(pod, "running") is not None:
-        return Running()
+        return Running(ends_at=_deadline(pod), notice=_notice(pod))
     return Pending(reason=outside_words(_waiting(pod, own, config)))
+
+
+def _deadline(pod: Pod) -> float | None:
+    """Return when Kubernetes ends the pod for its time, in seconds since 1970; None for a pod without a limit."""
+    seconds, began = pod["spec"].get("activeDeadlineSeconds"), (pod.get("status") or {}).get("startTime")
+    if not seconds or not began:
+        return None
+    return datetime.fromisoformat(began.replace("Z", "+00:00")).timestamp() + float(seconds)
+
+
+def _notice(pod: Pod) -> str:
+    """Return that the pod, which still runs, is about to be taken away; empty without such a notice."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    if not any(
+        each.get("type") == "DisruptionTarget" and each.get("status") == "True" for each in conditions
+    ):
+        return ""
+    return "Kubernetes is about to end this pod: another pod needs its place, or its node is drained."
 
 
 def cannot_start(pod: Pod) -> bool:

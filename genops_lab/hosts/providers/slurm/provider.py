@@ -39,7 +39,7 @@ class SlurmProvider(HostProvider):
         TestStep(
             name="queue",
             label="Queue",
-            message="Slurm took a job and ran it. No notice comes before a job ends.",
+            message="Slurm took a job and ran it. A notice comes before its time limit, and none before a preemption.",
         ),
     )
     allocates = True
@@ -99,7 +99,7 @@ class SlurmProvider(HostProvider):
                 log = await queue.tail(f"{LOGS}/{job.id}.log") if job.state in ("FAILED", "COMPLETED") else ""
                 return Gone(why=why_it_ended(job, log))
             if job.state == "RUNNING":
-                return Running()
+                return Running(ends_at=job.ends_at)
             return Pending(reason=why_it_waits(job), position=queue.place(job))
 
         return await _with_queue(host, look)
