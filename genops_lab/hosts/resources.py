@@ -70,7 +70,7 @@ def check_resources(resources: Resources, fields: Sequence[FormField]) -> None:
             low, high = (_shown(field.name, each or 0) for each in (field.minimum, field.maximum))
             raise InvalidRequest(
                 f"A host with {_shown(field.name, value)} cannot be requested.",
-                hint=f"{field.label}: {low} to {high} are allowed.",
+                hint=f"Give {low} to {high}.",
             ) from error
 
 

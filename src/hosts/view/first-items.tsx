@@ -8,7 +8,7 @@ const FIRST = 20;
 
 /**
  * The first items of a list, and the last list item with a button for the
- * others: hundreds of hosts with bars make each draw slow.
+ * others: hundreds of hosts would bury the targets below.
  */
 export function useFirst<T>(
   items: readonly T[],
