@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from genops_lab.hosts.models import NewPreset
+from genops_lab.hosts.models import NewPreset, RequestQuery
 from genops_lab.hosts.presets import PresetsService
 from genops_lab.hosts.providers.base import Resources
 
 from .completion import target_names
+from .document import Document, Lines
 from .grammar import noun
 from .session import Json, command
 from .target_settings import minutes, size
@@ -27,6 +28,20 @@ def list_presets(name: Name, json: Json = False) -> None:
     with command(json) as session:
         found = session.call(PresetsService.get_resource_form, name=name).presets
         session.show(found, views.presets(name, found))
+
+
+@presets.command("request")
+def show_request(
+    name: Name,
+    preset: Annotated[
+        str, typer.Option("--preset", metavar="PRESET", help="A preset of the target. Default: none.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Print what a start sends to the scheduler: the Pod manifest, or the batch script for sbatch."""
+    with command(json) as session:
+        found = session.call(PresetsService.get_request, name=name, query=RequestQuery(preset=preset))
+        session.show(found, Document([Lines(found.text.splitlines())]))
 
 
 @presets.command("add-preset")

@@ -9,13 +9,13 @@ from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 
-from .models import NewPreset, Preset, ResourceForm
+from .models import HostRequest, NewPreset, Preset, RequestQuery, ResourceForm
 from .names import check_preset_name, preset_kernel_name
 from .providers import provider_of
+from .providers.base import Resources
 from .resources import check_resources, fields_of, resources_of, variables_of, words_of
 
 if TYPE_CHECKING:
-    from .providers.base import Resources
     from .records import TargetRecord
     from .service import TargetsService
     from .target_kernels import TargetKernels
@@ -44,6 +44,15 @@ class PresetsService(Service):
         )
         return ResourceForm(fields=fields, presets=await self._presets(name))
 
+    async def get_request(self, name: str, query: RequestQuery) -> HostRequest:
+        """Return what the start of a kernel on a target sends to its scheduler. Raises NotFound for a preset
+        that the target does not have."""
+        record = await self._allocating(name)
+        preset = await self._preset(name, query.preset) if query.preset else None
+        resources = Resources() if preset is None else preset.resources
+        request = provider_of(record.route.kind).request
+        return HostRequest(text=await asyncio.to_thread(request, record.route, "KERNEL", resources))
+
     async def check(self, name: str, resources: Resources) -> None:
         """Raise InvalidRequest for resources that a new host of the target cannot have."""
         resources_of(variables_of(resources))
@@ -69,14 +78,17 @@ class PresetsService(Service):
 
     async def delete_preset(self, name: str, preset: str) -> None:
         """Delete a preset; kernels that it started keep running. Raises NotFound."""
-        known = await self._presets((await self._allocating(name)).name)
-        found = next((each for each in known if each.name == preset), None)
+        found = await self._preset((await self._allocating(name)).name, preset)
+        await asyncio.to_thread(self._kernels.remove_preset, name, found)
+        self._targets.changed(name)
+
+    async def _preset(self, name: str, preset: str) -> Preset:
+        found = next((each for each in await self._presets(name) if each.name == preset), None)
         if found is None:
             raise NotFound(
                 f"{name} has no preset {preset[:80]!r}.", hint=f"List them: genops targets presets {name}"
             )
-        await asyncio.to_thread(self._kernels.remove_preset, name, found)
-        self._targets.changed(name)
+        return found
 
     async def _presets(self, name: str) -> list[Preset]:
         return (await asyncio.to_thread(self._kernels.presets)).get(name, [])

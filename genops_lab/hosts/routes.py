@@ -33,6 +33,7 @@ OPERATIONS = [
     Operation("GET", "/targets/{name}/hosts", Service.list_target_hosts),
     Operation("DELETE", "/targets/{name}/hosts/{host_id}", Service.release_host),
     Operation("GET", "/targets/{name}/resources", Presets.get_resource_form),
+    Operation("GET", "/targets/{name}/request", Presets.get_request),
     Operation("POST", "/targets/{name}/presets", Presets.add_preset),
     Operation("DELETE", "/targets/{name}/presets/{preset}", Presets.delete_preset),
     Operation("POST", "/targets/{name}/environment", Environments.build_environment, action="execute"),

@@ -755,6 +755,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/targets/{name}/request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return what the start of a kernel on a target sends to its scheduler. Raises NotFound for a preset that the target does not have. */
+        get: operations["hosts.get_request"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/targets/{name}/presets": {
         parameters: {
             query?: never;
@@ -4297,6 +4314,13 @@ export interface components {
             fields: components["schemas"]["FormField"][];
             /** @default [] */
             presets: components["schemas"]["Preset"][];
+        };
+        /**
+         * HostRequest
+         * @description What a start sends to the scheduler: a Pod manifest, a batch script. ``KERNEL`` stands for the kernel's id.
+         */
+        HostRequest: {
+            text: string;
         };
         /**
          * NewPreset
@@ -10688,6 +10712,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ResourceForm"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "hosts.get_request": {
+        parameters: {
+            query?: {
+                preset?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostRequest"];
                 };
             };
             /** @description The error. */

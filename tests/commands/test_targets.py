@@ -380,7 +380,7 @@ def test_a_target_is_added_by_the_fields_of_its_kind(lab: RunningLab, host: Sshd
     assert wrong.code and "colour=red" in wrong.err and "identity_file" in wrong.err
     wrong = lab.call("targets", "add", "other", "--kind", "ssh", "--field", "port=many")
     assert wrong.code and "Give a number" in wrong.err
-    assert "ssh, local" in lab.call("targets", "add", "other", "--kind", "moon").err
+    assert "ssh, slurm, kubernetes, local" in lab.call("targets", "add", "other", "--kind", "moon").err
 
 
 def test_a_cluster_is_added_and_its_role_printed(lab: RunningLab) -> None:
@@ -397,8 +397,20 @@ def test_a_cluster_is_added_and_its_role_printed(lab: RunningLab) -> None:
         assert {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]} in printed[1][
             "rules"
         ]
+        assert lab.call("targets", "add-preset", "cluster", "--gpus", "4").code == 0
+        pod = yaml.safe_load(lab.call("targets", "request", "cluster", "--preset", "4 GPUs").out)
+        kernel = next(each for each in pod["spec"]["containers"] if each["name"] == "kernel")
+        assert (kernel["image"], kernel["resources"]["limits"]["nvidia.com/gpu"]) == ("team/train:1", "4")
+        assert "has no preset 'x'" in lab.call("targets", "request", "cluster", "--preset", "x").err
     finally:
         lab.call("targets", "delete", "cluster", "--force")
+    assert lab.call("targets", "add", "line", "--slurm", "login1", "--partition", "gpu").code == 0
+    try:
+        script = lab.call("targets", "request", "line").out
+        assert script.startswith("#!/bin/bash") and "#SBATCH --partition=gpu" in script
+        assert "KERNEL" in script.split("#SBATCH")[1]
+    finally:
+        lab.call("targets", "delete", "line", "--force")
     assert "needs --kubernetes" in lab.call("targets", "add", "other", "--local", "--gpus", "2").err
     assert "needs an image" in lab.call("targets", "add", "other", "--kubernetes", "lab").err
 

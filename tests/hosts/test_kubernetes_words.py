@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from genops_lab.hosts.link.errors import LinkError
@@ -210,3 +211,21 @@ def test_a_running_pod_tells_its_end() -> None:
         namespace_ends=False,
     )
     assert isinstance(leaving, Running) and leaving.notice.startswith("Kubernetes is about to end this pod")
+
+
+def test_a_printed_manifest_is_a_template() -> None:
+    config = msgspec.structs.replace(
+        CONFIG,
+        restricted=True,
+        shared_memory="1Gi",
+        volumes="data:/data",
+        tolerations="nvidia.com/gpu",
+        cache="/data/hf",
+    )
+    made = manifest.pod(config, "cluster", "one", Resources(gpus=4))
+    assert manifest.pod(config, "cluster", "one", Resources(gpus=4), made) == made
+    made["spec"]["containers"].append({"name": "logs", "image": "busybox"})
+    made["spec"]["volumes"].append({"name": "scratch", "emptyDir": {}})
+    again = manifest.pod(config, "cluster", "two", Resources(), made)
+    assert [each["name"] for each in again["spec"]["containers"]] == ["kernel", "logs", "journal"]
+    assert "scratch" in [each["name"] for each in again["spec"]["volumes"]]

@@ -15,7 +15,7 @@ from .kernels import (
     StopKernel,
     TargetKernels,
 )
-from .presets import NewPreset, Preset, ResourceForm
+from .presets import HostRequest, NewPreset, Preset, RequestQuery, ResourceForm
 from .questions import Answer, OpenQuestion
 from .reports import ReportStep, StepFix, StepState, TargetReport
 from .storage import (
@@ -64,6 +64,7 @@ __all__ = [
     "GpuProcess",
     "HostGpu",
     "HostReading",
+    "HostRequest",
     "KernelIdle",
     "KernelLog",
     "KernelLogQuery",
@@ -84,6 +85,7 @@ __all__ = [
     "RemovedStored",
     "RemovedTarget",
     "ReportStep",
+    "RequestQuery",
     "ResourceForm",
     "SourceKind",
     "SourcesQuery",

@@ -23,6 +23,18 @@ class NewPreset(msgspec.Struct, frozen=True, kw_only=True):
     resources: Resources
 
 
+class RequestQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The preset whose resources are requested; empty: those of the target."""
+
+    preset: str = ""
+
+
+class HostRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a start sends to the scheduler: a Pod manifest, a batch script. ``KERNEL`` stands for the kernel's id."""
+
+    text: str
+
+
 class ResourceForm(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of a new host's resources, in bytes and seconds, with the target's own values as defaults
     and the administrator's limits."""

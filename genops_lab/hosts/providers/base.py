@@ -143,6 +143,11 @@ class HostProvider(ABC):
         name."""
         return HostRef(target.target, name if self.allocates else "")
 
+    def request(self, target: Route, name: str, resources: Resources) -> str:
+        """Return what :meth:`allocate` sends for a host with this name, as a user reads it (a manifest, a script).
+        Blocks. Raises InvalidRequest, LinkError."""
+        return ""
+
     async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:
         """Request a host without waiting until it runs; the same ``name`` returns the same host. Raises
         LinkError."""

@@ -87,7 +87,7 @@ def pod(
     template: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of a kernel's pod. Raises TemplateUnusable where no image is given."""
-    made = deepcopy(template) if template else {}
+    made = _without_own(deepcopy(template)) if template else {}
     made.update(apiVersion="v1", kind="Pod")
     metadata = made["metadata"] = dict(made.get("metadata") or {})
     metadata.update(name=pod_name(target, host_id), namespace=config.namespace)
@@ -128,6 +128,22 @@ def pod(
     return made
 
 
+def _without_own(template: dict[str, Any]) -> dict[str, Any]:
+    """Return a template without the parts that each pod gets, so that a manifest made here can be a template."""
+    spec = template["spec"]
+    for field, own in (("containers", lambda name: name == JOURNAL), ("volumes", _is_own_volume)):
+        if field in spec:
+            spec[field] = [each for each in spec[field] if not own(str(each.get("name")))]
+    for container in spec.get("containers") or []:
+        mounts = container.get("volumeMounts") or []
+        container["volumeMounts"] = [each for each in mounts if not _is_own_volume(str(each.get("name")))]
+    return template
+
+
+def _is_own_volume(name: str) -> bool:
+    return re.fullmatch(r"genops(-shm|-tmp|-\d+)?", name) is not None
+
+
 def _fill_spec(spec: dict[str, Any], config: KubernetesConfig, resources: Resources) -> None:
     spec.update(restartPolicy="Never", enableServiceLinks=False)
     spec.setdefault("terminationGracePeriodSeconds", _GRACE_S)
@@ -154,8 +170,9 @@ def _fill_spec(spec: dict[str, Any], config: KubernetesConfig, resources: Resour
     if chosen:
         spec["nodeSelector"] = {**(spec.get("nodeSelector") or {}), **chosen}
     if config.tolerations:
+        known = spec.get("tolerations") or []
         tolerated = [_toleration(each) for each in words(config.tolerations)]
-        spec["tolerations"] = [*(spec.get("tolerations") or []), *tolerated]
+        spec["tolerations"] = [*known, *(each for each in tolerated if each not in known)]
     if config.pull_secrets:
         spec["imagePullSecrets"] = [{"name": each} for each in words(config.pull_secrets)]
     for field, value in (

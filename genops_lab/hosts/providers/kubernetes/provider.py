@@ -89,13 +89,16 @@ class KubernetesProvider(HostProvider):
         mounts = [each.split(":")[1].rstrip("/") for each in own.volumes.replace(" ", "").split(",") if each]
         return bool(own.home) and any(f"{own.home}/".startswith(f"{path}/") for path in mounts)
 
+    def request(self, target: Route, name: str, resources: Resources) -> str:
+        """Return the Pod manifest as YAML."""
+        import yaml
+
+        return str(yaml.safe_dump(_manifest(target, name, resources), sort_keys=False))
+
     async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:
         """Create the pod, unless it runs or waits already. One that has ended is replaced first."""
         config = _config(target)
-        template = (
-            await asyncio.to_thread(read_template, config.pod_template) if config.pod_template else None
-        )
-        manifest = pod_of(config, target.target, name, resources, template)
+        manifest = await asyncio.to_thread(_manifest, target, name, resources)
         try:
             if name.startswith(_TEST):
                 await self._check_access(target, config, manifest)
@@ -224,6 +227,13 @@ class KubernetesProvider(HostProvider):
         except KubernetesError:
             return error
         return missing_permission(target.target, config, lacking) if lacking else error
+
+
+def _manifest(target: Route, name: str, resources: Resources) -> dict[str, Any]:
+    """Return the Pod of a host; reads the target's template."""
+    config = _config(target)
+    template = read_template(config.pod_template) if config.pod_template else None
+    return pod_of(config, target.target, name, resources, template)
 
 
 def _config(route: Route) -> KubernetesConfig:

@@ -90,7 +90,9 @@ def _of_json(job: dict[str, Any]) -> Job:
         reason=str(job.get("state_reason") or ""),
         partition=str(job.get("partition") or ""),
         starts_at=_number(job.get("start_time")),
-        ends_at=_number(job.get("end_time")) if _number(job.get("time_limit")) else None,  # no limit: in a year
+        ends_at=_number(job.get("end_time"))
+        if _number(job.get("time_limit"))
+        else None,  # no limit: in a year
     )
 
 

@@ -69,10 +69,14 @@ class SlurmProvider(HostProvider):
 
         SSH.load()
 
+    def request(self, target: Route, name: str, resources: Resources) -> str:
+        """Return the batch script."""
+        return script(_slurm(target.config), job_name(target.target, name), resources)
+
     async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:
         """Submit a job. A person who is present may be asked for the login."""
         config = _slurm(target.config)
-        text = script(config, job_name(target.target, name), resources)
+        text = self.request(target, name, resources)
 
         async def submit(queue: Queue, asker: Asker | None) -> None:
             await queue.submit(name, text, config, asker, LOGS)
