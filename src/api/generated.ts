@@ -4317,7 +4317,7 @@ export interface components {
         };
         /**
          * HostRequest
-         * @description What a start sends to the scheduler: a Pod manifest, a batch script. ``KERNEL`` stands for the kernel's id.
+         * @description A Pod manifest or a batch script, as a start sends it. ``KERNEL`` stands for the kernel's id.
          */
         HostRequest: {
             text: string;

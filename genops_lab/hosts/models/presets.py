@@ -30,7 +30,7 @@ class RequestQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a start sends to the scheduler: a Pod manifest, a batch script. ``KERNEL`` stands for the kernel's id."""
+    """A Pod manifest or a batch script, as a start sends it. ``KERNEL`` stands for the kernel's id."""
 
     text: str
 
