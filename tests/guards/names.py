@@ -123,6 +123,7 @@ genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target g
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
 genops:lineage genops:open-lineage
+genops:open-port
 genops:open-versions
 genops:new-notebook-on-target genops:open-alias-history genops:open-model-card
 genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output

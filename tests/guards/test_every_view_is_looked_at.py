@@ -35,6 +35,7 @@ VIEWS = {
     ("experiments/table/tag-form.tsx", "dialog"): ["run_table tag"],
     ("gates/view/version-gates.tsx", "dialog"): ["gates promote-red"],
     ("hosts/kernel-actions.ts", "page"): ["targets kernel-log"],
+    ("hosts/open-port.tsx", "dialog"): ["targets open-port"],
     ("hosts/view/add-dialog.tsx", "dialog"): ["targets add"],
     ("hosts/view/notebook-popup.tsx", "popup"): ["targets targets-disconnected"],
     ("hosts/view/picker-dialog.tsx", "dialog"): ["targets picker"],

@@ -66,7 +66,13 @@ class Repeats(websocket.WebSocketHandler):
 
 async def main() -> None:
     folder = Path(sys.argv[2])
-    routes = [("/echo", Echo), ("/page", Page), ("/moved", Moved), ("/events", Events), ("/repeats", Repeats)]
+    routes = [
+        ("/echo", Echo),
+        ("/(?:page)?", Page),
+        ("/moved", Moved),
+        ("/events", Events),
+        ("/repeats", Repeats),
+    ]
     server = HTTPServer(web.Application(routes))  # type: ignore[arg-type]
     sockets = bind_sockets(int(sys.argv[1]), "127.0.0.1")
     server.add_sockets([*sockets, bind_unix_socket(str(folder / "program.sock"))])

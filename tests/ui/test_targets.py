@@ -224,6 +224,34 @@ def test_a_notebook_runs_there_and_outlives_a_cut(lab: LabPage, host: Sshd) -> N
     assert lab.problems == []
 
 
+def test_a_port_of_the_kernel_opens_in_a_tab_sandboxed_unless_it_is_trusted(
+    lab: LabPage, host: Sshd, tmp_path: Path
+) -> None:
+    program = Path(__file__).parents[1] / "ports" / "program.py"
+    command = [sys.executable, str(program), "0", str(tmp_path)]
+    run(
+        lab,
+        f"import subprocess, time\nprogram = subprocess.Popen({command!r})\n"
+        f"while not os.path.exists({str(tmp_path / 'port')!r}): time.sleep(0.05)\nprint('listens')",
+        "listens",
+    )
+    card(lab, host.alias).get_by_role("button", name="Running kernels").click()  # closed by the cut
+    opener = card(lab, host.alias).get_by_role("button", name=re.compile("Open a port of"))
+    for trusted in (False, True):
+        opener.click()
+        expect(dialog(lab).get_by_label("Port", exact=True)).to_contain_text("program.py")
+        if trusted:
+            dialog(lab).get_by_label("Trust its pages").check()
+        else:
+            looked_at(lab, "open-port", ".gol-FormDialog")
+        with lab.page.context.expect_page() as tab:
+            dialog(lab).get_by_role("button", name="Open", exact=True).click()
+        page = tab.value
+        expect(page.locator("#said")).to_have_text("answered 200" if trusted else "refused")
+        page.close()
+    run(lab, "program.kill(); print('ended', program.wait())", "ended -9")
+
+
 def test_the_log_of_a_kernel_is_one_click_away(lab: LabPage) -> None:
     item(lab).click()
     dialog(lab).get_by_role("button", name="Kernel log").click()
