@@ -40,7 +40,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
     "Compute": {
         "targets": Word("targets", "Add, test and connect machines and clusters that run kernels."),
         "kernels": Word("kernels", "List, attach and stop kernels on targets."),
-        "ports": Word("ports", "Open ports of programs in kernels (TensorBoard, Gradio) in the browser."),
+        "ports": Word("ports", "Open TensorBoard and other programs of kernels in the browser."),
         "folders": Word("folders", "Copy a notebook's folder to a target (push) and back (pull)."),
     },
     "GenOps Lab": {

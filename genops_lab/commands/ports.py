@@ -32,7 +32,10 @@ def list_ports(
     ] = "",
     json: Json = False,
 ) -> None:
-    """List the ports on which programs in kernels listen, and those that are open."""
+    """List the ports of programs in kernels.
+
+    Those that are open in JupyterLab follow with their addresses.
+    """
     with command(json) as session:
         found = session.call(PortsService.list_ports, query=PortsQuery(where=where))
         opened = session.call(PortsService.list_opened_ports)
@@ -61,7 +64,10 @@ def open_port(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Open a port of a program in JupyterLab, for you alone. Without --trust its pages are sandboxed."""
+    """Open a port of a program in JupyterLab, for you alone.
+
+    Without --trust its pages are sandboxed.
+    """
     with command(json) as session:
         body = OpenPort(where=where, port=port, trusted=trust)
         found = session.call(PortsService.open_port, body=body)

@@ -7,6 +7,8 @@ import type { components } from '../api/generated';
 import type { GenOpsApi } from '../core';
 import { Field, FormModel, openForm } from '../core';
 
+import '../../style/hosts/dialogs.css';
+
 import type { ICommandsOptions } from './commands';
 import { chooseKernel, kernelTitle } from './dialogs';
 import type { IRemoteKernel } from './service';
@@ -44,13 +46,27 @@ export class PortForm extends FormModel<IPortFields, IOpenedPort> {
     return this._port !== '';
   }
 
-  protected send({ trusted }: Readonly<IPortFields>): Promise<IOpenedPort> {
+  protected async send({
+    trusted
+  }: Readonly<IPortFields>): Promise<IOpenedPort> {
     const { kernel_id: where } = this.kernel;
-    return this._api.data(
-      this._api.http.POST('/ports', {
-        body: { where, port: this._port, trusted }
-      })
-    );
+    // Browsers let only the click itself open a tab, not a late answer.
+    const tab = window.open('', '_blank');
+    try {
+      const opened = await this._api.data(
+        this._api.http.POST('/ports', {
+          body: { where, port: this._port, trusted }
+        })
+      );
+      if (tab) {
+        tab.opener = null;
+        tab.location.href = opened.path;
+      }
+      return opened;
+    } catch (reason) {
+      tab?.close();
+      throw reason;
+    }
   }
 
   private get _port(): string {
@@ -158,7 +174,7 @@ export function PortFields(props: {
   );
 }
 
-/** Open the address, and say where it is: a browser may refuse to open a tab. */
+/** Say that the port is open: a browser may have refused to open a tab. */
 function show(
   api: GenOpsApi,
   opened: IOpenedPort,
@@ -168,7 +184,6 @@ function show(
   const open = () => {
     window.open(path, '_blank', 'noopener');
   };
-  open();
   Notification.success(trans.__('Port %1 of %2 is open.', port, target), {
     autoClose: false,
     actions: [
