@@ -24,7 +24,7 @@ Name = Annotated[str, typer.Argument(metavar="TARGET", help="A target.", autocom
 
 @presets.command("presets")
 def list_presets(name: Name, json: Json = False) -> None:
-    """List the presets of a target: named resources of its pods or jobs."""
+    """List named resources of a target's pods or jobs."""
     with command(json) as session:
         found = session.call(PresetsService.get_resource_form, name=name).presets
         session.show(found, views.presets(name, found))
@@ -38,7 +38,7 @@ def show_request(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Print what a start sends to the scheduler: the Pod manifest, or the batch script for sbatch."""
+    """Print the Pod manifest or batch script of a start."""
     with command(json) as session:
         found = session.call(PresetsService.get_request, name=name, query=RequestQuery(preset=preset))
         session.show(found, Document([Lines(found.text.splitlines())]))
@@ -65,7 +65,7 @@ def add_preset(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Add a preset and its kernelspec: a kernel whose pod or job has these resources."""
+    """Name the resources of a pod or job; adds a kernel."""
     with command(json) as session:
         resources = Resources(
             gpus=gpus,

@@ -23,7 +23,10 @@ def show_role(
     ] = "genops-lab",
     json: Json = False,
 ) -> None:
-    """Print the Role, RoleBinding and NetworkPolicy that a Kubernetes target needs, for kubectl apply -f -."""
+    """Print the Role that a Kubernetes target needs.
+
+    The output is for kubectl apply -f -. It has a ServiceAccount, a RoleBinding and a NetworkPolicy too.
+    """
     with command(json) as session:
         found = session.call(TargetsService.get_target, name=name)
         from genops_lab.hosts.providers import route_of
