@@ -152,6 +152,8 @@ def test_a_job_that_waits_says_why_and_where(target: Route) -> None:
         first = await asyncio.gather(*(asked(target, f"full-{each}", gpus=4) for each in range(2)))
         for host in first:
             await seen(host, Running)
+        neighbour = msgspec.structs.replace(target, target=f"{target.target}-b")  # on the same login node
+        assert len(await PROVIDER.list_hosts(target)) == 2 and await PROVIDER.list_hosts(neighbour) == []
         second, third = await asked(target, "second", gpus=4), await asked(target, "third", gpus=4)
         while (observed := await PROVIDER.observe(second)).position is None:  # type: ignore[union-attr]
             await asyncio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Keep one connection to a target's login node; Slurm's commands and the streams into jobs go over it.
+"""Keep one connection to a login node; Slurm's commands and the streams into jobs go over it.
 
 All connections of a process have a thread and loop of their own, so that callers of any loop share them.
 """
@@ -88,7 +88,7 @@ class Login:
     """The connection to one login node. Methods belong to the logins' loop."""
 
     def __init__(self, target: str, ssh: SshConfig, folder: Path) -> None:
-        self.target = target
+        self.host = ssh.host
         self._present = _Present()
         route = Route(target=target, kind="ssh", config=ssh)
         self._link = HostConnection(route, folder, self._present)
@@ -134,7 +134,7 @@ class Login:
             ) from None
         except (ChannelReset, asyncio.IncompleteReadError) as error:
             raise CarrierEnded(
-                f"The connection to the login node of {self.target} broke during a command.",
+                f"The connection to the login node {self.host} broke during a command.",
                 hint="GenOps Lab connects again.",
             ) from error
         finally:
@@ -146,7 +146,7 @@ class Login:
             return self._link.open("program", {"argv": ["/bin/sh", "-c", _PATH + line]})
         except (LinkDown, ChannelReset) as error:
             raise CarrierEnded(
-                f"The login node of {self.target} is not connected.", hint="GenOps Lab connects again."
+                f"The login node {self.host} is not connected.", hint="GenOps Lab connects again."
             ) from error
 
     def begin(self) -> None:

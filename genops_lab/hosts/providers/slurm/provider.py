@@ -79,20 +79,20 @@ class SlurmProvider(HostProvider):
         text = self.request(target, name, resources)
 
         async def submit(queue: Queue, asker: Asker | None) -> None:
-            await queue.submit(name, text, config, asker, LOGS)
+            await queue.submit(job_name(target.target, name), text, config, asker, LOGS)
 
         await _with_queue(target, submit, may_ask=True)
         return self.host_of(target, name)
 
     async def observe(self, host: Route) -> Observed:
         """Return the state of the job. While Slurm or the login node is away, the last known one holds."""
-        config = _slurm(host.config)
+        config, name = _slurm(host.config), job_name(host.target, host.host_id)
 
         async def look(queue: Queue, asker: Asker | None) -> Observed:
             try:
-                job = await queue.job(host.host_id, config, asker)
+                job = await queue.job(name, config, asker)
             except LinkError as error:
-                job = queue.last(host.host_id)
+                job = queue.last(name)
                 if job is None or job.ended:
                     raise
                 if job.state != "RUNNING":
@@ -113,7 +113,7 @@ class SlurmProvider(HostProvider):
         config = _slurm(host.config)
 
         async def cancel(queue: Queue, asker: Asker | None) -> None:
-            await queue.cancel(host.host_id, config, asker)
+            await queue.cancel(job_name(host.target, host.host_id), config, asker)
 
         await _with_queue(host, cancel)
 
@@ -123,7 +123,8 @@ class SlurmProvider(HostProvider):
 
         async def look(queue: Queue, asker: Asker | None) -> list[str]:
             found = await queue.jobs(config, asker, fresh=True)
-            return [host_id_of(target.target, job.name) for job in found.values() if not job.ended]
+            names = [host_id_of(target.target, job.name) for job in found.values() if not job.ended]
+            return [each for each in names if each]
 
         return [self.host_of(target, each) for each in await _with_queue(target, look)]
 
@@ -134,10 +135,10 @@ class SlurmProvider(HostProvider):
         from ...link.errors import CarrierEnded, HostGone
         from .streams import JobStream, step_of
 
-        config = _slurm(host.config)
+        config, name = _slurm(host.config), job_name(host.target, host.host_id)
 
         async def start(queue: Queue, present: Asker | None) -> tuple[Queue, Channel]:
-            job = await queue.job(host.host_id, config, present)
+            job = await queue.job(name, config, present)
             await queue.login.reach(present)
             line = step_of(0 if job is None else job.id, command)
             return queue, queue.login.open(line)
@@ -146,7 +147,7 @@ class SlurmProvider(HostProvider):
 
         async def why(said: str) -> LinkError:
             queue.expire()
-            job = await queue.job(host.host_id, config, None)
+            job = await queue.job(name, config, None)
             if job is None or job.ended:
                 ended = "It has ended." if job is None else why_it_ended(job)
                 return HostGone.because(host.target, self.host_noun, ended)

@@ -1,4 +1,4 @@
-"""Know the jobs of one target: one look at Slurm serves all of them."""
+"""Know the jobs of one login node: one look at Slurm serves all targets there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import jobs as reading
 from .config import SlurmConfig
 from .jobs import Job
 from .login import Login, Printed, SlurmAway, SlurmError
-from .script import host_id_of, job_name
+from .script import PREFIX
 
 if TYPE_CHECKING:
     from ..ssh.config import SshConfig
@@ -37,11 +37,10 @@ _EPOCH = "export SLURM_TIME_FORMAT=%s; "
 
 
 class Queue:
-    """The jobs of a target, as the last look saw them. Belongs to the logins' loop."""
+    """The jobs of GenOps Lab on a cluster by name, as the last look saw them. Belongs to the logins' loop."""
 
     def __init__(self, login: Login) -> None:
         self.login = login
-        self._target = login.target
         self._looking = asyncio.Lock()
         self._jobs: dict[str, Job] = {}
         self._ended: dict[str, Job | None] = {}
@@ -54,17 +53,16 @@ class Queue:
         """Make the next caller look: something has changed."""
         self._changed_at = time.monotonic()
 
-    def last(self, host_id: str) -> Job | None:
+    def last(self, name: str) -> Job | None:
         """Return a job as it was last seen."""
-        return self._jobs.get(job_name(self._target, host_id))
+        return self._jobs.get(name)
 
     def place(self, job: Job) -> int | None:
         """Return a waiting job's place in its partition, from 1; None where it is not known."""
         return self._places.get(job.id)
 
-    async def job(self, host_id: str, config: SlurmConfig, asker: Asker | None) -> Job | None:
-        """Return a host's job; an ended one too, as long as Slurm knows it. Raises LinkError."""
-        name = job_name(self._target, host_id)
+    async def job(self, name: str, config: SlurmConfig, asker: Asker | None) -> Job | None:
+        """Return the job of this name; an ended one too, as long as Slurm knows it. Raises LinkError."""
         found = (await self.jobs(config, asker)).get(name)
         if found is not None and found.state != "COMPLETING":
             return found
@@ -73,7 +71,7 @@ class Queue:
         return self._ended[name] or found
 
     async def jobs(self, config: SlurmConfig, asker: Asker | None, *, fresh: bool = False) -> dict[str, Job]:
-        """Return the target's jobs by name; look at Slurm where the last look is too old. Raises LinkError."""
+        """Return the jobs by name; look at Slurm where the last look is too old. Raises LinkError."""
         called_at = time.monotonic()
         async with self._looking:
             now = time.monotonic()
@@ -91,7 +89,7 @@ class Queue:
     async def _look(self) -> None:
         began = time.monotonic()
         found = await self._listed()
-        own = [job for job in found if host_id_of(self._target, job.name)]
+        own = [job for job in found if job.name.startswith(PREFIX)]
         self._jobs = reading.newest(own)
         for name in self._jobs:
             self._ended.pop(name, None)
@@ -109,7 +107,7 @@ class Queue:
                 try:
                     return reading.from_json(done.stdout)
                 except ValueError:
-                    log.info("The JSON of squeue on %s cannot be read.", self._target)
+                    log.info("The JSON of squeue on %s cannot be read.", self.login.host)
             elif is_away(done):
                 raise away(done)
             self._has_json = False
@@ -127,15 +125,14 @@ class Queue:
         line = f"sacct -n -P -X -S now-30days -o {reading.SACCT} --name={shlex.quote(name)}; "
         done = await self.login.run(_EPOCH + line)
         if done.code != 0:
-            log.info("The accounting of %s does not answer: %s", self._target, done.said)
+            log.info("The accounting of %s does not answer: %s", self.login.host, done.said)
             return None
         return reading.newest(each for each in reading.from_lines(done.stdout) if each.ended).get(name)
 
     async def submit(
-        self, host_id: str, script: str, config: SlurmConfig, asker: Asker | None, logs: str
+        self, name: str, script: str, config: SlurmConfig, asker: Asker | None, logs: str
     ) -> None:
         """Submit a job unless one of this name waits or runs. Raises LinkError."""
-        name = job_name(self._target, host_id)
         if self._is_there(name, await self.jobs(config, asker, fresh=True)):
             return
         self.login.begin()
@@ -148,7 +145,7 @@ class Queue:
                 if self._is_there(name, await self.jobs(config, None, fresh=True)):
                     return
             except LinkError:
-                log.info("Whether %s took the job %s is not known.", self._target, name)
+                log.info("Whether %s took the job %s is not known.", self.login.host, name)
             raise lost
         finally:
             self.login.end()
@@ -157,9 +154,8 @@ class Queue:
         if done.code != 0:
             raise refused(done)
 
-    async def cancel(self, host_id: str, config: SlurmConfig, asker: Asker | None) -> None:
+    async def cancel(self, name: str, config: SlurmConfig, asker: Asker | None) -> None:
         """End all jobs of this name; harmless where there is none. Raises LinkError."""
-        name = job_name(self._target, host_id)
         if not self._is_there(name, await self.jobs(config, asker, fresh=True)):
             return
         checked(await self.login.run(f'scancel --user="$(id -un)" --name={shlex.quote(name)}'))
@@ -174,15 +170,15 @@ class Queue:
         return name in jobs and not jobs[name].ended
 
 
-_queues: dict[tuple[str, SshConfig], Queue] = {}
+_queues: dict[SshConfig, Queue] = {}
 
 
 def queue_of(target: str, ssh: SshConfig, folder: Path) -> Queue:
-    """Return the queue of a target; ``folder`` is GenOps' data directory, of which a process has one. Belongs to the
-    logins' loop."""
-    found = _queues.get((target, ssh))
+    """Return the queue of a login node, for whose logins the first ``target`` is named; ``folder`` is GenOps' data
+    directory, of which a process has one. Belongs to the logins' loop."""
+    found = _queues.get(ssh)
     if found is None:
-        found = _queues[target, ssh] = Queue(Login(target, ssh, folder))
+        found = _queues[ssh] = Queue(Login(target, ssh, folder))
     return found
 
 

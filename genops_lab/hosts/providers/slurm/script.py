@@ -15,14 +15,18 @@ LOGS = ".local/state/genops-lab/slurm"
 FOLDER = "/tmp/genops-lab-$(id -u)-$SLURM_JOB_ID"  # noqa: S108 - made by the job with mode 0700
 
 
+#: The beginning of the names of all jobs of GenOps Lab.
+PREFIX = "genops."
+
+
 def job_name(target: str, host_id: str) -> str:
     """Return the name of a host's job. Ids have no dot, so the name has exactly one target."""
-    return f"genops.{target}.{host_id}"
+    return f"{PREFIX}{target}.{host_id}"
 
 
 def host_id_of(target: str, name: str) -> str:
     """Return the host whose job has this name; empty for a job that is not the target's."""
-    prefix = f"genops.{target}."
+    prefix = f"{PREFIX}{target}."
     rest = name[len(prefix) :] if name.startswith(prefix) else ""
     return "" if "." in rest else rest
 
