@@ -22,10 +22,6 @@ export function attendHosts(options: {
     caption: trans.__('Show the question'),
     execute: onAnswer
   };
-  const keep = {
-    label: trans.__('Keep it running'),
-    caption: trans.__('Restart the kernel’s idle time')
-  };
   const showQuestions = () => {
     panel.attend(
       'questions',
@@ -51,9 +47,9 @@ export function attendHosts(options: {
         tone: 'warning',
         text: noticeWords(notice, now, trans),
         since: notice.kind === 'ended' ? (notice.ends_at ?? now) : now,
-        ...(notice.kind === 'ended'
-          ? { dismiss: () => notices.drop(notice) }
-          : { action: { ...keep, execute: () => void notices.keep(notice) } })
+        action: notices.actionOf(notice),
+        dismiss:
+          notice.kind === 'ended' ? () => notices.drop(notice) : undefined
       }))
     );
   };

@@ -1,6 +1,4 @@
-import type { ISessionContext } from '@jupyterlab/apputils';
-import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
-import type { Cell } from '@jupyterlab/cells';
+import type { Cell, CodeCell } from '@jupyterlab/cells';
 import type {
   INotebookTracker,
   KernelError,
@@ -8,20 +6,30 @@ import type {
   NotebookPanel
 } from '@jupyterlab/notebook';
 import { NotebookActions } from '@jupyterlab/notebook';
-import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
-
-import { ApiError } from '../core';
 
 /** The name of the error for code that was sent to a kernel that has ended. */
 const ENDED = 'KernelEnded';
 
+/** The end of a notebook's kernel. */
+export interface IEnd {
+  readonly why: string;
+  /**
+   * The cells that were run after it. The list grows while the dialog is open:
+   * of many cells run at once, each is reported alone.
+   */
+  readonly refused: readonly Cell[];
+  /** The places of refused cells in the order in which cells ran. */
+  readonly before: WeakMap<Cell, number>;
+}
+
 /**
- * Offers a restart where cells were refused because their kernel has ended. The
- * refused cells run after the restart only when the user confirms it.
+ * Offers a restart where cells were refused because their kernel has ended, and
+ * where the user asks for it.
  */
 export class EndedKernels implements IDisposable {
   constructor(private _options: EndedKernels.IOptions) {
+    NotebookActions.executionScheduled.connect(this._onScheduled, this);
     NotebookActions.executed.connect(this._onExecuted, this);
   }
 
@@ -31,7 +39,30 @@ export class EndedKernels implements IDisposable {
 
   dispose(): void {
     this._isDisposed = true;
+    NotebookActions.executionScheduled.disconnect(this._onScheduled, this);
     NotebookActions.executed.disconnect(this._onExecuted, this);
+  }
+
+  /** Offer a restart of a notebook's kernel, unless the dialog is open. */
+  offer(panel: NotebookPanel, why: string, ...refused: Cell[]): void {
+    const asked = this._refused.get(panel);
+    if (asked) {
+      asked.push(...refused);
+      return;
+    }
+    this._refused.set(panel, refused);
+    void this._options
+      .restart(panel, { why, refused, before: this._before })
+      .finally(() => this._refused.delete(panel));
+  }
+
+  /** JupyterLab clears the count of a cell that is run. */
+  private _onScheduled(_: unknown, { cell }: { cell: Cell }): void {
+    const { executionState, executionCount } = (cell as CodeCell).model;
+    const place = executionState === 'running' ? Infinity : executionCount;
+    if (place) {
+      this._before.set(cell, place);
+    }
   }
 
   private _onExecuted(
@@ -44,81 +75,20 @@ export class EndedKernels implements IDisposable {
     const panel = this._options.notebooks.find(
       ({ content }) => content === run.notebook
     );
-    const asked = panel && this._refused.get(panel);
-    if (asked) {
-      asked.push(run.cell);
-    } else if (panel) {
-      const refused = [run.cell];
-      this._refused.set(panel, refused);
-      void this._offer(panel, refused, run.error.errorValue).finally(() =>
-        this._refused.delete(panel)
-      );
-    }
-  }
-
-  /**
-   * `refused` grows while the dialog is open: of many cells run at once, each
-   * is reported alone.
-   */
-  private async _offer(
-    { content, context, sessionContext }: NotebookPanel,
-    refused: readonly Cell[],
-    why: string
-  ): Promise<void> {
-    const { trans } = this._options;
-    const { button } = await showDialog({
-      title: trans.__('The kernel of “%1” has ended', context.localPath),
-      body: trans.__(
-        '%1 Its variables are lost, its outputs stay. No cell was run.',
-        why
-      ),
-      buttons: [
-        Dialog.cancelButton(),
-        Dialog.createButton({
-          label: trans.__('Restart'),
-          caption: trans.__('Restart the kernel without running any cell'),
-          accept: false,
-          actions: ['restart']
-        }),
-        Dialog.okButton({
-          label: trans.__('Restart and run'),
-          caption: trans.__('Restart the kernel, then run the refused cells'),
-          actions: ['restart', 'run']
-        })
-      ]
-    });
-    if (!button.actions.includes('restart')) {
-      return;
-    }
-    try {
-      await restartEnded(sessionContext);
-    } catch (reason) {
-      const error = ApiError.from(reason, trans);
-      Notification.error(`${error.message} ${error.hint}`.trim());
-      return;
-    }
-    if (button.actions.includes('run')) {
-      const cells = refused.filter(cell => !cell.isDisposed);
-      await NotebookActions.runCells(content, cells, sessionContext);
+    if (panel) {
+      this.offer(panel, run.error.errorValue, run.cell);
     }
   }
 
   private _refused = new Map<NotebookPanel, Cell[]>();
+  private _before = new WeakMap<Cell, number>();
   private _isDisposed = false;
 }
 
 export namespace EndedKernels {
   export interface IOptions {
     notebooks: Pick<INotebookTracker, 'find'>;
-    trans: TranslationBundle;
+    /** Show the dialog; does not reject. */
+    restart: (panel: NotebookPanel, end: IEnd) => Promise<void>;
   }
-}
-
-/** Restart the kernel of a session whose kernel has ended. */
-export async function restartEnded(session: ISessionContext): Promise<void> {
-  const kernel = session.session?.kernel;
-  // JupyterLab drops a kernel once it has seen it dead.
-  await (kernel?.status === 'dead'
-    ? session.changeKernel({ name: kernel.name })
-    : session.restartKernel());
 }

@@ -4,7 +4,6 @@ import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
 import { Signal } from '@lumino/signaling';
 
-import { restartEnded } from './ended-kernels';
 import type { TargetsModel } from './model';
 import { asKernelSees } from './model';
 import type {
@@ -120,11 +119,6 @@ export class NotebookTarget implements IDisposable {
   /** Shut down the kernel, also one that waits for its host. */
   async shutdown(): Promise<void> {
     await this.session.shutdown();
-  }
-
-  /** Restart the kernel. */
-  async restart(): Promise<void> {
-    await restartEnded(this.session);
   }
 
   get visible(): boolean {

@@ -19,7 +19,9 @@ import type { IKernelNotice, TargetsService } from './service';
 export class KernelNotices implements IDisposable {
   constructor(
     private _core: IGenOpsCore,
-    private _service: TargetsService
+    private _service: TargetsService,
+    /** Offer a restart of a kernel that has ended. */
+    readonly restart: (notice: IKernelNotice) => void
   ) {
     _core.events.changed('kernel_notice').connect(this._look, this);
     _core.events.resync.connect(this._look, this);
@@ -89,20 +91,36 @@ export class KernelNotices implements IDisposable {
   private _emit(notice: IKernelNotice): string {
     const { trans } = this._core;
     const words = noticeWords(notice, Date.now() / 1000, trans);
-    if (notice.kind !== 'warning') {
-      return Notification.warning(words, { autoClose: false });
-    }
+    const action = this.actionOf(notice);
     return Notification.warning(words, {
       autoClose: false,
-      actions: [
-        {
-          label: trans.__('Keep it running'),
-          caption: trans.__('Restart the kernel’s idle time'),
-          displayType: 'accent',
-          callback: () => void this.keep(notice)
-        }
+      actions: action && [
+        { ...action, displayType: 'accent', callback: action.execute }
       ]
     });
+  }
+
+  /** What the user can do about a notice. */
+  actionOf(
+    notice: IKernelNotice
+  ): { label: string; caption: string; execute: () => void } | undefined {
+    const { trans } = this._core;
+    switch (notice.kind) {
+      case 'warning':
+        return {
+          label: trans.__('Keep it running'),
+          caption: trans.__('Restart the kernel’s idle time'),
+          execute: () => void this.keep(notice)
+        };
+      case 'ended':
+        return {
+          label: trans.__('Restart…'),
+          caption: trans.__('Choose where, and the cells that run again'),
+          execute: () => this.restart(notice)
+        };
+      default:
+        return undefined;
+    }
   }
 
   /** Give a kernel its whole time again. */

@@ -6,6 +6,7 @@ import type { MachineModel } from '../kernels/model';
 import type { IGenOpsCore } from '../core';
 
 import type { TargetsModel } from './model';
+import type { IPlace } from './picker';
 import { Picker } from './picker';
 import type { QuestionsModel } from './questions';
 import type { ITarget } from './service';
@@ -17,25 +18,38 @@ export class Places {
 
   /** Ask where a notebook is to run, connect, and start its kernel there. */
   async choose(notebook: NotebookPanel): Promise<void> {
-    const { app, model, machine, questions, core } = this._options;
-    const { trans } = core;
-    const { sessionContext } = notebook;
-    await sessionContext.ready;
-    const current = sessionContext.session?.kernel?.name ?? '';
-    const picker = new Picker(model, machine, {
-      here: this._localKernel(current),
-      kernelName: current,
-      trans
-    });
+    const { trans } = this._options.core;
+    const picker = await this.pickerOf(notebook);
+    const { current } = picker;
     const place = await openPicker({
       picker,
-      questions,
+      questions: this._options.questions,
       trans,
       title: trans.__('Where should this notebook run?'),
       action: current ? trans.__('Restart kernel') : trans.__('Start kernel'),
       losesState: current !== ''
     });
-    if (place?.target) {
+    if (place) {
+      await this.move(notebook, place);
+    }
+  }
+
+  /** The choice of a notebook's place; to be disposed by the caller. */
+  async pickerOf({ sessionContext }: NotebookPanel): Promise<Picker> {
+    const { model, machine, core } = this._options;
+    await sessionContext.ready;
+    const current = sessionContext.session?.kernel?.name ?? '';
+    return new Picker(model, machine, {
+      here: this._localKernel(current),
+      kernelName: current,
+      trans: core.trans
+    });
+  }
+
+  /** Start a notebook's kernel in a place that is connected. */
+  async move({ sessionContext }: NotebookPanel, place: IPlace): Promise<void> {
+    const { app, model } = this._options;
+    if (place.target) {
       await model.service.chooseNextStart(
         place.target.name,
         sessionContext.path,
@@ -43,10 +57,8 @@ export class Places {
         place.resources
       );
     }
-    if (place) {
-      await app.serviceManager.kernelspecs.refreshSpecs();
-      await sessionContext.changeKernel({ name: place.kernelName });
-    }
+    await app.serviceManager.kernelspecs.refreshSpecs();
+    await sessionContext.changeKernel({ name: place.kernelName });
   }
 
   /**

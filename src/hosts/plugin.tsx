@@ -18,7 +18,7 @@ import { INotebookSection } from '../panel/notebook/tokens';
 import { ITaskNotifier } from '../tasks/tokens';
 
 import { CommandIDs, addCommands } from './commands';
-// eslint-disable-next-line jupyter/prefer-lazy-imports -- it hears of each cell that runs
+
 import { EndedKernels } from './ended-kernels';
 import { KernelCommandIDs } from './kernel-commands';
 import { refreshKernelspecs } from './kernelspecs';
@@ -80,9 +80,16 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     // A question may exist when the page loads.
     void app.restored.then(() => questions.start());
     refreshKernelspecs(core.events, app.serviceManager.kernelspecs);
-    const notices = new KernelNotices(core, model.service);
-    void app.restored.then(() => notices.start());
     const fail = (reason: unknown) => tellFailure(reason, trans);
+    const notices = new KernelNotices(core, model.service, notice => {
+      void import('./restart')
+        .then(({ openNotebookOf }) => openNotebookOf(options, notice))
+        .then(
+          notebook => notebook && ended?.offer(notebook, notice.text),
+          fail
+        );
+    });
+    void app.restored.then(() => notices.start());
     whenSeen(panel, () => {
       import('./attention').then(
         ({ attendHosts }) =>
@@ -96,7 +103,7 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
         fail
       );
     });
-    addCommands({
+    const options = {
       app,
       core,
       model,
@@ -106,16 +113,27 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
       panel,
       palette,
       notebooks
-    });
+    };
+    addCommands(options);
     const execute = executor(app.commands);
     const sessionOf = (kernelId: string) =>
       [...app.serviceManager.sessions.running()].find(
         ({ kernel }) => kernel?.id === kernelId
       );
 
-    if (notebooks) {
-      new EndedKernels({ notebooks, trans });
-    }
+    const ended =
+      notebooks &&
+      new EndedKernels({
+        notebooks,
+        restart: async (notebook, end) => {
+          try {
+            const { restartEnded } = await import('./restart');
+            await restartEnded(options, notebook, end);
+          } catch (reason) {
+            fail(reason);
+          }
+        }
+      });
     tasks.offer(task => afterBuild(task, trans, execute));
 
     compute.addPart(async section => {
@@ -219,6 +237,7 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
               takeOver: true
             }),
           onDetach: name => execute(CommandIDs.disconnect, { name }),
+          onRestart: why => ended?.offer(notebook, why),
           onLog: (target, kernel) =>
             execute(KernelCommandIDs.kernelLog, { target, kernel }),
           onPull: () => execute(CommandIDs.pull),

@@ -41,6 +41,7 @@ VIEWS = {
     ("hosts/view/picker-dialog.tsx", "dialog"): ["targets picker"],
     ("hosts/view/pull-dialog.tsx", "dialog"): ["targets pull"],
     ("hosts/view/question-dialog.tsx", "dialog"): ["targets passphrase"],
+    ("hosts/view/restart-dialog.tsx", "dialog"): ["target_settings run-in-ended"],
     ("hosts/view/settings-dialog.tsx", "dialog"): ["target_settings settings"],
     ("hosts/view/storage-dialog.tsx", "dialog"): ["environments free-space"],
     ("kernels/outputs/full/commands.ts", "page"): ["long_outputs full-output"],

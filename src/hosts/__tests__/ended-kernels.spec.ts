@@ -1,49 +1,44 @@
-import { Notification } from '@jupyterlab/apputils';
 import type { Cell } from '@jupyterlab/cells';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import { KernelError, NotebookActions } from '@jupyterlab/notebook';
 import type { Signal } from '@lumino/signaling';
 
-import { settle, trans } from '../../tasks/__tests__/support';
+import { settle } from '../../tasks/__tests__/support';
+import type { IEnd } from '../ended-kernels';
 import { EndedKernels } from '../ended-kernels';
 
 const WHY = 'The kernel has ended. The host was restarted.';
 
 describe('cells that are run in a kernel that has ended', () => {
-  const restartKernel = jest.fn(async () => undefined);
-  const panel = {
-    content: {},
-    context: { localPath: 'work/train.ipynb' },
-    sessionContext: {
-      restartKernel,
-      session: { kernel: { status: 'unknown', name: 'genops-gpu1' } }
-    }
-  } as unknown as NotebookPanel;
-  const cells = ['a', 'b', 'c'].map(
-    id => ({ id, isDisposed: id === 'c' }) as unknown as Cell
-  );
-  let runCells: jest.SpyInstance;
+  const panel = { content: {} } as unknown as NotebookPanel;
+  const asked: IEnd[] = [];
+  let answer: () => void;
   let ended: EndedKernels;
 
+  function cell(executionCount: number | null, executionState = 'idle'): Cell {
+    return { model: { executionCount, executionState } } as unknown as Cell;
+  }
+
   beforeEach(() => {
-    restartKernel.mockClear();
-    runCells = jest
-      .spyOn(NotebookActions, 'runCells')
-      .mockImplementation(async () => true);
+    asked.length = 0;
     ended = new EndedKernels({
       notebooks: { find: of => (of(panel) ? panel : undefined) },
-      trans
+      restart: (_, end) => {
+        asked.push(end);
+        return new Promise(resolve => (answer = resolve));
+      }
     });
   });
 
-  afterEach(() => {
-    ended.dispose();
-    Notification.dismiss();
-    runCells.mockRestore();
-  });
+  afterEach(() => ended.dispose());
 
-  function executed(cell: Cell, ename = 'KernelEnded'): void {
+  /** JupyterLab runs a cell, which is answered so. */
+  function run(each: Cell, ename = 'KernelEnded'): void {
     const { content: notebook } = panel;
+    const { executed, executionScheduled } = NotebookActions;
+    const emit = (signal: unknown, args: object) =>
+      (signal as Signal<unknown, unknown>).emit({ notebook, ...args });
+    emit(executionScheduled, { cell: each });
     const error = new KernelError({
       status: 'error',
       execution_count: null,
@@ -51,71 +46,31 @@ describe('cells that are run in a kernel that has ended', () => {
       evalue: WHY,
       traceback: []
     });
-    (NotebookActions.executed as Signal<unknown, unknown>).emit({
-      notebook,
-      cell,
-      success: false,
-      error
-    });
+    emit(executed, { cell: each, success: false, error });
   }
 
-  const dialogs = () =>
-    Array.from(document.querySelectorAll<HTMLElement>('.jp-Dialog'));
-
-  async function press(label: string): Promise<void> {
-    const found = Array.from(dialogs()[0].querySelectorAll('button')).find(
-      ({ textContent }) => textContent === label
-    );
-    found!.click();
+  it('are asked about once, with their places among those that ran', async () => {
+    const cells = [cell(7), cell(null, 'running'), cell(null)];
+    cells.forEach(each => run(each));
+    expect(asked).toHaveLength(1);
+    const [{ why, refused, before }] = asked;
+    expect(why).toBe(WHY);
+    expect(refused).toEqual(cells);
+    expect(cells.map(each => before.get(each))).toEqual([
+      7,
+      Infinity,
+      undefined
+    ]);
+    ended.offer(panel, WHY);
+    expect(asked).toHaveLength(1);
+    answer();
     await settle();
-  }
-
-  it('are asked about once, and run again together', async () => {
-    cells.forEach(cell => executed(cell));
-    await settle();
-    expect(dialogs()).toHaveLength(1);
-    expect(dialogs()[0].textContent).toContain('train.ipynb');
-    expect(dialogs()[0].textContent).toContain('The host was restarted.');
-    expect(restartKernel).not.toHaveBeenCalled();
-    await press('Restart and run');
-    expect(restartKernel).toHaveBeenCalledTimes(1);
-    expect(runCells).toHaveBeenCalledWith(
-      panel.content,
-      cells.slice(0, 2),
-      panel.sessionContext
-    );
-    executed(cells[0]);
-    await settle();
-    expect(dialogs()).toHaveLength(1);
-    await press('Cancel');
+    ended.offer(panel, WHY);
+    expect(asked[1].refused).toEqual([]);
   });
 
-  it('are not run unasked', async () => {
-    executed(cells[0]);
-    await settle();
-    await press('Restart');
-    expect(restartKernel).toHaveBeenCalledTimes(1);
-    executed(cells[0]);
-    await settle();
-    await press('Cancel');
-    expect(restartKernel).toHaveBeenCalledTimes(1);
-    expect(runCells).not.toHaveBeenCalled();
-  });
-
-  it('stay as they are where the restart fails, with word of it', async () => {
-    restartKernel.mockRejectedValueOnce(new Error('gpu1 is away.'));
-    executed(cells[0]);
-    await settle();
-    await press('Restart and run');
-    expect(runCells).not.toHaveBeenCalled();
-    expect(
-      Notification.manager.notifications.map(({ message }) => message)
-    ).toEqual(['gpu1 is away.']);
-  });
-
-  it('are left alone where their own code failed', async () => {
-    executed(cells[0], 'ValueError');
-    await settle();
-    expect(dialogs()).toHaveLength(0);
+  it('are left alone where their own code failed', () => {
+    run(cell(1), 'ValueError');
+    expect(asked).toEqual([]);
   });
 });

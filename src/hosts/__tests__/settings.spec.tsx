@@ -174,10 +174,11 @@ describe('notices of kernels without work', () => {
   };
   const shown = () =>
     Notification.manager.notifications.map(({ message }) => message);
+  const restart = jest.fn();
   let notices: KernelNotices;
 
   beforeEach(() => {
-    notices = new KernelNotices(bench.core, service);
+    notices = new KernelNotices(bench.core, service, restart);
   });
 
   afterEach(() => {
@@ -225,6 +226,10 @@ describe('notices of kernels without work', () => {
     bench.change('kernel_notice', 'k1');
     await settle();
     expect(shown()).toEqual([expect.stringContaining('freed 21.4 GiB')]);
+    const [{ options }] = Notification.manager.notifications;
+    expect(options.actions?.map(({ label }) => label)).toEqual(['Restart…']);
+    options.actions?.[0].callback(new MouseEvent('click'));
+    expect(restart).toHaveBeenCalledWith(ended);
     Notification.dismiss(Notification.manager.notifications[0].id);
     await settle();
     expect(bench.count('DELETE /kernel-notices/k1')).toBe(1);

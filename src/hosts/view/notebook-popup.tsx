@@ -29,6 +29,8 @@ export interface INotebookActions {
   /** Take the kernel back from the Lab that has taken it over. */
   onTakeBack: (target: string, kernelId: string) => void;
   onDetach: (target: string) => void;
+  /** Restart the kernel, which has ended for this reason. */
+  onRestart: (why: string) => void;
   onLog: (target: string, kernelId: string) => void;
   onPull: () => void;
   onMove: () => void;
@@ -140,6 +142,7 @@ export class NotebookPopup extends ReactWidget {
         onReconnect={name => this._options.onReconnect(name)}
         onTakeBack={(name, id) => this._options.onTakeBack(name, id)}
         onDetach={name => this._options.onDetach(name)}
+        onRestart={why => leave(() => this._options.onRestart(why))()}
         onLog={(name, id) => leave(() => this._options.onLog(name, id))()}
         onPull={leave(this._options.onPull)}
         onMove={leave(this._options.onMove)}
@@ -334,15 +337,15 @@ function PopupView(
             onClick={() => void notebook.shutdown()}
           />
         )}
-        {isUp && ended && (
+        {ended && (
           <ActionButton
             primary
-            label={trans.__('Restart')}
+            label={trans.__('Restart…')}
             caption={trans.__(
-              'Start a new kernel for this notebook on %1',
+              'Restart the kernel on %1 or elsewhere, and choose the cells that run again',
               target.name
             )}
-            onClick={() => void notebook.restart()}
+            onClick={() => props.onRestart(ended.reason)}
           />
         )}
         {isUp && taken && (

@@ -92,9 +92,7 @@ export function PickerView(
   props: IPickerOptions & { onAccept: () => void; onCancel: () => void }
 ): React.ReactElement {
   const { picker, questions, trans } = props;
-  const { targets } = picker.targets;
   const question = questions.current;
-  const name = React.useId();
   if (question) {
     return (
       <QuestionForm
@@ -113,6 +111,56 @@ export function PickerView(
         props.onAccept();
       }}
     >
+      <PlaceFields picker={picker} title={props.title} trans={trans} />
+      <FormError error={picker.error ?? picker.targets.list.error} />
+      {props.losesState && !picker.isThere && (
+        <Callout
+          tone="warning"
+          title={trans.__('The kernel’s variables will be lost.')}
+        >
+          {trans.__(
+            'The notebook and its outputs stay. A new kernel starts on the target that you choose.'
+          )}
+        </Callout>
+      )}
+      <DialogButtons>
+        <DialogButton
+          kind="cancel"
+          label={trans.__('Cancel')}
+          onClick={props.onCancel}
+        />
+        <DialogButton
+          kind={props.losesState && !picker.isThere ? 'warn' : 'accept'}
+          label={
+            picker.busy
+              ? trans.__('Connecting…')
+              : picker.place.target &&
+                  !picker.resources &&
+                  picker.place.target.state !== 'up'
+                ? trans.__('Connect and start')
+                : props.action
+          }
+          disabled={
+            picker.busy || picker.isThere || picker.resources?.valid === false
+          }
+        />
+      </DialogButtons>
+    </Form>
+  );
+}
+
+/** The places to choose from, and the resources of a new host. */
+export function PlaceFields(props: {
+  picker: Picker;
+  /** What is asked, for screen readers. */
+  title: string;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { picker, trans } = props;
+  const { targets } = picker.targets;
+  const name = React.useId();
+  return (
+    <>
       <fieldset className="gol-Places" disabled={picker.busy}>
         <legend className="gol-VisuallyHidden">{props.title}</legend>
         <Place picker={picker} group={name} value="">
@@ -156,40 +204,7 @@ export function PickerView(
       {targets && targets.length > 0 && (
         <BestFit picker={picker} trans={trans} />
       )}
-      <FormError error={picker.error ?? picker.targets.list.error} />
-      {props.losesState && !picker.isThere && (
-        <Callout
-          tone="warning"
-          title={trans.__('The kernel’s variables will be lost.')}
-        >
-          {trans.__(
-            'The notebook and its outputs stay. A new kernel starts on the target that you choose.'
-          )}
-        </Callout>
-      )}
-      <DialogButtons>
-        <DialogButton
-          kind="cancel"
-          label={trans.__('Cancel')}
-          onClick={props.onCancel}
-        />
-        <DialogButton
-          kind={props.losesState && !picker.isThere ? 'warn' : 'accept'}
-          label={
-            picker.busy
-              ? trans.__('Connecting…')
-              : picker.place.target &&
-                  !picker.resources &&
-                  picker.place.target.state !== 'up'
-                ? trans.__('Connect and start')
-                : props.action
-          }
-          disabled={
-            picker.busy || picker.isThere || picker.resources?.valid === false
-          }
-        />
-      </DialogButtons>
-    </Form>
+    </>
   );
 }
 
