@@ -70,7 +70,8 @@ class IdleWatch:
         if self.policy is None:
             return None
         left = max(0.0, self._since + self.policy.seconds - self._clock()) if self._warned else None
-        return {**self.policy._asdict(), "ends_in_s": left}
+        known = {name: value for name, value in self.policy._asdict().items() if value is not None}
+        return {**known, "ends_in_s": left}
 
     # Events
 
@@ -127,7 +128,7 @@ class IdleWatch:
         if self._quiet is not None and not self._warned and quiet_s >= policy.seconds - policy.warn_s:
             self._warn(policy, now)
         elif self._quiet is not None and self._warned and quiet_s >= policy.seconds:
-            reason = f"Ended after {span(policy.seconds)} without work{held_words(self._quiet)}."
+            reason = f"Ended after {span(policy.seconds)} without work{held_words(self._quiet, policy.price_per_hour)}."
             self.policy = None
             self._end(reason)
             return None
@@ -243,8 +244,9 @@ def _is_visible(gpu: Dict[str, Any], visible: Optional[str]) -> bool:
     return any(name in own or (len(name) > 7 and gpu["uuid"].startswith(name)) for name in names)
 
 
-def held_words(work: Work) -> str:
-    """Return ``; freed 21.4 GiB of GPU memory on GPU 0 and 3.1 GiB of memory``; empty where nothing is known."""
+def held_words(work: Work, price_per_hour: Optional[float] = None) -> str:
+    """Return ``; freed 21.4 GiB of GPU memory on GPU 0 and 3.1 GiB of memory at $2.49/h``; empty where nothing
+    is known."""
     parts: List[str] = [
         f"{size(gpu.memory_bytes)} of GPU memory on GPU {gpu.number}" for gpu in work.gpus if gpu.memory_bytes
     ]
@@ -252,7 +254,9 @@ def held_words(work: Work) -> str:
         parts.append(f"{size(work.memory_bytes)} of memory")
     if not parts:
         return ""
-    return "; freed " + (", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0])
+    freed = ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
+    price = f" at ${price_per_hour:,.2f}/h" if price_per_hour else ""
+    return f"; freed {freed}{price}"
 
 
 def size(count: int) -> str:

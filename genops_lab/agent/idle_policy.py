@@ -12,10 +12,12 @@ MAX_SECONDS = 366 * 86400.0
 
 
 class IdlePolicy(NamedTuple):
-    """The kernel is stopped after ``seconds`` without work; a GPU under ``gpu_percent`` counts as idle."""
+    """The kernel is stopped after ``seconds`` without work; a GPU under ``gpu_percent`` counts as idle.
+    ``price_per_hour``: of its host, in USD."""
 
     seconds: float
     gpu_percent: float
+    price_per_hour: Optional[float] = None
 
     @property
     def warn_s(self) -> float:
@@ -37,4 +39,5 @@ def policy_of(given: Any) -> Optional[IdlePolicy]:
         raise ValueError(f"an idle time of {seconds} s is out of range")
     if not 0 <= percent <= 100:
         raise ValueError(f"a GPU limit of {percent} % is out of range")
-    return IdlePolicy(seconds, percent)
+    price = given.get("price_per_hour")
+    return IdlePolicy(seconds, percent, None if price is None else float(price))

@@ -495,12 +495,18 @@ class TargetEntry(Protocol):
     def policy(self) -> TargetPolicy:
         """Return the policy for its kernels."""
 
+    @property
+    def price_per_hour(self) -> float | None:
+        """Return the price of one of its hosts in USD; None if it is not known."""
 
-def idle_order(policy: TargetPolicy) -> dict[str, float] | None:
-    """Return a policy's part about idle kernels, in the agents' format."""
+
+def idle_order(target: TargetEntry) -> dict[str, float] | None:
+    """Return the part of a target's policy about idle kernels, in the agents' format."""
+    policy, price = target.policy, target.price_per_hour
     if policy.idle_minutes is None:
         return None
-    return {"seconds": policy.idle_minutes * 60.0, "gpu_percent": policy.idle_gpu_percent}
+    order = {"seconds": policy.idle_minutes * 60.0, "gpu_percent": policy.idle_gpu_percent}
+    return order if price is None else {**order, "price_per_hour": price}
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):

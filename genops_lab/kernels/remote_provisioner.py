@@ -153,7 +153,7 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
             name=getattr(self.parent, "kernel_name", "") or self.kernel_spec.display_name,
             notebook=self._notebook,
             lease_s=self.lease_s,
-            idle=idle_order(self._entry.policy),
+            idle=idle_order(self._entry),
             whole_env=self.whole_env,
         )
         bridge = await self._remote.links.run(self._remote.launch(start))

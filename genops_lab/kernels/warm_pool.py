@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..hosts.ledger import Ledger
     from ..hosts.link.route import HostRef, Route
     from ..hosts.loop_connections import LoopConnections
-    from ..hosts.models import TargetPolicy
     from ..hosts.records import TargetRecord
 
 #: Seconds between two checks while kernels are being made ready.
@@ -111,7 +110,7 @@ class WarmPool:
             if policy:
                 own = await self._own(record)
                 for host in self._up.get(name, set()) if own else ():
-                    await self._tell_kernels(record.policy, own, record.route.at(host))
+                    await self._tell_kernels(record, own, record.route.at(host))
             if not provider_of(record.route.kind).allocates:  # otherwise each kernel has its own host
                 await self._keep_warm(record)
         except GenOpsError as error:  # the next connection, or the next change, tries again
@@ -119,11 +118,11 @@ class WarmPool:
             if name in self._warm:
                 self._set(name, Warm(0, error.message))
 
-    async def _tell_kernels(self, policy: TargetPolicy, own: set[str], host: Route) -> None:
-        wanted = idle_order(policy)
+    async def _tell_kernels(self, record: TargetRecord, own: set[str], host: Route) -> None:
+        wanted = idle_order(record)
         for info in await self._call(host, "kernels.list", {}):
             has = info.get("idle")
-            has = {"seconds": has["seconds"], "gpu_percent": has["gpu_percent"]} if has else None
+            has = {name: value for name, value in has.items() if name != "ends_in_s"} if has else None
             if info["kernel_id"] in own and info["state"] == "running" and has != wanted:
                 await self._call(host, "kernels.policy", {"kernel_id": info["kernel_id"], "idle": wanted})
 

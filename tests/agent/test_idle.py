@@ -67,6 +67,7 @@ class Bench:
 
 def test_it_is_warned_5_minutes_before_and_ended_with_what_it_held() -> None:
     bench = Bench()
+    bench.watch.change(IdlePolicy(1800.0, 5.0, 2.49))
     bench.percent = 0.0
     bench.pass_time(1480)
     assert bench.steps() == [] and not bench.reason
@@ -79,7 +80,7 @@ def test_it_is_warned_5_minutes_before_and_ended_with_what_it_held() -> None:
     info = bench.watch.info()
     assert info is not None and 0 < info["ends_in_s"] <= 300
     bench.pass_time(330)
-    assert bench.reason == "Ended after 30 min without work; freed 3.0 GiB of memory."
+    assert bench.reason == "Ended after 30 min without work; freed 3.0 GiB of memory at $2.49/h."
 
 
 def test_a_short_policy_warns_for_a_quarter_of_it() -> None:

@@ -38,6 +38,7 @@ class Place:
         self.route = route
         self.secrets = secrets or []
         self.policy = TargetPolicy()
+        self.price_per_hour: float | None = None
         kernelspecs.install_kernelspec(route.target)
         self.remote = self._new()
 
@@ -53,7 +54,12 @@ class Place:
         return self.remote
 
     def _entry(self, _name: str) -> Any:
-        return SimpleNamespace(route=self.route, secrets=self.secrets, policy=self.policy)
+        return SimpleNamespace(
+            route=self.route,
+            secrets=self.secrets,
+            policy=self.policy,
+            price_per_hour=self.price_per_hour,
+        )
 
     def do(self, work: Any) -> Any:
         """Run in the links' loop."""

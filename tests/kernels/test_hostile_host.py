@@ -37,7 +37,10 @@ class Scene:
         self.links = HostConnections(folder, Nobody(), opener=self.host.open)
         route = route_of(target="gpu", kind="local")
         self.remote = RemoteKernels(
-            self.links, lambda _name: SimpleNamespace(route=route, secrets=[], policy=TargetPolicy())
+            self.links,
+            lambda _name: SimpleNamespace(
+                route=route, secrets=[], policy=TargetPolicy(), price_per_hour=None
+            ),
         )
         self.served = 0
         self.nonsense: list[bytes] = []

@@ -30,7 +30,7 @@ def place() -> Iterator[Place]:
 
 @pytest.fixture
 def kernel(place: Place) -> Iterator[Running]:
-    place.policy = SOON
+    place.policy, place.price_per_hour = SOON, 2.49
     with a_kernel(place) as found:
         yield found
 
@@ -51,7 +51,7 @@ def test_it_is_warned_ended_and_left_ended(place: Place, kernel: Running) -> Non
     kernel.bridge.watch(lambda bridge: seen.append(bridge.exchange.idle_ends_at))
     text = said_until(kernel, "Restart the kernel to continue.")
     assert "It will be stopped in 1 s unless you run a cell or keep it." in text
-    assert "Ended after 4 s without work; freed " in text and " of memory. Restart" in text
+    assert "Ended after 4 s without work; freed " in text and " of memory at $2.49/h. Restart" in text
     assert any(seen)
     wait(lambda: not kernel.manager.is_alive())
     assert kernel.bridge.ended_by == "idle" and kernel.bridge.exit_code == 0

@@ -28,7 +28,9 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def prepared(monkeypatch: pytest.MonkeyPatch, secrets: list[str], **kwargs: Any) -> dict[str, Any]:
-    entry = SimpleNamespace(route=route_of(target="gpu", host="gpu"), secrets=secrets, policy=TargetPolicy())
+    entry = SimpleNamespace(
+        route=route_of(target="gpu", host="gpu"), secrets=secrets, policy=TargetPolicy(), price_per_hour=None
+    )
 
     async def found() -> Any:
         return SimpleNamespace(find=lambda _name: entry, wishes=GpuChoices())
