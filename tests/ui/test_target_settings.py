@@ -139,7 +139,7 @@ def test_an_end_for_want_of_work_is_told_and_a_restart_goes_on(lab: LabPage, ser
     lab.execute("docmanager:save")
     eventually((server.home.work / "ended.ipynb").read_text, lambda text: "held = 1" in text, 60)
     policy = {"warm_kernels": 1, "idle_minutes": 1}
-    assert server.request("PUT", "genops/targets/gpu1", {"policy": policy})[0] == 200
+    assert server.request("PUT", "genops/targets/gpu1", {"policy": policy, "price_per_hour": 2.49})[0] == 200
     # The kernel of the test before ends too.
     toast = lab.page.locator(
         ".Toastify__toast", has_text="ended.ipynb (kernel on gpu1): Ended after 1 min without work; freed "
@@ -155,11 +155,16 @@ def test_an_end_for_want_of_work_is_told_and_a_restart_goes_on(lab: LabPage, ser
     assert server.request("PUT", "genops/targets/gpu1", {})[0] == 200
     run(lab, "print('asked', 'again'); 1 / 0", "This cell was not run")
     offer = lab.page.get_by_role("dialog").filter(has_text="has ended")
-    expect(offer).to_contain_text("Ended after 1 min without work; freed ")
+    expect(offer).to_contain_text(
+        re.compile(r"Ended after 1 min without work; freed .* of memory at \$2\.49/h\.")
+    )
     expect(offer).to_contain_text("Where: gpu1, as before", timeout=PATIENT_MS)
     expect(offer.get_by_role("checkbox")).to_have_count(2)
     expect(offer.get_by_role("button", name="Restart and run 2 cells")).to_be_focused()
     looked_at(lab, "run-in-ended", ".jp-Dialog")
+    offer.locator("summary").click()
+    expect(offer.get_by_role("radio", name="gpu1")).to_be_checked()
+    looked_at(lab, "restart-where", ".jp-Dialog", daily=False)
     offer.get_by_role("button", name="Cancel").click()
     expect(offer).to_have_count(0)
     is_shown_as(lab, "Unknown")
