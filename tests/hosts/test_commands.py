@@ -380,7 +380,9 @@ def test_a_start_whose_answer_is_cut_off_starts_nothing_twice(place: Place) -> N
             await asyncio.sleep(pause_s)
             await asyncio.to_thread(place.cut)
             unit = await starting
-            assert len(commands_with(mark)) == 1 and runs(unit.pid or 0)
+            while not (started := commands_with(mark)):  # the fork has not become the program yet
+                await asyncio.sleep(0.02)
+            assert len(started) == 1 and runs(unit.pid or 0)
             await place.commands.stop(command_id, grace_s=0)
 
     run(test())
