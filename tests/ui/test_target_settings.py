@@ -189,6 +189,7 @@ def test_an_end_for_want_of_work_is_told_and_a_restart_goes_on(lab: LabPage, ser
     expect(outputs.filter(has_text="asked again")).to_have_count(0)
     lab.execute("notebook:run-all-cells")
     expect(offer.get_by_role("checkbox")).to_have_count(3, timeout=PATIENT_MS)
+    expect(offer.get_by_role("button", name="Restart and run 3 cells")).to_be_focused()
     lab.page.keyboard.press("Enter")
     expect(outputs.filter(has_text="ZeroDivisionError")).to_be_visible(timeout=2 * PATIENT_MS)
     is_shown_as(lab, "Idle")
