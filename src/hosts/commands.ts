@@ -61,7 +61,6 @@ const adding = async () => ({
 export function addCommands(options: ICommandsOptions): void {
   const { app, core, model, panel, palette } = options;
   const { trans } = core;
-  const { commands } = app;
   const { service } = model;
   const named = {
     name: textArg(trans.__('The name of the target; asked when missing'))
@@ -158,10 +157,7 @@ export function addCommands(options: ICommandsOptions): void {
       const { chooseTarget } = await dialogs();
       const target = await chooseTarget(model, args.name, () => true, trans);
       if (target) {
-        await (await places()).reach(target);
-        await commands.execute('notebook:create-new', {
-          kernelName: target.kernel_name
-        });
+        await (await places()).openNotebook(target);
       }
     }
   });

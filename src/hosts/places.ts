@@ -62,10 +62,27 @@ export class Places {
   }
 
   /**
+   * Open a new notebook whose kernel runs on a target; connects first if
+   * needed. Rejects where that fails.
+   */
+  async openNotebook(target: ITarget): Promise<void> {
+    const { app } = this._options;
+    const { kernelspecs } = app.serviceManager;
+    await this._reach(target);
+    if (!kernelspecs.specs?.kernelspecs[target.kernel_name]) {
+      // The target is new: JupyterLab would ask which kernel the notebook gets.
+      await kernelspecs.refreshSpecs();
+    }
+    await app.commands.execute('notebook:create-new', {
+      kernelName: target.kernel_name
+    });
+  }
+
+  /**
    * Connect to a target if needed, and show the progress. Rejects where that
    * fails.
    */
-  async reach(target: ITarget): Promise<void> {
+  private async _reach(target: ITarget): Promise<void> {
     const { model, core } = this._options;
     const { trans } = core;
     if (target.state === 'up' || target.allocates) {

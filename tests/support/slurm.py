@@ -9,8 +9,10 @@ One Slurm a machine: its ports and folder are fixed. Another kind of process tra
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -66,7 +68,11 @@ class Cluster:
 
     def down(self) -> None:
         """End it, and remove all it wrote."""
+        steps = self._steps()
         self._script("down.sh", WIPE="1")
+        for step in steps:  # what its daemon did not end: a step whose srun was killed outlives both
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(step, signal.SIGKILL)
 
     def login(self, user: ThrowawayUser | None = None) -> Sshd:
         """A login node."""
@@ -92,6 +98,17 @@ class Cluster:
         file = self.folder / "run" / f"{daemon}.pid"
         os.kill(int(file.read_text()), 9)
         file.unlink()  # an ended process that nobody waits for seems to live
+
+    def _steps(self) -> list[int]:
+        """The processes of this cluster's steps: each has files of the cluster open."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (process / "comm").read_text().startswith("slurmstepd") and any(
+                    os.readlink(file).startswith(str(self.folder)) for file in (process / "fd").iterdir()
+                ):
+                    found.append(int(process.name))
+        return found
 
     def _script(self, name: str, **variables: str) -> None:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
