@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...link.errors import LinkError
+from ...link.errors import CarrierEnded, LinkError
 from ...link.questions import Asker
 from . import jobs as reading
 from .config import SlurmConfig
@@ -81,7 +81,11 @@ class Queue:
                 self.login.begin()
                 try:
                     await self.login.reach(asker)
-                    await self._look()
+                    try:
+                        await self._look()
+                    except CarrierEnded:  # the connection had ended unnoticed, and a look may be repeated
+                        await self.login.reach(asker)
+                        await self._look()
                 finally:
                     self.login.end()
             return self._jobs
