@@ -147,21 +147,21 @@ async def fetch_from_hub(talk: TransferChannel, files: List[HubFile], token: str
             work = asyncio.ensure_future(in_thread(hub.fetch, each))
             work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             while not (await asyncio.wait({work}, timeout=TOLD_S))[0]:
-                await _tell(talk, {"done": hub.done, "all": every})
+                await _send_progress(talk, {"done": hub.done, "all": every})
             try:
                 await work
             except Unreachable as error:
-                await _tell(talk, {"done": hub.done, "all": every, "problem": str(error)})
+                await _send_progress(talk, {"done": hub.done, "all": every, "problem": str(error)})
                 return fetched
             fetched.append(each)
-        await _tell(talk, {"done": hub.done, "all": every})
+        await _send_progress(talk, {"done": hub.done, "all": every})
         return fetched
     finally:
         hub.stopping.set()
 
 
-async def _tell(talk: TransferChannel, told: Dict[str, Any]) -> None:
-    talk.channel.write(document({"hub": told}))
+async def _send_progress(talk: TransferChannel, progress: Dict[str, Any]) -> None:
+    talk.channel.write(document({"hub": progress}))
     await talk.channel.drain()
 
 

@@ -70,12 +70,12 @@ def https_in(description: Description, folder: str) -> Https | None:
 def for_host(https: Https) -> dict[str, Any]:
     """Return the port for the agent of a host; with files that are carried, if they are still there. Blocks."""
     host, _, port = https.address.rpartition(":")
-    told = {"host": host, "port": int(port), "certificate": https.certificate, "key": https.key}
-    told["asked"] = msgspec.to_builtins(https)
+    settings = {"host": host, "port": int(port), "certificate": https.certificate, "key": https.key}
+    settings["asked"] = msgspec.to_builtins(https)
     if https.carried:
         with contextlib.suppress(InvalidRequest):  # the host has those of before
-            told["files"] = {"certificate": _pem(https.certificate), "key": _pem(https.key)}
-    return told
+            settings["files"] = {"certificate": _pem(https.certificate), "key": _pem(https.key)}
+    return settings
 
 
 def _pem(path: str) -> str:
