@@ -23,6 +23,8 @@ from .threads import in_thread
 
 _LISTEN = "0A"
 _CONNECT_S = 10.0
+#: The first byte of a ZeroMQ socket, sent to whoever connects (ZMTP 3.1), and the longest wait for it.
+_ZMQ, _ZMQ_S = b"\xff", 0.2
 _WORDS = 200
 
 
@@ -37,8 +39,8 @@ class Listener(NamedTuple):
 
 async def call_list(kernels: Kernels, params: Dict[str, Any]) -> List[Dict[str, Any]]:
     """Answer ``ports.list``: the ports of a kernel's processes, or without ``kernel_id`` those of this user."""
-    pid = await _pid_of(kernels, params)
-    return await in_thread(_listed, pid)
+    found = await in_thread(_listed, await _pid_of(kernels, params))
+    return [each.row() for each in found if not await _is_of_ipykernel(each)]
 
 
 async def call_check(kernels: Kernels, params: Dict[str, Any]) -> Dict[str, Any]:
@@ -74,23 +76,51 @@ async def _pid_of(kernels: Kernels, params: Dict[str, Any]) -> int:
     return int(info["pid"])
 
 
-def _listed(pid: int) -> List[Dict[str, Any]]:
+class Listed(NamedTuple):
+    """A port, and the process that listens on it."""
+
+    listener: Listener
+    pid: int
+    command: str
+
+    def row(self) -> Dict[str, Any]:
+        """Return what ``ports.list`` answers for it."""
+        return {"port": str(self.listener.port), "pid": self.pid, "command": self.command}
+
+
+def _listed(pid: int) -> List[Listed]:
     owners = _owners(_members(pid) if pid else _own_processes())
-    found: Dict[int, Dict[str, Any]] = {}
+    found: Dict[int, Listed] = {}
     for each in listeners():
         if each.inode in owners and each.port not in found:
             process = owners[each.inode]
-            found[each.port] = {"port": str(each.port), "pid": process, "command": _command(process)}
+            found[each.port] = Listed(each, process, _command(process))
     return [found[port] for port in sorted(found)]
+
+
+async def _is_of_ipykernel(listed: Listed) -> bool:
+    """Return whether ipykernel reads the output of child processes there. A Gradio of the kernel is no such port."""
+    if "ipykernel" not in listed.command:
+        return False
+    loop = asyncio.get_running_loop()
+    with (
+        contextlib.suppress(OSError, asyncio.TimeoutError),
+        contextlib.closing(await _to_address(listed.listener.address, listed.listener.port)) as connection,
+    ):
+        return await asyncio.wait_for(loop.sock_recv(connection, 1), _ZMQ_S) == _ZMQ
+    return False
 
 
 async def _to_port(port: int, pid: int) -> socket.socket:
     try:
-        address = await in_thread(_address, port, pid)
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        return await _connected(socket.socket(family, socket.SOCK_STREAM), (address, port))
+        return await _to_address(await in_thread(_address, port, pid), port)
     except OSError as error:
         raise _silent(f"Port {port}") from error
+
+
+async def _to_address(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return await _connected(socket.socket(family, socket.SOCK_STREAM), (address, port))
 
 
 async def _to_socket(path: str, pid: int) -> socket.socket:

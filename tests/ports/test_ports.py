@@ -81,9 +81,7 @@ def scene(module_home: Home) -> Iterator[Scene]:
 
 def test_a_port_of_the_kernel_is_found_and_answers_without_the_credentials_of_jupyter(scene: Scene) -> None:
     found = scene.lab.get(f"genops/v1/ports?where={scene.kernel.kernel_id[:8]}")
-    assert [(each["target"], each["port"]) for each in found if "program.py" in each["command"]] == [
-        ("gpu", scene.port)
-    ]
+    assert [(each["target"], each["port"]) for each in found] == [("gpu", scene.port)], "not ipykernel's own"
     for port in (scene.port, str(scene.folder / "program.sock")):
         address = scene.address(port)
         assert address.startswith(f"{scene.lab.url}genops/ports/gpu/")
@@ -100,6 +98,15 @@ def test_a_port_of_the_kernel_is_found_and_answers_without_the_credentials_of_ju
         policy = answer.headers["Content-Security-Policy"]
         assert "theirs" not in str(answer.headers) and "script-src" not in policy
         assert answer.headers["Access-Control-Allow-Origin"] == scene.lab.origin, "as JupyterLab says"
+
+
+def test_a_program_in_the_process_of_the_kernel_is_found(scene: Scene) -> None:
+    code = "import socket; own = socket.create_server(('127.0.0.1', 0)); print(own.getsockname()[1])"
+    port, _ = scene.kernel.run(code)
+    assert port.strip() in {
+        each["port"] for each in scene.lab.get(f"genops/v1/ports?where={scene.kernel.kernel_id}")
+    }
+    scene.kernel.run("own.close()")
 
 
 def test_redirections_and_pages_stay_below_the_path(scene: Scene) -> None:

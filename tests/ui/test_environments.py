@@ -80,7 +80,7 @@ def test_from_a_python_without_ipykernel_to_a_running_notebook(
     looked_at(lab, "build-choice", ".jp-Dialog")
     found.get_by_role("button", name="Build", exact=True).click()
     log = found.get_by_role("log")
-    expect(log).to_contain_text("golslow", timeout=PATIENT_MS)
+    expect(log).to_contain_text("golslow", timeout=2 * PATIENT_MS)  # the index is asked first
     expect(found.get_by_role("status")).to_contain_text("requirements.txt and ipykernel")
     looked_at(lab, "building", ".jp-Dialog", daily=False)
 
