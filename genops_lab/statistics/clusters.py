@@ -46,7 +46,7 @@ def cluster_mean(
     """
     method = "Cluster-robust t (CR2)"
     check_confidence(confidence)
-    sums, sizes, left_out = _clusters(values, clusters)
+    sums, sizes, left_out = sums_of_clusters(values, clusters)
     clusters_n, rows = len(sums), float(sizes.sum())
     estimate = float(sums.sum() / rows) if clusters_n else None
     if estimate is None or clusters_n < 2:
@@ -171,7 +171,7 @@ class _Effective:
         there = array[~np.isnan(array)] if array.ndim == 1 else array
         if array.ndim == 1 and not np.isin(there, allowed).all():
             raise ValueError("This test needs answers that are 0 or 1. Use cluster_mean.")
-        sums, sizes, left_out = _clusters(array, clusters)
+        sums, sizes, left_out = sums_of_clusters(array, clusters)
         count, n = len(sums), int(sizes.sum())
         if count < 2:
             return _Effective(there, float(there.mean()) if n else None, count, left_out, 1.0, 1.0)
@@ -229,7 +229,7 @@ def cluster_bootstrap(
     It needs some 40 clusters or more; `cluster_mean` and `wild_cluster_bootstrap` hold with fewer. Source: A.
     C. Davison and D. V. Hinkley, "Bootstrap Methods and their Application" (1997), section 3.8.
     """
-    sums, sizes, left_out = _clusters(values, clusters)
+    sums, sizes, left_out = sums_of_clusters(values, clusters)
     rows = float(sizes.sum())
     draws = [
         sums[picked].sum(axis=1) / sizes[picked].sum(axis=1)
@@ -271,7 +271,7 @@ def wild_cluster_bootstrap(
     """
     method = "Wild cluster bootstrap"
     alpha = check_confidence(confidence)
-    sums, sizes, left_out = _clusters(values, clusters)
+    sums, sizes, left_out = sums_of_clusters(values, clusters)
     count, rows = len(sums), float(sizes.sum())
     estimate = float(sums.sum() / rows) if count else None
     spread = 0.0 if estimate is None else float(((sums - sizes * estimate) ** 2).sum())
@@ -337,7 +337,7 @@ def _signs(clusters: int, resamples: int, rng: np.random.Generator) -> Floats:
     return signs
 
 
-def _clusters(values: npt.ArrayLike, clusters: npt.ArrayLike) -> tuple[Floats, Floats, int]:
+def sums_of_clusters(values: npt.ArrayLike, clusters: npt.ArrayLike) -> tuple[Floats, Floats, int]:
     """Return the sum and the size of each cluster, shapes (G,), and how many rows with a NaN were left out."""
     array, labels = np.asarray(values, np.float64), np.asarray(clusters)
     if array.ndim != 1 or labels.ndim != 1:

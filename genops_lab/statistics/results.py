@@ -16,7 +16,15 @@ Codes = npt.NDArray[np.intp]
 Alternative = Literal["two-sided", "greater", "less"]
 #: Why a result has no interval.
 Reason = Literal[
-    "", "no values", "one value", "one cluster", "one class", "few seeds", "no spread", "not finite"
+    "",
+    "no values",
+    "one value",
+    "one cluster",
+    "one class",
+    "few seeds",
+    "few labels",
+    "no spread",
+    "not finite",
 ]
 Verdict = Literal["higher", "lower", "within chance"]
 

@@ -123,6 +123,84 @@ def mean_sequence(
     )  # fmt: skip
 
 
+def finite_mean_sequence(
+    values: npt.ArrayLike,
+    size: int,
+    *,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    null: float = 0.0,
+    alternative: Alternative = "two-sided",
+    confidence: float = CONFIDENCE,
+) -> Result:
+    """Return the mean of a finite set of ``size`` examples, from the values so far, shape (n,), in a random order.
+
+    The question is about this set itself, and not about others like it. The sequence gets narrower than that of
+    `mean_sequence` as the set is used up, and is exact once all values are there. Values with a NaN are not left out,
+    because the set would then be another: they raise ValueError.
+
+    Source: I. Waudby-Smith and A. Ramdas, as of `mean_sequence`, section 5: betting without replacement.
+
+    >>> found = finite_mean_sequence([1.0, 1.0, 0.0, 1.0] * 20, 100, null=0.5)
+    >>> found.rejected, found.low >= 0.6, found.high <= 0.8  # 60 of 100 are right already, and 20 are still to come
+    (True, True, True)
+    """
+    method = "Betting confidence sequence (finite set)"
+    alpha = check_confidence(confidence)
+    low, high = bounds
+    if not low <= null <= high or low >= high:
+        raise ValueError(f"null must lie within the bounds, not {null} in {low} to {high}.")
+    array, missing = checked(values)
+    n = len(array)
+    if missing:
+        raise ValueError("The values of a finite set must not have NaN: leave these examples out of the set.")
+    if n > size:
+        raise ValueError(f"A set of {size} examples cannot have {n} values.")
+    if n and (array.min() < low or array.max() > high):
+        raise ValueError(
+            f"values must lie within the bounds {low} to {high}, and are {array.min():g} to {array.max():g}."
+        )
+    if not n:
+        return unknown(method, "no values", null=null, alternative=alternative, confidence=confidence)
+    x = (array - low) / (high - low)
+    bets, limit = _bets(x, alpha / 2), math.log(2 / alpha)
+    estimate, total = float(x.mean()), float(x.sum())
+    least, most = total / size, (total + size - n) / size
+    ends = (
+        _bisect(lambda mean: bool(_finite_capital(x, bets, mean, size).max() >= limit), least, estimate),
+        _bisect(
+            lambda mean: bool(_finite_capital(1 - x, bets, 1 - mean, size).max() < limit), estimate, most
+        ),
+    )
+    m = (null - low) / (high - low)
+    above, below = _finite_capital(x, bets, m, size), _finite_capital(1 - x, bets, 1 - m, size)
+    if alternative == "two-sided":
+        path = np.maximum(above, below) - math.log(2)
+    else:
+        path = above if alternative == "greater" else below
+    return Result(
+        method, float(array.mean()), low + ends[0] * (high - low), low + ends[1] * (high - low),
+        math.exp(-max(0.0, float(path.max()))), n, alternative, null, confidence,
+        e_value=_exp(float(path[-1])),
+    )  # fmt: skip
+
+
+def _finite_capital(x: Floats, bets: Floats, mean: float, size: int) -> Floats:
+    """Return the logarithm of the capital after each bet that the mean of the set is above ``mean``.
+
+    Under a mean, the values that are left have a mean too: the game is against that one. A mean that the values so far
+    make impossible loses to an infinite capital.
+    """
+    before = np.concatenate(([0.0], np.cumsum(x)[:-1]))
+    left = (size * mean - before) / (size - np.arange(len(x)))
+    possible = np.clip(left, 0.0, 1.0)
+    with np.errstate(divide="ignore"):
+        bounded = np.minimum(bets, np.where(possible > 0, 0.5 / possible, math.inf))
+    found: Floats = np.cumsum(np.log1p(bounded * (x - possible)))
+    # Rounding must not call a mean impossible that is not: an end of the interval lies on it.
+    over = np.maximum.accumulate(before + x - size * mean > 1e-9 * size)
+    return np.where(over, np.inf, found)
+
+
 def _bets(x: Floats, alpha: float) -> Floats:
     """Return the bet before each value, from the values before it (equation 26 of the paper)."""
     t = np.arange(1, len(x) + 1)
