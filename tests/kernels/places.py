@@ -128,6 +128,13 @@ class Running:
         """Run a cell to its end: the reply's content, and what it printed."""
         return self.finish(self.client.execute(code), timeout_s)
 
+    def printed(self, msg_id: str) -> str:
+        """Wait for the next piece that a cell prints."""
+        while True:
+            message = self.client.get_iopub_msg(timeout=DEADLINE_S)
+            if message["parent_header"].get("msg_id") == msg_id and message["msg_type"] == "stream":
+                return str(message["content"]["text"])
+
     def finish(self, msg_id: str, timeout_s: float = DEADLINE_S) -> tuple[dict[str, Any], str]:
         """Wait for the end of a cell."""
         printed, idle = [], False

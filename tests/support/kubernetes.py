@@ -118,6 +118,12 @@ class Cluster:
         line = next(each for each in listed.splitlines() if each.startswith(found.rpartition("/")[2]))
         os.kill(int(line.split()[1]), signal.SIGKILL)
 
+    def last_words(self, done: subprocess.CompletedProcess[str]) -> str:
+        """What the script said at last, and the ends of the logs of its programs."""
+        logs = sorted((self.folder / "log").glob("*.log"), key=lambda file: file.stat().st_mtime)
+        ends = [f"{file.name}: {file.read_text(errors='replace')[-500:]}" for file in logs[-3:]]
+        return "\n".join([done.stdout[-500:], done.stderr[-500:], *ends])
+
     def ctr(self, *words: str) -> str:
         socket = str(self.folder / "run" / "containerd.sock")
         return subprocess.run(
@@ -178,7 +184,10 @@ _running: list[Cluster] = []
 
 @contextmanager
 def a_cluster() -> Iterator[Cluster]:
-    """A new cluster, one at a time on a machine; what an earlier run left ends first. Skips where it cannot be had."""
+    """A new cluster, one at a time on a machine; what an earlier run left ends first.
+
+    Skips without the scripts or without root. A cluster that does not start is a failure.
+    """
     scripts = _scripts()
     if scripts is None:
         pytest.skip("shared/k8s is not beside the checkout")
@@ -202,7 +211,7 @@ def a_cluster() -> Iterator[Cluster]:
         done = run("up.sh")
         try:
             if done.returncode:
-                pytest.skip(f"Kubernetes did not start: {done.stderr[-300:]}")
+                pytest.fail(f"Kubernetes did not start:\n{cluster.last_words(done)}", pytrace=False)
             _running.append(cluster)
             yield cluster
         finally:
