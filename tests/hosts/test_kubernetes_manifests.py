@@ -1,0 +1,92 @@
+"""Each manifest that GenOps Lab sends or prints, against the published schemas of Kubernetes 1.30 to 1.37."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import yaml
+
+from genops_lab.hosts.providers.base import Resources
+from genops_lab.hosts.providers.kubernetes import manifest, role
+from genops_lab.hosts.providers.kubernetes.config import KubernetesConfig
+from tests.support.kubernetes_schemas import VERSIONS, faults
+
+PLAIN: dict[str, Any] = {"context": "lab", "namespace": "team", "image": "team/train:1"}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "gpus": {"gpus": 2, "gpu_type": "NVIDIA-H100-80GB-HBM3"},
+    "sizes": {"cpus": 1.5, "memory": "16Gi", "ephemeral_storage": "10Gi", "shared_memory": "8Gi", "hours": 0.5},
+    "volumes": {"volumes": "data:/data, models:/models:ro", "home": "/data/home", "cache": "/models/hf"},
+    "place": {"node_selector": "pool=gpu", "tolerations": "nvidia.com/gpu, spot=true, a=b:NoSchedule"},
+    "classes": {"runtime_class": "nvidia", "priority_class": "low", "service_account": "trainer", "queue": "gpus"},
+    "pull secrets": {"pull_secrets": "registry, other"},
+    "restricted": {"restricted": True, "run_as": 1000},
+}  # fmt: skip
+TEMPLATE: dict[str, Any] = yaml.safe_load("""
+apiVersion: v1
+kind: Pod
+metadata: {labels: {team: vision}, annotations: {note: x}}
+spec:
+  securityContext: {supplementalGroups: [4000]}
+  topologySpreadConstraints:
+  - {maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}
+  initContainers:
+  - {name: proxy, image: envoy, restartPolicy: Always}
+  resourceClaims: [{name: gpu, resourceClaimTemplateName: one-gpu}]
+  containers:
+  - {name: side, image: busybox}
+  - name: kernel
+    image: team/train:2
+    args: [ignored]
+    env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}, {name: HOME, value: /root}]
+    resources: {limits: {nvidia.com/gpu: 4}, claims: [{name: gpu}]}
+    volumeMounts: [{name: scratch, mountPath: /scratch}]
+  volumes: [{name: scratch, ephemeral: {volumeClaimTemplate: {spec: {
+    accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}}}]
+""")
+
+
+def pod(template: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    config = KubernetesConfig(**{**PLAIN, **options})
+    return manifest.pod(config, "cluster", "one", Resources(), template)
+
+
+def every_manifest(version: str = VERSIONS[-1]) -> dict[str, dict[str, Any]]:
+    template = deepcopy(TEMPLATE)
+    if version == "1.30":  # where the name of a claim's template had another place
+        del template["spec"]["resourceClaims"]
+    everything = {name: value for option in OPTIONS.values() for name, value in option.items()}
+    asked = Resources(gpus=1, gpu_type="L4", cpus=2.0, memory_bytes=1 << 30, time_s=60.0)
+    made = {name: pod(**option) for name, option in OPTIONS.items()}
+    made.update({"plain": pod(), "a template": pod(template), "everything": pod(template, **everything)})
+    made["resources of a start"] = manifest.pod(KubernetesConfig(**PLAIN), "cluster", "one", asked)
+    # What was printed is a template again.
+    made["a printed one"] = pod(deepcopy(made["everything"]), **everything)
+    printed = yaml.safe_load_all(role.text_of(KubernetesConfig(**PLAIN)))
+    made.update({each["kind"]: each for each in printed if each})
+    return made
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_each_manifest_is_valid(version: str) -> None:
+    found = {name: faults(each, version) for name, each in every_manifest(version).items()}
+    assert not {name: each for name, each in found.items() if each}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_unknown_field_a_wrong_type_and_a_lack_are_found(version: str) -> None:
+    wrong = pod()
+    kernel = wrong["spec"]["containers"][0]
+    kernel["resource"] = kernel.pop("resources")
+    kernel["volumeMounts"][0]["readOnly"] = "yes"
+    del wrong["spec"]["containers"][1]["name"]
+    wrong["spec"]["nodeName"] = None
+    found = " ".join(faults(wrong, version))
+    for words in ("'resource' was unexpected", "'yes' is not of type", "'name' is a required", "None is not"):
+        assert words in found
+
+
+def test_a_printed_manifest_used_as_template_stays_the_same() -> None:
+    made = every_manifest()
+    assert made["a printed one"] == made["everything"]
