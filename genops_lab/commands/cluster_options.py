@@ -36,6 +36,9 @@ Partition = Annotated[
         "--partition", metavar="PARTITION", help="The partition of the jobs. Default: the cluster's."
     ),
 ]
+BatchScript = Annotated[
+    str, typer.Option("--batch-script", metavar="FILE", help="A script of sbatch that the jobs begin with.")
+]
 Gpus = Annotated[int, typer.Option("--gpus", metavar="COUNT", min=0, help="The GPUs of each pod or job.")]
 
 #: The kinds of targets that take each option.
@@ -44,6 +47,7 @@ _KINDS = {
     "image": ("kubernetes", "slurm"),
     "pod_template": ("kubernetes",),
     "partition": ("slurm",),
+    "batch_script": ("slurm",),
     "gpus": ("kubernetes", "slurm"),
 }
 _NEEDS = {"kubernetes": "--kubernetes CONTEXT", "slurm": "--slurm HOST"}
@@ -58,6 +62,6 @@ def fields(kind: str, *, context: str, **options: str | int) -> dict[str, Any]:
                 f"--{name.replace('_', '-')} needs {' or '.join(_NEEDS[each] for each in _KINDS[name])}.",
                 hint="List the fields of each kind of target: genops targets kinds",
             )
-    if "pod_template" in given:
-        given["pod_template"] = str(Path(given["pod_template"]).expanduser().resolve())
+    for file in {"pod_template", "batch_script"} & set(given):
+        given[file] = str(Path(given[file]).expanduser().resolve())
     return {"context": context, **given} if context else given

@@ -165,6 +165,7 @@ def add_target(
     local: Annotated[bool, typer.Option("--local", help="Add this machine.")] = False,
     slurm: cluster_options.Login = "",
     partition: cluster_options.Partition = "",
+    batch_script: cluster_options.BatchScript = "",
     kubernetes: cluster_options.Context = "",
     namespace: cluster_options.Namespace = "",
     image: cluster_options.Image = "",
@@ -226,7 +227,7 @@ def add_target(
         (kind,) = asked
         given = cluster_options.fields(
             kind, context=kubernetes, namespace=namespace, image=image, pod_template=pod_template,
-            partition=partition, gpus=gpus,
+            partition=partition, batch_script=batch_script, gpus=gpus,
         )  # fmt: skip
         kinds = {each.kind: each for each in session.call(TargetsService.list_target_kinds)}
         if kind not in kinds:

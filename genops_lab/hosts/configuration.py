@@ -90,12 +90,16 @@ class HostConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 @functools.cache
 def form_of(config_type: type[HostConfig]) -> list[FormField]:
-    """Return the fields that a configuration declares with :func:`option`, in order."""
+    """Return the fields that a configuration declares with :func:`option`: required ones first, then a kind's own."""
     info = msgspec.inspect.type_info(config_type)
     assert isinstance(info, msgspec.inspect.StructType)
     own = set(config_type.__annotations__)  # a kind's own fields come before those of all kinds
-    found = sorted(info.fields, key=lambda each: each.name not in own)
-    return [field for each in found if (field := _form_field(each)) is not None]
+    common = set(HostConfig.__annotations__)
+    found = [field for each in info.fields if (field := _form_field(each)) is not None]
+    return sorted(
+        found,
+        key=lambda each: (not each.required or each.name in common, each.name not in own),
+    )
 
 
 def limited(fields: Sequence[FormField], limits: Mapping[str, Mapping[str, Any]]) -> list[FormField]:

@@ -383,7 +383,7 @@ def test_a_target_is_added_by_the_fields_of_its_kind(lab: RunningLab, host: Sshd
     assert "ssh, slurm, kubernetes, local" in lab.call("targets", "add", "other", "--kind", "moon").err
 
 
-def test_a_cluster_is_added_and_its_role_printed(lab: RunningLab) -> None:
+def test_a_cluster_is_added_and_its_role_printed(lab: RunningLab, tmp_path: Path) -> None:
     given = ("--kubernetes", "lab", "--namespace", "team", "--image", "team/train:1", "--gpus", "2")
     added = lab.call("targets", "add", "cluster", *given, "--field", "tolerations=nvidia.com/gpu", "--json")
     assert added.code == 0, added.err
@@ -404,10 +404,14 @@ def test_a_cluster_is_added_and_its_role_printed(lab: RunningLab) -> None:
         assert "has no preset 'x'" in lab.call("targets", "request", "cluster", "--preset", "x").err
     finally:
         lab.call("targets", "delete", "cluster", "--force")
-    assert lab.call("targets", "add", "line", "--slurm", "login1", "--partition", "gpu").code == 0
+    own = tmp_path / "own.sh"
+    own.write_text("#!/bin/bash\nexport HF_HOME=/scratch/hf\n")
+    given = ("--slurm", "login1", "--partition", "gpu", "--batch-script", str(own))
+    assert lab.call("targets", "add", "line", *given).code == 0
     try:
         script = lab.call("targets", "request", "line").out
-        assert script.startswith("#!/bin/bash") and "#SBATCH --partition=gpu" in script
+        assert script.startswith("#!/bin/bash\n#SBATCH ") and "#SBATCH --partition=gpu" in script
+        assert "\nexport HF_HOME=/scratch/hf\n" in script
         assert "KERNEL" in script.split("#SBATCH")[1]
     finally:
         lab.call("targets", "delete", "line", "--force")

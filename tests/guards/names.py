@@ -792,8 +792,9 @@ genops sweeps run: --detach --experiment --hours --json --maximize --method --me
 genops sweeps show: --json sweep
 genops sweeps stop: --json sweep
 genops sweeps:
-genops targets add: --carrier --field --gpus --identity-file --image --json --kind --kubernetes --local --namespace
-    --no-folder --partition --pod-template --port --price-per-hour --python --secret --slurm --ssh name
+genops targets add: --batch-script --carrier --field --gpus --identity-file --image --json --kind --kubernetes
+    --local --namespace --no-folder --partition --pod-template --port --price-per-hour --python --secret --slurm
+    --ssh name
 genops targets add-preset: --cpus --gpu-type --gpus --json --memory --time name preset
 genops targets delete-preset: --json name preset
 genops targets presets: --json name

@@ -149,6 +149,14 @@ class SlurmConfig(SshConfig, frozen=True, kw_only=True):
             hint="Write each as --NAME or --NAME=VALUE, separated by spaces.",
         ),
     ] = ""
+    batch_script: Annotated[
+        str,
+        option(
+            "Batch script",
+            "A script of sbatch on this machine that each job begins with. The fields here take precedence.",
+            advanced=True,
+        ),
+    ] = ""
     journal: Annotated[
         Literal["node", "home"],
         option(

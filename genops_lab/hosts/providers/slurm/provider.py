@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -76,7 +77,7 @@ class SlurmProvider(HostProvider):
     async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:
         """Submit a job. A person who is present may be asked for the login."""
         config = _slurm(target.config)
-        text = self.request(target, name, resources)
+        text = await asyncio.to_thread(self.request, target, name, resources)
 
         async def submit(queue: Queue, asker: Asker | None) -> None:
             await queue.submit(job_name(target.target, name), text, config, asker, LOGS)

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from ..base import Resources
+from . import batch_script
 from .config import SlurmConfig
 
 _PROGRAM = Path(__file__).parents[3] / "agent" / "job_steps.py"
@@ -59,47 +60,54 @@ def options(config: SlurmConfig, resources: Resources) -> list[str]:
 
 
 def script(config: SlurmConfig, name: str, resources: Resources) -> str:
-    """Return the batch script of the job with this name. Raises InvalidRequest."""
-    lines = [
+    """Return the batch script of the job with this name; reads the target's own script. Raises InvalidRequest."""
+    given = [
         f"--job-name={name}",
         *options(config, resources),
         f"--output={LOGS}/%j.log",
         "--open-mode=append",
         "--no-requeue",
     ]
-    return "\n".join(
-        [
-            "#!/bin/bash",
-            *(f"#SBATCH {each}" for each in lines),
-            "",
-            *_environment(config),
-            "umask 077",
-            f'folder="{FOLDER}"',
-            '[ -O "$folder" ] && rm -rf "$folder"',
-            'mkdir "$folder" || exit 1',
-            f'export GENOPS_AGENT_STATE="{_STATE[config.journal]}"',
-            "cat >\"$folder/job.py\" <<'END_OF_PROGRAM'",
-            _PROGRAM.read_text().rstrip(),
-            "END_OF_PROGRAM",
-            "cat >\"$folder/run\" <<'END_OF_RUN'",
-            *_run(config),
-            "END_OF_RUN",
-            'exec bash "$folder/run" serve',
-            "",
-        ]
-    )
+    block = [
+        *_environment(config),
+        "umask 077",
+        f'folder="{FOLDER}"',
+        '[ -O "$folder" ] && rm -rf "$folder"',
+        'mkdir "$folder" || exit 1',
+        f'export GENOPS_AGENT_STATE="{_STATE[config.journal]}"',
+        "cat >\"$folder/job.py\" <<'END_OF_PROGRAM'",
+        _PROGRAM.read_text().rstrip(),
+        "END_OF_PROGRAM",
+        "cat >\"$folder/run\" <<'END_OF_RUN'",
+        *_run(config),
+        "END_OF_RUN",
+        'exec bash "$folder/run" serve',
+    ]
+    base = batch_script.read(config.batch_script) if config.batch_script else "#!/bin/bash\n"
+    return batch_script.merged(base, given, block)
 
 
 _STATE = {"node": "$folder/state", "home": f"$HOME/{LOGS}/$SLURM_JOB_ID"}
 
 
 def _environment(config: SlurmConfig) -> list[str]:
+    """Return the lines that load modules and activate an environment. A job is no login shell, so ``module`` and
+    ``conda`` may be missing at first."""
     found = []
     if config.modules:
-        found.append(f"module load {shlex.join(config.modules.split())}")
+        found.append("command -v module >/dev/null || . /etc/profile")
+        found.append(f"module load {shlex.join(config.modules.split())} || exit 1")
     if config.conda:
-        found += ['eval "$(conda shell.bash hook)"', f"conda activate {config.conda}"]
+        found.append(
+            f"command -v conda >/dev/null || for at in {_CONDAS}; do"
+            ' [ -x "$at/bin/conda" ] && PATH="$PATH:$at/bin" && break; done'
+        )
+        found += ['eval "$(conda shell.bash hook)"', f"conda activate {config.conda} || exit 1"]
     return found
+
+
+#: Where conda usually is.
+_CONDAS = "~/miniforge3 ~/miniconda3 ~/anaconda3 ~/mambaforge /opt/conda /opt/miniconda3"
 
 
 def _run(config: SlurmConfig) -> list[str]:
