@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.core.services import Service
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at a target with connected hosts. No other target is looked at.
 _LOOK_EVERY_S = 15.0
+#: Seconds between two looks at least, whatever changes.
+_LEAST_S = 1.0
 #: Seconds before a known end in which the user is told.
 SOON_S = 900.0
 
@@ -45,6 +47,8 @@ class HostEnds(Service):
         self._known: dict[HostRef, Running] = {}
         self._soon: set[HostRef] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._connected = asyncio.Event()
+        self._unwatch = connections.watch(lambda _target: self._connected.set())
 
     async def open(self) -> None:
         """Start to look."""
@@ -82,14 +86,33 @@ class HostEnds(Service):
 
     async def _look_on(self) -> None:
         while True:
+            self._connected.clear()
             try:
                 await self.look()
             except Exception:  # a provider that fails must not end all later looks
                 log.warning("Running hosts could not be looked at.", exc_info=True)
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_LEAST_S)
+            await self._until_a_change()
+
+    async def _until_a_change(self) -> None:
+        """Wait for a change that a connected host's provider tells, a change of a connection, or the next look."""
+        routes = [link.route for link in self._connections.up_links()]
+        told: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(self._connections.run(provider_of(each.kind).changed(each)))
+            for each in routes
+            if provider_of(each.kind).tells_changes
+        ]
+        told.append(asyncio.ensure_future(self._connected.wait()))
+        try:
+            await asyncio.wait(told, timeout=_LOOK_EVERY_S - _LEAST_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in told:
+                each.cancel()
+            await asyncio.gather(*told, return_exceptions=True)
 
     async def close(self) -> None:
         """Stop looking."""
+        self._unwatch()
         if self._looking is not None:
             self._looking.cancel()
 

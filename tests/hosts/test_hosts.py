@@ -6,6 +6,7 @@ import asyncio
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,9 +18,9 @@ import pytest
 
 from genops_lab.commands.views import targets as views
 from genops_lab.core.errors import Conflict, GenOpsError, NotFound
-from genops_lab.hosts import allocated, connection_test, providers
+from genops_lab.hosts import allocated, connection_test, host_ends, providers
 from genops_lab.hosts.host_ends import HostEnds
-from genops_lab.hosts.link.route import HostRef
+from genops_lab.hosts.link.route import HostRef, Route
 from genops_lab.hosts.models import (
     KernelLogQuery,
     NewTarget,
@@ -563,6 +564,15 @@ def test_the_end_of_a_running_host_is_told_before_it_comes(
     at_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(providers.PROVIDERS, "toy", toy_provider.PROVIDER)
+    tells = threading.Event()
+
+    async def changed(_host: Route) -> None:
+        await asyncio.to_thread(tells.wait, 60.0)
+
+    monkeypatch.setattr(toy_provider.ToyProvider, "tells_changes", True)
+    monkeypatch.setattr(toy_provider.PROVIDER, "changed", changed, raising=False)
+    monkeypatch.setattr(host_ends, "_LOOK_EVERY_S", 3600.0)
+    monkeypatch.setattr(host_ends, "_LEAST_S", 0.05)
     config = {"python": sys.executable, "folder": str(tmp_path)}
     file = tmp_path / "k1" / "asked.json"
 
@@ -583,8 +593,11 @@ def test_the_end_of_a_running_host_is_told_before_it_comes(
             await until(lambda: lab.targets.get_target("queue"), lambda found: found.state == "up")
             ends, at = lab.application.get(HostEnds), time.time() + 8 * 3600
             says(ends_at=at)
-            await ends.look()
-            assert [each.ends_at for each in (await lab.targets.get_target("queue")).hosts] == [at]
+            tells.set()  # nobody looks again by itself for an hour
+            await until(
+                lambda: lab.targets.get_target("queue"),
+                lambda found: [each.ends_at for each in found.hosts] == [at],
+            )
             assert await lab.remote_kernels.list_kernel_notices() == []  # in hours
             says(ends_at=time.time() + 600, notice="A job of higher priority waits.")
             await ends.look()

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from genops_lab.hosts.connection_test import ConnectionTest
+from genops_lab.hosts.link import connection
 from genops_lab.hosts.link.errors import LinkError
 from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.models import ReportStep
@@ -87,6 +88,13 @@ def pod_of(cluster: Cluster, host_id: str) -> dict[str, Any]:
         for each in cluster.pods(NS)
         if each["metadata"]["annotations"].get("genops-lab/host-id") == host_id
     )
+
+
+def test_the_watch_tells_of_a_pod_that_runs(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without it, the next look would come after the test's patience.
+    monkeypatch.setattr(connection, "_RARE_LOOK_S", 1000.0)
+    with a_kernel(place) as kernel:
+        assert kernel.run("print(6 * 7)")[1] == "42\n"
 
 
 def test_nothing_is_lost_when_the_api_server_is_killed(place: Place, cluster: Cluster) -> None:

@@ -13,13 +13,16 @@ import asyncio
 import secrets
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ...core.errors import GenOpsError
 from . import bootstrap
 from .errors import AgentRefused, CarrierEnded, HostGone, HostPending, LinkError, NoPython
 from .questions import Asker, is_present
 from .route import Route
+
+if TYPE_CHECKING:
+    from ..providers.base import HostProvider
 
 #: Bytes that may wait to be read here before the host is slowed down.
 READ_LIMIT = 256 * 1024
@@ -112,10 +115,22 @@ async def open_carriage(
     Raises :class:`~genops_lab.hosts.link.errors.LinkError`, and InvalidRequest for an invalid route.
     """
     from ..providers import provider_of
-    from ..providers.base import Gone, Pending
 
     provider = provider_of(route.kind)
     provider.check(route.config)
+    try:
+        return await _open(provider, route, asker, folder, payload)
+    except LinkError as error:
+        if provider.tells_changes:
+            error.changed = lambda: provider.changed(route)
+        raise
+
+
+async def _open(
+    provider: HostProvider, route: Route, asker: Asker, folder: Path, payload: tuple[bytes, str] | None
+) -> HostStream:
+    from ..providers.base import Gone, Pending
+
     is_present(asker, folder)
     await asyncio.to_thread(provider.load)
     observed = await provider.observe(route)

@@ -64,7 +64,7 @@ _SLOW_LOGIN = 4.0
 _FINAL = (AuthenticationFailed, HostGone, HostKeyChanged, HostKeyUnknown, QuestionUnanswered)
 #: Seconds. A connection that breaks sooner and served nothing counts as a failed attempt.
 _LASTED_S = 1.0
-_FIRST_LOOK_S, _RARE_LOOK_S = 0.5, 15.0
+_LEAST_PAUSE_S, _FIRST_LOOK_S, _RARE_LOOK_S = 0.02, 0.5, 15.0
 #: Seconds that the reconnection waits for the reason of the cut.
 _WHY_S = 0.02
 
@@ -250,8 +250,9 @@ class HostConnection:
             except HostPending as waiting:
                 self._set("pending", error=waiting)
                 self._may_ask = may_ask
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._hurry.wait(), _pending_pause(time.time() - self.state.since))
+                often = _pending_pause(time.time() - self.state.since)
+                pause = often if waiting.changed is None else _RARE_LOOK_S
+                await self._until_worth_it(pause, waiting)
                 continue
             except GenOpsError as error:
                 failures += 1
@@ -262,8 +263,7 @@ class HostConnection:
                 pause = pause_after(failures, time.monotonic() - broken_at)
                 self._set("down", error=error, retry_at=time.time() + pause)
                 self._tell_waiting(error)
-                with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._hurry.wait(), pause)
+                await self._until_worth_it(pause, error)
                 continue
             was_up, self._may_ask, began = True, False, time.monotonic()
             reason = await self._live(carriage, mux)
@@ -273,6 +273,19 @@ class HostConnection:
             self._set("down", message=reason, retry_at=time.time() + pause)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), pause)
+
+    async def _until_worth_it(self, pause_s: float, error: LinkError) -> None:
+        """Wait until another attempt is due, wanted or worth it."""
+        reasons: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._hurry.wait())]
+        if error.changed is not None:
+            reasons.append(asyncio.ensure_future(error.changed()))
+            await asyncio.sleep(_LEAST_PAUSE_S)  # many changes at once are worth one look
+        try:
+            await asyncio.wait(reasons, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in reasons:
+                each.cancel()
+            await asyncio.gather(*reasons, return_exceptions=True)
 
     async def _connect(self, *, may_ask: bool, first: bool) -> tuple[HostStream, Mux]:
         if self.state.state != "pending":

@@ -20,6 +20,9 @@ stable. Neither message nor hint has a secret.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 from ...core.errors import Unavailable
 
 
@@ -32,6 +35,8 @@ class LinkError(Unavailable):
 
     code = "link"
     step: str = "reachable"
+    #: returns when another attempt is worth it, where the provider tells so
+    changed: Callable[[], Coroutine[Any, Any, None]] | None = None
 
     @staticmethod
     def of(

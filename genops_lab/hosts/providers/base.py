@@ -6,6 +6,7 @@ docs/developers/add-provider.md has an example.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,6 +92,8 @@ class HostProvider(ABC):
     is_this_machine: ClassVar[bool] = False
     #: whether hosts are made on request and may be pending; otherwise a target is one host that always exists
     allocates: ClassVar[bool] = False
+    #: whether :meth:`changed` tells of changes
+    tells_changes: ClassVar[bool] = False
     #: the noun for one of its hosts, where it allocates them: host, pod, job
     host_noun: ClassVar[str] = "host"
 
@@ -157,6 +160,11 @@ class HostProvider(ABC):
         """Return the present state of a host; Gone for a name that nobody requested. Raises LinkError where
         the state cannot be read."""
         return Running()
+
+    async def changed(self, host: Route) -> None:
+        """Return when :meth:`observe` may answer anew, and at once where that happened since the last look. Only
+        providers with ``tells_changes`` return; for others, looks at intervals find a change."""
+        await asyncio.Event().wait()
 
     async def release(self, host: Route) -> None:  # noqa: B027 - one host has nothing to do
         """Release a host and end all that runs on it (the agent's processes outlive the stream); harmless

@@ -33,6 +33,8 @@ class _Process:
         self._lock = threading.Lock()
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._number = 0
+        self._changes: dict[tuple[str, str], int] = {}
+        self._told: dict[tuple[str, str], set[Future[None]]] = {}
         self.ended = False
         self.owner = os.getpid()
         with far:
@@ -57,17 +59,48 @@ class _Process:
             self._socket.sendall(json.dumps({"id": number, "op": op, **params}).encode() + b"\n")
         return future
 
+    def changes(self, pod: tuple[str, str]) -> int:
+        """Return how many changes of a pod (namespace, name) were told."""
+        with self._lock:
+            return self._changes.get(pod, 0)
+
+    def change_after(self, pod: tuple[str, str], count: int) -> Future[None]:
+        """Return what is done once more than ``count`` changes of a pod were told; never, if the process ends."""
+        future: Future[None] = Future()
+        with self._lock:
+            if self._changes.get(pod, 0) > count:
+                future.set_result(None)
+            else:
+                self._told.setdefault(pod, set()).add(future)
+        return future
+
+    def forget(self, pod: tuple[str, str], future: Future[None]) -> None:
+        """Take back :meth:`change_after`."""
+        with self._lock:
+            self._told.get(pod, set()).discard(future)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "changed" in message:
+            namespace, name = message["changed"]
+            with self._lock:
+                self._changes[namespace, name] = self._changes.get((namespace, name), 0) + 1
+                told = self._told.pop((namespace, name), set())
+            for each in told:
+                if each.set_running_or_notify_cancel():
+                    each.set_result(None)
+            return
+        with self._lock:
+            future = self._waiting.pop(message["id"], None)
+        if future is not None and future.set_running_or_notify_cancel():
+            future.set_result(message)
+
     def _read(self) -> None:
         buffer = b""
         try:
             while data := self._socket.recv(1 << 18):
                 *lines, buffer = (buffer + data).split(b"\n")
                 for line in lines:
-                    answer = json.loads(line)
-                    with self._lock:
-                        future = self._waiting.pop(answer["id"], None)
-                    if future is not None and future.set_running_or_notify_cancel():
-                        future.set_result(answer)
+                    self._take(json.loads(line))
         except OSError:
             pass
         with self._lock:
@@ -91,6 +124,25 @@ def _process(kubeconfig: str, context: str) -> _Process:
         if found is None or found.ended or found.owner != os.getpid():
             found = _processes[(kubeconfig, context)] = _Process(kubeconfig, context)
         return found
+
+
+def changes(config: KubernetesConfig, name: str) -> int:
+    """Return how many changes of a pod were told so far."""
+    found = _processes.get((config.kubeconfig, config.context))
+    return 0 if found is None else found.changes((config.namespace, name))
+
+
+async def change_after(config: KubernetesConfig, name: str, count: int) -> None:
+    """Wait until more than ``count`` changes of a pod were told. Never returns where no process runs."""
+    found, pod = _processes.get((config.kubeconfig, config.context)), (config.namespace, name)
+    if found is None:
+        await asyncio.Event().wait()
+        return
+    future = found.change_after(pod, count)
+    try:
+        await asyncio.wrap_future(future)
+    finally:
+        found.forget(pod, future)
 
 
 async def ask(target: str, config: KubernetesConfig, op: str, **params: Any) -> Any:

@@ -2,7 +2,8 @@
 
 The socket FD has JSON lines: requests ``{"id", "op", ...}`` and answers ``{"id", "result"}`` or ``{"id", "error":
 {"kind", "status", "reason", "message"}}``. ``kind`` is ``api`` (the server answered), ``unreachable`` or
-``config``. The process ends with the socket, and after 10 minutes without a request.
+``config``. ``{"changed": [namespace, name]}`` comes unasked for each change of a pod. The process ends with the
+socket, and after 10 minutes without a request.
 
 One watch for pods and one for events serve a namespace (:mod:`.watching`), however many kernels it has. They
 end a minute after the last request that needs them.
@@ -38,7 +39,7 @@ class Server:
         self._connection = connection
         self._api = api
         self._lock = threading.Lock()
-        self._watches = Watches(api)
+        self._watches = Watches(api, lambda namespace, name: self._tell({"changed": [namespace, name]}))
         self._ops: dict[str, Callable[..., Any]] = {
             "look": self._look,
             "list": self._list,
@@ -72,7 +73,10 @@ class Server:
             answer = {"id": number, "error": error.plain()}
         except Exception as error:  # the boundary: the Lab waits for an answer
             answer = {"id": number, "error": ApiError("api", f"{type(error).__name__}: {error}").plain()}
-        data = json.dumps(answer).encode() + b"\n"
+        self._tell(answer)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        data = json.dumps(message).encode() + b"\n"
         with self._lock:
             try:
                 self._connection.sendall(data)

@@ -55,12 +55,14 @@ class KubernetesProvider(HostProvider):
         ),
         TestStep(name="pod", label="Pod", message="The pod runs."),
     )
-    allocates = True
+    allocates = tells_changes = True
     host_noun = "pod"
 
     def __init__(self) -> None:
         #: why a pod waited when the API server last answered
         self._waited: dict[HostRef, str] = {}
+        #: how many changes were told before the last look
+        self._told: dict[HostRef, int] = {}
 
     def check(self, config: HostConfig) -> None:
         """Raise InvalidRequest for an invalid field, and where nothing names an image."""
@@ -129,9 +131,17 @@ class KubernetesProvider(HostProvider):
                 raise PodNotStarted(found.reason, hint=_pod_hint(config))
         return found
 
+    async def changed(self, host: Route) -> None:
+        """Return once the watch tells of a change after the last look."""
+        from .api import change_after
+
+        name = pod_name(host.target, host.host_id)
+        await change_after(_config(host), name, self._told.get(host.ref, 0))
+
     async def release(self, host: Route) -> None:
         """Delete the pod. Harmless where there is none."""
         self._waited.pop(host.ref, None)
+        self._told.pop(host.ref, None)
         await self._delete(host, _config(host), "", _GRACE_S)
 
     async def list_hosts(self, target: Route) -> list[HostRef]:
@@ -173,7 +183,11 @@ class KubernetesProvider(HostProvider):
         return await ask(target.target, config, op, **where)
 
     async def _look(self, host: Route, config: KubernetesConfig) -> tuple[dict[str, Any] | None, Observed]:
-        seen = await self._ask(host, config, "look", name=pod_name(host.target, host.host_id))
+        from .api import changes
+
+        name = pod_name(host.target, host.host_id)
+        self._told[host.ref] = changes(config, name)
+        seen = await self._ask(host, config, "look", name=name)
         return seen["pod"], observed(
             seen["pod"], seen["events"], config, namespace_ends=seen["namespace_ends"]
         )

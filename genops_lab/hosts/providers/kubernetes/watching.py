@@ -21,15 +21,19 @@ from .client import Api, ApiError
 KEPT_S = 60.0
 _WATCH_S = 300
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.2, 10.0
+#: An outage of less than a minute is most often a restart of the server.
+_MOST_PAUSE_AT_FIRST_S, _AT_FIRST_S = 1.0, 60.0
 _SYNC_S = 12.0
 _MOST_EVENTS = 32
 
 
 class Watches:
-    """The watches of all namespaces that somebody looks at."""
+    """The watches of all namespaces that somebody looks at. ``changed(namespace, name)`` is called for each change
+    of a pod and for each of its events, from any thread."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, changed: Callable[[str, str], None]) -> None:
         self._api = api
+        self._changed = changed
         self._lock = threading.Lock()
         self._known: dict[tuple[str, str], NamespaceWatch] = {}
 
@@ -38,7 +42,9 @@ class Watches:
         with self._lock:
             found = self._known.get((namespace, selector))
             if found is None:
-                found = self._known[(namespace, selector)] = NamespaceWatch(self._api, namespace, selector)
+                found = self._known[(namespace, selector)] = NamespaceWatch(
+                    self._api, namespace, selector, lambda name: self._changed(namespace, name)
+                )
             found.used()
             return found
 
@@ -46,7 +52,8 @@ class Watches:
 class NamespaceWatch:
     """The pods with some labels, and the latest events of each. Methods may be called from any thread."""
 
-    def __init__(self, api: Api, namespace: str, selector: str) -> None:
+    def __init__(self, api: Api, namespace: str, selector: str, changed: Callable[[str], None]) -> None:
+        self._changed = changed
         self._lock = threading.Lock()
         self._pods: dict[str, dict[str, Any]] = {}
         self._events: dict[str, deque[dict[str, Any]]] = {}
@@ -84,16 +91,25 @@ class NamespaceWatch:
             same = known is not None and known["metadata"]["uid"] == pod["metadata"]["uid"]
             if known is None or not same or _version(known) <= _version(pod):
                 self._pods[name] = pod
-            return self._pods[name]
+            newest = self._pods[name]
+        if known is None or not same or _version(known) < _version(newest):
+            self._changed(name)
+        return newest
 
     def drop(self, name: str) -> None:
         """Forget a pod that is gone."""
         with self._lock:
-            self._pods.pop(name, None)
+            known = self._pods.pop(name, None)
+        if known is not None:
+            self._changed(name)
 
     def _pods_listed(self, items: list[dict[str, Any]]) -> None:
         with self._lock:
+            before = self._pods
             self._pods = {each["metadata"]["name"]: each for each in items}
+            names = {*before, *self._pods}
+        for name in names:  # also unchanged ones: a list follows an outage
+            self._changed(name)
 
     def _pod_changed(self, kind: str, pod: dict[str, Any]) -> None:
         if kind == "DELETED":
@@ -120,6 +136,7 @@ class NamespaceWatch:
         )
         with self._lock:
             self._events.setdefault(about["name"], deque(maxlen=_MOST_EVENTS)).append(kept)
+        self._changed(about["name"])
 
 
 class _Stream:
@@ -161,7 +178,7 @@ class _Stream:
             self._synced.notify_all()
 
     def _run(self, needed: Callable[[], bool]) -> None:
-        version, pause = "", _FIRST_PAUSE_S
+        version, pause, answered_at = "", _FIRST_PAUSE_S, time.monotonic()
         while True:
             with self._lock:
                 if not needed():
@@ -174,14 +191,18 @@ class _Stream:
                     self._listed(found["items"])
                     self._set(True)
                     pause = _FIRST_PAUSE_S
-                version = self._follow(version, needed)
+                try:
+                    version = self._follow(version, needed)
+                finally:
+                    answered_at = time.monotonic()
             except ApiError as error:
                 # A watch that was cut misses what happened meanwhile: list again. Only the list tells whether the
                 # server is away.
                 if not version:
                     self._set(error)
                     time.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
-                    pause = min(2 * pause, _MOST_PAUSE_S)
+                    early = time.monotonic() - answered_at < _AT_FIRST_S
+                    pause = min(2 * pause, _MOST_PAUSE_AT_FIRST_S if early else _MOST_PAUSE_S)
                 version = ""
 
     def _follow(self, version: str, needed: Callable[[], bool]) -> str:
