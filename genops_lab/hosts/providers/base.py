@@ -58,7 +58,7 @@ class GpuKind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
-    """What a target that allocates hosts can give now. None: not known, which is never 0.
+    """The GPUs that a target can give to new hosts now. None: not known, which is never 0.
 
     ``waiting`` counts the jobs or pods of all users that wait for it. ``source`` says what was read, and
     ``note`` why something is not known.
