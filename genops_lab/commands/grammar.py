@@ -79,7 +79,7 @@ VERBS = (
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
     *("init", "check", "explain", "promote"),
     *("sign", "verify", "card", "bom"),
-    *("hosts", "stop-host", "role", "request", "presets", "add-preset", "delete-preset"),
+    *("hosts", "capacity", "stop-host", "role", "request", "presets", "add-preset", "delete-preset"),
     *("build", "install", "free-space", "prune", "optimize-db"),
 )
 
@@ -97,7 +97,9 @@ HEADINGS: dict[str, dict[str, tuple[str, ...]]] = {
         "Targets": (
             *("list", "show", "add", "delete", "set", "test", "connect", "disconnect", "discover", "kinds"),
         ),
-        "Pods and jobs": ("hosts", "stop-host", "role", "request", "presets", "add-preset", "delete-preset"),
+        "Pods and jobs": (
+            *("hosts", "capacity", "stop-host", "role", "request", "presets", "add-preset", "delete-preset"),
+        ),
         "Environments and storage": ("build", "install", "free-space"),
     },
     "profiles": {

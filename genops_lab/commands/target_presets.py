@@ -63,6 +63,10 @@ def add_preset(
     time: Annotated[
         str, typer.Option("--time", metavar="TIME", help="The time until the pod or job ends: 30m, 8h or 2d.")
     ] = "",
+    price_per_hour: Annotated[
+        float | None,
+        typer.Option("--price-per-hour", metavar="USD", min=0, help="Its price. Default: the target's."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Name the resources of a pod or job; adds a kernel."""
@@ -74,7 +78,7 @@ def add_preset(
             memory_bytes=size(memory) if memory else None,
             time_s=60 * minutes(time) if time else None,
         )
-        body = NewPreset(name=preset, resources=resources)
+        body = NewPreset(name=preset, resources=resources, price_per_hour=price_per_hour)
         found = session.call(PresetsService.add_preset, name=name, body=body)
         session.show(found, views.preset_added(name, found))
 

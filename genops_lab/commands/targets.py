@@ -140,6 +140,30 @@ def list_hosts(name: Name, json: Json = False) -> None:
         session.show(found, views.hosts(shown, found))
 
 
+@targets.command("capacity")
+def show_capacity(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="Only this target. Default: all clusters.",
+            autocompletion=target_names,
+            show_default=False,
+        ),
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Ask clusters which GPUs are free and how many jobs or pods wait."""
+    with command(json) as session:
+        names = (
+            [name]
+            if name
+            else [each.name for each in session.call(TargetsService.list_targets) if each.allocates]
+        )
+        found = [session.call(TargetsService.look_at_capacity, name=each) for each in names]
+        session.show(found, views.capacity(found))
+
+
 @targets.command("stop-host")
 def stop_host(
     name: Name,

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from .cluster_fit import ClusterOffer, offers, unknown
 from .models import BestFit, BestFitQuery, HostGpu, HostReading, Target
 from .names import kernel_name
 
@@ -47,7 +48,11 @@ _TOO_OLD_S = 30.0
 
 
 def fit_of(targets: Sequence[Target], need: BestFitQuery) -> BestFit:
-    """Return the best fit among the listed targets that have a reading of the last 30 s."""
+    """Return the best fit among the listed targets that have a reading of the last 30 s, and among clusters.
+
+    A cluster where others wait comes after an idle GPU elsewhere. A queue is chosen only where nothing that
+    fits is free now.
+    """
     known = [
         target
         for target in targets
@@ -58,7 +63,23 @@ def fit_of(targets: Sequence[Target], need: BestFitQuery) -> BestFit:
     others = [target.name for target in targets if target not in known and not target.allocates]
     places = [Place(each.name, each.reading, each.price_per_hour) for each in known if each.reading]
     note = f"Ignored because they are not connected: {', '.join(others)}." if others else ""
+    if silent := unknown(targets):
+        note = f"{note} {silent}".strip()
+    chosen = _chosen(places, need.memory_bytes, need.count)
+    cluster = next(iter(offers(targets, need)), None)
+    if cluster is not None and (chosen is None or (cluster.now and cluster.rank < _rank(chosen))):
+        return _of_cluster(cluster, note)
     return best_fit(places, need.memory_bytes, need.count, note)
+
+
+def _of_cluster(offer: ClusterOffer, note: str) -> BestFit:
+    return BestFit(
+        target=offer.target.name,
+        kernel_name=offer.kernel_name,
+        preset=offer.preset,
+        resources=offer.resources,
+        reason=_join(offer.words(), note),
+    )
 
 
 def best_fit(places: Iterable[Place], memory_bytes: int, count: int = 1, note: str = "") -> BestFit:
@@ -71,19 +92,11 @@ def best_fit(places: Iterable[Place], memory_bytes: int, count: int = 1, note: s
     appended to the reason. Without a fit, ``target`` is empty and the reason names the largest free GPU
     memory.
     """
-    offers = [offer for place in places for offer in _offers(place, whole=count > 1)]
-    fitting: dict[tuple[str, str], list[_Offer]] = defaultdict(list)
-    for offer in offers:
-        if offer.free_bytes >= memory_bytes:
-            fitting[offer.place.target, offer.gpu.vendor].append(offer)
-    chosen: list[_Offer] | None = None
-    for group in fitting.values():
-        if len(group) >= count:
-            best = sorted(group, key=lambda offer: offer.rank)[:count]
-            if chosen is None or _rank(best) < _rank(chosen):
-                chosen = best
+    places = list(places)
+    chosen = _chosen(places, memory_bytes, count)
+    considered = _all_offers(places, count)
     if chosen is None:
-        return BestFit(reason=_join(_why_not(offers, memory_bytes, count), note))
+        return BestFit(reason=_join(_why_not(considered, memory_bytes, count), note))
     chosen = sorted(chosen, key=lambda offer: offer.gpu.index)
     visible = ",".join(offer.slice_uuid or str(offer.gpu.index) for offer in chosen)
     target = chosen[0].place.target
@@ -93,8 +106,27 @@ def best_fit(places: Iterable[Place], memory_bytes: int, count: int = 1, note: s
         gpus=[offer.gpu.index for offer in chosen],
         cuda_visible_devices="" if chosen[0].gpu.vendor == "apple" else visible,
         environment=_environment(chosen, visible),
-        reason=_join(_why(chosen, len(offers)), note),
+        reason=_join(_why(chosen, len(considered)), note),
     )
+
+
+def _all_offers(places: Iterable[Place], count: int) -> list[_Offer]:
+    return [offer for place in places for offer in _offers(place, whole=count > 1)]
+
+
+def _chosen(places: Iterable[Place], memory_bytes: int, count: int) -> list[_Offer] | None:
+    """Return the best GPUs of one target; None where nothing fits."""
+    fitting: dict[tuple[str, str], list[_Offer]] = defaultdict(list)
+    for offer in _all_offers(places, count):
+        if offer.free_bytes >= memory_bytes:
+            fitting[offer.place.target, offer.gpu.vendor].append(offer)
+    chosen: list[_Offer] | None = None
+    for group in fitting.values():
+        if len(group) >= count:
+            best = sorted(group, key=lambda offer: offer.rank)[:count]
+            if chosen is None or _rank(best) < _rank(chosen):
+                chosen = best
+    return chosen
 
 
 def _rank(offers: list[_Offer]) -> tuple[int, float, int, int]:

@@ -22,6 +22,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.work import WorkService
 
     from .allocated import AllocatedHosts, HostClaims
+    from .capacity import Capacities
     from .environments import EnvironmentsService
     from .host_ends import HostEnds
     from .ledger import Ledger
@@ -41,6 +42,7 @@ def _provide(services: Services) -> None:
     )
     services.provide(LoopConnections, lambda get: LoopConnections(get(HostConnections)))
     services.provide(HostMetrics, lambda get: HostMetrics(get(LoopConnections)))
+    services.provide(Capacities, lambda get: Capacities(get(LoopConnections)))
     services.provide(HostClaims, lambda get: HostClaims(get(Settings).data_dir))
 
     def allocated_hosts(get: Get) -> AllocatedHosts:
@@ -63,7 +65,7 @@ def _provide(services: Services) -> None:
         TargetsService,
         lambda get: TargetsService(
             get(Settings), get(EventBus), get(LiveHub), get(TasksService), get(QuestionsService), get(Ledger),
-            get(LoopConnections), get(AllocatedHosts), get(HostEnds), get(HostMetrics),
+            get(LoopConnections), get(AllocatedHosts), get(HostEnds), get(HostMetrics), get(Capacities),
             get(WorkTable), get(TargetKernels),
         ),
     )  # fmt: skip

@@ -13,6 +13,7 @@ from .models import HostRequest, NewPreset, Preset, RequestQuery, ResourceForm
 from .names import check_preset_name, preset_kernel_name
 from .providers import provider_of
 from .providers.base import Resources
+from .records import check_price
 from .resources import check_resources, fields_of, resources_of, variables_of, words_of
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class PresetsService(Service):
             name=preset_name,
             kernel_name=preset_kernel_name(name, preset_name),
             resources=body.resources,
+            price_per_hour=check_price(body.price_per_hour),
         )
         await asyncio.to_thread(self._kernels.add_preset, await self._targets.record(name), preset)
         self._targets.changed(name)

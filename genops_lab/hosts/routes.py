@@ -30,6 +30,7 @@ OPERATIONS = [
     Operation("GET", "/targets/{name}/report", Service.get_report),
     Operation("POST", "/targets/{name}/connect", Service.connect_target),
     Operation("POST", "/targets/{name}/disconnect", Service.disconnect_target),
+    Operation("POST", "/targets/{name}/capacity", Service.look_at_capacity, action="read"),
     Operation("GET", "/targets/{name}/hosts", Service.list_target_hosts),
     Operation("DELETE", "/targets/{name}/hosts/{host_id}", Service.release_host),
     Operation("GET", "/targets/{name}/resources", Presets.get_resource_form),

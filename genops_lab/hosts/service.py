@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from genops_lab.hosts.link.route import Route
 
     from .allocated import AllocatedHosts
+    from .capacity import Capacities
     from .host_ends import HostEnds
     from .ledger import Ledger, OwnKernel
     from .loop_connections import LoopConnections
@@ -89,6 +90,7 @@ class TargetsService(Service):
         hosts: AllocatedHosts,
         ends: HostEnds,
         metrics: HostMetrics,
+        capacities: Capacities,
         work: WorkTable,
         kernels: TargetKernels,
     ) -> None:
@@ -101,6 +103,7 @@ class TargetsService(Service):
         self._inventory = Inventory(ledger, kernels, settings)
         self._ends = ends
         self._metrics = metrics
+        self._capacities = capacities
         self._settings = settings
         self._events = events
         self._tasks = tasks
@@ -123,6 +126,7 @@ class TargetsService(Service):
         await self._metrics.look(
             [record.name for record in records if provider_of(record.route.kind).is_this_machine]
         )
+        self._capacities.look(records)
         presets = await self._presets(records)
         return list(await asyncio.gather(*(self._target(record, presets) for record in records)))
 
@@ -154,13 +158,21 @@ class TargetsService(Service):
         await self.hosts.release(await self.record(name), host_id)
 
     async def best_fit(self, body: BestFitQuery) -> BestFit:
-        """Return the best target and GPUs for a requirement among the connected ones; does not connect."""
+        """Return the best target and GPUs for a requirement: among connected targets, and among clusters, which
+        are asked what they have free. No question of a login is asked."""
         if body.memory_bytes < 0 or not 1 <= body.count <= 64:
             raise InvalidRequest(
                 f"No target can have {body.count} GPUs with {body.memory_bytes} bytes free on each.",
                 hint="Ask for 1 to 64 GPUs, and for 0 bytes or more on each.",
             )
+        await self._capacities.ask(await asyncio.to_thread(self.ledger.all))
         return fit_of(await self.list_targets(), body)
+
+    async def look_at_capacity(self, name: str) -> Target:
+        """Ask a target that allocates hosts what it has free, and return it; no question of a login is
+        asked. While somebody watches the targets, it is asked again for 10 minutes."""
+        await self._capacities.ask([await self.record(name)])
+        return await self.get_target(name)
 
     async def list_candidates(self) -> list[Candidate]:
         """Return hosts of the user's ssh_config that are no targets yet."""
@@ -249,6 +261,7 @@ class TargetsService(Service):
         self.connections.forget(name)
         self._reports.forget(name)
         self._metrics.forget(name)
+        self._capacities.forget(name)
         self.changed(name)
         left = [each.kernel_id for each in own]
         message = f"{name} is removed."
@@ -507,6 +520,7 @@ class TargetsService(Service):
         state, provider = self.connections.states().get(name), provider_of(route.kind)
         kernels = self._kernels.state(name)
         reading = self._metrics.reading(name)
+        capacity = self._capacities.of(name)
         return Target(
             name=name,
             kind=route.kind,
@@ -531,6 +545,8 @@ class TargetsService(Service):
             ended=kernels.ended,
             pending=kernels.pending,
             presets=presets.get(name, []),
+            capacity=capacity[0] if capacity else None,
+            capacity_age_s=capacity[1] if capacity else None,
             **self._connecting.link_fields(name, state),
         )
 

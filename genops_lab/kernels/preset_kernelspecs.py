@@ -29,6 +29,8 @@ def install_preset(target: str, where: str, preset: Preset) -> None:
             f"{preset.kernel_name}",
         )
     words = {"host": where, "preset": preset.name, "resources": msgspec.to_builtins(preset.resources)}
+    if preset.price_per_hour is not None:
+        words["price_per_hour"] = preset.price_per_hour
     wanted = specification(target, f"Python 3 ({target}: {preset.name})", words)
     wanted["env"] = variables_of(preset.resources)
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,10 +54,12 @@ def all_presets() -> dict[str, list[Preset]]:
         if not name:
             continue
         try:
-            resources = msgspec.convert(read["metadata"]["genops"]["resources"], Resources)
+            about = read["metadata"]["genops"]
+            resources = msgspec.convert(about["resources"], Resources)
+            price = msgspec.convert(about.get("price_per_hour"), float | None)
         except (KeyError, msgspec.ValidationError):  # changed by hand
             continue
-        preset = Preset(name=name, kernel_name=path.parent.name, resources=resources)
+        preset = Preset(name=name, kernel_name=path.parent.name, resources=resources, price_per_hour=price)
         found.setdefault(target, []).append(preset)
     return found
 

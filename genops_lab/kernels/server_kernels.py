@@ -32,6 +32,9 @@ class ServerKernels:
             # A kernel behind a gateway has no process on this machine.
             provisioner = getattr(kernel, "provisioner", None)
             provisioner = getattr(provisioner, "kept", None) or provisioner
+            spec = getattr(provisioner, "kernel_spec", None)
+            about = (getattr(spec, "metadata", None) or {}).get("genops")
+            about = about if isinstance(about, dict) else {}
             entries.append(
                 KernelEntry(
                     kernel_id=kernel_id,
@@ -39,6 +42,8 @@ class ServerKernels:
                     path=paths.get(kernel_id, ""),
                     state=str(getattr(kernel, "execution_state", None) or "unknown"),
                     pid=getattr(provisioner, "pid", None),
+                    target=str(about.get("target") or ""),
+                    preset=str(about.get("preset") or ""),
                 )
             )
         return entries

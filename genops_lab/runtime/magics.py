@@ -277,7 +277,7 @@ COMMANDS = {
     "status": "",
     "sweeps": "list show delete run stop resume",
     "targets": (
-        "list show add delete set test connect disconnect discover kinds hosts stop-host role request presets "
+        "list show add delete set test connect disconnect discover kinds hosts capacity stop-host role request presets "
         "add-preset delete-preset build install free-space"
     ),
 }

@@ -609,7 +609,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Return the best target and GPUs for a requirement among the connected ones; does not connect. */
+        /** Return the best target and GPUs for a requirement: among connected targets, and among clusters, which are asked what they have free. No question of a login is asked. */
         post: operations["hosts.best_fit"];
         delete?: never;
         options?: never;
@@ -698,6 +698,23 @@ export interface paths {
         put?: never;
         /** Disconnect until somebody connects; kernels keep running. */
         post: operations["hosts.disconnect_target"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/targets/{name}/capacity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask a target that allocates hosts what it has free, and return it; no question of a login is asked. While somebody watches the targets, it is asked again for 10 minutes. */
+        post: operations["hosts.look_at_capacity"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3277,12 +3294,15 @@ export interface components {
         };
         /**
          * KernelUse
-         * @description A kernel of this Lab with the use of its process tree.
+         * @description A kernel of this Lab with the use of its process tree. ``preset`` is the target's preset that it was
+         *     started with, or empty.
          */
         KernelUse: {
             kernel_id: string;
             kernel_name: string;
             target: string;
+            /** @default  */
+            preset: string;
             path: string;
             state: string;
             /** @default null */
@@ -3807,7 +3827,8 @@ export interface components {
          *
          *     ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets its own host, shown
          *     as ``host_noun``. ``hosts`` has the requested hosts, each with its own connection and reading; the price
-         *     applies to each. ``state`` is that of the host which is nearest to being up.
+         *     applies to each. ``state`` is that of the host which is nearest to being up. ``capacity``: the GPUs that
+         *     were free ``capacity_age_s`` ago, None until somebody asked.
          */
         Target: {
             name: string;
@@ -3889,6 +3910,10 @@ export interface components {
             pending: components["schemas"]["PendingKernel"][];
             /** @default [] */
             presets: components["schemas"]["Preset"][];
+            /** @default null */
+            capacity: components["schemas"]["Capacity"] | null;
+            /** @default null */
+            capacity_age_s: number | null;
         };
         /**
          * TargetHost
@@ -4075,11 +4100,51 @@ export interface components {
         /**
          * Preset
          * @description Named resources of a target's hosts, with a kernelspec of their own.
+         *
+         *     ``price_per_hour`` is that of one such host in USD; None: that of the target. ``locked``: the operator of
+         *     the Lab gave it, and it cannot be deleted.
          */
         Preset: {
             name: string;
             kernel_name: string;
             resources: components["schemas"]["Resources"];
+            /** @default null */
+            price_per_hour: number | null;
+            /** @default false */
+            locked: boolean;
+        };
+        /**
+         * Capacity
+         * @description The GPUs that a target can give to new hosts now. None: not known, which is never 0.
+         *
+         *     ``waiting`` counts the jobs or pods of all users that wait for it. ``source`` says what was read, and
+         *     ``note`` why something is not known.
+         */
+        Capacity: {
+            /** @default null */
+            gpus: components["schemas"]["GpuKind"][] | null;
+            /** @default null */
+            waiting: number | null;
+            /** @default  */
+            source: string;
+            /** @default  */
+            note: string;
+        };
+        /**
+         * GpuKind
+         * @description The GPUs of one kind on a target. ``kind`` is the cluster's own name, empty where it gives none.
+         *
+         *     ``on_one_host`` is the most that one new host can get now. None: not known.
+         */
+        GpuKind: {
+            /** @default  */
+            kind: string;
+            /** @default null */
+            free: number | null;
+            /** @default null */
+            total: number | null;
+            /** @default null */
+            on_one_host: number | null;
         };
         /**
          * NewTarget
@@ -4219,7 +4284,8 @@ export interface components {
          * BestFit
          * @description The target and GPUs to start on, with the reason. ``target`` is empty when nothing fits.
          *
-         *     ``environment`` is for the kernel: it limits the kernel to those GPUs, or to that MIG slice.
+         *     ``environment`` is for the kernel: it limits the kernel to those GPUs, or to that MIG slice. Where each
+         *     kernel gets its own host, ``preset`` or ``resources`` requests the GPUs instead.
          */
         BestFit: {
             /** @default  */
@@ -4234,6 +4300,18 @@ export interface components {
             environment: {
                 [key: string]: string;
             };
+            /** @default  */
+            preset: string;
+            /**
+             * @default {
+             *       "gpus": null,
+             *       "gpu_type": null,
+             *       "cpus": null,
+             *       "memory_bytes": null,
+             *       "time_s": null
+             *     }
+             */
+            resources: components["schemas"]["Resources"];
             reason: string;
         };
         /**
@@ -4330,6 +4408,8 @@ export interface components {
             /** @default  */
             name: string;
             resources: components["schemas"]["Resources"];
+            /** @default null */
+            price_per_hour: number | null;
         };
         /**
          * NewEnvironment
@@ -10603,6 +10683,37 @@ export interface operations {
         };
     };
     "hosts.disconnect_target": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Target"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "hosts.look_at_capacity": {
         parameters: {
             query?: never;
             header?: never;

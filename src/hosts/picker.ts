@@ -6,6 +6,7 @@ import { Signal } from '@lumino/signaling';
 import type { MachineModel } from '../kernels/model';
 import { ApiError, GIB } from '../core';
 
+import { mayAsk } from './capacity-words';
 import type { TargetsModel } from './model';
 import { NO_RESOURCES, ResourceChoice } from './resource-choice';
 import type { IBestFit, IResources, ITarget } from './service';
@@ -54,6 +55,7 @@ export class Picker implements IDisposable {
       this._error = undefined;
       this._fit = undefined;
       this._chooseResources();
+      this._askCapacity();
       this._changed.emit();
     }
   }
@@ -70,6 +72,11 @@ export class Picker implements IDisposable {
 
   get error(): ApiError | undefined {
     return this._error;
+  }
+
+  /** Whether targets are asked for the best fit. */
+  get isSearching(): boolean {
+    return this._searching;
   }
 
   /**
@@ -110,17 +117,24 @@ export class Picker implements IDisposable {
 
   /** Choose the place whose GPU fits this requirement best; GiB on one GPU. */
   async chooseFor(gibibytes: number): Promise<void> {
+    this._searching = true;
+    this._fit = undefined;
+    this._changed.emit();
     try {
       const fit = await this.targets.service.bestFit(
         Math.round(gibibytes * GIB)
       );
       if (fit.target) {
-        this.chosen = fit.target;
+        this._chosen = fit.target;
+        this._error = undefined;
+        this._chooseResources();
+        this._resources?.chooseFit(fit.preset, fit.resources);
       }
       this._fit = fit;
     } catch (reason) {
       this._error = ApiError.from(reason, this._trans);
     }
+    this._searching = false;
     this._changed.emit();
   }
 
@@ -196,6 +210,20 @@ export class Picker implements IDisposable {
     }
   }
 
+  /** Ask the chosen cluster what it has free; a failure is said by its words. */
+  private _askCapacity(): void {
+    const target = this.targets.find(this._chosen);
+    if (target?.allocates && mayAsk(target)) {
+      this.targets.service.capacity(target.name).then(
+        () => this.targets.list.refresh(),
+        (reason: unknown) => {
+          this._error = ApiError.from(reason, this._trans);
+          this._changed.emit();
+        }
+      );
+    }
+  }
+
   /** Keep the resources as a preset where the user wants it. */
   private async _saveResources(): Promise<boolean> {
     this._busy = true;
@@ -227,6 +255,7 @@ export class Picker implements IDisposable {
   private _fit: IBestFit | undefined;
   private _watching: IDisposable[];
   private _abort = new AbortController();
+  private _searching = false;
   private _isDisposed = false;
   private _changed = new Signal<this, void>(this);
 }

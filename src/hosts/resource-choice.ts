@@ -77,6 +77,14 @@ export class ResourceChoice implements IDisposable {
     });
   }
 
+  /** Choose a best fit: its preset, or its resources; also before the form is read. */
+  chooseFit(preset: string, resources: IResources): void {
+    this._set(() => {
+      this._fit = { preset, resources };
+      this._takeFit();
+    });
+  }
+
   /** A field's text, in its unit. */
   text(field: IFormField): string {
     return this._typed[field.name] ?? '';
@@ -140,7 +148,10 @@ export class ResourceChoice implements IDisposable {
   }
 
   get valid(): boolean {
-    return (this._form?.fields ?? []).every(field => !this.problem(field));
+    return (
+      !this._fit &&
+      (this._form?.fields ?? []).every(field => !this.problem(field))
+    );
   }
 
   /** The resources on the wire, in bytes and seconds. */
@@ -161,7 +172,8 @@ export class ResourceChoice implements IDisposable {
     if (this.keeps) {
       this._preset = await this._service.addPreset(this.target, {
         name: this._name.trim(),
-        resources: this.resources
+        resources: this.resources,
+        price_per_hour: null
       });
     }
     return this._preset?.kernel_name ?? '';
@@ -200,6 +212,16 @@ export class ResourceChoice implements IDisposable {
       ({ kernel_name }) => kernel_name === this._kernelName
     );
     this._typed = typed(this._preset?.resources ?? NO_RESOURCES);
+    this._takeFit();
+  }
+
+  private _takeFit(): void {
+    const { _fit: fit, _form: form } = this;
+    if (fit && form) {
+      this._preset = form.presets.find(({ name }) => name === fit.preset);
+      this._typed = typed(this._preset?.resources ?? fit.resources);
+      this._fit = undefined;
+    }
   }
 
   private _set(change: () => void): void {
@@ -214,6 +236,7 @@ export class ResourceChoice implements IDisposable {
   private _error: ApiError | undefined;
   private _preset: IPreset | undefined;
   private _typed: Readonly<Record<string, string>> = {};
+  private _fit: { preset: string; resources: IResources } | undefined;
   private _keeps = false;
   private _name = '';
   private _isDisposed = false;

@@ -6,6 +6,7 @@ export type INewTarget = components['schemas']['NewTarget'];
 export type ITargetKind = components['schemas']['TargetKind'];
 export type IFormField = components['schemas']['FormField'];
 export type ICandidate = components['schemas']['Candidate'];
+export type ICapacity = components['schemas']['Capacity'];
 export type ITargetHost = components['schemas']['TargetHost'];
 export type ITakenKernel = components['schemas']['TakenKernel'];
 export type IEndedKernel = components['schemas']['EndedKernel'];
@@ -251,7 +252,14 @@ export class TargetsService {
     return log.text;
   }
 
-  /** The connected target whose GPUs have this much memory free. */
+  /** Ask a cluster which GPUs are free, and how many wait. */
+  capacity(name: string): Promise<ITarget> {
+    return this._api.data(
+      this._api.http.POST('/targets/{name}/capacity', path(name))
+    );
+  }
+
+  /** The target, or cluster, whose GPUs have this much memory free. */
   bestFit(bytes: number): Promise<IBestFit> {
     return this._api.data(
       this._api.http.POST('/targets/best-fit', {

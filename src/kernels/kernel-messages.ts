@@ -14,12 +14,15 @@ export function isHere({ target }: Pick<IKernelUse, 'target'>): boolean {
   return HERE.has(target);
 }
 
-/** The name of a kernel's target. */
+/** The name of a kernel's target, and the preset that the kernel has there. */
 export function targetName(
   kernel: IKernelUse,
   trans: TranslationBundle
 ): string {
-  return isHere(kernel) ? trans.__('this machine') : kernel.target;
+  if (isHere(kernel)) {
+    return trans.__('this machine');
+  }
+  return kernel.preset ? `${kernel.target}: ${kernel.preset}` : kernel.target;
 }
 
 /** What a kernel uses, one phrase per metric; unknown metrics are left out. */

@@ -10,7 +10,9 @@ import pytest
 
 from genops_lab.agent.gpus import nvidia_smi
 from genops_lab.hosts.best_fit import Place, best_fit, fit_of
-from genops_lab.hosts.models import BestFit, BestFitQuery, HostGpu, HostReading, MigSlice, Target
+from genops_lab.hosts.cluster_fit import memory_of
+from genops_lab.hosts.models import BestFit, BestFitQuery, HostGpu, HostReading, MigSlice, Preset, Target
+from genops_lab.hosts.providers.base import Capacity, GpuKind, Resources
 
 OUTPUTS = Path(__file__).parents[1] / "agent" / "gpu_outputs"
 GIB = 1024**3
@@ -149,3 +151,85 @@ def test_targets_that_are_not_connected_are_named_and_left_out() -> None:
     )
     assert found.target == "here"
     assert found.reason.endswith("Ignored because they are not connected: old, down, never.")
+
+
+def cluster(name: str, *kinds: tuple[str, int, int, int], waiting: int | None = 0, **changes: Any) -> Target:
+    """A cluster with kinds of GPU: the name, the free ones, all, and the most on one host."""
+    gpus = [GpuKind(kind=kind, free=free, total=total, on_one_host=most) for kind, free, total, most in kinds]
+    known = Capacity(gpus=gpus, waiting=waiting)
+    own = {"kind": "slurm", "allocates": True, "state": "idle", "reading": None, "capacity": known}
+    return target(name, **{**own, **changes})
+
+
+def need(gb: int = 40, count: int = 1) -> BestFitQuery:
+    return BestFitQuery(memory_bytes=gb * GIB, count=count)
+
+
+def test_a_cluster_with_a_free_gpu_of_the_smallest_kind_that_suffices() -> None:
+    both = cluster("both", ("a100", 4, 4, 4), ("h100", 3, 8, 2), ("h200", 8, 8, 8))
+    found = fit_of([both], need(40))
+    assert (found.target, found.kernel_name) == ("both", "genops-both")
+    assert found.resources == Resources(gpus=1, gpu_type="h100") and found.environment == {}
+    assert found.reason == "both: 3 of 8 h100 free, nobody waits."
+    assert fit_of([both], need(20)).resources.gpu_type == "a100"
+    # Three are free, but a host is one node.
+    assert fit_of([both], need(40, count=3)).resources == Resources(gpus=3, gpu_type="h200")
+
+
+def test_a_preset_with_its_price() -> None:
+    preset = Preset(
+        name="big",
+        kernel_name="genops-a.big",
+        resources=Resources(gpus=1, gpu_type="H100"),
+        price_per_hour=2.0,
+    )
+    dear = cluster("a", ("h100", 1, 8, 1), presets=[preset], price_per_hour=9.0)
+    found = fit_of([dear, cluster("b", ("h100", 1, 8, 1), price_per_hour=3.0)], need())
+    assert (found.target, found.preset, found.kernel_name) == ("a", "big", "genops-a.big")
+    assert found.resources == Resources() and "Price: 2.00 USD an hour." in found.reason
+
+
+def test_an_idle_gpu_elsewhere_before_a_queue_and_a_free_cluster_before_a_busy_gpu() -> None:
+    idle = target("idle", reading=place("idle", gpu()).reading, price_per_hour=9.0)
+    busy = target("busy", reading=place("busy", gpu(utilization_percent=90.0)).reading)
+    queued, free = cluster("queued", ("h100", 2, 8, 2), waiting=3), cluster("free", ("h100", 2, 8, 2))
+    assert fit_of([idle, queued], need()).target == "idle"
+    assert fit_of([busy, free], need()).target == "free"
+    assert fit_of([idle, free], need()).target == "free", "nobody waits, and the cluster costs nothing"
+
+
+def test_where_nothing_is_free_the_shortest_queue() -> None:
+    full = [
+        cluster(name, ("h100", 0, 8, 0), waiting=count) for name, count in (("a", 7), ("b", 1), ("c", None))
+    ]
+    found = fit_of(full, need())
+    assert found.target == "b"
+    assert found.reason == "Nothing that fits is free now. The shortest queue: b: 0 of 8 h100 free, 1 waits."
+
+
+def test_what_is_not_known_is_said_and_not_chosen() -> None:
+    silent = cluster("silent", capacity=Capacity(note="Away."))
+    unheard, nameless = cluster("unheard", capacity=None), cluster("nameless", ("", 8, 8, 8))
+    found = fit_of([silent, unheard, nameless], need())
+    assert found.target == ""
+    assert "Free GPUs are not known on: silent, unheard." in found.reason
+    assert "nameless does not say how much memory its GPUs have" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "gb"),
+    [
+        ("h100", 80),
+        ("NVIDIA-A100-SXM4-40GB", 40),
+        ("a100_80gb", 80),
+        ("MI300X", 192),
+        ("l40s", 48),
+        ("l4", 24),
+    ],
+)
+def test_the_memory_of_a_kind(kind: str, gb: int) -> None:
+    assert memory_of(kind) == int(gb * 0.92 * GIB)
+
+
+def test_a_kind_without_a_known_memory() -> None:
+    assert memory_of("") is None and memory_of("teslaX") is None

@@ -153,7 +153,9 @@ def test_a_kernel_is_its_whole_process_tree() -> None:
     entry = KernelEntry("k", "python3", "a.ipynb", "idle", process.pid)
     gone = KernelEntry("g", "python3", "", "dead", 2**22 - 1)
     remote = KernelEntry("r", "genops-gpu1", "", "busy", None)
-    use, none, away = reader.kernels([entry, gone, remote])
+    with_preset = KernelEntry("p", "genops-a.b.1-x-h100", "", "busy", None, target="a.b", preset="1 x H100")
+    use, none, away, preset = reader.kernels([entry, gone, remote, with_preset])
+    assert (away.target, preset.target, preset.preset) == ("gpu1", "a.b", "1 x H100")
     process.communicate("x\n")
     assert use.memory_bytes is not None and use.memory_bytes > 90_000_000
     assert use.cpu_percent is not None and (use.kernel_id, use.path, use.state) == ("k", "a.ipynb", "idle")

@@ -9,10 +9,12 @@ import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
-from genops_lab.hosts import providers
-from genops_lab.hosts.models import NewPreset, NewTarget, NextStart, Preset, RemoveQuery
+from genops_lab.hosts import capacity, providers
+from genops_lab.hosts.link.errors import LinkError
+from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.models import BestFitQuery, NewPreset, NewTarget, NextStart, Preset, RemoveQuery
 from genops_lab.hosts.presets import PresetsService
-from genops_lab.hosts.providers.base import Resources
+from genops_lab.hosts.providers.base import Capacity, GpuKind, Resources
 from genops_lab.hosts.resources import words_of
 from tests.support import toy_provider
 from tests.support.homes import Home
@@ -68,6 +70,41 @@ def test_presets_keep_within_the_limits_and_are_kernels(
                 set(KernelSpecManager().find_kernel_specs()) & {added.kernel_name, second.kernel_name}
                 == set()
             )
+
+    run(body())
+
+
+def test_a_cluster_is_asked_what_is_free_by_a_person_alone(
+    at_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    class Counted(toy_provider.ToyProvider):
+        async def capacity(self, target: Route, *, connect: bool) -> Capacity:
+            asked.append(connect)
+            if len(asked) > 1:
+                raise LinkError("The queue is away.", hint="Wait.")
+            return Capacity(gpus=[GpuKind(kind="h100", free=1, total=2, on_one_host=1)], waiting=0)
+
+    monkeypatch.setitem(providers.PROVIDERS, "toy", Counted())
+
+    async def body() -> None:
+        async with open_lab(at_home) as lab:
+            config = {"python": sys.executable, "folder": str(tmp_path)}
+            added = await lab.targets.add_target(NewTarget(name="queue", kind="toy", config=config))
+            assert (await lab.targets.list_targets())[0].capacity is None and asked == []
+            assert added.capacity is None
+            found = await lab.targets.look_at_capacity("queue")
+            assert found.capacity and found.capacity.waiting == 0 and found.capacity_age_s is not None
+            fit = await lab.targets.best_fit(BestFitQuery(memory_bytes=40 * 1024**3))
+            assert (fit.target, fit.resources) == ("queue", Resources(gpus=1, gpu_type="h100"))
+            assert asked == [True], "an answer of a moment ago counts"
+            monkeypatch.setattr(capacity, "FRESH_S", -1.0)
+            await lab.targets.list_targets()  # watched, after a person asked: it is asked again, unconnected
+            await lab.targets.look_at_capacity("queue")
+            assert asked[:2] == [True, False]
+            known = (await lab.targets.get_target("queue")).capacity
+            assert known == Capacity(note="The queue is away."), "not known, and why"
 
     run(body())
 

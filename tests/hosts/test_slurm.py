@@ -20,8 +20,8 @@ from genops_lab.hosts import providers
 from genops_lab.hosts.link.errors import LinkError
 from genops_lab.hosts.link.questions import Nobody
 from genops_lab.hosts.link.route import Route
-from genops_lab.hosts.providers.base import Gone, Observed, Pending, Resources, Running
-from genops_lab.hosts.providers.slurm import jobs, words
+from genops_lab.hosts.providers.base import Gone, GpuKind, Observed, Pending, Resources, Running
+from genops_lab.hosts.providers.slurm import free, jobs, words
 from genops_lab.hosts.providers.slurm.config import SlurmConfig
 from genops_lab.hosts.providers.slurm.jobs import Job
 from genops_lab.hosts.providers.slurm.provider import PROVIDER
@@ -106,6 +106,30 @@ def test_options_that_cannot_be_are_refused(given: str) -> None:
         PROVIDER.check(SlurmConfig(host="h", sbatch=given))
 
 
+def test_free_gpus_are_those_of_nodes_that_answer_by_kind() -> None:
+    printed = """gpu* mixed gpu:h100:4(S:0-1) gpu:h100:1(IDX:0)
+gpu* idle~ gpu:a100:2,gpu:h100:4 gpu:a100:0(IDX:N/A),gpu:h100:0(IDX:N/A)
+spot mixed gpu:h100:4(S:0-1) gpu:h100:1(IDX:0)
+gpu* down* gpu:h100:4 gpu:h100:0
+gpu* idle* gpu:h100:4 gpu:h100:0
+gpu* drained gpu:h100:4 gpu:h100:0
+cpu idle (null) gpu:0
+old allocated gpu:2 gpu:2(IDX:0-1)
+-- waiting
+gpu,spot
+gpu
+cpu
+"""
+    look = free.read(printed)
+    assert free.capacity_of(look, "").gpus == [
+        GpuKind(kind="a100", free=2, total=2, on_one_host=2),
+        GpuKind(kind="h100", free=7, total=8, on_one_host=4),
+    ]
+    assert [free.capacity_of(look, name).waiting for name in ("", "spot", "gpu,spot", "old")] == [2, 1, 2, 0]
+    assert free.capacity_of(look, "cpu").gpus == []
+    assert free.capacity_of(look, "old").gpus == [GpuKind(free=0, total=2, on_one_host=0)]
+
+
 # With one
 
 
@@ -162,6 +186,9 @@ def test_a_job_that_waits_says_why_and_where(target: Route) -> None:
             observed = await seen(second, Pending)
         behind = await seen(third, Pending)
         assert behind.position == 2
+        full = await PROVIDER.capacity(target, connect=True)
+        assert full.gpus == [GpuKind(kind="h100", free=0, total=8, on_one_host=0)] and full.waiting == 2
+        assert await PROVIDER.capacity(neighbour, connect=False) == full, "one look serves both"
         await PROVIDER.release(second)
         await PROVIDER.release(first[0])
         await seen(third, Running)

@@ -17,6 +17,7 @@ from genops_lab.hosts.models import (
     TargetKind,
     TargetReport,
 )
+from genops_lab.hosts.providers.base import Capacity, GpuKind
 from genops_lab.hosts.resources import words_of
 
 from ..document import Cell, Column, Document, Facts, Note, Row, Table, Tone, duration, size
@@ -121,8 +122,15 @@ def hosts(of: Target, found: list[TargetHost]) -> Document:
 
 def presets(name: str, found: list[Preset]) -> Document:
     """``targets presets``."""
-    rows: list[Row] = [[each.name, words_of(each.resources), each.kernel_name] for each in found]
-    columns = [Column("preset"), Column("resources", shrinks=True), Column("kernel", shrinks=True)]
+    rows: list[Row] = [
+        [each.name, words_of(each.resources), each.kernel_name, _usd(each.price_per_hour)] for each in found
+    ]
+    columns = [
+        Column("preset"),
+        Column("resources", shrinks=True),
+        Column("kernel", shrinks=True),
+        Column("price", right=True, leaves=1),
+    ]
     empty = f"{name} has no presets. Add one: genops targets add-preset {name} --gpus 1"
     return Document([Table(columns, rows, empty=empty)])
 
@@ -197,7 +205,38 @@ def _age(target: Target) -> str:
 
 
 def _price(target: Target) -> str:
-    return "" if target.price_per_hour is None else f"{target.price_per_hour:g} USD/h"
+    return _usd(target.price_per_hour)
+
+
+def _usd(price_per_hour: float | None) -> str:
+    return "" if price_per_hour is None else f"{price_per_hour:g} USD/h"
+
+
+def capacity(found: list[Target]) -> Document:
+    """``targets capacity``."""
+    rows: list[Row] = []
+    for each in found:
+        known = each.capacity or Capacity()
+        waiting = "not known" if known.waiting is None else str(known.waiting)
+        nothing = [("", "none" if known.gpus == [] else "not known")]
+        for kind, free in [_free(gpu) for gpu in known.gpus or []] or nothing:
+            rows.append([each.name, kind, free, waiting, _price(each), known.note])
+    columns = [
+        Column("target", shrinks=True),
+        Column("gpus"),
+        Column("free", right=True),
+        Column("waiting", right=True),
+        Column("price", right=True, leaves=1),
+        Column("", shrinks=True),
+    ]
+    empty = "No target requests a host for each kernel. Add one: genops targets add TARGET --slurm HOST"
+    return Document([Table(columns, rows, empty=empty)])
+
+
+def _free(gpu: GpuKind) -> tuple[str, str]:
+    if gpu.free is None:
+        return gpu.kind, "not known"
+    return gpu.kind, str(gpu.free) if gpu.total is None else f"{gpu.free} of {gpu.total}"
 
 
 def _host(target: Target) -> str:

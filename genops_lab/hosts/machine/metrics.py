@@ -25,13 +25,16 @@ from .models import KernelUse, Machine, MachineReading
 
 @dataclass(frozen=True)
 class KernelEntry:
-    """A kernel as its manager lists it; ``path`` is its notebook, or empty."""
+    """A kernel as its manager lists it; ``path`` is its notebook, or empty. ``target`` and ``preset`` are those
+    that its kernelspec names."""
 
     kernel_id: str
     name: str
     path: str
     state: str
     pid: int | None
+    target: str = ""
+    preset: str = ""
 
 
 @lru_cache(maxsize=1)
@@ -85,7 +88,8 @@ class MachineReader:
             use = KernelUse(
                 kernel_id=entry.kernel_id,
                 kernel_name=entry.name,
-                target=target_of(entry.name) or "this machine",
+                target=entry.target or target_of(entry.name) or "this machine",
+                preset=entry.preset,
                 path=entry.path,
                 state=entry.state,
                 pid=entry.pid,

@@ -39,11 +39,13 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KernelUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel of this Lab with the use of its process tree."""
+    """A kernel of this Lab with the use of its process tree. ``preset`` is the target's preset that it was
+    started with, or empty."""
 
     kernel_id: str
     kernel_name: str
     target: str
+    preset: str = ""
     path: str
     state: str
     pid: int | None = None

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from ..providers.base import Resources
+
 
 class MigSlice(msgspec.Struct, frozen=True, kw_only=True):
     """A slice of a GPU."""
@@ -67,7 +69,8 @@ class BestFitQuery(msgspec.Struct, frozen=True, kw_only=True):
 class BestFit(msgspec.Struct, frozen=True, kw_only=True):
     """The target and GPUs to start on, with the reason. ``target`` is empty when nothing fits.
 
-    ``environment`` is for the kernel: it limits the kernel to those GPUs, or to that MIG slice.
+    ``environment`` is for the kernel: it limits the kernel to those GPUs, or to that MIG slice. Where each
+    kernel gets its own host, ``preset`` or ``resources`` requests the GPUs instead.
     """
 
     target: str = ""
@@ -75,4 +78,6 @@ class BestFit(msgspec.Struct, frozen=True, kw_only=True):
     gpus: list[int] = []
     cuda_visible_devices: str = ""
     environment: dict[str, str] = {}
+    preset: str = ""
+    resources: Resources = Resources()
     reason: str

@@ -9,11 +9,17 @@ from ..providers.base import Resources
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
-    """Named resources of a target's hosts, with a kernelspec of their own."""
+    """Named resources of a target's hosts, with a kernelspec of their own.
+
+    ``price_per_hour`` is that of one such host in USD; None: that of the target. ``locked``: the operator of
+    the Lab gave it, and it cannot be deleted.
+    """
 
     name: str
     kernel_name: str
     resources: Resources
+    price_per_hour: float | None = None
+    locked: bool = False
 
 
 class NewPreset(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +27,7 @@ class NewPreset(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str = ""
     resources: Resources
+    price_per_hour: float | None = None
 
 
 class RequestQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..configuration import FormField
+from ..providers.base import Capacity
 from .hosts import HostReading
 from .presets import Preset
 
@@ -100,7 +101,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets its own host, shown
     as ``host_noun``. ``hosts`` has the requested hosts, each with its own connection and reading; the price
-    applies to each. ``state`` is that of the host which is nearest to being up.
+    applies to each. ``state`` is that of the host which is nearest to being up. ``capacity``: the GPUs that
+    were free ``capacity_age_s`` ago, None until somebody asked.
     """
 
     name: str
@@ -137,6 +139,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     ended: list[EndedKernel] = []
     pending: list[PendingKernel] = []
     presets: list[Preset] = []
+    capacity: Capacity | None = None
+    capacity_age_s: float | None = None
 
 
 class KindStep(msgspec.Struct, frozen=True):

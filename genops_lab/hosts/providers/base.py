@@ -46,6 +46,31 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     time_s: float | None = None
 
 
+class GpuKind(msgspec.Struct, frozen=True, kw_only=True):
+    """The GPUs of one kind on a target. ``kind`` is the cluster's own name, empty where it gives none.
+
+    ``on_one_host`` is the most that one new host can get now. None: not known.
+    """
+
+    kind: str = ""
+    free: int | None = None
+    total: int | None = None
+    on_one_host: int | None = None
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """The GPUs that a target can give to new hosts now. None: not known, which is never 0.
+
+    ``waiting`` counts the jobs or pods of all users that wait for it. ``source`` says what was read, and
+    ``note`` why something is not known.
+    """
+
+    gpus: list[GpuKind] | None = None
+    waiting: int | None = None
+    source: str = ""
+    note: str = ""
+
+
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """A host that is requested and does not run yet.
 
@@ -165,6 +190,14 @@ class HostProvider(ABC):
         """Return when :meth:`observe` may answer anew, and at once where that happened since the last look. Only
         providers with ``tells_changes`` return; for others, looks at intervals find a change."""
         await asyncio.Event().wait()
+
+    async def capacity(self, target: Route, *, connect: bool) -> Capacity:
+        """Return which GPUs are free, and how many jobs or pods wait; without an answer nothing is known.
+
+        One request serves all targets of a cluster, and is repeated after 15 s at the earliest. Without
+        ``connect`` nothing is connected for it; nobody is asked in either case. Raises LinkError.
+        """
+        return Capacity()
 
     async def release(self, host: Route) -> None:  # noqa: B027 - one host has nothing to do
         """Release a host and end all that runs on it (the agent's processes outlive the stream); harmless

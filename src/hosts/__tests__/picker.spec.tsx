@@ -17,6 +17,25 @@ import { PickerView } from '../view/picker-dialog';
 
 import { target } from './support';
 
+const GPUS = {
+  name: 'gpus',
+  label: 'GPUs',
+  help: '',
+  widget: 'number',
+  default: null,
+  required: false,
+  advanced: false,
+  locked: false,
+  administered: [],
+  choices: [],
+  choice_labels: {},
+  pattern: '',
+  minimum: 0,
+  maximum: null,
+  noun: '',
+  hint: ''
+};
+
 let bench: Bench;
 let model: TargetsModel;
 
@@ -132,6 +151,8 @@ describe('the picker', () => {
       gpus: [1],
       cuda_visible_devices: '1',
       environment: { CUDA_VISIBLE_DEVICES: '1' },
+      preset: '',
+      resources: NO_RESOURCES,
       reason: 'GPU 1 is idle.'
     };
     await show('genops-gpu-box');
@@ -141,31 +162,55 @@ describe('the picker', () => {
     expect(accept('Start kernel').disabled).toBe(false);
   });
 
+  it('takes the preset of a cluster that fits best, or its resources', async () => {
+    const resources = { ...NO_RESOURCES, gpus: 1, gpu_type: 'h100' };
+    const preset = {
+      name: '1 x h100',
+      kernel_name: 'genops-queue.1-x-h100',
+      resources,
+      price_per_hour: 3,
+      locked: false
+    };
+    bench.answers['GET /targets'] = [
+      target({ name: 'queue', allocates: true, presets: [preset] })
+    ];
+    bench.answers['GET /targets/queue/resources'] = {
+      fields: [GPUS, { ...GPUS, name: 'gpu_type', widget: 'text' }],
+      presets: [preset]
+    };
+    const fit = {
+      target: 'queue',
+      kernel_name: preset.kernel_name,
+      gpus: [],
+      cuda_visible_devices: '',
+      environment: {},
+      preset: preset.name,
+      resources: NO_RESOURCES,
+      reason: 'queue, preset 1 x h100: 3 of 8 h100 free, nobody waits.'
+    };
+    bench.answers['POST /targets/best-fit'] = fit;
+    await show('');
+    fireEvent.click(accept('Choose'));
+    await act(() => settle());
+    expect(picker.place.kernelName).toBe(preset.kernel_name);
+    expect(screen.getByText(/nobody waits/)).toBeTruthy();
+    bench.answers['POST /targets/best-fit'] = { ...fit, preset: '', resources };
+    fireEvent.click(accept('Choose'));
+    await act(() => settle());
+    expect(picker.place).toMatchObject({
+      kernelName: 'genops-queue',
+      resources
+    });
+  });
+
   it('asks for resources of a new host within limits, and keeps a preset', async () => {
     const queue = target({ name: 'queue', allocates: true, host_noun: 'pod' });
     bench.answers['GET /targets'] = [queue];
-    const field = {
-      label: 'GPUs',
-      help: '',
-      widget: 'number',
-      default: null,
-      required: false,
-      advanced: false,
-      locked: false,
-      administered: [],
-      choices: [],
-      choice_labels: {},
-      pattern: '',
-      minimum: 0,
-      maximum: null,
-      noun: '',
-      hint: ''
-    };
     bench.answers['GET /targets/queue/resources'] = {
       fields: [
-        { ...field, name: 'gpus', default: 1, maximum: 4 },
+        { ...GPUS, default: 1, maximum: 4 },
         {
-          ...field,
+          ...GPUS,
           name: 'memory_bytes',
           label: 'Memory',
           maximum: 64 * 1024 ** 3,
@@ -203,7 +248,8 @@ describe('the picker', () => {
     await act(async () => expect(await picker.connect()).toBe(true));
     expect(bench.bodies).toContainEqual({
       name: '',
-      resources: { ...NO_RESOURCES, gpus: 2, memory_bytes: 1.5 * 1024 ** 3 }
+      resources: { ...NO_RESOURCES, gpus: 2, memory_bytes: 1.5 * 1024 ** 3 },
+      price_per_hour: null
     });
     expect(picker.place).toMatchObject({
       kernelName: 'genops-queue.2-gpus',
@@ -218,6 +264,8 @@ describe('the picker', () => {
       gpus: [1],
       cuda_visible_devices: '1',
       environment: { CUDA_VISIBLE_DEVICES: '1' },
+      preset: '',
+      resources: NO_RESOURCES,
       reason: 'GPU 1 has the least memory that suffices.'
     };
     await show('');

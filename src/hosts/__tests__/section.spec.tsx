@@ -9,6 +9,7 @@ import {
 import * as React from 'react';
 
 import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
+import { capacityWords } from '../capacity-words';
 import { TargetsModel } from '../model';
 import type { ITarget } from '../service';
 import { shortBytesOf } from '../view/gpu-bars';
@@ -226,15 +227,47 @@ describe('the targets in the panel', () => {
       target({
         allocates: true,
         host_noun: 'job',
-        hosts: Array.from({ length: 30 }, (_, index) => host(index))
+        hosts: Array.from({ length: 200 }, (_, index) => host(index))
       })
     );
+    expect(screen.getByText(/200 kernels/)).toBeTruthy();
     const list = screen.getByRole('list', { name: 'jobs of gpu-box' });
     expect(within(list).getAllByRole('listitem').length).toBe(21);
     const told = within(list).getAllByText(/This job ends at .*, in 10 min/);
     expect(told.length).toBe(1);
-    fireEvent.click(screen.getByRole('button', { name: 'Show all 30' }));
-    expect(within(list).getAllByRole('listitem').length).toBe(31);
+    fireEvent.click(screen.getByRole('button', { name: 'Show all 200' }));
+    expect(within(list).getAllByRole('listitem').length).toBe(201);
+  });
+
+  it('asks a cluster what is free on a press alone, and never says 0 for not known', async () => {
+    const queue = { allocates: true, name: 'queue', state: 'idle' as const };
+    await show(target(queue));
+    expect(bench.calls.some(call => call.includes('capacity'))).toBe(false);
+    const gpus = [
+      { kind: 'a100', free: 0, total: 4, on_one_host: 0 },
+      { kind: 'h100', free: 3, total: 8, on_one_host: 2 }
+    ];
+    const known = { gpus, waiting: 5, source: 'sinfo', note: '' };
+    bench.answers['POST /targets/queue/capacity'] = () => {
+      const read = target({ ...queue, capacity: known, capacity_age_s: 1 });
+      bench.answers['GET /targets'] = [read];
+      return read;
+    };
+    fireEvent.click(button('Show free GPUs'));
+    await act(() => settle());
+    expect(
+      screen.getByText('0 of 4 a100 free, 3 of 8 h100 free · 5 wait')
+    ).toBeTruthy();
+    expect(screen.queryByRole('button', { name: 'Show free GPUs' })).toBe(null);
+    expect(
+      capacityWords(
+        {
+          capacity: { ...known, gpus: null, waiting: null, note: 'Away.' },
+          capacity_age_s: 1
+        },
+        trans
+      )
+    ).toBe('Free GPUs: not known · Away.');
   });
 
   it('show who uses a GPU and its slices in the details', async () => {

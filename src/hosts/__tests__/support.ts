@@ -86,6 +86,8 @@ export function target(part: Partial<ITarget> = {}): ITarget {
     ended: [],
     pending: [],
     presets: [],
+    capacity: null,
+    capacity_age_s: null,
     ...part
   };
 }

@@ -11,6 +11,7 @@ import {
   formatPercent
 } from '../../core';
 
+import { capacityWords } from '../capacity-words';
 import { inOrder } from '../model';
 import type { IPlace, Picker } from '../picker';
 import type { QuestionsModel } from '../questions';
@@ -246,11 +247,12 @@ function BestFit(props: {
       <span id={`${id}-unit`}>{trans.__('GiB of GPU memory')}</span>
       <ActionButton
         label={trans.__('Choose')}
-        caption={trans.__('Choose among the connected targets')}
-        disabled={!valid || picker.busy}
+        caption={trans.__('Choose among connected targets and clusters')}
+        disabled={!valid || picker.busy || picker.isSearching}
         onClick={search}
       />
       <p className="gol-BestFit-reason" role="status">
+        {picker.isSearching && trans.__('Asking the targets…')}
         {picker.fit &&
           (Object.keys(picker.place.environment).length > 0
             ? trans.__(
@@ -327,6 +329,7 @@ function Offer(props: {
   const { target, chosen, failed: failed, trans } = props;
   const { reading } = target;
   const stale = staleWords(target, trans);
+  const capacity = capacityWords(target, trans);
   const line = [
     gpuSummary(target, trans),
     stale,
@@ -345,6 +348,7 @@ function Offer(props: {
         </span>
       </span>
       <span className="gol-Place-line">{line.join(' · ')}</span>
+      {capacity && <span className="gol-Capacity-words">{capacity}</span>}
       {chosen && !failed && target.state !== 'up' && (
         <LinkDetail target={target} trans={trans} />
       )}

@@ -38,6 +38,7 @@ import {
 import { GpuBars, GpuDetails, HostBars } from './gpu-bars';
 import { KernelsThere } from './kernels-there';
 import { useFirst } from './first-items';
+import { TargetCapacity } from './target-capacity';
 import { TargetHosts } from './target-hosts';
 import { LinkBadge, LinkDetail, LinkFailure } from './link-badge';
 
@@ -65,6 +66,11 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
   const { target, trans } = props;
   const { reading, state } = target;
   const stale = staleWords(target, trans);
+  const waits = new Set(target.pending.map(({ kernel_id }) => kernel_id));
+  const own =
+    waits.size +
+    target.hosts.filter(host => !host.left_over && !waits.has(host.host_id))
+      .length;
   const line = [
     // Where a target has many hosts, each has its own.
     formatRoundTrip(state === 'up' && !target.allocates ? target.rtt_s : null),
@@ -73,7 +79,8 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
       ? trans.__('this machine')
       : target.allocates
         ? trans.__('each kernel gets a %1', hostNoun(target, trans))
-        : target.host
+        : target.host,
+    own > 0 && trans._n('%1 kernel', '%1 kernels', own)
   ].filter(Boolean);
   return (
     <section
@@ -96,6 +103,7 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
           <LinkDetail target={target} trans={trans} />
         )
       )}
+      <TargetCapacity target={target} model={props.model} trans={trans} />
       <PendingKernels {...props} />
       {reading && (
         <div className={stale ? 'gol-Bars gol-mod-old' : 'gol-Bars'}>

@@ -48,6 +48,7 @@ function kernel(part: Partial<IKernelUse> = {}): IKernelUse {
     kernel_id: 'k1',
     kernel_name: 'python3',
     target: 'local',
+    preset: '',
     path: 'work/train.ipynb',
     state: 'busy',
     pid: 42,

@@ -4,7 +4,7 @@ import { circleIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { ActionButton, StatusBadge } from '../../core';
-import { isHere, stateWord, usage } from '../kernel-messages';
+import { isHere, stateWord, targetName, usage } from '../kernel-messages';
 import type { IKernelUse } from '../service';
 
 /** The kernels of this Lab with what each uses, the largest memory first. */
@@ -81,7 +81,7 @@ function KernelRow(props: {
         {[
           isHere(kernel)
             ? kernel.kernel_name
-            : trans.__('on %1', kernel.target),
+            : trans.__('on %1', targetName(kernel, trans)),
           ...usage(kernel, trans)
         ].join(' · ')}
       </span>

@@ -96,6 +96,11 @@ class Login:
         self._closing: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_up(self) -> bool:
+        """Return whether it is connected now."""
+        return self._link.is_up
+
     async def reach(self, asker: Asker | None) -> None:
         """Connect where it is not connected; ask ``asker`` what the login asks. None: ask nobody, and try again
         after a refused login only once a person has connected. Raises LinkError."""

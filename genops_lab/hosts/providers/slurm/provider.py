@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...link.errors import LinkError
-from ..base import Gone, HostProvider, Observed, Pending, Resources, Running, TestStep
+from ..base import Capacity, Gone, HostProvider, Observed, Pending, Resources, Running, TestStep
 from ..ssh.provider import PROVIDER as SSH
 from .config import SlurmConfig
 from .script import LOGS, host_id_of, job_name, script
@@ -108,6 +108,17 @@ class SlurmProvider(HostProvider):
             return Pending(reason=why_it_waits(job), position=queue.place(job))
 
         return await _with_queue(host, look)
+
+    async def capacity(self, target: Route, *, connect: bool) -> Capacity:
+        """Return the free GPUs of the partition's nodes, by kind, and how many jobs of all users wait."""
+        from .free import capacity
+
+        config = _slurm(target.config)
+
+        async def look(queue: Queue, _asker: Asker | None) -> Capacity:
+            return await capacity(queue.login, config, connect=connect)
+
+        return await _with_queue(target, look)
 
     async def release(self, host: Route) -> None:
         """Cancel the job."""
