@@ -55,6 +55,7 @@ def _provide(services: Services) -> None:
         events = get(EventBus)
         return HostEnds(
             get(LoopConnections),
+            get(LiveHub),
             lambda target: events.emit(EVENT, target),
             lambda host_id, _target: events.emit(NOTICE, host_id),
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import GenOpsError
+from genops_lab.core.live import LiveHub
 from genops_lab.core.services import Service
 
 from .providers import provider_of
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from .link.route import HostRef, Route
     from .loop_connections import LoopConnections
 
+#: The topics of a visible page that shows targets, or has a notebook open whose kernel runs on one.
+_ATTENDED = ("targets", "host-ends")
 #: Seconds between two looks at a target with connected hosts. No other target is looked at.
 _LOOK_EVERY_S = 15.0
 #: Seconds between two looks at least, whatever changes.
@@ -31,22 +34,27 @@ log = logging.getLogger("genops_lab")
 class HostEnds(Service):
     """The known ends of the connected hosts of targets that allocate hosts.
 
-    Belongs to the Lab's loop. Calls ``changed(target)`` for any change, and ``told(host_id, target)`` where a
-    host begins or ceases to end soon.
+    Belongs to the Lab's loop. Looks only while a visible page listens to a topic of ``_ATTENDED``. Calls
+    ``changed(target)`` for any change, and ``told(host_id, target)`` where a host begins or ceases to end soon.
     """
 
     def __init__(
         self,
         connections: LoopConnections,
+        live: LiveHub,
         changed: Callable[[str], None],
         told: Callable[[str, str], None],
     ) -> None:
         self._connections = connections
+        self._live = live
         self._changed = changed
         self._told = told
         self._known: dict[HostRef, Running] = {}
         self._soon: set[HostRef] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._attended = asyncio.Event()
+        for topic in _ATTENDED:
+            live.produce(topic, self._attend)
         self._connected = asyncio.Event()
         self._unwatch = connections.watch(lambda _target: self._connected.set())
 
@@ -84,8 +92,15 @@ class HostEnds(Service):
             return self._known.get(host.ref)
         return seen if isinstance(seen, Running) else None
 
+    def _attend(self, _topic: str, _active: bool) -> None:
+        if any(map(self._live.wanted, _ATTENDED)):
+            self._attended.set()
+        else:
+            self._attended.clear()
+
     async def _look_on(self) -> None:
         while True:
+            await self._attended.wait()
             self._connected.clear()
             try:
                 await self.look()

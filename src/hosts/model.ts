@@ -104,6 +104,14 @@ export class TargetsModel implements IDisposable, IDriven {
   }
 
   /**
+   * Make the server look for the ends of hosts while the page is visible, until
+   * the returned disposable is disposed.
+   */
+  attend(): IDisposable {
+    return this._core.live.subscribe('host-ends', () => undefined);
+  }
+
+  /**
    * Whether a section of the panel shows the targets; the section then {@link
    * watch}es.
    */

@@ -23,7 +23,8 @@ export const KERNEL_PREFIX = 'genops-';
 
 /**
  * The target of one notebook's kernel. It reads targets only while visible, and
- * only for a remote kernel.
+ * only for a remote kernel. The end of the kernel's host is told also while
+ * another tab covers the notebook.
  */
 export class NotebookTarget implements IDisposable {
   constructor(
@@ -136,21 +137,31 @@ export class NotebookTarget implements IDisposable {
   dispose(): void {
     if (!this._isDisposed) {
       this._isDisposed = true;
-      this._watching?.dispose();
-      this._watching = null;
+      this._follow();
       Signal.clearData(this);
     }
   }
 
   private _sync(): void {
-    const wanted = this._visible && this.isRemote && !this._isDisposed;
+    this._follow();
+    this._tell();
+  }
+
+  private _follow(): void {
+    const remote = this.isRemote && !this._isDisposed;
+    if (remote) {
+      this._attending ??= this.model.attend();
+    } else {
+      this._attending?.dispose();
+      this._attending = null;
+    }
+    const wanted = this._visible && remote;
     if (wanted && !this._watching) {
       this._watching = this.model.watch();
     } else if (!wanted) {
       this._watching?.dispose();
       this._watching = null;
     }
-    this._tell();
   }
 
   /**
@@ -194,6 +205,7 @@ export class NotebookTarget implements IDisposable {
   private _restarted = 0;
   private _visible = false;
   private _watching: IDisposable | null = null;
+  private _attending: IDisposable | null = null;
   private _isDisposed = false;
   private _changed = new Signal<this, void>(this);
 }

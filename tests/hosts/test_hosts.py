@@ -18,6 +18,7 @@ import pytest
 
 from genops_lab.commands.views import targets as views
 from genops_lab.core.errors import Conflict, GenOpsError, NotFound
+from genops_lab.core.live import LiveHub
 from genops_lab.hosts import allocated, connection_test, host_ends, providers
 from genops_lab.hosts.host_ends import HostEnds
 from genops_lab.hosts.link.route import HostRef, Route
@@ -572,13 +573,16 @@ def test_the_end_of_a_running_host_is_told_before_it_comes(
     monkeypatch.setattr(toy_provider.ToyProvider, "tells_changes", True)
     monkeypatch.setattr(toy_provider.PROVIDER, "changed", changed, raising=False)
     monkeypatch.setattr(host_ends, "_LOOK_EVERY_S", 3600.0)
-    monkeypatch.setattr(host_ends, "_LEAST_S", 0.05)
+    least_s = 0.02
+    monkeypatch.setattr(host_ends, "_LEAST_S", least_s)
     config = {"python": sys.executable, "folder": str(tmp_path)}
     file = tmp_path / "k1" / "asked.json"
 
     def says(**words: object) -> None:
         asked = msgspec.json.decode(file.read_bytes(), type=toy_provider.Asked)
-        file.write_bytes(msgspec.json.encode(msgspec.structs.replace(asked, **words)))
+        new = file.with_name("new.json")
+        new.write_bytes(msgspec.json.encode(msgspec.structs.replace(asked, **words)))
+        new.replace(file)  # whole for a look in between
 
     async def body() -> None:
         async with open_lab(at_home) as lab:
@@ -591,15 +595,24 @@ def test_the_end_of_a_running_host_is_told_before_it_comes(
             await lab.links.run(toy_provider.PROVIDER.allocate(route, "k1", Resources()))
             await lab.targets.connect_target("queue")
             await until(lambda: lab.targets.get_target("queue"), lambda found: found.state == "up")
-            ends, at = lab.application.get(HostEnds), time.time() + 8 * 3600
+            ends, live, at = (
+                lab.application.get(HostEnds),
+                lab.application.get(LiveHub),
+                time.time() + 8 * 3600,
+            )
             says(ends_at=at)
             tells.set()  # nobody looks again by itself for an hour
+            live.join("host-ends", print)  # a visible page has the notebook open
             await until(
                 lambda: lab.targets.get_target("queue"),
                 lambda found: [each.ends_at for each in found.hosts] == [at],
             )
             assert await lab.remote_kernels.list_kernel_notices() == []  # in hours
+            live.leave("host-ends", print)
+            await ends.look()  # one that had begun is over
             says(ends_at=time.time() + 600, notice="A job of higher priority waits.")
+            await asyncio.sleep(20 * least_s)  # the page is hidden: nothing is looked at
+            assert await lab.remote_kernels.list_kernel_notices() == []
             await ends.look()
             (notice,) = await lab.remote_kernels.list_kernel_notices()
             assert (notice.kind, notice.path) == ("host", "a.ipynb")

@@ -62,29 +62,17 @@ class FormBody<F extends object, R> extends ReactWidget {
   }
 
   protected override render(): React.ReactElement {
-    const { snapshot } = this._its.form;
+    const { form, action, trans } = this._its;
+    const { snapshot } = form;
     return (
       <div className="gol-Form" aria-busy={snapshot.busy}>
         {this._its.render(snapshot)}
-        <FormError error={snapshot.error} hint={this._away} />
+        <FormError
+          error={snapshot.error}
+          hint={keptWords(snapshot.error, form.valid ? action : '', trans)}
+        />
       </div>
     );
-  }
-
-  /** What holds of a form while the server is away: unlike a view, it does not send again by itself. */
-  private get _away(): string | undefined {
-    const { form, action, trans } = this._its;
-    if (!['network', 'gateway'].includes(form.snapshot.error?.code ?? '')) {
-      return undefined;
-    }
-    return form.valid
-      ? trans.__(
-          'The fields are kept. Press “%1” again when the server answers.',
-          action
-        )
-      : trans.__(
-          'The fields are kept. Check that JupyterLab is running and that you are connected.'
-        );
   }
 
   private _onChanged(): void {
@@ -194,6 +182,30 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
 
   private _form: FormModel<F, R>;
   private _accept: number;
+}
+
+/**
+ * What the user of a form does while the server is away: unlike a view, a form does not
+ * send again by itself. Undefined for another error.
+ *
+ * @param action the verb on the button; empty while the button is disabled.
+ */
+export function keptWords(
+  error: ApiError | undefined,
+  action: string,
+  trans: TranslationBundle
+): string | undefined {
+  if (!['network', 'gateway'].includes(error?.code ?? '')) {
+    return undefined;
+  }
+  return action
+    ? trans.__(
+        'The fields are kept. Press “%1” again when the server answers.',
+        action
+      )
+    : trans.__(
+        'The fields are kept. Check that JupyterLab is running and that you are connected.'
+      );
 }
 
 /** The error of a form; read aloud when it appears. */

@@ -393,6 +393,20 @@ describe('adding a target', () => {
     expect(bench.count('POST /targets/gpu1/test')).toBe(0);
   });
 
+  it('says that the fields are kept while the server is away', async () => {
+    bench.answers['POST /targets'] = () => {
+      throw new Error('refused');
+    };
+    model.setHost('gpu1');
+    render(<Shown />);
+    await act(() => model.add());
+    expect(
+      screen.getByText(
+        'The fields are kept. Press “Add and test” again when the server answers.'
+      )
+    ).toBeTruthy();
+  });
+
   it('does not take the report of an earlier test for its own', async () => {
     report = { ...report, state: 'ok', task_id: 'earlier' };
     model.setHost('gpu1');

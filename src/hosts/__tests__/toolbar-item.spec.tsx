@@ -102,7 +102,7 @@ describe("the item in a notebook's toolbar", () => {
 
   it('shows the state, GPUs and round trip of a target while it is seen', async () => {
     const button = await show('genops-gpu-box');
-    expect(FakeSocket.latest?.topics).toEqual(['targets']);
+    expect(FakeSocket.latest?.topics).toEqual(['host-ends', 'targets']);
     await act(async () => {
       FakeSocket.latest?.tell('targets', [
         target({ reading: reading(), reading_age_s: 0 })
@@ -114,6 +114,8 @@ describe("the item in a notebook's toolbar", () => {
     );
     act(() => item.hide());
     await act(() => settle());
+    expect(FakeSocket.latest?.topics).toEqual(['host-ends']);
+    act(() => item.dispose());
     expect(FakeSocket.latest).toBeNull();
   });
 

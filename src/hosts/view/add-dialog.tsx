@@ -10,6 +10,7 @@ import {
   Field,
   Form,
   FormError,
+  keptWords,
   useLasting
 } from '../../core';
 import type { ITaskNotifier } from '../../tasks/tokens';
@@ -232,7 +233,14 @@ function AddFields(props: Parameters<typeof AddView>[0]): React.ReactElement {
         </Field>
         {kind.fields.filter(({ advanced }) => advanced).map(shown)}
       </details>
-      <FormError error={model.error} />
+      <FormError
+        error={model.error}
+        hint={keptWords(
+          model.error,
+          model.valid ? trans.__('Add and test') : '',
+          trans
+        )}
+      />
       <DialogButtons>
         <DialogButton
           kind="cancel"
