@@ -794,6 +794,7 @@ genops sweeps stop: --json sweep
 genops sweeps:
 genops targets add: --batch-script --carrier --field --gpus --identity-file --image --json --kind --kubernetes
     --local --namespace --no-folder --partition --pod-template --port --price-per-hour --python --secret --slurm
+    --ssh name
 genops targets add-preset: --cpus --gpu-type --gpus --json --memory --price-per-hour --time name preset
 genops targets capacity: --json name
 genops targets delete-preset: --json name preset
