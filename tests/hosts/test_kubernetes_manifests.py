@@ -85,8 +85,3 @@ def test_an_unknown_field_a_wrong_type_and_a_lack_are_found(version: str) -> Non
     found = " ".join(faults(wrong, version))
     for words in ("'resource' was unexpected", "'yes' is not of type", "'name' is a required", "None is not"):
         assert words in found
-
-
-def test_a_printed_manifest_used_as_template_stays_the_same() -> None:
-    made = every_manifest()
-    assert made["a printed one"] == made["everything"]

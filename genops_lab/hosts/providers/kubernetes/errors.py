@@ -110,22 +110,18 @@ def error_of(answer: dict[str, Any], target: str, config: KubernetesConfig) -> K
     kind, status = answer.get("kind"), int(answer.get("status") or 0)
     where = f"context {config.context}"
     if kind == "config":
-        return KubeconfigUnusable(
-            f"{_capital(where)} cannot be used: {said}.",
-            hint="JupyterLab does not run in a pod with a service account: give a context of your kubeconfig."
-            if config.context == IN_CLUSTER
-            else "Check it: kubectl config get-contexts, then kubectl get pods",
-        )
+        return _unusable(str(answer.get("reason") or ""), said, target, config)
     if kind == "unreachable":
         return ApiUnreachable(
             f"The API server of {where} does not answer: {said}.",
             hint="Check the network or VPN. In a hub, a NetworkPolicy must allow egress to the API server: "
             f"genops targets role {target}",
         )
-    if status == 401:
+    credential, named = answer.get("credential") or ("", "")
+    if status == 401 or credential:
         return LoginRefused(
-            f"The API server does not accept the account of {where}: {said}.",
-            hint=f"Log in again as your cluster asks, then check: kubectl --context {config.context} get pods",
+            f"The API server of {where} does not accept {named or 'the account'}: {said}.",
+            hint=_login_hint(credential, config),
         )
     if status == 403 and "exceeded quota" in said:
         return QuotaExceeded(
@@ -146,6 +142,54 @@ def error_of(answer: dict[str, Any], target: str, config: KubernetesConfig) -> K
     if status in (400, 403, 404, 422):
         return PodRefused(f"The API server refused the pod: {said}.", hint=_refusal_hint(said, config))
     return KubernetesError(f"The API server of {where} answered {status}: {said}.", hint="Try again.")
+
+
+def _unusable(reason: str, said: str, target: str, config: KubernetesConfig) -> KubeconfigUnusable:
+    """Return the error for credentials that cannot be read; ``reason`` is their kind."""
+    context = config.context
+    if reason == "account":
+        return KubeconfigUnusable(
+            f"Context {IN_CLUSTER} cannot be used: {said}.",
+            hint="JupyterLab does not run in a pod with a service account: give a context of your kubeconfig.",
+        )
+    if reason == "context":
+        return KubeconfigUnusable(
+            f"There is no context {context}: {said}.",
+            hint=f"Rename it back, or give {target} another context: kubectl config get-contexts",
+        )
+    if reason == "file":
+        return KubeconfigUnusable(
+            f"The kubeconfig of {target} cannot be used: {said}.",
+            hint="Give the target a file (field kubeconfig), or check it: kubectl config get-contexts",
+        )
+    if reason == "plugin":
+        return KubeconfigUnusable(
+            f"The plugin of context {context} gave no credential: {said}.",
+            hint=f"Run it in a terminal, where it can ask you: kubectl --context {context} get pods",
+        )
+    if reason == "auth-provider":
+        return KubeconfigUnusable(
+            f"The auth-provider of context {context} gave no token: {said}.",
+            hint="Kubernetes has replaced auth-providers with plugins. Get a new kubeconfig from your cluster.",
+        )
+    return KubeconfigUnusable(
+        f"Context {context} cannot be used: {said}.",
+        hint="Check it: kubectl config get-contexts, then kubectl get pods",
+    )
+
+
+def _login_hint(credential: str, config: KubernetesConfig) -> str:
+    """Return what to do about a credential that the API server refuses."""
+    check = f"kubectl --context {config.context} get pods"
+    if credential == "account":
+        return "Restart your JupyterLab: its pod then gets a new token. Check that its service account still exists."
+    if credential == "token file":
+        return "The program that writes this file must renew it. GenOps Lab then goes on by itself."
+    if credential in ("token", "certificate"):
+        return f"Get a new kubeconfig from your cluster, then check: {check}"
+    if credential == "none":
+        return f"Add the user to the kubeconfig: kubectl config set-credentials. Then check: {check}"
+    return f"Log in again as your cluster asks, then check: {check}"
 
 
 def _refusal_hint(said: str, config: KubernetesConfig) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from .client import Api, ApiError
+from .client import Api, ApiError, retry_after
 
 #: Seconds after the last look for which the watches go on.
 KEPT_S = 60.0
@@ -23,6 +23,8 @@ _WATCH_S = 300
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.2, 10.0
 #: An outage of less than a minute is most often a restart of the server.
 _MOST_PAUSE_AT_FIRST_S, _AT_FIRST_S = 1.0, 60.0
+#: A watch that lasts longer, or told of a change, has worked: its end is no reason to wait.
+_WORKED_S = 1.0
 _SYNC_S = 12.0
 _MOST_EVENTS = 32
 
@@ -155,6 +157,7 @@ class _Stream:
         self._lock = threading.Lock()
         self._synced = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
+        self._told = False
         self._state: Exception | bool | None = None  # None: not listed yet; True: up to date; or why not
 
     def run_while(self, needed: Callable[[], bool]) -> None:
@@ -178,8 +181,9 @@ class _Stream:
             self._synced.notify_all()
 
     def _run(self, needed: Callable[[], bool]) -> None:
-        version, pause, answered_at = "", _FIRST_PAUSE_S, time.monotonic()
+        version, pause, worked_at = "", _FIRST_PAUSE_S, time.monotonic()
         while True:
+            began, retry_s, self._told = 0.0, 0.0, False
             with self._lock:
                 if not needed():
                     self._thread = None
@@ -190,20 +194,20 @@ class _Stream:
                     version = found["metadata"]["resourceVersion"]
                     self._listed(found["items"])
                     self._set(True)
-                    pause = _FIRST_PAUSE_S
-                try:
-                    version = self._follow(version, needed)
-                finally:
-                    answered_at = time.monotonic()
+                began = time.monotonic()
+                version = self._follow(version, needed)
             except ApiError as error:
                 # A watch that was cut misses what happened meanwhile: list again. Only the list tells whether the
                 # server is away.
                 if not version:
                     self._set(error)
-                    time.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
-                    early = time.monotonic() - answered_at < _AT_FIRST_S
-                    pause = min(2 * pause, _MOST_PAUSE_AT_FIRST_S if early else _MOST_PAUSE_S)
-                version = ""
+                version, retry_s = "", error.retry_s
+            if self._told or (began and time.monotonic() - began > _WORKED_S):
+                pause, worked_at = _FIRST_PAUSE_S, time.monotonic()
+                continue
+            time.sleep(max(retry_s, pause) * random.uniform(0.8, 1.2))  # noqa: S311
+            early = time.monotonic() - worked_at < _AT_FIRST_S
+            pause = min(2 * pause, _MOST_PAUSE_AT_FIRST_S if early else _MOST_PAUSE_S)
 
     def _follow(self, version: str, needed: Callable[[], bool]) -> str:
         """Take in changes until the watch ends; return the last version. Raises ApiError."""
@@ -215,7 +219,9 @@ class _Stream:
         response = self._api.open("GET", self._path, query, read_s=_WATCH_S + 30)
         try:
             if response.status >= 400:
-                raise ApiError("api", response.read()[:500].decode(errors="replace"), response.status)
+                refused = ApiError("api", response.read()[:500].decode(errors="replace"), response.status)
+                refused.retry_s = retry_after(response)
+                raise refused
             rest = b""
             for piece in response.stream(65536, decode_content=False):
                 *lines, rest = (rest + piece).split(b"\n")
@@ -225,6 +231,7 @@ class _Stream:
                     if change["type"] == "ERROR":
                         raise ApiError("api", str(about.get("message")), int(about.get("code") or 500))
                     version = about["metadata"]["resourceVersion"]
+                    self._told = True
                     if change["type"] != "BOOKMARK":
                         self._changed(change["type"], about)
                 if not needed():
