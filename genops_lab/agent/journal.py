@@ -85,6 +85,8 @@ class Journal:
         self._unsure = Cut()
         self._readers: Set["JournalReader"] = set()
         self._next_try = 0.0
+        #: Whether a keeper that died may have cut records whose note no client has read, and which was cut since.
+        self._unknown_cut = False
         self.acked_seq = 0
         self.last_seq = 0
         #: Why the disk takes nothing, or "".
@@ -117,6 +119,7 @@ class Journal:
 
     def skip_after_crash(self) -> None:
         """Skip the numbers that the last writer may have used, because it did not close the journal."""
+        self._unknown_cut = True
         self.last_seq += _SKIPPED_AFTER_CRASH
         self._roll(self.last_seq + 1)
 
@@ -148,7 +151,7 @@ class Journal:
         """Add to the note about missing records. A note may be cut as well, so each reports all that is
         missing since a client acknowledged one."""
         cut = self._cut
-        cut.add(first, last, messages, size)
+        cut.add(self.acked_seq + 1 if self._unknown_cut else first, last, messages, size)
         note = self._note(
             "cut", reason=reason, from_seq=cut.first, to_seq=cut.last, messages=cut.messages, bytes=cut.bytes
         )
@@ -295,7 +298,7 @@ class Journal:
         """Drop the records up to ``seq``: a client has them."""
         self.acked_seq = max(self.acked_seq, min(seq, self.last_seq))
         if self._cut.noted and self._cut.noted <= self.acked_seq:
-            self._cut = Cut()
+            self._cut, self._unknown_cut = Cut(), False
         if self._unsure.last <= self.acked_seq:
             self._unsure = Cut()
         while self._tail and self._tail[0][0] <= self.acked_seq:

@@ -97,6 +97,7 @@ class Keeper:
         if not self.runs:
             self._over = True
         elif self._ending is None:
+            self.state["ended_by"] = "host"
             self.stop(_TERM_GRACE_S, "The host asked it to end (SIGTERM).")
 
     def _wait_ms(self) -> int:

@@ -227,10 +227,12 @@ class Units(ABC):
 
     def _end_without_keeper(self, state: Dict[str, Any]) -> Dict[str, Any]:
         found = {"state": "ended", "ended_at": time.time(), "noted": False}
+        # Of a pod whose container was killed, only the Lab knows why: it says so with the command.
+        if reason := os.environ.get("GENOPS_ENDED_BECAUSE"):
+            return {**found, "reason": reason}
         if state.get("boot_id") != processes.boot_id():
             return {**found, "reason": "The host was restarted."}
-        # Of a pod whose container was killed, only the Lab knows why: it says so with the command.
-        reason = os.environ.get("GENOPS_ENDED_BECAUSE") or "Its agent was killed."
+        reason = "Its agent was killed."
         if state.get("pid") and processes.end_orphans(
             state["pid"], state.get("pid_started", ""), lambda: self._others(state)
         ):

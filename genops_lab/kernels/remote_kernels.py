@@ -40,6 +40,8 @@ START_S, ATTACH_S = 60.0, 30.0
 _STOP_S, _QUIET_S = 3.0, 10.0
 #: Seconds that the end of a kernel waits for the release of its host, which then continues.
 _RELEASE_S = 10.0
+#: Seconds that the end of a kernel waits for the reason of its host's end.
+_WHY_S = 15.0
 
 #: Seconds. A start follows its choice at once; an unused choice is forgotten.
 _CHOICE_KEPT_S = 600.0
@@ -280,14 +282,9 @@ class RemoteKernels:
         unwatch = bridge.link.watch(lambda state: self._tell_wait(bridge, start, state))
         provider = provider_of(start.route.kind)
         try:
-            if died:
-                observed = await provider.observe(start.route)
-                why = observed.why if isinstance(observed, Gone) else ""
-                why = observed.over if isinstance(observed, Running) else why
-                if why:
-                    gone = HostGone.because(start.route.target, provider.host_noun, why)
-                    bridge.host_gone(gone.message)
-                    return
+            if died and (why := await _why_host_ends(start.route)):
+                bridge.host_gone(why)
+                return
             await ask_for(self._claims, start.route, start.kernel_id, start.resources)
             await bridge.link.up()
             async with self._turn(start.kernel_id):
@@ -334,6 +331,8 @@ class RemoteKernels:
     async def _release(self, bridge: RemoteKernelClient) -> None:
         """Release the kernel's host."""
         host = bridge.link.route
+        if bridge.exchange.all_safe and bridge.link.is_up:  # its journal may be on a volume that stays
+            await self._quietly(bridge.link, "kernels.forget", {"kernel_id": bridge.kernel_id})
         await bridge.link.down()
         self.links.drop(bridge.link)
         try:
@@ -405,6 +404,8 @@ class RemoteKernels:
             label=self._clients.label,
             waiting=self._requests,
         )
+        if provider_of(link.route.kind).allocates:
+            bridge.ask_host_end = lambda: _why_host_ends(link.route, quietly=True)
         self.bridges[kernel_id] = bridge
         self._openers.tell(bridge)
         bridge.watch(self._watchers.tell)
@@ -478,6 +479,21 @@ class RemoteKernels:
 def _host_of(target: Route, kernel_id: str) -> Route:
     """Return the route to a kernel's host, which may not exist yet."""
     return target.at(provider_of(target.kind).host_of(target, kernel_id))
+
+
+async def _why_host_ends(host: Route, *, quietly: bool = False) -> str:
+    """Return why a host is gone, or ends; empty where it goes on. Raises LinkError, unless ``quietly``."""
+    provider = provider_of(host.kind)
+    try:
+        observed = await asyncio.wait_for(provider.observe(host), _WHY_S)
+    except (GenOpsError, asyncio.TimeoutError):
+        if not quietly:
+            raise
+        return ""
+    why = observed.why if isinstance(observed, Gone) else ""
+    if isinstance(observed, Running):
+        why = observed.over or observed.notice
+    return HostGone.because(host.target, provider.host_noun, why).message if why else ""
 
 
 class TargetEntry(Protocol):

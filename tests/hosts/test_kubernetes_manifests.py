@@ -18,6 +18,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "gpus": {"gpus": 2, "gpu_type": "NVIDIA-H100-80GB-HBM3"},
     "sizes": {"cpus": 1.5, "memory": "16Gi", "ephemeral_storage": "10Gi", "shared_memory": "8Gi", "hours": 0.5},
     "volumes": {"volumes": "data:/data, models:/models:ro", "home": "/data/home", "cache": "/models/hf"},
+    "journal": {"journal_claim": "journals"},
     "place": {"node_selector": "pool=gpu", "tolerations": "nvidia.com/gpu, spot=true, a=b:NoSchedule"},
     "classes": {"runtime_class": "nvidia", "priority_class": "low", "service_account": "trainer", "queue": "gpus"},
     "pull secrets": {"pull_secrets": "registry, other"},
@@ -61,6 +62,7 @@ def every_manifest(version: str = VERSIONS[-1]) -> dict[str, dict[str, Any]]:
     made = {name: pod(**option) for name, option in OPTIONS.items()}
     made.update({"plain": pod(), "a template": pod(template), "everything": pod(template, **everything)})
     made["resources of a start"] = manifest.pod(KubernetesConfig(**PLAIN), "cluster", "one", asked)
+    made["a reader of a journal"] = manifest.reader(pod(**everything))
     # What was printed is a template again.
     made["a printed one"] = pod(deepcopy(made["everything"]), **everything)
     printed = yaml.safe_load_all(role.text_of(KubernetesConfig(**PLAIN)))
@@ -85,3 +87,22 @@ def test_an_unknown_field_a_wrong_type_and_a_lack_are_found(version: str) -> Non
     found = " ".join(faults(wrong, version))
     for words in ("'resource' was unexpected", "'yes' is not of type", "'name' is a required", "None is not"):
         assert words in found
+
+
+def test_the_reader_of_a_journal_asks_for_little_and_runs_anywhere() -> None:
+    made = manifest.reader(pod(journal_claim="journals", volumes="data:/data", gpus=2, node_selector="a=b"))
+    (container,) = made["spec"]["containers"]
+    assert "nvidia.com/gpu" not in str(made) and "nodeSelector" not in made["spec"]
+    claims = [
+        each["persistentVolumeClaim"]
+        for each in made["spec"]["volumes"]
+        if len(each) > 1 and "emptyDir" not in each
+    ]
+    assert claims == [{"claimName": "journals"}]
+    (journal,) = (each for each in container["volumeMounts"] if "subPath" in each)
+    assert journal["subPath"] == "genops/" + manifest.kernel_pod(made["metadata"]["name"])
+
+
+def test_a_printed_manifest_used_as_template_stays_the_same() -> None:
+    made = every_manifest()
+    assert made["a printed one"] == made["everything"]

@@ -12,11 +12,13 @@ from genops_lab.hosts.providers.base import Gone, Pending, Resources, Running
 from genops_lab.hosts.providers.kubernetes import manifest
 from genops_lab.hosts.providers.kubernetes.config import KubernetesConfig
 from genops_lab.hosts.providers.kubernetes.errors import error_of
-from genops_lab.hosts.providers.kubernetes.explanation import observed
+from genops_lab.hosts.providers.kubernetes.explanation import observed, silent_node
 
 CONFIG = KubernetesConfig(
     context="lab", namespace="team", image="team/train:1", memory="16Gi", gpus=2, queue="gpus"
 )
+DELETED = "It was deleted: by a person or a program, or because its node was drained."
+NOW = 1796032800.0 + 60  # a minute after 10:00
 RUNS = {"running": {"startedAt": "2026-11-30T10:00:00Z"}}
 
 
@@ -35,8 +37,13 @@ def event(reason: str, message: str, uid: str = "u1") -> dict[str, Any]:
     return {"reason": reason, "message": message, "uid": uid, "at": at}
 
 
-def told(pod: dict[str, Any] | None, *events: dict[str, Any], namespace_ends: bool = False) -> str:
-    found = observed(pod, events, CONFIG, namespace_ends=namespace_ends)
+def told(
+    pod: dict[str, Any] | None,
+    *events: dict[str, Any],
+    namespace_ends: bool = False,
+    last: dict[str, Any] | None = None,
+) -> str:
+    found = observed(pod, events, CONFIG, namespace_ends=namespace_ends, now=NOW, last=last)
     if isinstance(found, Pending):
         return f"pending: {found.reason}"
     return f"gone: {found.why}" if isinstance(found, Gone) else f"running: {found.over}"
@@ -144,7 +151,7 @@ def disrupted(reason: str) -> dict[str, Any]:
             [event("TaintManagerEviction", "Marking for deletion Pod team/x")],
         ),
         (
-            "gone: It was deleted.",
+            f"gone: {DELETED}",
             None,
             [event("Preempted", "of an older pod", "u0"), event("Killing", "Stopping", "u1")],
         ),
@@ -157,6 +164,32 @@ def test_a_state_is_a_sentence(said: str, pod: dict[str, Any] | None, events: li
 def test_a_namespace_that_ends_is_said() -> None:
     pod = a_pod({}, RUNS, RUNS, deletionTimestamp="2026-11-30T10:00:00Z")
     assert told(pod, namespace_ends=True) == "gone: The namespace team was deleted."
+
+
+def test_a_pod_that_is_being_deleted_runs_on_within_its_grace() -> None:
+    about = {"deletionTimestamp": "2026-11-30T10:01:20Z", "deletionGracePeriodSeconds": 30}
+    leaving = a_pod({**disrupted("EvictionByEvictionAPI"), "phase": "Running"}, RUNS, RUNS, **about)
+    found = observed(leaving, [], CONFIG, namespace_ends=False, now=NOW)
+    why = "It was evicted: its node is being drained."
+    notice = f"Kubernetes is about to end this pod. {why}"
+    assert found == Running(over=why, ends_at=NOW + 20, notice=notice)
+    assert observed(leaving, [], CONFIG, namespace_ends=False, now=NOW + 20) == Gone(why=why)
+    ended = a_pod({}, {"terminated": {"exitCode": 143}}, RUNS, **about)
+    assert told(ended) == f"gone: {DELETED}"
+    own = a_pod({}, RUNS, RUNS, **{**about, "deletionGracePeriodSeconds": 1})  # as a kernel's shutdown asks
+    assert told(own) == f"gone: {DELETED}"
+    namespace = observed(leaving, [], CONFIG, namespace_ends=True, now=NOW)
+    assert isinstance(namespace, Running) and namespace.over == "The namespace team was deleted."
+
+
+def test_a_pod_whose_node_was_lost_says_so_after_it_is_gone() -> None:
+    silent = {"type": "Ready", "status": "False"}
+    last = a_pod({"conditions": [silent]}, RUNS, RUNS)
+    last["spec"]["nodeName"] = "node2"
+    assert silent_node(last) == "node2" and told(last) == "running: "
+    assert told(None, last=last) == "gone: Its node node2 was lost: it no longer answers."
+    busy = {"conditions": [{**silent, "reason": "ContainersNotReady"}]}
+    assert silent_node(a_pod(busy, RUNS, RUNS)) == ""
 
 
 @pytest.mark.parametrize(
@@ -194,21 +227,22 @@ def test_two_labs_and_users_have_different_names(monkeypatch: pytest.MonkeyPatch
             "app.kubernetes.io/managed-by=genops-lab,genops-lab/owner=ada"
         )
     assert len(names) == 6 and all(len(name) <= 63 for name in names)
-    assert isinstance(observed(a_pod({}, RUNS, RUNS), [], CONFIG, namespace_ends=False), Running)
+    assert isinstance(observed(a_pod({}, RUNS, RUNS), [], CONFIG, namespace_ends=False, now=NOW), Running)
 
 
 def test_a_running_pod_tells_its_end() -> None:
-    assert observed(a_pod({}, RUNS, RUNS), [], CONFIG, namespace_ends=False) == Running()
+    assert observed(a_pod({}, RUNS, RUNS), [], CONFIG, namespace_ends=False, now=NOW) == Running()
     limited = manifest.pod(CONFIG, "cluster", "one", Resources(time_s=3600))
     limited["metadata"]["uid"] = "u1"
     limited["status"] = {**a_pod({}, RUNS, RUNS)["status"], "startTime": "2026-11-30T10:00:00Z"}
-    found = observed(limited, [], CONFIG, namespace_ends=False)
+    found = observed(limited, [], CONFIG, namespace_ends=False, now=NOW)
     assert isinstance(found, Running) and found.ends_at == 1796036400.0 and not found.notice
     leaving = observed(
         a_pod({**disrupted("EvictionByEvictionAPI"), "phase": "Running"}, RUNS, RUNS),
         [],
         CONFIG,
         namespace_ends=False,
+        now=NOW,
     )
     assert isinstance(leaving, Running) and leaving.notice.startswith("Kubernetes is about to end this pod")
 

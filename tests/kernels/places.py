@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import sys
 import threading
 import time
@@ -135,6 +136,16 @@ class Running:
             if message["parent_header"].get("msg_id") == msg_id and message["msg_type"] == "stream":
                 return str(message["content"]["text"])
 
+    def rest(self, msg_id: str) -> str:
+        """What a cell of an ended kernel printed that was not read yet."""
+        printed = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                message = self.client.get_iopub_msg(timeout=1)
+                if message["parent_header"].get("msg_id") == msg_id and message["msg_type"] == "stream":
+                    printed.append(message["content"]["text"])
+        return "".join(printed)
+
     def finish(self, msg_id: str, timeout_s: float = DEADLINE_S) -> tuple[dict[str, Any], str]:
         """Wait for the end of a cell."""
         printed, idle = [], False
@@ -189,9 +200,9 @@ class Collector:
             assert self.changed.wait_for(reached, DEADLINE_S), len(self.records)
 
 
-def wait(reached: Callable[[], Any], what: str = "") -> None:
+def wait(reached: Callable[[], Any], what: str = "", deadline_s: float = DEADLINE_S) -> None:
     """Look again until it is so."""
-    deadline, pause_s = time.monotonic() + DEADLINE_S, 0.01
+    deadline, pause_s = time.monotonic() + deadline_s, 0.01
     while not reached():
         assert time.monotonic() < deadline, what or "it did not happen in time"
         time.sleep(pause_s)

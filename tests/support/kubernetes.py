@@ -110,6 +110,31 @@ class Cluster:
             )
         (self.folder / "run" / "apiserver.pid").write_text(f"{process.pid}\n")
 
+    @contextmanager
+    def second_node(self) -> Iterator[str]:
+        """A second node, ``node2``, in a network of its own."""
+        scripts = _scripts()
+        assert scripts is not None
+        done = self.run(scripts / "node2-up.sh")
+        try:
+            if done.returncode or "node2" not in done.stdout:
+                pytest.fail(f"The second node did not start:\n{self.last_words(done)}", pytrace=False)
+            yield "node2"
+        finally:
+            self.run(scripts / "node2-down.sh")
+
+    def cut(self, node: str, *, mend: bool = False) -> None:
+        """Take the second node's cable out, or put it back."""
+        link = node.replace("node", "v")
+        subprocess.run(["ip", "link", "set", link, "up" if mend else "down"], check=True, timeout=30)
+
+    def run(self, script: Path) -> subprocess.CompletedProcess[str]:
+        """Run a script of shared/k8s."""
+        environment = {**os.environ, "K": str(self.folder)}
+        return subprocess.run(
+            [script], env=environment, capture_output=True, text=True, timeout=_UP_S, check=False
+        )
+
     def kill_container(self, pod: dict[str, Any], container: str) -> None:
         """Kill a container's first process: the kernel ends all others of its process namespace."""
         statuses = pod["status"]["containerStatuses"]
@@ -134,11 +159,11 @@ class Cluster:
             check=True,
         ).stdout
 
-    def route(self, name: str, namespace: str, folder: Path, **config: Any) -> Route:
-        """The route to a target whose pods have this machine's Python."""
+    def route(self, name: str, namespace: str, folder: Path, *, grace_s: int = 6, **config: Any) -> Route:
+        """The route to a target whose pods have this machine's Python, and a short notice before their end."""
         template = folder / "pod.yaml"
         folder.mkdir(parents=True, exist_ok=True)
-        template.write_text(yaml.safe_dump(_template()))
+        template.write_text(yaml.safe_dump(_template(grace_s)))
         given = {
             "context": "x", "kubeconfig": str(self.kubeconfig), "namespace": namespace, "image": IMAGE,
             "python": sys.executable, "pod_template": str(template), **config,
@@ -146,7 +171,7 @@ class Cluster:
         return providers.route_of(name, "kubernetes", **given)
 
 
-def _template() -> dict[str, Any]:
+def _template(grace_s: int) -> dict[str, Any]:
     """A pod with the folders of this machine that its Python needs."""
     shown = {"/usr": "/usr", "/lib": "/usr/lib", "/lib64": "/usr/lib64"}
     base = Path(sys.base_prefix).resolve()
@@ -159,7 +184,8 @@ def _template() -> dict[str, Any]:
         "name": "kernel", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "volumeMounts": mounts,
         "env": [{"name": "PATH", "value": f"{Path(sys.executable).parent}:/usr/bin:/bin"}],
     }  # fmt: skip
-    return {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [kernel], "volumes": volumes}}
+    spec = {"containers": [kernel], "volumes": volumes, "terminationGracePeriodSeconds": grace_s}
+    return {"apiVersion": "v1", "kind": "Pod", "spec": spec}
 
 
 def _patch(url: str, patch: list[dict[str, Any]]) -> None:
@@ -194,21 +220,16 @@ def a_cluster() -> Iterator[Cluster]:
     if os.geteuid() != 0:
         pytest.skip("a Kubernetes of this machine needs root")
     cluster = Cluster(Path(os.environ.get("K") or "/tmp/genops-k8s"))
-    environment = {**os.environ, "K": str(cluster.folder)}
-
-    def run(script: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [scripts / script], env=environment, capture_output=True, text=True, timeout=_UP_S, check=False
-        )
-
     if _running:  # of another fixture of this module
         yield cluster
         return
     cluster.folder.mkdir(parents=True, exist_ok=True)
     with (cluster.folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        run("down.sh")
-        done = run("up.sh")
+        if (cluster.folder / "run" / "kubelet2.pid").exists():
+            cluster.run(scripts / "node2-down.sh")
+        cluster.run(scripts / "down.sh")
+        done = cluster.run(scripts / "up.sh")
         try:
             if done.returncode:
                 pytest.fail(f"Kubernetes did not start:\n{cluster.last_words(done)}", pytrace=False)
@@ -217,7 +238,7 @@ def a_cluster() -> Iterator[Cluster]:
         finally:
             _running.clear()
             started = [int(file.read_text()) for file in (cluster.folder / "run").glob("*.pid")]
-            run("down.sh")
+            cluster.run(scripts / "down.sh")
             for pid in started:  # the API server waits a minute for its watches
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -67,6 +67,7 @@ _LASTED_S = 1.0
 _LEAST_PAUSE_S, _FIRST_LOOK_S, _RARE_LOOK_S = 0.02, 0.5, 15.0
 #: Seconds that the reconnection waits for the reason of the cut.
 _WHY_S = 0.02
+_WHY_SILENT_S = 2.0
 
 CLOSE_S = 2.0
 _FIRST_PAUSE_S, _MAX_PAUSE_S, _MAX_PAUSE_AT_FIRST_S, _AT_FIRST_S = 0.05, 30.0, 5.0, 600.0
@@ -300,10 +301,7 @@ class HostConnection:
             carriage, mux, self.hello = await attempt
         except asyncio.CancelledError:
             if patience.over:
-                raise HostUnreachable(
-                    f"{self.route.target} did not answer within {allowed:.0f} s.",
-                    hint="Check that the host is running and the network reaches it.",
-                ) from None
+                raise await self._silent(allowed) from None
             attempt.cancel()
             await asyncio.wait([attempt], timeout=CLOSE_S)
             raise
@@ -322,6 +320,20 @@ class HostConnection:
         self._took_s = time.monotonic() - started
         self._answers.keep()
         return carriage, mux
+
+    async def _silent(self, waited_s: float) -> LinkError:
+        """Return the error for a host that did not answer: its provider's reason, where it knows one."""
+        from ..providers import provider_of
+
+        with contextlib.suppress(GenOpsError, asyncio.TimeoutError):
+            provider = provider_of(self.route.kind)
+            known = await asyncio.wait_for(provider.why_silent(self.route), _WHY_SILENT_S)
+            if known is not None:
+                return known
+        return HostUnreachable(
+            f"{self.route.target} did not answer within {waited_s:.0f} s.",
+            hint="Check that the host is running and the network reaches it.",
+        )
 
     async def _attempts(self) -> tuple[HostStream, Mux, dict[str, Any]]:
         while True:

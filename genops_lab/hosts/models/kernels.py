@@ -29,8 +29,8 @@ class RemoteKernel(msgspec.Struct, frozen=True, kw_only=True):
     """A kernel that an agent owns on a target, on its host ``host_id`` where the target has several.
 
     ``ours``: this user's Lab started the kernel here or attached to it. ``ended_by`` is ``idle`` where the
-    target's policy stopped it. ``last_seq`` is the number of its last message, ``acked_seq`` the last that a
-    Lab has saved.
+    target's policy stopped it, ``host`` where its host did. ``last_seq`` is the number of its last message,
+    ``acked_seq`` the last that a Lab has saved.
     """
 
     target: str

@@ -19,6 +19,7 @@ from ..link.route import HostRef, Route
 
 if TYPE_CHECKING:
     from ..link.carrier import HostStream
+    from ..link.errors import LinkError
     from ..link.questions import Asker
     from ..models import Candidate
 
@@ -85,7 +86,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
 class Running(msgspec.Struct, frozen=True, kw_only=True):
     """A host that runs: a stream can be opened.
 
-    ``over`` is why the host can start no kernel any more; it serves the outputs of its ended one.
+    ``over`` is why the host can start no kernel any more: it ends, or serves the outputs of its ended one.
     ``ends_at`` is its known end in seconds since 1970 (a time limit), or None. ``notice`` is a sentence for
     users that it ends soon, and why (a preemption); empty without one.
     """
@@ -211,6 +212,10 @@ class HostProvider(ABC):
         """Return the hosts that GenOps Lab requested for this user and that still exist, also pending ones.
         Raises LinkError."""
         return []
+
+    async def why_silent(self, host: Route) -> LinkError | None:
+        """Return why a running host may not answer; None where nothing is known. Raises LinkError."""
+        return None
 
     # The stream
 

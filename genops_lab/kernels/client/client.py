@@ -79,6 +79,9 @@ class RemoteKernelClient:
         self.info: dict[str, Any] = {}
         self.expected_end = False
         self.closed = False
+        #: returns why the host ends or has ended; empty where it goes on
+        self.ask_host_end: Callable[[], Awaitable[str]] = _unknown
+        self._away_since: float | None = None
         self._watchers: Listeners[[RemoteKernelClient]] = Listeners(f"kernel {kernel_id}")
         self._loop = asyncio.get_running_loop()
         self._keeping: asyncio.Task[None] | None = None
@@ -165,10 +168,19 @@ class RemoteKernelClient:
 
     def host_gone(self, reason: str) -> None:
         """Handle the end of the host, and of the kernel with it; nothing is started in its place without a
-        request."""
+        request. The reason is completed by what was not safe yet."""
+        if self.pending_since is None:
+            reason = f"{reason} {self._lost()}"
         self.exchange.refuse_waiting(f"{reason} This cell was not run.")
         self.info = {**self.info, "ended_by": "host"}
         self.end(None, reason)
+
+    def _lost(self) -> str:
+        """Return what a kernel lost whose host is gone."""
+        if self._away_since is None or time.time() - self._away_since < _LASTED_S:
+            return "Its variables are lost."
+        since = time.strftime("%H:%M:%S %Z", time.localtime(self._away_since)).strip()
+        return f"Its variables are lost, and what it printed since {since}, when it was last connected."
 
     def away(self, reason: str) -> None:
         """Handle a host that does not answer; the kernel is assumed to run."""
@@ -300,7 +312,10 @@ class RemoteKernelClient:
                     elif kind == SEEN:
                         self.exchange.seen(seq)
                     else:
-                        self._keeper_said(channel, kind, body(payload))
+                        said = body(payload)
+                        if kind == GONE and said.get("ended_by") == "host":
+                            said["reason"] = await self.ask_host_end() or said.get("reason", "")
+                        self._keeper_said(channel, kind, said)
                         if kind in (GONE, TAKEN):
                             return
                 if channel.readable:  # a channel with more data does not wait, so give others a turn
@@ -378,8 +393,16 @@ class RemoteKernelClient:
         self.exchange.say(text, to_clients=not self.closed)
 
     def _set(self, state: BridgeState) -> None:
+        if state.state == "connected":
+            self._away_since = None
+        elif self.state.state == "connected":
+            self._away_since = time.time()
         self.state = state
         self._watchers.tell(self)
+
+
+async def _unknown() -> str:
+    return ""
 
 
 class Keys:

@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .client import Api, ApiError
+from .manifest import kernel_pod
 from .watching import Watches
 
 IDLE_S = 600.0
@@ -39,7 +40,7 @@ class Server:
         self._connection = connection
         self._api = api
         self._lock = threading.Lock()
-        self._watches = Watches(api, lambda namespace, name: self._tell({"changed": [namespace, name]}))
+        self._watches = Watches(api, self._changed)
         self._ops: dict[str, Callable[..., Any]] = {
             "look": self._look,
             "list": self._list,
@@ -75,6 +76,9 @@ class Server:
             answer = {"id": number, "error": ApiError("api", f"{type(error).__name__}: {error}").plain()}
         self._tell(answer)
 
+    def _changed(self, namespace: str, name: str) -> None:
+        self._tell({"changed": [namespace, kernel_pod(name)]})
+
     def _tell(self, message: dict[str, Any]) -> None:
         data = json.dumps(message).encode() + b"\n"
         with self._lock:
@@ -95,7 +99,8 @@ class Server:
                     raise
         going = found is None or "deletionTimestamp" in found["metadata"]
         ends = going and self._namespace_ends(namespace)
-        return {"pod": found, "events": watch.events(name), "namespace_ends": ends}
+        last = watch.gone(name) if found is None else None
+        return {"pod": found, "last": last, "events": watch.events(name), "namespace_ends": ends}
 
     def _namespace_ends(self, namespace: str) -> bool:
         """Return whether the namespace is being deleted, where the account may see it."""

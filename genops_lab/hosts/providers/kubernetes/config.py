@@ -154,6 +154,16 @@ class KubernetesConfig(HostConfig, frozen=True, kw_only=True):
             hint="Give an absolute path, such as one on a volume.",
         ),
     ] = ""
+    journal_claim: Annotated[
+        str,
+        option(
+            "Journal claim",
+            "A claim that keeps outputs which had not arrived when a pod is lost. Empty: they are lost with it.",
+            advanced=True,
+            pattern=_NAME,
+            hint=_NAME_HINT,
+        ),
+    ] = ""
     cache: Annotated[
         str,
         option(

@@ -8,7 +8,8 @@ KubernetesError
 |-- QuotaExceeded      step admission    a ResourceQuota
 |-- PodRefused         step admission    LimitRange, webhook, policy, no such account, class or namespace
 |-- TemplateUnusable   step admission    the pod template
-`-- PodNotStarted      step pod          the pod of a test cannot start
+|-- PodNotStarted      step pod          the pod of a test cannot start
+`-- NodeSilent         step pod          the node of a running pod does not answer
 """
 
 from __future__ import annotations
@@ -77,6 +78,22 @@ class PodNotStarted(KubernetesError):
 
     code = "kubernetes_pod"
     step = "pod"
+
+
+class NodeSilent(KubernetesError):
+    """The node of a pod does not answer. The pod may run on."""
+
+    code = "kubernetes_node"
+    step = "pod"
+
+    @classmethod
+    def named(cls, node: str, said: str = "") -> NodeSilent:
+        """Return the error for a node (empty: unknown); ``said`` is the API server's reason."""
+        which = f"The node {node} of the pod" if node else "The node of the pod"
+        return cls(
+            f"{which} does not answer{f': {said}' if said else ''}.",
+            hint="GenOps Lab tries again. The kernel is lost only when Kubernetes says so.",
+        )
 
 
 #: verb, resource, subresource: what a target's account must be allowed, in its namespace.

@@ -13,7 +13,7 @@ from typing import Any
 from ...link.errors import outside_words
 from ..base import Gone, Observed, Pending, Running
 from .config import KubernetesConfig
-from .manifest import KERNEL, QUEUE
+from .manifest import JOURNAL, KERNEL, QUEUE
 
 Pod = dict[str, Any]
 Event = dict[str, Any]
@@ -22,6 +22,9 @@ _IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNever
 _CONTAINER = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _NO_SHELL = ("StartError", "ContainerCannotRun")
 _STARTS = "The pod is being started."
+_DELETED = "It was deleted: by a person or a program, or because its node was drained."
+#: Kubernetes' grace for a deletion that asks for no notice, such as our own release of a pod.
+_NO_NOTICE_S = 2
 #: The API's reasons of a disruption (condition DisruptionTarget, or the pod's own), in words.
 _DISRUPTIONS = {
     "PreemptionByScheduler": "It was preempted: a pod of higher priority needed its node.",
@@ -37,7 +40,7 @@ _DISRUPTIONS = {
 
 def container_of(pod: Pod) -> str:
     """Return the container to run commands in, once the pod runs: the kernel's, or that of its journal."""
-    return KERNEL if _terminated(pod) is None else "journal"
+    return KERNEL if _kernel(pod) and _terminated(pod) is None else JOURNAL
 
 
 def is_over(pod: Pod) -> bool:
@@ -50,25 +53,32 @@ def is_over(pod: Pod) -> bool:
 
 
 def observed(
-    pod: Pod | None, events: Sequence[Event], config: KubernetesConfig, *, namespace_ends: bool
+    pod: Pod | None,
+    events: Sequence[Event],
+    config: KubernetesConfig,
+    *,
+    namespace_ends: bool,
+    now: float,
+    last: Pod | None = None,
 ) -> Observed:
-    """Return the state of a pod. ``events`` are those of its name."""
-    if namespace_ends:
-        return Gone(why=f"The namespace {config.namespace} was deleted.")
+    """Return the state of a pod. ``events`` are those of its name; ``last`` is a pod that is gone, as it was
+    seen last; ``now`` is in seconds since 1970."""
+    namespace = f"The namespace {config.namespace} was deleted." if namespace_ends else ""
     if pod is None:
-        last = max((each for each in events), key=lambda each: str(each.get("at") or ""), default=None)
-        own = [each for each in events if last is not None and each.get("uid") == last.get("uid")]
-        return Gone(why=_disruption(None, own) or "It was deleted.")
+        return Gone(why=namespace or _why_gone(last, events))
     own = [each for each in events if each.get("uid") == pod["metadata"]["uid"]]
     if "deletionTimestamp" in pod["metadata"]:
-        return Gone(why=_disruption(pod, own) or "It was deleted.")
+        why = namespace or _disruption(pod, own) or _DELETED
+        ends_at = _ends_with_notice(pod)
+        if ends_at is None or ends_at <= now:
+            return Gone(why=why)
+        return Running(over=why, ends_at=ends_at, notice=f"Kubernetes is about to end this pod. {why}")
     terminated = _terminated(pod)
     if _phase(pod) in ("Failed", "Succeeded"):
         return Gone(why=_disruption(pod, own) or _end_of(pod, terminated))
     if terminated is not None:
         runs = any(
-            each.get("name") == "journal" and "running" in (each.get("state") or {})
-            for each in _statuses(pod)
+            each.get("name") == JOURNAL and "running" in (each.get("state") or {}) for each in _statuses(pod)
         )
         why = _disruption(pod, own) or _end_of(pod, terminated)
         return Running(over=why) if runs else Gone(why=why)
@@ -77,12 +87,63 @@ def observed(
     return Pending(reason=outside_words(_waiting(pod, own, config)))
 
 
+def has_journal(pod: Pod) -> bool:
+    """Return whether the kernel's container of a pod has run."""
+    return _state(pod, "running") is not None or _terminated(pod) is not None
+
+
+def read_by(reader: Pod, events: Sequence[Event], config: KubernetesConfig, why: str) -> Observed:
+    """Return the state of a host whose pod is gone, because of ``why``, and whose journal ``reader`` serves."""
+    if is_over(reader):
+        return Gone(why=why)
+    journal = next((each for each in _statuses(reader) if each.get("name") == JOURNAL), {})
+    if "running" in (journal.get("state") or {}):
+        return Running(over=why)
+    own = [each for each in events if each.get("uid") == reader["metadata"]["uid"]]
+    waits = outside_words(_waiting(reader, own, config))
+    return Pending(
+        reason=f"The pod is gone: {why} Its last outputs are read from {config.journal_claim}. {waits}"
+    )
+
+
+def _why_gone(last: Pod | None, events: Sequence[Event]) -> str:
+    newest = max(events, key=lambda each: str(each.get("at") or ""), default={})
+    uid = newest.get("uid") if last is None else last["metadata"]["uid"]
+    why = _disruption(last, [each for each in events if each.get("uid") == uid])
+    if not why and last is not None and (node := silent_node(last)):
+        why = f"Its node {node} was lost: it no longer answers."
+    return why or _DELETED
+
+
+def silent_node(pod: Pod) -> str:
+    """Return the node of a pod, which runs as far as is known, if the node does not answer Kubernetes; else an
+    empty text."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    ready: dict[str, Any] = next((each for each in conditions if each.get("type") == "Ready"), {})
+    # The controller of nodes sets the status alone. The node itself gives a reason (ContainersNotReady).
+    silent = ready.get("status") == "False" and not ready.get("reason") and _state(pod, "running") is not None
+    return str((pod.get("spec") or {}).get("nodeName") or "") if silent else ""
+
+
+def _ends_with_notice(pod: Pod) -> float | None:
+    """Return when the grace of a pod ends that is being deleted, in seconds since 1970; None for one whose
+    kernel does not run, or whose deletion gives no notice."""
+    about = pod["metadata"]
+    if _state(pod, "running") is None or int(about.get("deletionGracePeriodSeconds") or 0) <= _NO_NOTICE_S:
+        return None
+    return _seconds(about["deletionTimestamp"])
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
+
+
 def _deadline(pod: Pod) -> float | None:
     """Return when Kubernetes ends the pod for its time, in seconds since 1970; None for a pod without a limit."""
     seconds, began = pod["spec"].get("activeDeadlineSeconds"), (pod.get("status") or {}).get("startTime")
     if not seconds or not began:
         return None
-    return datetime.fromisoformat(began.replace("Z", "+00:00")).timestamp() + float(seconds)
+    return _seconds(began) + float(seconds)
 
 
 def _notice(pod: Pod) -> str:
@@ -156,8 +217,8 @@ def _disruption(pod: Pod | None, events: Sequence[Event]) -> str:
             )
         if event.get("reason") == "Evicted":
             return f"Its node evicted it: {said.rstrip('.')}."
-        if event.get("reason") in ("TaintManagerEviction", "NodeNotReady") and "Cancel" not in said:
-            return "Its node was lost or drained."
+        if event.get("reason") == "TaintManagerEviction":
+            return "" if "Cancel" in said else "Its node was lost or drained."
     return ""
 
 

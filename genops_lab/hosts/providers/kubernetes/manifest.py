@@ -20,16 +20,18 @@ QUEUE = "kueue.x-k8s.io/queue-name"
 KERNEL, JOURNAL = "kernel", "journal"
 #: The emptyDir that the kernel's container and the one of its journal share.
 FOLDER = "/genops"
-_GRACE_S = 10
+#: As Kubernetes' own. The kernel goes on within it, but for the last seconds, in which its agent ends it.
+_GRACE_S, _LAST_S = 30, 6
 #: The journal's container ends when the kernel's container has not counted for this many pauses.
 _PAUSE_S, _MOST_PAUSES = 20, 30
+_READER = "-j"
 
 # Process 1 of the kernel's container. A shell's wait reaps every process that is left to it. The counter tells
 # the journal's container that this one lives. `kill -1` reaches all processes of this container alone, because
-# its shell is process 1 only in a process namespace of its own.
+# its shell is process 1 only in a process namespace of its own. The first number is the seconds of notice.
 HOLD = (
     'mkdir -p "$HOME"; n=0; '
-    "trap '[ $$ = 1 ] && kill -TERM -1 2>/dev/null; sleep 3 & wait $!; exit 143' TERM INT; "
+    "trap 'sleep %d & wait $!; [ $$ = 1 ] && kill -TERM -1 2>/dev/null; sleep 3 & wait $!; exit 143' TERM INT; "
     f"while :; do n=$((n+1)); echo $n > {FOLDER}/alive; sleep {_PAUSE_S} & wait $!; done"
 )
 SERVE = (
@@ -107,7 +109,9 @@ def pod(
             f"The target {target} has no image.", hint="Give the target an image, or a pod template with one."
         )
     _fill_spec(spec, config, resources)
-    _fill_kernel(kernel, config, resources, str(image))
+    notice_s = max(0, int(spec["terminationGracePeriodSeconds"]) - _LAST_S)
+    _fill_kernel(kernel, config, resources, str(image), metadata["name"])
+    kernel["command"] = ["/bin/sh", "-c", HOLD % notice_s]
     journal = {
         "name": JOURNAL,
         "image": image,
@@ -128,6 +132,33 @@ def pod(
     return made
 
 
+def reader(made: dict[str, Any]) -> dict[str, Any]:
+    """Return the pod that serves the journal of a lost pod, whose manifest is given, from its claim. It asks for
+    no GPU and mounts no other claim, so that any node can run it."""
+    found = deepcopy(made)
+    found["metadata"]["name"] = reader_name(made["metadata"]["name"])
+    spec = found["spec"]
+    (journal,) = (each for each in spec["containers"] if each["name"] == JOURNAL)
+    own = {each["name"] for each in spec["volumes"] if re.fullmatch(r"genops-(shm|\d+)", each["name"])}
+    journal["volumeMounts"] = [each for each in journal["volumeMounts"] if each["name"] not in own]
+    spec["volumes"] = [each for each in spec["volumes"] if each["name"] not in own]
+    spec["containers"] = [journal]
+    for field in ("nodeSelector", "activeDeadlineSeconds", "initContainers"):
+        spec.pop(field, None)
+    found["metadata"]["labels"].pop(QUEUE, None)
+    return found
+
+
+def reader_name(pod: str) -> str:
+    """Return the name of the pod that serves the journal of another one."""
+    return pod + _READER
+
+
+def kernel_pod(name: str) -> str:
+    """Return the name of the kernel's pod, for that of the pod or of the one that serves its journal."""
+    return name.removesuffix(_READER)
+
+
 def _without_own(template: dict[str, Any]) -> dict[str, Any]:
     """Return a template without the parts that each pod gets, so that a manifest made here can be a template."""
     spec = template["spec"]
@@ -141,7 +172,7 @@ def _without_own(template: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_own_volume(name: str) -> bool:
-    return re.fullmatch(r"genops(-shm|-tmp|-\d+)?", name) is not None
+    return re.fullmatch(r"genops(-shm|-tmp|-journal|-\d+)?", name) is not None
 
 
 def _fill_spec(spec: dict[str, Any], config: KubernetesConfig, resources: Resources) -> None:
@@ -162,6 +193,9 @@ def _fill_spec(spec: dict[str, Any], config: KubernetesConfig, resources: Resour
         volumes.append({"name": "genops-tmp", "emptyDir": {}})
     for number, (claim, _path, _way) in enumerate(_mounts(config)):
         volumes.append({"name": f"genops-{number}", "persistentVolumeClaim": {"claimName": claim}})
+    if config.journal_claim:
+        own = {"claimName": config.journal_claim}
+        volumes.append({"name": "genops-journal", "persistentVolumeClaim": own})
     spec["volumes"] = volumes
     gpu_type = resources.gpu_type or config.gpu_type
     chosen = dict(each.split("=", 1) for each in words(config.node_selector))
@@ -188,9 +222,11 @@ def _fill_spec(spec: dict[str, Any], config: KubernetesConfig, resources: Resour
         spec["activeDeadlineSeconds"] = int(seconds)
 
 
-def _fill_kernel(kernel: dict[str, Any], config: KubernetesConfig, resources: Resources, image: str) -> None:
+def _fill_kernel(
+    kernel: dict[str, Any], config: KubernetesConfig, resources: Resources, image: str, name: str
+) -> None:
     kernel.pop("args", None)
-    kernel.update(name=KERNEL, image=image, command=["/bin/sh", "-c", HOLD])
+    kernel.update(name=KERNEL, image=image)
     own = {
         "HOME": config.home or f"{FOLDER}/home",
         "GENOPS_AGENT_STATE": f"{FOLDER}/state",
@@ -206,6 +242,8 @@ def _fill_kernel(kernel: dict[str, Any], config: KubernetesConfig, resources: Re
         mounts.append({"name": "genops-tmp", "mountPath": "/tmp"})  # noqa: S108
     for number, (_claim, path, way) in enumerate(_mounts(config)):
         mounts.append({"name": f"genops-{number}", "mountPath": path, "readOnly": way == "ro"})
+    if config.journal_claim:
+        mounts.append({"name": "genops-journal", "mountPath": f"{FOLDER}/state", "subPath": f"genops/{name}"})
     kernel["volumeMounts"] = mounts
     security = {"allowPrivilegeEscalation": False, **(kernel.get("securityContext") or {})}
     if config.restricted:

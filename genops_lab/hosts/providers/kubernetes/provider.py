@@ -16,18 +16,30 @@ from .config import IN_CLUSTER, KubernetesConfig
 from .errors import (
     VERBS,
     ApiUnreachable,
+    KubeconfigUnusable,
     KubernetesError,
+    LoginRefused,
+    NodeSilent,
     PermissionMissing,
     PodNotStarted,
     missing_permission,
 )
-from .explanation import cannot_start, container_of, is_over, observed
-from .manifest import JOURNAL, pod_name, read_template, selector
+from .explanation import (
+    cannot_start,
+    container_of,
+    has_journal,
+    is_over,
+    observed,
+    read_by,
+    silent_node,
+)
+from .manifest import JOURNAL, pod_name, read_template, reader, reader_name, selector
 from .manifest import pod as pod_of
 
 if TYPE_CHECKING:
     from ...configuration import HostConfig
     from ...link.carrier import HostStream
+    from ...link.errors import LinkError
     from ...link.questions import Asker
 
 #: Seconds for a pod to end whose kernel was stopped.
@@ -63,6 +75,8 @@ class KubernetesProvider(HostProvider):
         self._waited: dict[HostRef, str] = {}
         #: how many changes were told before the last look
         self._told: dict[HostRef, int] = {}
+        #: hosts that were given back: nothing of them is read any more
+        self._released: set[HostRef] = set()
 
     def check(self, config: HostConfig) -> None:
         """Raise InvalidRequest for an invalid field, and where nothing names an image."""
@@ -101,7 +115,10 @@ class KubernetesProvider(HostProvider):
         """Create the pod, unless it runs or waits already. One that has ended is replaced first."""
         config = _config(target)
         manifest = await asyncio.to_thread(_manifest, target, name, resources)
+        self._released.discard(self.host_of(target, name))
         try:
+            if config.journal_claim:
+                await self._delete(target, config, "", _GRACE_S, reader_name(manifest["metadata"]["name"]))
             if name.startswith(_TEST):
                 await self._check_access(target, config, manifest)
             await self._create(target, config, manifest)
@@ -113,7 +130,7 @@ class KubernetesProvider(HostProvider):
         config = _config(host)
         try:
             pod, found = await self._look(host, config)
-        except ApiUnreachable as error:
+        except (ApiUnreachable, KubeconfigUnusable, LoginRefused) as error:  # a person can mend it meanwhile
             waited = self._waited.get(host.ref)
             if waited is None:
                 raise
@@ -142,17 +159,27 @@ class KubernetesProvider(HostProvider):
         """Delete the pod. Harmless where there is none."""
         self._waited.pop(host.ref, None)
         self._told.pop(host.ref, None)
-        await self._delete(host, _config(host), "", _GRACE_S)
+        self._released.add(host.ref)
+        config = _config(host)
+        await self._delete(host, config, "", _GRACE_S)
+        if config.journal_claim:
+            await self._delete(host, config, "", _GRACE_S, reader_name(pod_name(host.target, host.host_id)))
 
     async def list_hosts(self, target: Route) -> list[HostRef]:
         config = _config(target)
         listed = await self._ask(target, config, "list", selector=selector(target.target))
-        return [
+        found = [
             HostRef(target.target, each["metadata"]["annotations"]["genops-lab/host-id"])
             for each in listed
             if "deletionTimestamp" not in each["metadata"]
             and "genops-lab/host-id" in (each["metadata"].get("annotations") or {})
         ]
+        return list(dict.fromkeys(found))
+
+    async def why_silent(self, host: Route) -> LinkError | None:
+        pod, _found = await self._look(host, _config(host))
+        node = "" if pod is None else silent_node(pod)
+        return NodeSilent.named(node) if node else None
 
     def load(self) -> None:
         """Import the streams."""
@@ -171,7 +198,7 @@ class KubernetesProvider(HostProvider):
             raise KubernetesError(f"The pod of {host.target} has just ended: {why}", hint="Connect again.")
         container = container_of(pod)
         ended = found.over if isinstance(found, Running) and container == JOURNAL else ""
-        return await open_pod_stream(host, config, pod["metadata"]["name"], container, command, ended)
+        return await open_pod_stream(host, config, pod, container, command, ended)
 
     # Helpers
 
@@ -188,9 +215,36 @@ class KubernetesProvider(HostProvider):
         name = pod_name(host.target, host.host_id)
         self._told[host.ref] = changes(config, name)
         seen = await self._ask(host, config, "look", name=name)
-        return seen["pod"], observed(
-            seen["pod"], seen["events"], config, namespace_ends=seen["namespace_ends"]
+        found = observed(
+            seen["pod"],
+            seen["events"],
+            config,
+            namespace_ends=seen["namespace_ends"],
+            now=time.time(),
+            last=seen["last"],
         )
+        last = seen["pod"] or seen["last"]
+        kept = config.journal_claim and not seen["namespace_ends"] and host.ref not in self._released
+        if isinstance(found, Gone) and kept and last is not None and has_journal(last):
+            return await self._read_journal(host, config, last, found.why)
+        return seen["pod"], found
+
+    async def _read_journal(
+        self, host: Route, config: KubernetesConfig, lost: dict[str, Any], why: str
+    ) -> tuple[dict[str, Any] | None, Observed]:
+        """Return the pod that serves the journal of a lost one from its claim, and its state."""
+        name = reader_name(lost["metadata"]["name"])
+        seen = await self._ask(host, config, "look", name=name)
+        pod = seen["pod"]
+        if pod is None:
+            manifest = await asyncio.to_thread(_manifest, host, host.host_id, Resources())
+            try:
+                pod = await self._ask(host, config, "create", manifest=reader(manifest), dry_run=False)
+            except (ApiUnreachable, KubeconfigUnusable, LoginRefused):
+                raise
+            except KubernetesError as error:
+                return None, Gone(why=f"{why} Its last outputs cannot be read: {error.message}")
+        return pod, read_by(pod, seen["events"], config, why)
 
     async def _create(self, target: Route, config: KubernetesConfig, manifest: dict[str, Any]) -> None:
         deadline = time.monotonic() + _NAME_FREE_S

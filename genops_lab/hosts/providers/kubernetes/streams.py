@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from ...link.carrier import End
@@ -14,7 +15,7 @@ from ...link.route import Route
 from ..process_stream import ProcessCarriage
 from .api import ask
 from .config import IN_CLUSTER, KubernetesConfig
-from .errors import ApiUnreachable, KubeconfigUnusable, KubernetesError, error_of
+from .errors import KubeconfigUnusable, KubernetesError, NodeSilent, error_of
 from .exec_child import REFUSED
 from .manifest import ENTER
 
@@ -28,9 +29,10 @@ _ENDED = "GENOPS_ENDED_BECAUSE=$1; export GENOPS_ENDED_BECAUSE; shift; "
 class PodStream(ProcessCarriage):
     """A stream whose end says nothing of the pod: that comes from the API."""
 
-    def __init__(self, host: Route, carrier: str, config: KubernetesConfig) -> None:
+    def __init__(self, host: Route, carrier: str, config: KubernetesConfig, node: str) -> None:
         super().__init__(host, carrier)
         self._config = config
+        self._node = node
 
     async def end(self) -> End:
         end = await super().end()
@@ -49,31 +51,33 @@ class PodStream(ProcessCarriage):
             said = json.loads(line)
         except ValueError:
             said = {"message": line}
-        if int(said.get("status") or 0) >= 500:
-            words = outside_words(str(said.get("message") or "")).rstrip(".")
-            return ApiUnreachable(
-                f"The pod's node does not answer: {words}.",
-                hint="GenOps Lab tries again. The kernel is lost only when Kubernetes says so.",
-            )
+        if "dialing backend" in str(said.get("message")):
+            return NodeSilent.named(self._node, outside_words(str(said["message"])).rstrip("."))
         return error_of(said, self.route.target, self._config)
 
 
 async def open_pod_stream(
-    host: Route, config: KubernetesConfig, pod: str, container: str, command: Sequence[str], ended: str = ""
+    host: Route,
+    config: KubernetesConfig,
+    pod: dict[str, Any],
+    container: str,
+    command: Sequence[str],
+    ended: str = "",
 ) -> PodStream:
     """Run a command in a container; ``ended`` is why the kernel's own container is no longer there. Raises
     LinkError."""
     line = ["/bin/sh", "-c", ENTER, "sh", *command]
     if ended:
         line = ["/bin/sh", "-c", _ENDED + ENTER, "sh", ended, *command]
+    name, node = pod["metadata"]["name"], str(pod["spec"].get("nodeName") or "")
     access = await ask(host.target, config, "access")
     if config.connection == "kubectl" or (config.connection == "auto" and access["needs_kubectl"]):
-        return await _by_kubectl(host, config, pod, container, line, access["needs_kubectl"])
+        return await _by_kubectl(host, config, (name, node), container, line, access["needs_kubectl"])
     query = [("container", container), ("stdin", "1"), ("stdout", "1"), ("stderr", "1")]
     query += [("command", word) for word in line]
-    path = f"/api/v1/namespaces/{quote(config.namespace)}/pods/{quote(pod)}/exec?{urlencode(query)}"
+    path = f"/api/v1/namespaces/{quote(config.namespace)}/pods/{quote(name)}/exec?{urlencode(query)}"
     url = access.pop("host").rstrip("/").replace("http", "ws", 1) + path
-    stream = PodStream(host, "websocket", config)
+    stream = PodStream(host, "websocket", config, node)
     try:
         await stream.spawn([sys.executable, "-c", _PROGRAM])
     except OSError as error:
@@ -85,8 +89,9 @@ async def open_pod_stream(
 
 
 async def _by_kubectl(
-    host: Route, config: KubernetesConfig, pod: str, container: str, line: list[str], why: str
+    host: Route, config: KubernetesConfig, pod: tuple[str, str], container: str, line: list[str], why: str
 ) -> PodStream:
+    name, node = pod
     program = shutil.which("kubectl")
     if program is None:
         needs = f"needs kubectl ({why})" if why else "is set to use kubectl"
@@ -98,9 +103,9 @@ async def _by_kubectl(
     if config.kubeconfig:
         where += ["--kubeconfig", config.kubeconfig]
     where += ["--namespace", config.namespace]
-    stream = PodStream(host, "kubectl", config)
+    stream = PodStream(host, "kubectl", config, node)
     try:
-        await stream.spawn([program, *where, "exec", "-i", pod, "--container", container, "--", *line])
+        await stream.spawn([program, *where, "exec", "-i", name, "--container", container, "--", *line])
     except OSError as error:
         raise KubeconfigUnusable(f"kubectl cannot start: {error}", hint="Check the program.") from error
     return stream

@@ -27,6 +27,8 @@ _MOST_PAUSE_AT_FIRST_S, _AT_FIRST_S = 1.0, 60.0
 _WORKED_S = 1.0
 _SYNC_S = 12.0
 _MOST_EVENTS = 32
+#: Pods that are gone, of which the last state is kept: it says why.
+_MOST_GONE = 64
 
 
 class Watches:
@@ -55,9 +57,13 @@ class NamespaceWatch:
     """The pods with some labels, and the latest events of each. Methods may be called from any thread."""
 
     def __init__(self, api: Api, namespace: str, selector: str, changed: Callable[[str], None]) -> None:
+        self._api = api
         self._changed = changed
         self._lock = threading.Lock()
         self._pods: dict[str, dict[str, Any]] = {}
+        self._gone: dict[str, dict[str, Any]] = {}
+        self._server = ""
+        self._elsewhere: dict[str, str] = {}
         self._events: dict[str, deque[dict[str, Any]]] = {}
         self._used_at = 0.0
         path = f"/api/v1/namespaces/{quote(namespace)}"
@@ -74,10 +80,20 @@ class NamespaceWatch:
             stream.run_while(lambda: time.monotonic() - self._used_at < KEPT_S)
 
     def pod(self, name: str) -> dict[str, Any] | None:
-        """Return a pod, once the first list has come. Raises ApiError while the server is away."""
+        """Return a pod, once the first list has come. Raises ApiError while the server is away, and where the
+        context now leads to another server than the one that had the pod."""
         self._streams[0].wait()
+        server = self._api.configuration().host
         with self._lock:
+            known = self._server if name in self._pods else self._elsewhere.get(name, "")
+            if known and known != server:
+                raise ApiError("config", f"it led to {known}, where the pod is, and now leads to {server}")
             return self._pods.get(name)
+
+    def gone(self, name: str) -> dict[str, Any] | None:
+        """Return a pod that is gone, as it was seen last; None where none was seen."""
+        with self._lock:
+            return self._gone.get(name)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the events of a pod, also of one that is gone; none where the account may not see them."""
@@ -93,6 +109,7 @@ class NamespaceWatch:
             same = known is not None and known["metadata"]["uid"] == pod["metadata"]["uid"]
             if known is None or not same or _version(known) <= _version(pod):
                 self._pods[name] = pod
+                self._elsewhere.pop(name, None)
             newest = self._pods[name]
         if known is None or not same or _version(known) < _version(newest):
             self._changed(name)
@@ -102,20 +119,41 @@ class NamespaceWatch:
         """Forget a pod that is gone."""
         with self._lock:
             known = self._pods.pop(name, None)
+            if known is not None:
+                self._keep_gone(name, known)
         if known is not None:
             self._changed(name)
 
+    def _keep_gone(self, name: str, pod: dict[str, Any]) -> None:
+        self._gone.pop(name, None)
+        self._gone[name] = pod
+        while len(self._gone) > _MOST_GONE:
+            del self._gone[next(iter(self._gone))]
+
     def _pods_listed(self, items: list[dict[str, Any]]) -> None:
+        server = self._api.configuration().host
         with self._lock:
-            before = self._pods
-            self._pods = {each["metadata"]["name"]: each for each in items}
-            names = {*before, *self._pods}
-        for name in names:  # also unchanged ones: a list follows an outage
+            before, listed = self._pods, {each["metadata"]["name"]: each for each in items}
+            for name in set(before) - set(listed):
+                if self._server == server:
+                    self._keep_gone(name, before[name])
+                else:
+                    self._elsewhere[name] = self._server
+            for name in listed:
+                self._elsewhere.pop(name, None)
+            self._pods, self._server = listed, server
+        for name in {*before, *listed}:  # also unchanged ones: a list follows an outage
             self._changed(name)
 
     def _pod_changed(self, kind: str, pod: dict[str, Any]) -> None:
+        name = pod["metadata"]["name"]
         if kind == "DELETED":
-            self.drop(pod["metadata"]["name"])
+            with self._lock:
+                known = self._pods.get(name)
+                if known is None or known["metadata"]["uid"] == pod["metadata"]["uid"]:
+                    self._pods.pop(name, None)
+                    self._keep_gone(name, pod)
+            self._changed(name)
         else:
             self.put(pod)
 
