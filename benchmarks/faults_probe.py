@@ -30,7 +30,9 @@ COUNT = "import time\nn = 0\nwhile True:\n    print(f'<{n}>', flush=True); n += 
 NAMESPACE = "faults"
 _API_PORT = 16443
 #: Seconds for output to flow again after a cut.
-PATIENCE_S = 120.0
+PATIENCE_S = 60.0
+#: Seconds after which slurmctld has saved a new job: killed sooner, it forgets the job, and Slurm ends it.
+_SAVED_S = 8.0
 Cut = Callable[[Place, Numbers, str], object]
 
 
@@ -44,7 +46,7 @@ def main() -> None:
         left_out(f"faults of {cluster}: {skipped}")
 
 
-def counted(name: str, place: Place, cut: Cut) -> Line:
+def counted(name: str, place: Place, cut: Cut, settle_s: float = 0.0) -> Line:
     """Return the figure of one kind: the lost numbers of a cell that counts through all cuts."""
     kernel = Kernel(kernelspecs.name_of(place.route.target))
     kernel_id = str(kernel.manager.kernel_id)
@@ -52,6 +54,7 @@ def counted(name: str, place: Place, cut: Cut) -> Line:
     kernel.client.execute(COUNT)
     kernel.client.stop_channels()
     numbers.until(5)
+    time.sleep(settle_s)
     silences = []
     failure = ""
     for _ in range(CUTS):
@@ -130,7 +133,8 @@ def _slurm(home: Home, kinds: list[str]) -> Iterator[Line]:
             cuts = _slurm_cuts(cluster, login)
             for kind in kinds:
                 with a_place(home, cluster.route(login, python=sys.executable, poll_s=1.0)) as place:
-                    yield counted(f"slurm_{kind}", place, cuts[kind])
+                    settle_s = _SAVED_S if kind == "slurmctld" else 0.0
+                    yield counted(f"slurm_{kind}", place, cuts[kind], settle_s)
     finally:
         slurm.end()
 
