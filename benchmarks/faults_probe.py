@@ -31,8 +31,6 @@ NAMESPACE = "faults"
 _API_PORT = 16443
 #: Seconds for output to flow again after a cut.
 PATIENCE_S = 60.0
-#: Seconds after which slurmctld has saved a new job: killed sooner, it forgets the job, and Slurm ends it.
-_SAVED_S = 8.0
 Cut = Callable[[Place, Numbers, str], object]
 
 
@@ -46,7 +44,7 @@ def main() -> None:
         left_out(f"faults of {cluster}: {skipped}")
 
 
-def counted(name: str, place: Place, cut: Cut, settle_s: float = 0.0) -> Line:
+def counted(name: str, place: Place, cut: Cut) -> Line:
     """Return the figure of one kind: the lost numbers of a cell that counts through all cuts."""
     kernel = Kernel(kernelspecs.name_of(place.route.target))
     kernel_id = str(kernel.manager.kernel_id)
@@ -54,7 +52,6 @@ def counted(name: str, place: Place, cut: Cut, settle_s: float = 0.0) -> Line:
     kernel.client.execute(COUNT)
     kernel.client.stop_channels()
     numbers.until(5)
-    time.sleep(settle_s)
     silences = []
     failure = ""
     for _ in range(CUTS):
@@ -133,8 +130,7 @@ def _slurm(home: Home, kinds: list[str]) -> Iterator[Line]:
             cuts = _slurm_cuts(cluster, login)
             for kind in kinds:
                 with a_place(home, cluster.route(login, python=sys.executable, poll_s=1.0)) as place:
-                    settle_s = _SAVED_S if kind == "slurmctld" else 0.0
-                    yield counted(f"slurm_{kind}", place, cuts[kind], settle_s)
+                    yield counted(f"slurm_{kind}", place, cuts[kind])
     finally:
         slurm.end()
 
@@ -149,7 +145,13 @@ def _slurm_cuts(cluster: slurm.Cluster, login: Sshd) -> dict[str, Cut]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
 
+    began: list[float] = []
+
     def slurmctld(*_: object) -> None:
+        if not began:  # killed before it has saved a new job, it forgets the job, and Slurm ends it
+            began.append(time.time())
+            state = cluster.folder / "state" / "job_state"
+            until(lambda: state.exists() and state.stat().st_mtime > began[0])
         cluster.end("slurmctld")
         cluster.up()
 
