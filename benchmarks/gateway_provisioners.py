@@ -74,7 +74,7 @@ def _installed(folder: Path) -> Path | None:
     python = made / "bin" / "python"
     commands: list[list[str]] = [
         [sys.executable, "-m", "venv", str(made)],
-        [str(python), "-m", "pip", "install", "-q", f"{NAME}=={VERSION}", "kubernetes", "ipykernel"],
+        [str(python), "-m", "pip", "install", "-q", f"{NAME}[k8s]=={VERSION}", "ipykernel"],
         [str(made / "bin" / "jupyter-k8s-spec"), "install", "--prefix", str(folder), "--image-name", IMAGE,
          "--kernel-name", KERNEL],
     ]  # fmt: skip
@@ -102,6 +102,7 @@ def _kernelspec(cluster: Cluster, folder: Path, python: Path) -> None:
         command=["/bin/sh", "-c",
             f"exec {python} {folder}/launcher/launch_ipykernel.py --kernel-id $KERNEL_ID --port-range $PORT_RANGE "
             "--response-address $RESPONSE_ADDRESS --public-key $PUBLIC_KEY "
+            "${TRANSPORT_ENCRYPTION:+--transport-encryption $TRANSPORT_ENCRYPTION} "
             "--kernel-class-name ipykernel.ipkernel.IPythonKernel"],
         env=[{"name": "HOME", "value": "/tmp"}],
     )  # fmt: skip
