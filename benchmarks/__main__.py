@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 
 from . import (
     charts,
+    compute,
     documents,
+    faults,
     front_end,
     gateway,
     hosts,
@@ -51,6 +53,8 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "remote": remote.figures,
     "rollouts": rollouts.figures,
     "hosts": hosts.figures,
+    "compute": compute.figures,
+    "faults": faults.figures,
     "documents": documents.figures,
     "front_end": front_end.figures,
     "front_end_sizes": front_end.sizes,
@@ -67,8 +71,8 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "lineage": lineage.figures,
     "wake_ups": wake_ups.figures,
 }
-#: They install much, or are part of another: run when they are named.
-ASKED_FOR = ("front_end_sizes", "neighbours", "profiles", "setup")
+#: They install much, take long, or are part of another: run when they are named.
+ASKED_FOR = ("faults", "front_end_sizes", "neighbours", "profiles", "setup")
 
 
 def main() -> None:

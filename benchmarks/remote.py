@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,11 +14,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.support.homes import Home, temporary_home
-
 from .figure import Figure
+from .process import figures_of
 
-ROOT = Path(__file__).resolve().parents[1]
 BASELINE = "sshpyk==1.25"
 PARTS = ("starts", "ahead", "steady", "far", "loops", "stalled", "cuts")
 
@@ -30,11 +27,10 @@ def figures() -> Iterator[Figure]:
         baseline = _baseline(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gol-baseline-"))))
         failed = []
         for part in chosen:
-            with temporary_home(debugger=True) as home:
-                try:
-                    yield from _part(part, home, baseline)
-                except subprocess.CalledProcessError:
-                    failed.append(part)
+            try:
+                yield from figures_of("benchmarks.remote_probe", part, path=baseline)
+            except subprocess.CalledProcessError:
+                failed.append(part)
         if failed:
             raise RuntimeError(f"these parts failed: {', '.join(failed)}")
 
@@ -49,27 +45,3 @@ def _baseline(folder: Path) -> str:
         print(f"{BASELINE} could not be installed: its figures are left out", file=sys.stderr, flush=True)
         return ""
     return str(folder)
-
-
-def _part(part: str, home: Home, baseline: str) -> Iterator[Figure]:
-    env = home.environment(
-        PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), baseline])),
-        GENOPS_BENCH_CUTS=os.environ.get("GENOPS_BENCH_CUTS", "40"),
-    )
-    command = [sys.executable, "-m", "benchmarks.remote_probe", part]
-    noise = home.path / "noise"  # kernels warn on every start
-    with noise.open("wb") as errors:
-        process = subprocess.Popen(
-            command, cwd=home.work, env=env, stdout=subprocess.PIPE, stderr=errors, text=True
-        )
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            if line.startswith("{"):
-                yield Figure(**json.loads(line))
-        if process.wait():
-            print(noise.read_text(errors="replace")[-3000:], file=sys.stderr, flush=True)
-            raise subprocess.CalledProcessError(process.returncode, command)
-    finally:
-        process.kill()
-        process.wait()

@@ -79,6 +79,22 @@ sshpyk.
         ("stalled ", "silence ", "cut ", "lines kept ", "websocket ", "document "),
     ),
     Sheet(
+        "compute",
+        "Kernels in pods and Slurm jobs",
+        """A real Kubernetes of one node and a real Slurm of two, on the machine that measures, with the image and this
+machine's Python on the node. The baseline is gateway-provisioners on the same cluster, with its launcher in the image.
+
+- `start`: from nothing to the first reply, in phases. `first start`: with the client's process and the login.
+- `agent call`: a call to the agent of the host. `stdout 100 mb`: 100 MB of standard output, all of it read.
+- `interrupt printing`: from the interrupt of a cell that prints 100 MB to its reply.
+- `output after an api restart`: the API server is killed and started; from its `/readyz` to the next line.
+- `end told`: from the answer to the deletion of a pod to the state of its kernel in the Lab.
+- `waiting`: pods or jobs that no node can take, each with a kernel that waits. CPU is that of the Lab's side.
+- `lines while away`: lines that are missing when nobody is connected for 3 s.
+- `fault`: numbers that are lost while a cell counts, over cuts of one kind.""",
+        ("pod ", "pods ", "slurm ", "fault ", "gateway provisioners "),
+    ),
+    Sheet(
         "profiles",
         "Profiles",
         """A trace to all its sums, from the start of the process. The baseline is HolisticTraceAnalysis on the same

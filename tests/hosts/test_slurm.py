@@ -17,6 +17,7 @@ import pytest
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.hosts import providers
+from genops_lab.hosts.link import connection
 from genops_lab.hosts.link.errors import LinkError
 from genops_lab.hosts.link.questions import Nobody
 from genops_lab.hosts.link.route import Route
@@ -281,8 +282,10 @@ def _kill_srun() -> None:
 
 
 def test_a_kernel_loses_nothing_when_what_is_around_it_dies(
-    cluster: Cluster, login: Sshd, place: Place
+    cluster: Cluster, login: Sshd, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection, "_RARE_LOOK_S", 1000.0)  # the queue tells that the job runs
+
     def kill_the_controller() -> None:
         # The controller writes its state some seconds after a job has begun.
         state = cluster.folder / "state" / "job_state"

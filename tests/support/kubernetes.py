@@ -93,12 +93,16 @@ class Cluster:
 
     def kill_api_server(self) -> None:
         """End it as a crash does, and start it again."""
-        pid = int((self.folder / "run" / "apiserver.pid").read_text())
+        self.restart("apiserver")
+
+    def restart(self, daemon: str) -> None:
+        """End a daemon of the cluster (``apiserver``, ``kubelet``) as a crash does, and start it again."""
+        pid = int((self.folder / "run" / f"{daemon}.pid").read_text())
         command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         environment = dict(each.split(b"=", 1) for each in entries if b"=" in each)  # not this test's home
         os.kill(pid, signal.SIGKILL)
-        with (self.folder / "log" / "apiserver.log").open("ab") as log:
+        with (self.folder / "log" / f"{daemon}.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
                 cwd=self.folder,
@@ -108,7 +112,7 @@ class Cluster:
                 stderr=log,
                 start_new_session=True,
             )
-        (self.folder / "run" / "apiserver.pid").write_text(f"{process.pid}\n")
+        (self.folder / "run" / f"{daemon}.pid").write_text(f"{process.pid}\n")
 
     @contextmanager
     def second_node(self) -> Iterator[str]:

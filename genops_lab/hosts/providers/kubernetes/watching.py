@@ -20,6 +20,8 @@ from .client import Api, ApiError, retry_after
 #: Seconds after the last look for which the watches go on.
 KEPT_S = 60.0
 _WATCH_S = 300
+#: The server sends a bookmark about once a minute: a longer silence is a connection that a proxy has dropped.
+_QUIET_S = 90
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.2, 10.0
 #: An outage of less than a minute is most often a restart of the server.
 _MOST_PAUSE_AT_FIRST_S, _AT_FIRST_S = 1.0, 60.0
@@ -253,8 +255,7 @@ class _Stream:
             **self._query, "watch": "1", "resourceVersion": version,
             "allowWatchBookmarks": "true", "timeoutSeconds": str(_WATCH_S),
         }  # fmt: skip
-        # The server's pings are bookmarks, about one a minute.
-        response = self._api.open("GET", self._path, query, read_s=_WATCH_S + 30)
+        response = self._api.open("GET", self._path, query, read_s=_QUIET_S)
         try:
             if response.status >= 400:
                 refused = ApiError("api", response.read()[:500].decode(errors="replace"), response.status)

@@ -43,7 +43,7 @@ class SlurmProvider(HostProvider):
             message="Slurm took a job and ran it. A notice comes before its time limit, and none before a preemption.",
         ),
     )
-    allocates = True
+    allocates = tells_changes = True
     host_noun = "job"
 
     def check(self, config: HostConfig) -> None:
@@ -119,6 +119,15 @@ class SlurmProvider(HostProvider):
             return await capacity(queue.login, config, connect=connect)
 
         return await _with_queue(target, look)
+
+    async def changed(self, host: Route) -> None:
+        """Return once a look finds the job changed: one look serves all that wait."""
+        config, name = _slurm(host.config), job_name(host.target, host.host_id)
+
+        async def change(queue: Queue, asker: Asker | None) -> None:
+            await queue.change(name, config)
+
+        await _with_queue(host, change)
 
     async def release(self, host: Route) -> None:
         """Cancel the job."""

@@ -26,6 +26,8 @@ log = logging.getLogger("genops_lab")
 SLOW_S, PLACES_S = 15.0, 60.0
 #: A look costs Slurm at most this part of the time.
 _SHARE = 0.05
+#: Seconds between two looks for a job that waits at least, and while Slurm cannot be asked.
+_LEAST_S, _AWAY_S = 0.2, 2.0
 _AWAY = (
     "Unable to contact slurm controller",
     "Socket timed out",
@@ -44,6 +46,8 @@ class Queue:
         self._looking = asyncio.Lock()
         self._jobs: dict[str, Job] = {}
         self._ended: dict[str, Job | None] = {}
+        #: what the last caller learned of a job
+        self._told: dict[str, object] = {}
         self._places: dict[int, int] = {}
         self._looked_at = self._places_at = self._changed_at = float("-inf")
         self._took_s = 0.0
@@ -64,6 +68,7 @@ class Queue:
     async def job(self, name: str, config: SlurmConfig, asker: Asker | None) -> Job | None:
         """Return the job of this name; an ended one too, as long as Slurm knows it. Raises LinkError."""
         found = (await self.jobs(config, asker)).get(name)
+        self._told[name] = self._state(name)
         if found is not None and found.state != "COMPLETING":
             return found
         if name not in self._ended:
@@ -74,10 +79,8 @@ class Queue:
         """Return the jobs by name; look at Slurm where the last look is too old. Raises LinkError."""
         called_at = time.monotonic()
         async with self._looking:
-            now = time.monotonic()
-            pause_s = min(SLOW_S, 0.1 * (now - self._changed_at))
-            pause_s = max(config.poll_s, pause_s, self._took_s / _SHARE)
-            if self._looked_at < max(self._changed_at, called_at if fresh else now - pause_s):
+            earliest = time.monotonic() - self._pause_s(config)
+            if self._looked_at < max(self._changed_at, called_at if fresh else earliest):
                 self.login.begin()
                 try:
                     await self.login.reach(asker)
@@ -89,6 +92,28 @@ class Queue:
                 finally:
                     self.login.end()
             return self._jobs
+
+    async def change(self, name: str, config: SlurmConfig) -> None:
+        """Look as often as is allowed, until a job is in another state or place than the last caller was told. Returns
+        after a pause where Slurm cannot be asked."""
+        while self._state(name) == self._told.get(name):
+            job = self._jobs.get(name)
+            waits = job is not None and job.state != "RUNNING"
+            await asyncio.sleep(max(_LEAST_S, self._pause_s(config)) if waits else SLOW_S)
+            try:
+                await self.jobs(config, None)
+            except LinkError:
+                await asyncio.sleep(_AWAY_S)
+                return
+
+    def _state(self, name: str) -> object:
+        job = self._jobs.get(name)
+        return job and (job, self.place(job))
+
+    def _pause_s(self, config: SlurmConfig) -> float:
+        """Return the seconds from one look to the next: more with the time since a change, and few for Slurm."""
+        pause_s = min(SLOW_S, 0.1 * (time.monotonic() - self._changed_at))
+        return max(config.poll_s, pause_s, self._took_s / _SHARE)
 
     async def _look(self) -> None:
         began = time.monotonic()
@@ -162,6 +187,7 @@ class Queue:
         """End all jobs of this name; harmless where there is none. Raises LinkError."""
         if not self._is_there(name, await self.jobs(config, asker, fresh=True)):
             return
+        self._told.pop(name, None)
         checked(await self.login.run(f'scancel --user="$(id -un)" --name={shlex.quote(name)}'))
         self.expire()
 
