@@ -142,6 +142,11 @@ class RemoteKernels:
         starts no new kernel."""
         self._expected.add(kernel_id)
 
+    def allowed(self, target: Route, kernel_id: str, resources: Resources) -> Resources:
+        """Return the resources that a kernel's host may request under the administrator's rules. Blocks. Raises
+        InvalidRequest."""
+        return self._claims.allowed(target, kernel_id, resources)
+
     def expects(self, kernel_id: str) -> bool:
         """Return whether the next start of this kernel only attaches."""
         return kernel_id in self._expected
