@@ -493,7 +493,10 @@ class TargetsService(Service):
         own = await asyncio.to_thread(self.ledger.own_kernels, record.name) if links else []
         paths = {provider.host_of(route, each.kernel_id): each.path for each in own}
         found = []
+        ended = {each.kernel_id for each in self._kernels.state(record.name).ended}
         for ref in {**links, **left}:
+            if ref in links and ref.host_id in ended and links[ref].state == "idle":
+                continue  # given back with its idle kernel
             reading, state = self._metrics.reading(record.name, ref.host_id), links.get(ref)
             over = left.get(ref)
             fields = link_words(state) if state is not None else {}

@@ -20,7 +20,7 @@ import pytest
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.hosts import providers
 from genops_lab.hosts.link.route import HostRef, Route
-from genops_lab.hosts.models import Preset
+from genops_lab.hosts.models import Preset, TargetPolicy
 from genops_lab.hosts.operator_rules import OperatorRules, save
 from genops_lab.hosts.providers.base import Resources
 from genops_lab.kernels import kernelspecs
@@ -491,6 +491,20 @@ def test_a_start_over_the_administrators_limit_is_refused_at_once(place: Place) 
     with pytest.raises(InvalidRequest, match="A host with 2 GPUs cannot be requested"):
         manager.start_kernel()
     assert asked(place) == []
+
+
+def test_the_host_of_an_idle_kernel_is_given_back_with_its_outputs_here(place: Place) -> None:
+    configure(place, wait_s=0.0)
+    place.policy = TargetPolicy(idle_minutes=4 / 60)
+    with a_kernel(place) as kernel:
+        assert kernel.run("print('kept')")[1] == "kept\n" and len(asked(place)) == 1
+        wait(lambda: not kernel.manager.is_alive(), "it is not ended")
+        wait(lambda: asked(place) == [], "its host is kept")
+        assert kernel.bridge.ended_by == "idle" and "without work" in kernel.bridge.state.reason
+        place.policy = TargetPolicy()
+        kernel.manager.restart_kernel()
+        kernel.client.wait_for_ready(timeout=DEADLINE_S)
+        assert kernel.run("print('again')")[1] == "again\n" and len(asked(place)) == 1
 
 
 def test_the_folder_goes_to_the_host_that_comes(place: Place, tmp_path: Path) -> None:
