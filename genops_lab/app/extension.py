@@ -85,6 +85,10 @@ class GenOpsLab(ExtensionApp):
         help="Limits of the fields of users' targets, by kind and field: default, minimum, maximum, choices, locked. "
         'Example: {"ssh": {"carrier": {"default": "openssh", "locked": True}}}.'
     ).tag(config=True)
+    target_presets = Dict(
+        help="Presets by target, which users cannot change: the name, the resources, the price. "
+        'Example: {"cluster": [{"name": "1 x H100", "resources": {"gpus": 1, "gpu_type": "H100"}}]}.'
+    ).tag(config=True)
     allow_user_targets = Bool(True, help="Whether users may add their own targets.").tag(config=True)
     outputs_left_to_page_s = Float(
         20.0,
@@ -205,6 +209,7 @@ class GenOpsLab(ExtensionApp):
             targets=targets,
             allow_user_targets=self.allow_user_targets,
             target_fields=self.target_fields,
+            target_presets=self.target_presets,
         )
 
     def _address(self) -> str:

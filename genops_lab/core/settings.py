@@ -52,6 +52,8 @@ class Settings:
     allow_user_targets: bool = True
     #: Default, minimum, maximum, choices and lock by kind and field of a target.
     target_fields: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    #: Presets by target: name, resources, price_per_hour.
+    target_presets: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @staticmethod
     def from_environment() -> Settings:

@@ -18,6 +18,7 @@ from genops_lab.core.paths import private_dir, write_private
 from genops_lab.core.services import Service
 
 from .link.route import HostRef, Route
+from .operator_rules import allowed, load
 from .providers import provider_of
 from .providers.base import Resources
 
@@ -51,6 +52,10 @@ class HostClaims:
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
         self._held: dict[HostRef, FileLock] = {}
+
+    def allowed(self, target: Route, name: str, resources: Resources) -> Resources:
+        """Return the resources that a host may request under the administrator's rules. Raises InvalidRequest."""
+        return allowed(load(self._data_dir), target, name, resources)
 
     def claim(self, host: HostRef) -> None:
         """Write and lock the claim of this process on a host."""
@@ -109,8 +114,10 @@ class HostClaims:
 
 
 async def ask_for(claims: HostClaims, target: Route, name: str, resources: Resources) -> Route:
-    """Request a host, in the connections' loop; its claim is written first. Raises LinkError."""
+    """Request a host, in the connections' loop; its claim is written first. Raises LinkError, and InvalidRequest
+    for what the administrator does not allow."""
     provider = provider_of(target.kind)
+    resources = await asyncio.to_thread(claims.allowed, target, name, resources)
     await asyncio.to_thread(claims.claim, provider.host_of(target, name))
     return target.at(await provider.allocate(target, name, resources))
 

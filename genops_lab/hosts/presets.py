@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.errors import InvalidRequest, NotAllowed, NotFound
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 
 from .models import HostRequest, NewPreset, Preset, RequestQuery, ResourceForm
 from .names import check_preset_name, preset_kernel_name
+from .operator_rules import allowed, rules_of
 from .providers import provider_of
 from .providers.base import Resources
 from .records import check_price
@@ -20,6 +21,23 @@ if TYPE_CHECKING:
     from .records import TargetRecord
     from .service import TargetsService
     from .target_kernels import TargetKernels
+
+
+def preset_of(target: str, given: NewPreset, *, locked: bool = False) -> Preset:
+    """Return the preset of a target. Raises InvalidRequest."""
+    words = words_of(given.resources)
+    if not words:
+        raise InvalidRequest(
+            "The preset names no resource.", hint="Give at least one, such as the number of GPUs."
+        )
+    name = check_preset_name((given.name or words).strip())
+    return Preset(
+        name=name,
+        kernel_name=preset_kernel_name(target, name),
+        resources=given.resources,
+        price_per_hour=check_price(given.price_per_hour),
+        locked=locked,
+    )
 
 
 class PresetsService(Service):
@@ -38,21 +56,23 @@ class PresetsService(Service):
         """Return the fields of a new host's resources with their defaults and limits, and the target's
         presets. Raises InvalidRequest for a target that is one host."""
         record = await self._allocating(name)
-        fields = fields_of(
-            provider_of(record.route.kind),
-            record.route,
-            self._settings.target_fields.get(record.route.kind, {}),
-        )
+        limits = (await asyncio.to_thread(rules_of, self._settings)).fields.get(record.route.kind, {})
+        fields = fields_of(provider_of(record.route.kind), record.route, limits)
         return ResourceForm(fields=fields, presets=await self._presets(name))
 
     async def get_request(self, name: str, query: RequestQuery) -> HostRequest:
         """Return what the start of a kernel on a target sends to its scheduler. Raises NotFound for a preset
-        that the target does not have."""
+        that the target does not have, and InvalidRequest for what the administrator does not allow."""
         record = await self._allocating(name)
         preset = await self._preset(name, query.preset) if query.preset else None
         resources = Resources() if preset is None else preset.resources
-        request = provider_of(record.route.kind).request
-        return HostRequest(text=await asyncio.to_thread(request, record.route, "KERNEL", resources))
+        provider = provider_of(record.route.kind)
+
+        def shown() -> str:
+            may_have = allowed(rules_of(self._settings), record.route, "KERNEL", resources)
+            return provider.request(record.route, "KERNEL", may_have)
+
+        return HostRequest(text=await asyncio.to_thread(shown))
 
     async def check(self, name: str, resources: Resources) -> None:
         """Raise InvalidRequest for resources that a new host of the target cannot have."""
@@ -62,18 +82,9 @@ class PresetsService(Service):
     async def add_preset(self, name: str, body: NewPreset) -> Preset:
         """Add or replace a preset of a target."""
         await self.check(name, body.resources)
-        words = words_of(body.resources)
-        if not words:
-            raise InvalidRequest(
-                "The preset names no resource.", hint="Give at least one, such as the number of GPUs."
-            )
-        preset_name = check_preset_name((body.name or words).strip())
-        preset = Preset(
-            name=preset_name,
-            kernel_name=preset_kernel_name(name, preset_name),
-            resources=body.resources,
-            price_per_hour=check_price(body.price_per_hour),
-        )
+        preset = preset_of(name, body)
+        if any(each.locked for each in await self._presets(name) if each.name == preset.name):
+            raise _administrators(name, preset.name)
         await asyncio.to_thread(self._kernels.add_preset, await self._targets.record(name), preset)
         self._targets.changed(name)
         return preset
@@ -81,6 +92,8 @@ class PresetsService(Service):
     async def delete_preset(self, name: str, preset: str) -> None:
         """Delete a preset; kernels that it started keep running. Raises NotFound."""
         found = await self._preset((await self._allocating(name)).name, preset)
+        if found.locked:
+            raise _administrators(name, preset)
         await asyncio.to_thread(self._kernels.remove_preset, name, found)
         self._targets.changed(name)
 
@@ -102,3 +115,10 @@ class PresetsService(Service):
                 f"{name} is one host, so its resources cannot be chosen.", hint="Choose among its GPUs."
             )
         return record
+
+
+def _administrators(target: str, preset: str) -> NotAllowed:
+    return NotAllowed(
+        f"The administrator manages the preset {preset!r} of {target}.",
+        hint="Give your preset another name, or ask the administrator to change GenOpsLab.target_presets.",
+    )

@@ -28,6 +28,13 @@ VARIABLES = {
     "memory_bytes": "GENOPS_MEMORY_BYTES",
     "time_s": "GENOPS_TIME_S",
 }
+#: Fields of configurations that are resources in other units: the resource, and the factor of a number.
+_OF_CONFIG: dict[str, tuple[str, float | None]] = {
+    "hours": ("time_s", 3600.0),
+    "time": ("time_s", None),
+    "memory": ("memory_bytes", None),
+}
+_NUMBERS = ("minimum", "maximum")
 _MAX = 2**53
 _GIB = 1024**3
 
@@ -48,10 +55,16 @@ def fields_of(
     """Return the form of a new host's resources: the target's values as defaults, and the administrator's
     ``limits`` of the fields of its kind."""
     usual = msgspec.structs.asdict(provider.default_resources(target.config))
-    own = {
-        name: {part: value for part, value in each.items() if part != "default"}
-        for name, each in limits.items()
-    }
+    own: dict[str, dict[str, Any]] = {}
+    for name, each in limits.items():
+        resource, factor = _OF_CONFIG.get(name, (name, None))
+        parts = {part: value for part, value in each.items() if part != "default"}
+        if resource != name:
+            # A number keeps its limits; of a text only its author knows which others are allowed.
+            fixed = bool(parts.get("locked") or parts.get("choices"))
+            numbers = {part: value * factor for part, value in parts.items() if factor and part in _NUMBERS}
+            parts = {**numbers, **({"locked": True} if fixed else {})}
+        own[resource] = {**parts, **own.get(resource, {})}
     return [msgspec.structs.replace(field, default=usual[field.name]) for field in limited(_FIELDS, own)]
 
 

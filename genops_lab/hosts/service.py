@@ -41,6 +41,7 @@ from .models import (
     TargetReport,
 )
 from .names import NAME_PATTERN, check_secrets, kernel_name
+from .operator_rules import rules_of
 from .providers import PROVIDERS, provider_of
 from .providers.base import Gone, Pending, Resources, Running
 from .records import TargetRecord, check_policy, check_price, record_of
@@ -183,7 +184,7 @@ class TargetsService(Service):
 
     async def list_target_kinds(self) -> list[TargetKind]:
         """Return the kinds of targets that can be added, with the fields of each."""
-        limits = self._settings.target_fields
+        limits = (await asyncio.to_thread(rules_of, self._settings)).fields
         return [
             TargetKind(
                 kind=each.kind,
@@ -197,13 +198,14 @@ class TargetsService(Service):
 
     async def add_target(self, body: NewTarget) -> Target:
         """Add a target and its kernelspec without connecting. Adding the same again changes nothing."""
-        if not self._settings.allow_user_targets:
+        rules = await asyncio.to_thread(rules_of, self._settings)
+        if not rules.allow_user_targets:
             raise NotAllowed(
                 "Only the administrator of this Lab may add targets.",
                 hint="Ask the administrator to add the host.",
             )
         record, added = await asyncio.to_thread(
-            self._inventory.add, record_of(body, limits=self._settings.target_fields.get(body.kind))
+            self._inventory.add, record_of(body, limits=rules.fields.get(body.kind))
         )
         if added:
             self.changed(record.name)
@@ -491,7 +493,10 @@ class TargetsService(Service):
         own = await asyncio.to_thread(self.ledger.own_kernels, record.name) if links else []
         paths = {provider.host_of(route, each.kernel_id): each.path for each in own}
         found = []
+        ended = {each.kernel_id for each in self._kernels.state(record.name).ended}
         for ref in {**links, **left}:
+            if ref in links and ref.host_id in ended and links[ref].state == "idle":
+                continue  # given back with its idle kernel
             reading, state = self._metrics.reading(record.name, ref.host_id), links.get(ref)
             over = left.get(ref)
             fields = link_words(state) if state is not None else {}

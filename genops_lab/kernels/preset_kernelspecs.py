@@ -31,6 +31,8 @@ def install_preset(target: str, where: str, preset: Preset) -> None:
     words = {"host": where, "preset": preset.name, "resources": msgspec.to_builtins(preset.resources)}
     if preset.price_per_hour is not None:
         words["price_per_hour"] = preset.price_per_hour
+    if preset.locked:
+        words["locked"] = True
     wanted = specification(target, f"Python 3 ({target}: {preset.name})", words)
     wanted["env"] = variables_of(preset.resources)
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +61,13 @@ def all_presets() -> dict[str, list[Preset]]:
             price = msgspec.convert(about.get("price_per_hour"), float | None)
         except (KeyError, msgspec.ValidationError):  # changed by hand
             continue
-        preset = Preset(name=name, kernel_name=path.parent.name, resources=resources, price_per_hour=price)
+        preset = Preset(
+            name=name,
+            kernel_name=path.parent.name,
+            resources=resources,
+            price_per_hour=price,
+            locked=about.get("locked") is True,
+        )
         found.setdefault(target, []).append(preset)
     return found
 

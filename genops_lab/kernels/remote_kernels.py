@@ -42,6 +42,8 @@ _STOP_S, _QUIET_S = 3.0, 10.0
 _RELEASE_S = 10.0
 #: Seconds that the end of a kernel waits for the reason of its host's end.
 _WHY_S = 15.0
+#: Seconds that the outputs of an idle kernel have to arrive until its host is given back.
+_OUTPUTS_S = 60.0
 
 #: Seconds. A start follows its choice at once; an unused choice is forgotten.
 _CHOICE_KEPT_S = 600.0
@@ -74,6 +76,7 @@ class RemoteKernels:
         self._take_over: set[str] = set()
         self._turns: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._expected: set[str] = set()
+        self._freeing: dict[str, asyncio.Task[None]] = {}
         self.keys = Keys(links.folder)
         self._requests = WaitingRequests.folder(links.folder)
         #: the notebooks' folders on the targets
@@ -143,6 +146,11 @@ class RemoteKernels:
         """Note that the user's last Lab had this kernel: the next start attaches once its host answers, and
         starts no new kernel."""
         self._expected.add(kernel_id)
+
+    def allowed(self, target: Route, kernel_id: str, resources: Resources) -> Resources:
+        """Return the resources that a kernel's host may request under the administrator's rules. Blocks. Raises
+        InvalidRequest."""
+        return self._claims.allowed(target, kernel_id, resources)
 
     def expects(self, kernel_id: str) -> bool:
         """Return whether the next start of this kernel only attaches."""
@@ -279,6 +287,8 @@ class RemoteKernels:
         return bridge
 
     async def _start_when_there(self, bridge: RemoteKernelClient, start: Start, died: bool) -> None:
+        if freeing := self._freeing.get(start.kernel_id):
+            await asyncio.wait([freeing])
         unwatch = bridge.link.watch(lambda state: self._tell_wait(bridge, start, state))
         provider = provider_of(start.route.kind)
         try:
@@ -340,6 +350,30 @@ class RemoteKernels:
         except GenOpsError as error:
             log.warning("The host of kernel %s was not released: %s", bridge.kernel_id, error.message)
         await asyncio.to_thread(self.folders.memories.host_is_gone, copies_on(host), host.target)
+
+    def _free_when_idle(self, bridge: RemoteKernelClient) -> None:
+        """Give back the host of a kernel that its target's policy has ended: no GPU waits for its restart."""
+        kernel_id = bridge.kernel_id
+        if (
+            bridge.state.state == "ended"
+            and bridge.ended_by == "idle"
+            and provider_of(bridge.link.route.kind).allocates
+            and kernel_id not in self._freeing
+        ):
+            self._freeing[kernel_id] = task = self._later(self._free(bridge))
+            task.add_done_callback(lambda _done: self._freeing.pop(kernel_id, None))
+
+    async def _free(self, bridge: RemoteKernelClient) -> None:
+        deadline = time.monotonic() + _OUTPUTS_S
+        while not bridge.exchange.all_safe and time.monotonic() < deadline:
+            await asyncio.sleep(0.2)
+        if not bridge.exchange.all_safe or bridge.state.state != "ended":
+            return  # its outputs are only there, or somebody has restarted it
+        await bridge.link.down()  # the link stays for a restart, whose clients keep their ports
+        try:
+            await give_back(self._claims, bridge.link.route)
+        except GenOpsError as error:
+            log.warning("The host of kernel %s was not released: %s", bridge.kernel_id, error.message)
 
     def _find_again(self, start: Start) -> RemoteKernelClient:
         bridge, _new = self._bridge(self.links.link(start.route), start.kernel_id)
@@ -409,6 +443,7 @@ class RemoteKernels:
         self.bridges[kernel_id] = bridge
         self._openers.tell(bridge)
         bridge.watch(self._watchers.tell)
+        bridge.watch(self._free_when_idle)
         return bridge, True
 
     async def _start_or_attach(self, bridge: RemoteKernelClient, start: Start) -> None:

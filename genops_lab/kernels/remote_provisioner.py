@@ -112,6 +112,10 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
             asked = resources_of({**given, **self._chosen})
             if asked.gpus is None:
                 asked = msgspec.structs.replace(asked, gpus=gpus_of(changed))
+            if not self._remote.expects(self.kernel_id):  # here, so that the start says why at once
+                asked = await asyncio.to_thread(
+                    self._remote.allowed, self._entry.route, self.kernel_id, asked
+                )
             self._resources = asked
             # The new host has its own GPU numbers.
             changed = {name: value for name, value in changed.items() if name not in GPU_VARIABLES}

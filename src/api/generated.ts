@@ -779,7 +779,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Return what the start of a kernel on a target sends to its scheduler. Raises NotFound for a preset that the target does not have. */
+        /** Return what the start of a kernel on a target sends to its scheduler. Raises NotFound for a preset that the target does not have, and InvalidRequest for what the administrator does not allow. */
         get: operations["hosts.get_request"];
         put?: never;
         post?: never;

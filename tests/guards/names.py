@@ -370,7 +370,7 @@ CONFIGURATION = _lines(
     """
 GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_certificate deployment_certificate_key
     deployment_https deployment_lease_hours deployment_warm_hours keep_local_kernels locked mlflow_uri
-    outputs_left_to_page_s rooms signature_required store_url target_fields targets trusted_keys
+    outputs_left_to_page_s rooms signature_required store_url target_fields target_presets targets trusted_keys
 GenOpsLocalProvisioner:
 GenOpsTargetProvisioner: cwd lease_s target
 """,
@@ -631,9 +631,9 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-batches deployments environments evaluations folders gateway-ports incoming kernelspecs.lock load_tests mlflow outputs
-profiles pulls remote resuming runs said secrets shared.db spool store.db supervisor.lock sweeps tracking.lock wheels
-work
+batches deployments environments evaluations folders gateway-ports incoming kernelspecs.lock load_tests mlflow
+operator.json outputs profiles pulls remote resuming runs said secrets shared.db spool store.db supervisor.lock sweeps
+tracking.lock wheels work
 """,
 )
 

@@ -17,9 +17,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from genops_lab.core.errors import InvalidRequest
 from genops_lab.hosts import providers
 from genops_lab.hosts.link.route import HostRef, Route
-from genops_lab.hosts.models import Preset
+from genops_lab.hosts.models import Preset, TargetPolicy
+from genops_lab.hosts.operator_rules import OperatorRules, save
 from genops_lab.hosts.providers.base import Resources
 from genops_lab.kernels import kernelspecs
 from genops_lab.kernels.preset_kernelspecs import install_preset
@@ -475,6 +477,34 @@ def test_the_kernel_of_a_preset_asks_for_its_resources(place: Place) -> None:
     assert manager.provisioner.chosen == {"GENOPS_GPUS": "2", "GENOPS_GPU_TYPE": "H100"}
     manager.shutdown_kernel(now=True)
     wait(lambda: asked(place) == [])
+
+
+def test_a_start_over_the_administrators_limit_is_refused_at_once(place: Place) -> None:
+    """By variables of the start, and by a kernelspec that was changed by hand."""
+    save(place.home.data, OperatorRules(fields={"toy": {"gpus": {"maximum": 1}}}))
+    with pytest.raises(InvalidRequest, match="A host with 2 GPUs cannot be requested"):
+        place.manager().start_kernel(env={**os.environ, "GENOPS_GPUS": "2"})
+    preset = Preset(name="two", kernel_name="genops-queue.two", resources=Resources(gpus=2))
+    install_preset(place.route.target, "a toy queue", preset)
+    manager = place.manager()
+    manager.kernel_name = preset.kernel_name
+    with pytest.raises(InvalidRequest, match="A host with 2 GPUs cannot be requested"):
+        manager.start_kernel()
+    assert asked(place) == []
+
+
+def test_the_host_of_an_idle_kernel_is_given_back_with_its_outputs_here(place: Place) -> None:
+    configure(place, wait_s=0.0)
+    place.policy = TargetPolicy(idle_minutes=4 / 60)
+    with a_kernel(place) as kernel:
+        assert kernel.run("print('kept')")[1] == "kept\n" and len(asked(place)) == 1
+        wait(lambda: not kernel.manager.is_alive(), "it is not ended")
+        wait(lambda: asked(place) == [], "its host is kept")
+        assert kernel.bridge.ended_by == "idle" and "without work" in kernel.bridge.state.reason
+        place.policy = TargetPolicy()
+        kernel.manager.restart_kernel()
+        kernel.client.wait_for_ready(timeout=DEADLINE_S)
+        assert kernel.run("print('again')")[1] == "again\n" and len(asked(place)) == 1
 
 
 def test_the_folder_goes_to_the_host_that_comes(place: Place, tmp_path: Path) -> None:

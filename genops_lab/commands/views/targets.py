@@ -123,13 +123,21 @@ def hosts(of: Target, found: list[TargetHost]) -> Document:
 def presets(name: str, found: list[Preset]) -> Document:
     """``targets presets``."""
     rows: list[Row] = [
-        [each.name, words_of(each.resources), each.kernel_name, _usd(each.price_per_hour)] for each in found
+        [
+            each.name,
+            words_of(each.resources),
+            each.kernel_name,
+            _usd(each.price_per_hour),
+            "by your administrator" if each.locked else "",
+        ]
+        for each in found
     ]
     columns = [
         Column("preset"),
         Column("resources", shrinks=True),
         Column("kernel", shrinks=True),
         Column("price", right=True, leaves=1),
+        Column("", leaves=2),
     ]
     empty = f"{name} has no presets. Add one: genops targets add-preset {name} --gpus 1"
     return Document([Table(columns, rows, empty=empty)])

@@ -177,6 +177,15 @@ class HostProvider(ABC):
         Blocks. Raises InvalidRequest, LinkError."""
         return ""
 
+    def check_request(  # noqa: B027 - a request has nothing more
+        self, target: Route, name: str, resources: Resources, fields: Sequence[FormField]
+    ) -> None:
+        """Raise InvalidRequest where :meth:`request` breaks the administrator's limits of these fields.
+
+        The configuration and ``resources`` are checked already; a template, a script and free options are not.
+        Blocks.
+        """
+
     async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:
         """Request a host without waiting until it runs; the same ``name`` returns the same host. Raises
         LinkError."""

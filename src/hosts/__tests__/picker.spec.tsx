@@ -169,7 +169,7 @@ describe('the picker', () => {
       kernel_name: 'genops-queue.1-x-h100',
       resources,
       price_per_hour: 3,
-      locked: false
+      locked: true
     };
     bench.answers['GET /targets'] = [
       target({ name: 'queue', allocates: true, presets: [preset] })
@@ -194,6 +194,7 @@ describe('the picker', () => {
     await act(() => settle());
     expect(picker.place.kernelName).toBe(preset.kernel_name);
     expect(screen.getByText(/nobody waits/)).toBeTruthy();
+    expect(screen.getByText('1 x h100 (by your administrator)')).toBeTruthy();
     bench.answers['POST /targets/best-fit'] = { ...fit, preset: '', resources };
     fireEvent.click(accept('Choose'));
     await act(() => settle());

@@ -40,9 +40,11 @@ export function ResourceFields(props: {
                     ? trans.__('None: the values below')
                     : trans.__('None')}
                 </option>
-                {form.presets.map(({ name }) => (
+                {form.presets.map(({ name, locked }) => (
                   <option key={name} value={name}>
-                    {name}
+                    {locked
+                      ? trans.__('%1 (by your administrator)', name)
+                      : name}
                   </option>
                 ))}
               </select>

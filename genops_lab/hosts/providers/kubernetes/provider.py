@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ....core.errors import InvalidRequest
 from ...link.route import HostRef, Route
 from ..base import Gone, HostProvider, Observed, Pending, Resources, Running, TestStep
@@ -37,7 +39,7 @@ from .manifest import JOURNAL, pod_name, read_template, reader, reader_name, sel
 from .manifest import pod as pod_of
 
 if TYPE_CHECKING:
-    from ...configuration import HostConfig
+    from ...configuration import FormField, HostConfig
     from ...link.carrier import HostStream
     from ...link.errors import LinkError
     from ...link.questions import Asker
@@ -110,6 +112,25 @@ class KubernetesProvider(HostProvider):
         import yaml
 
         return str(yaml.safe_dump(_manifest(target, name, resources), sort_keys=False))
+
+    def default_resources(self, config: HostConfig) -> Resources:
+        """Also return the memory and the time."""
+        from .request_limits import quantity
+
+        own = _config_of(config)
+        return msgspec.structs.replace(
+            super().default_resources(config),
+            memory_bytes=int(quantity(own.memory)) if own.memory else None,
+            time_s=own.hours * 3600 or None,
+        )
+
+    def check_request(
+        self, target: Route, name: str, resources: Resources, fields: Sequence[FormField]
+    ) -> None:
+        """Hold the whole manifest against the limits."""
+        from .request_limits import check_manifest
+
+        check_manifest(_manifest(target, name, resources), _config(target), fields)
 
     async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:
         """Create the pod, unless it runs or waits already. One that has ended is replaced first."""

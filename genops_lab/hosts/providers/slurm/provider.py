@@ -7,17 +7,19 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from ...link.errors import LinkError
 from ..base import Capacity, Gone, HostProvider, Observed, Pending, Resources, Running, TestStep
 from ..ssh.provider import PROVIDER as SSH
 from .config import SlurmConfig
-from .script import LOGS, host_id_of, job_name, script
+from .script import LOGS, host_id_of, job_name, options, script
 from .words import why_it_ended, why_it_waits
 
 if TYPE_CHECKING:
     from genops_lab.agent.channels import Channel
 
-    from ...configuration import HostConfig
+    from ...configuration import FormField, HostConfig
     from ...link.carrier import HostStream
     from ...link.questions import Asker
     from ...link.route import HostRef, Route
@@ -73,6 +75,27 @@ class SlurmProvider(HostProvider):
     def request(self, target: Route, name: str, resources: Resources) -> str:
         """Return the batch script."""
         return script(_slurm(target.config), job_name(target.target, name), resources)
+
+    def default_resources(self, config: HostConfig) -> Resources:
+        """Also return the memory and the time."""
+        from .request_limits import seconds, size
+
+        own = _slurm(config)
+        return msgspec.structs.replace(
+            super().default_resources(config),
+            memory_bytes=size(own.memory) if own.memory else None,
+            time_s=seconds(own.time) if own.time else None,
+        )
+
+    def check_request(
+        self, target: Route, name: str, resources: Resources, fields: Sequence[FormField]
+    ) -> None:
+        """Refuse options of the script that pass by a limited field."""
+        from .request_limits import check_script
+
+        config = _slurm(target.config)
+        own = options(msgspec.structs.replace(config, sbatch=""), resources)
+        check_script(self.request(target, name, resources), own, [each.name for each in fields])
 
     async def allocate(self, target: Route, name: str, resources: Resources) -> HostRef:
         """Submit a job. A person who is present may be asked for the login."""
