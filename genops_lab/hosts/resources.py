@@ -45,7 +45,7 @@ _FIELDS = (
     FormField(name="cpus", label="CPU cores", widget="number", minimum=0, maximum=4096, noun="a number of cores"),
     FormField(name="memory_bytes", label="Memory", widget="number", minimum=0, maximum=_MAX),
     FormField(name="time_s", label="Time", widget="number", minimum=0, maximum=_MAX,
-              help="The host ends after this time."),
+              help="The kernel ends after this time."),
 )  # fmt: skip
 
 

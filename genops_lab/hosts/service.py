@@ -414,7 +414,7 @@ class TargetsService(Service):
                 await self.hosts.give_back(host)
             return
         try:
-            await test.run("The host is released with its kernel.")
+            await test.run(f"The {provider_of(host.kind).host_noun} is released with its kernel.")
         finally:
             await self.hosts.give_back(host)
 

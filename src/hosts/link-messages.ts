@@ -39,7 +39,7 @@ export function describeLink(
     case 'pending':
       return {
         tone: 'busy',
-        label: trans.__('waiting for a host'),
+        label: trans.__('waiting to start'),
         detail: trans.__(
           '%1 It has waited for %2.',
           target.message,
@@ -83,8 +83,8 @@ export function describePending(
   return {
     tone: 'busy',
     label: waited
-      ? trans.__('waiting for a host, %1', waited)
-      : trans.__('waiting for a host'),
+      ? trans.__('waiting to start, %1', waited)
+      : trans.__('waiting to start'),
     detail: reason
   };
 }

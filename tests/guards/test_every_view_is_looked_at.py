@@ -15,7 +15,7 @@ MAKERS = {
     "page": r"new MainAreaWidget\b|\bopenBelow\(app|addWidgetFactory\(|"
     r"new Pages\b(?!\(app, \{ namespace, command)|\bpagesOf\(",
     "section": r"\bpanel\.addSection\(\{",
-    "dialog": r"\bawait openForm\(\{|return openForm\(\{|new ModelDialog\(\{|new Dialog\(\{",
+    "dialog": r"\bawait openForm\(\{|return openForm\(\{|return openPlaceDialog\(\{|new ModelDialog\(\{|new Dialog\(\{",
     "popup": r"class \w*Popup extends",
 }
 
@@ -39,6 +39,7 @@ VIEWS = {
     ("hosts/view/add-dialog.tsx", "dialog"): ["targets add"],
     ("hosts/view/notebook-popup.tsx", "popup"): ["targets targets-disconnected"],
     ("hosts/view/picker-dialog.tsx", "dialog"): ["targets picker"],
+    ("hosts/view/place-dialog.tsx", "dialog"): ["targets picker"],
     ("hosts/view/pull-dialog.tsx", "dialog"): ["targets pull"],
     ("hosts/view/question-dialog.tsx", "dialog"): ["targets passphrase"],
     ("hosts/view/restart-dialog.tsx", "dialog"): ["target_settings run-in-ended"],

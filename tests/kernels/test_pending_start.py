@@ -172,7 +172,10 @@ def test_an_interrupt_takes_waiting_cells_back_and_the_start_goes_on(place: Plac
         first, second = kernel.client.execute("ran = 1"), kernel.client.execute("ran = 2")
         note = said(kernel, "display_data")
         assert note["parent_header"]["msg_id"] == first
-        assert "waits for a host of queue. All toys are in use." in note["content"]["data"]["text/plain"]
+        assert (
+            "waits for its kernel to start on queue. All toys are in use."
+            in note["content"]["data"]["text/plain"]
+        )
         until_it_waits(place, str(kernel.manager.kernel_id), second)
         kernel.manager.interrupt_kernel()
         assert said(kernel, "clear_output")["parent_header"]["msg_id"] == first

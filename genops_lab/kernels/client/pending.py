@@ -112,7 +112,7 @@ class PendingStart:
         """Remove the waiting cells, as an interrupt of a kernel does: the first ends with KeyboardInterrupt,
         those behind it are aborted. The start continues."""
         text = (
-            f"This cell was not run: its kernel waits for a host of {self._target}. The start "
+            f"This cell was not run: its kernel waits to start on {self._target}. The start "
             "continues. To cancel the start, shut down the kernel."
         )
         self._clear()
@@ -156,7 +156,7 @@ class PendingStart:
         minutes = int((time.time() - self.since) / 60)
         waited = f" Waited {minutes} min." if minutes else ""
         text = (
-            f"This cell waits for a host of {self._target}. {self._reason}{waited}\nTo remove the cell "
+            f"This cell waits for its kernel to start on {self._target}. {self._reason}{waited}\nTo remove the cell "
             "from the queue, interrupt the kernel. To cancel the start, shut down the kernel."
         )
         if text != self._said or kind == "display_data":

@@ -160,7 +160,7 @@ describe('words for targets', () => {
       190,
       trans
     );
-    expect([tone, label]).toEqual(['busy', 'waiting for a host']);
+    expect([tone, label]).toEqual(['busy', 'waiting to start']);
     expect(detail).toBe('All are in use. It has waited for 1 min 30 s.');
   });
 

@@ -93,12 +93,12 @@ describe('the targets in the panel', () => {
     ];
     await show(target({ state: 'pending', message: 'x', since, pending }));
     const list = screen.getByRole('list', {
-      name: 'Kernels waiting for a host of gpu-box'
+      name: 'Kernels of gpu-box that wait to start'
     });
     const rows = within(list).getAllByRole('listitem');
     expect(rows.map(({ textContent }) => textContent)).toEqual([
-      'train.ipynb waiting for a host, 1 h 1 minNo GPU is free.Cancel start',
-      'train.ipynb waiting for a hostPlace in the queue: 2.Cancel start'
+      'train.ipynb waiting to start, 1 h 1 minNo GPU is free.Cancel start',
+      'train.ipynb waiting to startPlace in the queue: 2.Cancel start'
     ]);
     fireEvent.click(within(rows[1]).getByRole('button'));
     expect(actions.onGiveUp).toHaveBeenCalledWith(pending[1]);
@@ -190,14 +190,14 @@ describe('the targets in the panel', () => {
       })
     );
     const card = screen.getByRole('region', { name: 'Target gpu-box' });
-    expect(card.textContent).toContain('each kernel gets a pod');
+    expect(card.textContent).toContain('a pod for each kernel');
     const [first, second, third, ...more] = within(
       within(card).getByRole('list', { name: 'pods of gpu-box' })
     ).getAllByRole('listitem');
     expect(more).toEqual([]); // the fourth is told with the kernel that waits
     expect(first.textContent).toContain('pod of train.ipynb');
     within(first).getByRole('meter', { name: 'GPU 0 NVIDIA H100' });
-    expect(second.textContent).toContain('waiting for a host');
+    expect(second.textContent).toContain('waiting to start');
     expect(second.textContent).toContain('Insufficient nvidia.com/gpu.');
     expect(third.textContent).toContain('left over');
     expect(third.textContent).toContain('It stops in 9 min');

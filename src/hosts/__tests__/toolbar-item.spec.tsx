@@ -188,9 +188,9 @@ describe("the item in a notebook's toolbar", () => {
       target({ pending: [{ kernel_id: 'k1', reason, since }] })
     ];
     const button = await show('genops-gpu-box', 'starting');
-    expect(button.textContent).toBe('gpu-boxwaiting for a host, 4 min');
+    expect(button.textContent).toBe('gpu-boxwaiting to start, 4 min');
     expect(button.getAttribute('aria-label')).toBe(
-      `Where this notebook runs: gpu-box, waiting for a host, 4 min, ${reason}`
+      `Where this notebook runs: gpu-box, waiting to start, 4 min, ${reason}`
     );
     fireEvent.click(button);
     await act(() => settle());
@@ -326,7 +326,7 @@ describe('the host of the notebook in front', () => {
       })
     ];
     expect((await show('genops-gpu-box'))['Runs on']).toContain(
-      'waiting for a host'
+      'waiting to start'
     );
     cleanup();
     bench.answers['GET /targets'] = [target({ state: 'failed', pending: [] })];

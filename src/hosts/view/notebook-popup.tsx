@@ -261,7 +261,7 @@ function PopupView(
       {waits ? (
         <Callout tone="info" title={waits.detail}>
           {trans.__(
-            'Cells that you run now are queued, and run once the host is ready. Interrupt removes them from the queue. “Cancel start” shuts the kernel down and gives up its place in the queue.'
+            'Cells that you run now are queued, and run once the kernel is ready. Interrupt removes them from the queue. “Cancel start” shuts the kernel down and gives up its place in the queue.'
           )}
         </Callout>
       ) : target.state === 'failed' ? (
@@ -280,7 +280,7 @@ function PopupView(
           )}
         >
           {trans.__(
-            'Its variables will be lost. Outputs in the notebook stay. Other files of the host go with it unless it shares its storage.'
+            'Its variables will be lost. Outputs in the notebook stay. Its other files go with it unless it shares its storage.'
           )}
         </Callout>
       )}
@@ -314,7 +314,11 @@ function PopupView(
       {stale && !waits && <p className="gol-Note">{stale}</p>}
       <Facts
         facts={[
-          target.host ? [trans.__('Host'), target.host] : null,
+          target.allocates
+            ? [trans.__('Place'), target.where]
+            : target.host
+              ? [trans.__('Host'), target.host]
+              : null,
           isUp && target.rtt_s !== null
             ? [trans.__('Round trip'), formatRoundTrip(target.rtt_s)]
             : null,
@@ -333,7 +337,9 @@ function PopupView(
         {pending && (
           <ActionButton
             label={trans.__('Cancel start')}
-            caption={trans.__('Shut the kernel down and release its host')}
+            caption={trans.__(
+              'Shut the kernel down and give up its place in the queue'
+            )}
             onClick={() => void notebook.shutdown()}
           />
         )}

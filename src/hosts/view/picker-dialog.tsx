@@ -1,5 +1,4 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
 import {
@@ -26,54 +25,26 @@ import {
 
 import { GpuBars, HostBars } from './gpu-bars';
 import { LinkBadge, LinkDetail } from './link-badge';
-import {
-  DialogButton,
-  DialogButtons,
-  ModelDialog
-} from '../../core/ui/model-dialog';
+import { DialogButton, DialogButtons } from '../../core/ui/model-dialog';
+import type { IPlaceActions } from './place-dialog';
+import { openPlaceDialog } from './place-dialog';
 import { ResourceFields } from './resource-fields';
-import { QuestionForm } from './question-form';
 
 /**
  * Ask where a notebook is to run. Resolves to the place once it is connected,
  * or to undefined.
  */
-export async function openPicker(
+export function openPicker(
   options: IPickerOptions
 ): Promise<IPlace | undefined> {
-  const { picker, questions } = options;
-  const changed = new Signal<Picker, void>(picker);
-  const tell = () => changed.emit();
-  picker.changed.connect(tell, tell);
-  questions.changed.connect(tell, tell);
-  const hosted = questions.host();
-  let place: IPlace | undefined;
-  const accept = async () => {
-    if (await picker.connect()) {
-      place = picker.place;
-      dialog.finish();
-    }
-  };
-  const dialog = new ModelDialog({
-    title: options.title,
-    changed,
-    render: () => (
-      <PickerView
-        {...options}
-        onAccept={() => void accept()}
-        onCancel={() => dialog.finish()}
-      />
-    ),
-    onLeave: () => dialog.finish(),
+  const { picker } = options;
+  return openPlaceDialog({
+    ...options,
+    model: picker,
+    render: actions => <PickerView {...options} {...actions} />,
+    chosen: () => picker.place,
     focus: 'input[type="radio"]:checked'
   });
-  await dialog.launch().finally(() => {
-    picker.changed.disconnect(tell, tell);
-    questions.changed.disconnect(tell, tell);
-    hosted.dispose();
-    picker.dispose();
-  });
-  return place;
 }
 
 export interface IPickerOptions {
@@ -90,20 +61,9 @@ export interface IPickerOptions {
 
 /** All places as radio buttons, with their readings. */
 export function PickerView(
-  props: IPickerOptions & { onAccept: () => void; onCancel: () => void }
+  props: Omit<IPickerOptions, 'questions'> & IPlaceActions
 ): React.ReactElement {
-  const { picker, questions, trans } = props;
-  const question = questions.current;
-  if (question) {
-    return (
-      <QuestionForm
-        question={question}
-        model={questions}
-        trans={trans}
-        within
-      />
-    );
-  }
+  const { picker, trans } = props;
   return (
     <Form
       className="gol-Form gol-Picker"
@@ -334,7 +294,7 @@ function Offer(props: {
     gpuSummary(target, trans),
     stale,
     formatRoundTrip(target.state === 'up' ? target.rtt_s : null),
-    target.host
+    target.allocates ? target.where : target.host
   ].filter(Boolean);
   return (
     <>

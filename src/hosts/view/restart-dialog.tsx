@@ -1,7 +1,6 @@
 import type { Cell } from '@jupyterlab/cells';
 import { PathExt } from '@jupyterlab/coreutils';
 import type { TranslationBundle } from '@jupyterlab/translation';
-import { Signal } from '@lumino/signaling';
 import * as React from 'react';
 
 import {
@@ -11,11 +10,7 @@ import {
   FormError,
   formatDuration
 } from '../../core';
-import {
-  DialogButton,
-  DialogButtons,
-  ModelDialog
-} from '../../core/ui/model-dialog';
+import { DialogButton, DialogButtons } from '../../core/ui/model-dialog';
 
 import type { ICellToRerun } from '../cells-to-rerun';
 import type { IPlace } from '../picker';
@@ -23,7 +18,8 @@ import type { QuestionsModel } from '../questions';
 import type { RestartChoice } from '../restart';
 
 import { PlaceFields } from './picker-dialog';
-import { QuestionForm } from './question-form';
+import type { IPlaceActions } from './place-dialog';
+import { openPlaceDialog } from './place-dialog';
 
 /** What the user chose. */
 export interface IRestart {
@@ -36,47 +32,26 @@ export interface IRestart {
  * Ask where an ended kernel restarts and which cells run again. Resolves to the
  * choice once its place is connected, or to undefined.
  */
-export async function openRestartDialog(
+export function openRestartDialog(
   options: IRestartOptions
 ): Promise<IRestart | undefined> {
-  const { choice, questions, trans } = options;
-  const changed = new Signal<RestartChoice, void>(choice);
-  const tell = () => changed.emit();
-  choice.changed.connect(tell, tell);
-  questions.changed.connect(tell, tell);
-  const hosted = questions.host();
-  let chosen: IRestart | undefined;
-  const accept = async () => {
-    const { picker } = choice;
-    if (await picker.connect()) {
-      const place = picker.isThere ? null : picker.place;
-      chosen = { place, cells: choice.ticked };
-      dialog.finish();
-    }
-  };
-  const dialog = new ModelDialog({
+  const { choice, trans } = options;
+  const { picker } = choice;
+  return openPlaceDialog({
+    ...options,
+    model: choice,
+    picker,
     title: trans.__(
       'The kernel of “%1” has ended',
       PathExt.basename(options.path)
     ),
-    changed,
-    render: () => (
-      <RestartView
-        {...options}
-        onAccept={() => void accept()}
-        onCancel={() => dialog.finish()}
-      />
-    ),
-    onLeave: () => dialog.finish(),
+    render: actions => <RestartView {...options} {...actions} />,
+    chosen: () => ({
+      place: picker.isThere ? null : picker.place,
+      cells: choice.ticked
+    }),
     focus: '.jp-mod-accept'
   });
-  await dialog.launch().finally(() => {
-    choice.changed.disconnect(tell, tell);
-    questions.changed.disconnect(tell, tell);
-    hosted.dispose();
-    choice.dispose();
-  });
-  return chosen;
 }
 
 export interface IRestartOptions {
@@ -90,23 +65,12 @@ export interface IRestartOptions {
 
 /** Why the kernel ended, where it restarts, and the cells that run again. */
 export function RestartView(
-  props: IRestartOptions & { onAccept: () => void; onCancel: () => void }
+  props: Omit<IRestartOptions, 'questions'> & IPlaceActions
 ): React.ReactElement {
-  const { choice, questions, trans } = props;
+  const { choice, trans } = props;
   const { picker } = choice;
   const { targets } = picker.targets;
-  const question = questions.current;
   const [open, setOpen] = React.useState(false);
-  if (question) {
-    return (
-      <QuestionForm
-        question={question}
-        model={questions}
-        trans={trans}
-        within
-      />
-    );
-  }
   const count = choice.ticked.length;
   const where = picker.chosen || trans.__('This machine');
   return (

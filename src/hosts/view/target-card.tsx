@@ -78,7 +78,11 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
     target.is_this_machine
       ? trans.__('this machine')
       : target.allocates
-        ? trans.__('each kernel gets a %1', hostNoun(target, trans))
+        ? trans.__(
+            '%1, a %2 for each kernel',
+            target.where,
+            hostNoun(target, trans)
+          )
         : target.host,
     own > 0 && trans._n('%1 kernel', '%1 kernels', own)
   ].filter(Boolean);
@@ -162,7 +166,7 @@ function PendingKernels(props: TargetCard.IProps): React.ReactElement | null {
   return (
     <ul
       className="gol-Target-pending"
-      aria-label={trans.__('Kernels waiting for a host of %1', name)}
+      aria-label={trans.__('Kernels of %1 that wait to start', name)}
     >
       {shown.map(kernel => {
         const { label, detail } = describePending(kernel, now, trans);
@@ -176,7 +180,7 @@ function PendingKernels(props: TargetCard.IProps): React.ReactElement | null {
             <ActionButton
               label={trans.__('Cancel start')}
               caption={trans.__(
-                'Shut down the kernel of %1 and release its host',
+                'Shut down the kernel of %1 and give up its place in the queue',
                 title
               )}
               onClick={() => props.onGiveUp(kernel)}
@@ -288,7 +292,11 @@ export function TargetDetails(props: {
       <Facts
         facts={[
           reading ? [trans.__('Machine'), reading.hostname] : null,
-          target.host ? [trans.__('Host'), login] : null,
+          target.allocates
+            ? [trans.__('Place'), target.where]
+            : target.host
+              ? [trans.__('Host'), login]
+              : null,
           [trans.__('Python'), target.python],
           load ? [trans.__('Load'), load] : null,
           disk ? [trans.__('Disk'), disk] : null,
