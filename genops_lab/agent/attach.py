@@ -26,6 +26,7 @@ from .mux import Mux, StreamEnded
 from .piping import pipe
 from .processes import boot_id
 from .stream_input import StreamInput, open_stream
+from .threads import in_thread
 
 _STREAM_LIMIT = 262144
 _F_SETPIPE_SZ, _PIPE_BYTES = 1031, 262144
@@ -50,6 +51,7 @@ class Attachment:
             "deployments": _call_deployments,
             "ports.list": self._list_ports,
             "ports.check": self._check_port,
+            "files": _call_files,
         }
         self._tasks: "Set[asyncio.Future[None]]" = set()
         self.services: Dict[str, Callable[[Channel], Awaitable[None]]] = {
@@ -58,6 +60,8 @@ class Attachment:
             "command": self._serve_command,
             "folder": self._serve_folder,
             "port": self._serve_port,
+            "terminal": self._serve_terminal,
+            "file": _serve_file,
             "engine": _serve_engine,
             "build": _serve_build,
             "evaluation": _serve_evaluation,
@@ -139,6 +143,11 @@ class Attachment:
 
         await ports.serve(channel, self.kernels)
 
+    async def _serve_terminal(self, channel: Channel) -> None:
+        from . import terminals
+
+        await terminals.serve(channel, self.kernels)
+
 
 async def _serve_engine(channel: Channel) -> None:
     from . import engine
@@ -162,6 +171,18 @@ async def _serve_program(channel: Channel) -> None:
     from . import programs
 
     await programs.serve(channel)
+
+
+async def _serve_file(channel: Channel) -> None:
+    from . import home_files
+
+    await home_files.serve(channel)
+
+
+async def _call_files(params: Dict[str, Any]) -> Any:
+    from . import home_files
+
+    return await in_thread(lambda: home_files.call(params))
 
 
 async def _serve_deployments(channel: Channel) -> None:

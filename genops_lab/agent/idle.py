@@ -1,8 +1,8 @@
 """Warn and stop a kernel that is idle.
 
 Idle means: no cell runs, nobody uses widgets, the kernel sends nothing, its processes use almost no CPU, and
-its GPUs are under a limit. The system is checked only in the second half of the time (and while it shows
-work), in a thread.
+its GPUs are under a limit. A terminal beside the kernel counts as use. The system is checked only in the second half of
+the time (and while it shows work), in a thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MSG_ID = re.compile(rb'"msg_id"\s*:\s*"([^"]+)"')
 
 class IdleWatch:
     """``tell(step, **fields)`` writes a note; ``end(reason)`` ends the kernel. ``pid`` leads its processes;
-    ``visible`` is its CUDA_VISIBLE_DEVICES."""
+    ``visible`` is its CUDA_VISIBLE_DEVICES. ``attended()``: a terminal is attached to it."""
 
     def __init__(
         self,
@@ -37,11 +37,13 @@ class IdleWatch:
         tell: Callable[..., None],
         end: Callable[[str], None],
         *,
+        attended: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         read: Optional[Callable[[], Work]] = None,
     ) -> None:
         self._tell = tell
         self._end = end
+        self._attended = attended
         self._clock = clock
         gpus = GpuReader()
         self._looks = _Looks(read or (lambda: read_work(pid, visible, gpus)), clock)
@@ -121,6 +123,9 @@ class IdleWatch:
             self._judge(policy, work)
         quiet_s = now - self._since
         if quiet_s < policy.seconds / 2 and not self._works:
+            return self._since + policy.seconds / 2
+        if self._attended():
+            self._active()
             return self._since + policy.seconds / 2
         if now >= self._next_look:
             self._next_look = now + policy.look_s

@@ -66,6 +66,11 @@ class Keeper:
         self._signals, self._wakeup = socket.socketpair()
 
     @property
+    def folder(self) -> str:
+        """The unit's folder."""
+        return self._folder
+
+    @property
     def runs(self) -> bool:
         """Whether the unit runs."""
         return self.unit.process is not None

@@ -11,6 +11,7 @@ from .idle import IdleWatch
 from .idle_policy import policy_of
 from .journal import Message
 from .lease import Steps, ending, lease_ending
+from .presence import attended
 from .unit import KERNEL, Unit
 from .unit_process import KernelProcess
 
@@ -46,7 +47,13 @@ class KernelUnit(Unit):
         self._activity = wire.Activity("" if process is None else "starting" if relay is None else "idle")
         asked = order or {}
         visible = asked.get("env", {}).get("CUDA_VISIBLE_DEVICES")
-        self._idle = IdleWatch(process.pid if process else 0, visible, self._tell_idle, self._idle_too_long)
+        self._idle = IdleWatch(
+            process.pid if process else 0,
+            visible,
+            self._tell_idle,
+            self._idle_too_long,
+            attended=self._attended,
+        )
         self._idle.change(policy_of(asked.get("idle")))
         self.calls = {
             "policy": lambda params: self._idle.change(policy_of(params.get("idle"))),
@@ -148,6 +155,9 @@ class KernelUnit(Unit):
         process.close()
         self._activity = wire.Activity("dead")
         return {"execution_state": "dead"}  # older agents read it from this key
+
+    def _attended(self) -> bool:
+        return attended(self._keeper.folder)
 
     def _tell_idle(self, step: str, **fields: Any) -> None:
         self._keeper.journal.note("idle", step=step, **fields)

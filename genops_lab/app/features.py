@@ -15,6 +15,7 @@ from ..deployments.feature import FEATURE as DEPLOYMENTS
 from ..doctor.feature import FEATURE as DOCTOR
 from ..evaluations.feature import FEATURE as EVALUATIONS
 from ..experiments.feature import FEATURE as EXPERIMENTS
+from ..files.feature import FEATURE as FILES
 from ..gates.feature import FEATURE as GATES
 from ..hosts.feature import FEATURE as HOSTS
 from ..kernel_api.feature import FEATURE as KERNEL_API
@@ -26,6 +27,7 @@ from ..profiling.feature import FEATURE as PROFILING
 from ..quickstart.feature import FEATURE as QUICKSTART
 from ..registry.feature import FEATURE as REGISTRY
 from ..sweeps.feature import FEATURE as SWEEPS
+from ..terminals.feature import FEATURE as TERMINALS
 
 #: In the order of the panel. Services are created in the order of their dependencies.
 FEATURES: tuple[Feature, ...] = (
@@ -37,6 +39,8 @@ FEATURES: tuple[Feature, ...] = (
     NSIGHT,
     HOSTS,
     PORTS,
+    TERMINALS,
+    FILES,
     KERNEL_API,
     EXPERIMENTS,
     SWEEPS,

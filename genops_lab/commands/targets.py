@@ -40,12 +40,14 @@ from .session import Json, Session, command
 from .target_presets import presets
 from .target_role import show_role
 from .target_settings import changed, field_values
+from .target_terminal import open_terminal
 from .views import lab as lab_views
 from .views import targets as views
 from .waiting import Prompts, followed
 
 targets = noun()
 targets.command("role")(show_role)
+targets.command("terminal")(open_terminal)
 targets.add_typer(presets)
 
 POLL_S = 0.25

@@ -10,10 +10,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound, Unavailable
+from genops_lab.core.errors import Conflict, GenOpsError, NotFound, Unavailable
 from genops_lab.core.paths import runtime_dir
 from genops_lab.core.services import Service
 from genops_lab.hosts.link.forwarding import forward
+from genops_lab.kernels.named_hosts import kernel_named
 
 from .models import ListeningPort, OpenedPort, OpenPort, PortsQuery
 
@@ -199,26 +200,7 @@ class PortsService(Service):
 
     async def _found(self, where: str) -> tuple[str, str, RemoteKernel | None]:
         """Return the target, the host and the kernel of a word. Raises NotFound, InvalidRequest, Conflict."""
-        places = await self._kernels.list_remote_kernels()
-        if where in {place.target for place in places}:
-            return where, (await self._targets.connected_link(where)).route.host_id, None
-        running = [each for place in places for each in place.kernels if each.state == "running"]
-        matching = [each for each in running if _is_named(each, where)]
-        if len(matching) == 1:
-            return matching[0].target, matching[0].host_id, matching[0]
-        if matching:
-            ids = ", ".join(f"{each.kernel_id} on {each.target}" for each in matching)
-            raise InvalidRequest(f"Several kernels are named {where!r}: {ids}.", hint="Name one by its id.")
-        away = ", ".join(place.target for place in places if not place.connected)
-        raise NotFound(
-            f"No notebook, kernel or target is named {where!r} on the connected targets.",
-            hint=f"These targets are not connected: {away}. Connect one: genops targets connect TARGET"
-            if away
-            else "List the kernels: genops kernels list",
-        )
-
-
-def _is_named(kernel: RemoteKernel, word: str) -> bool:
-    return bool(word) and (
-        kernel.kernel_id.startswith(word) or kernel.notebook == word or kernel.notebook.endswith(f"/{word}")
-    )
+        target, kernel = await kernel_named(self._kernels, where)
+        if kernel is None:
+            return target, (await self._targets.connected_link(target)).route.host_id, None
+        return target, kernel.host_id, kernel

@@ -977,6 +977,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/terminals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start a shell beside a kernel, or on a target. Raises Conflict where the target is not connected. */
+        post: operations["terminals.open_terminal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/terminal-tabs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start ``genops targets terminal`` in a new terminal of JupyterLab. */
+        post: operations["terminals.open_tab"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/host-files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the name under which the files of a target or kernel are served. Raises Conflict, NotFound. */
+        get: operations["files.find_files"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/experiments": {
         parameters: {
             query?: never;
@@ -4526,6 +4577,62 @@ export interface components {
             trusted: boolean;
             path: string;
             url: string;
+        };
+        /**
+         * OpenTerminal
+         * @description A terminal to open. ``where``: a notebook, a kernel's id or its beginning, or a target.
+         *
+         *     ``rows`` and ``columns`` are the size of the terminal, ``term`` its kind (``TERM``).
+         */
+        OpenTerminal: {
+            where: string;
+            /** @default 24 */
+            rows: number;
+            /** @default 80 */
+            columns: number;
+            /** @default xterm-256color */
+            term: string;
+        };
+        /**
+         * Terminal
+         * @description A shell that waits for its one caller at ``socket``, a unix socket of this user.
+         *
+         *     :mod:`genops_lab.agent.terminals` has its protocol. ``kernel_id`` is empty without a kernel.
+         */
+        Terminal: {
+            socket: string;
+            target: string;
+            /** @default  */
+            host_id: string;
+            /** @default  */
+            kernel_id: string;
+            /** @default  */
+            notebook: string;
+        };
+        /**
+         * TabQuery
+         * @description The terminal of JupyterLab to make. ``where``: as in :class:`OpenTerminal`.
+         */
+        TabQuery: {
+            where: string;
+        };
+        /**
+         * TerminalTab
+         * @description A terminal of JupyterLab, by the name that JupyterLab gave it.
+         */
+        TerminalTab: {
+            name: string;
+        };
+        /**
+         * HostFiles
+         * @description The home of a host in JupyterLab. ``drive`` is its name in paths and addresses.
+         */
+        HostFiles: {
+            drive: string;
+            target: string;
+            /** @default  */
+            host_id: string;
+            writable: boolean;
         };
         /**
          * Page[Experiment]
@@ -11237,6 +11344,103 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "terminals.open_terminal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OpenTerminal"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Terminal"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "terminals.open_tab": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TabQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TerminalTab"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "files.find_files": {
+        parameters: {
+            query: {
+                where: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostFiles"];
+                };
             };
             /** @description The error. */
             default: {

@@ -286,6 +286,7 @@ call commands.signal
 call commands.start
 call commands.stop
 call deployments
+call files
 call kernels.forget
 call kernels.info
 call kernels.keep
@@ -318,11 +319,13 @@ service deployment-log
 service deployments
 service engine
 service evaluation
+service file
 service folder
 service gateway
 service kernel
 service port
 service program
+service terminal
 """,
 )
 
@@ -821,6 +824,7 @@ genops targets set: --folder --folder-files --folder-size --idle --idle-gpu --js
     --price-per-hour --secret --warm name
 genops targets show: --json name
 genops targets stop-host: --json host name
+genops targets terminal: where
 genops targets test: --json name
 genops targets tools: --json
 genops targets:

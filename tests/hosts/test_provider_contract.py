@@ -18,7 +18,10 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
+from genops_lab.agent.terminals import RECORD, TYPED
 from genops_lab.core.errors import Conflict, InvalidRequest
+from genops_lab.files.models import FilesQuery
+from genops_lab.files.service import FilesService
 from genops_lab.hosts import providers
 from genops_lab.hosts.link.carrier import open_carriage
 from genops_lab.hosts.link.errors import HostGone, HostPending, LinkError
@@ -37,6 +40,8 @@ from genops_lab.hosts.records import TargetRecord, record_of
 from genops_lab.kernels.folders.before_start import Cap
 from genops_lab.kernels.folders.models import FolderTransfer
 from genops_lab.kernels.remote_kernels import Start
+from genops_lab.terminals.models import OpenTerminal
+from genops_lab.terminals.service import TerminalsService
 from tests.hosts.labs import connected, kernels_of, open_lab, until
 from tests.support import toy_provider
 from tests.support.application import Lab
@@ -283,6 +288,15 @@ def test_the_agent_greets(provider: HostProvider, target: Route, tmp_path: Path)
 # In a Lab
 
 
+async def typed(path: str, text: bytes) -> bytes:
+    """What a shell shows that ends with this text."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(RECORD.pack(TYPED, len(text)) + text)
+    shown = await reader.read(-1)
+    writer.close()
+    return shown
+
+
 async def launched(lab: Lab, target: Route, folder: Path, kernel_id: str) -> None:
     """A program in place of a kernel, in a folder of this machine or its copy, as provisioners start it."""
     provider, cwd = providers.provider_of(target.kind), str(folder)
@@ -335,6 +349,12 @@ def test_a_lab_tells_of_each_host_what_is_there(
             await until(kernels, lambda found: found == dict(zip(ids, hosts, strict=True)))
             log = await lab.remote_kernels.get_remote_kernel_log(name, ids[0], KernelLogQuery())
             assert "began" in log.text
+
+            shell = await lab.application.get(TerminalsService).open_terminal(OpenTerminal(where=ids[0]))
+            assert (shell.host_id, shell.kernel_id) == (hosts[0], ids[0])
+            assert b"works:42\r\n" in await typed(shell.socket, b"echo works:$((6*7)); exit\n")
+            home = await lab.application.get(FilesService).find_files(FilesQuery(where=ids[0]))
+            assert home.writable and home.drive == (f"{name},{ids[0]}" if allocates else name)
 
             storage = await lab.storage.list_target_storage(name, StorageQuery(older_than_days=0))
             copies = [item for item in storage.items if item.kind == "folder"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from genops_lab.agent.channels import Channel
 from genops_lab.hosts.models import TargetPolicy
 from tests.kernels.places import DEADLINE_S, TARGET, Place, Running, a_kernel, a_place, wait
 from tests.support.homes import temporary_home
@@ -77,3 +78,22 @@ def test_a_lab_that_was_away_finds_the_words(place: Place, kernel: Running) -> N
 def test_a_cell_that_runs_keeps_it(kernel: Running) -> None:
     reply, printed = kernel.run("import time; time.sleep(9); print('done')")
     assert reply["status"] == "ok" and printed == "done\n" and kernel.bridge.exit_code is None
+
+
+def test_an_attached_terminal_keeps_it_until_the_terminal_ends(place: Place, kernel: Running) -> None:
+    async def opened() -> Channel:
+        return kernel.bridge.link.open("terminal", {"kernel_id": kernel.manager.kernel_id})
+
+    async def shown(channel: Channel) -> bytes:
+        return await channel.read()
+
+    async def left(channel: Channel) -> None:
+        channel.reset("left", "The terminal is closed.")
+
+    channel = place.do(opened())
+    assert place.do(shown(channel))
+    opened_at = time.monotonic()
+    wait(lambda: time.monotonic() - opened_at > 9)  # twice the time of the policy, without a key
+    assert kernel.manager.is_alive() and kernel.bridge.exchange.idle_ends_at is None
+    place.do(left(channel))
+    assert "Ended after 4 s without work" in said_until(kernel, "Restart the kernel to continue.")
