@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -116,7 +117,7 @@ def _kubernetes(home: Home, kinds: list[str]) -> Iterator[Line]:
             "lab": _new_process,
         }
         for kind in kinds:
-            config = {"kubeconfig": str(through)} if kind.startswith("proxy") else {}
+            config: dict[str, Any] = {"kubeconfig": str(through)} if kind.startswith("proxy") else {}
             with a_place(
                 home, cluster.route(kind.replace("_", "-"), NAMESPACE, home.path / kind, **config)
             ) as place:

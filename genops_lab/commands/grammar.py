@@ -79,7 +79,17 @@ VERBS = (
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
     *("init", "check", "explain", "promote"),
     *("sign", "verify", "card", "bom"),
-    *("terminal", "hosts", "capacity", "stop-host", "role", "request", "presets", "add-preset", "delete-preset"),
+    *(
+        "terminal",
+        "hosts",
+        "capacity",
+        "stop-host",
+        "role",
+        "request",
+        "presets",
+        "add-preset",
+        "delete-preset",
+    ),
     *("build", "install", "free-space", "prune", "optimize-db"),
 )
 
@@ -95,19 +105,8 @@ HEADINGS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "targets": {
         "Targets": (
-            *(
-                "list",
-                "show",
-                "add",
-                "delete",
-                "set",
-                "test",
-                "connect",
-                "disconnect",
-                "terminal",
-                "discover",
-                "kinds",
-            ),
+            *("list", "show", "add", "delete", "set", "test"),
+            *("connect", "disconnect", "terminal", "discover", "kinds"),
         ),
         "Pods and jobs": (
             *("hosts", "capacity", "stop-host", "role", "request", "presets", "add-preset", "delete-preset"),

@@ -104,6 +104,11 @@ class Api:
                 self._credentials.forget(login.number)  # the server's certificate may be a new one
             raise ApiError("unreachable", _words(error)) from error
 
+    @property
+    def server(self) -> str:
+        """The address of the API server that the context now leads to. Raises ApiError."""
+        return str(self._login().configuration.host)
+
     def _login(self) -> Login:
         try:
             return self._credentials.current()

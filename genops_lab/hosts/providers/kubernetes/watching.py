@@ -85,7 +85,7 @@ class NamespaceWatch:
         """Return a pod, once the first list has come. Raises ApiError while the server is away, and where the
         context now leads to another server than the one that had the pod."""
         self._streams[0].wait()
-        server = self._api.configuration().host
+        server = self._api.server
         with self._lock:
             known = self._server if name in self._pods else self._elsewhere.get(name, "")
             if known and known != server:
@@ -133,7 +133,7 @@ class NamespaceWatch:
             del self._gone[next(iter(self._gone))]
 
     def _pods_listed(self, items: list[dict[str, Any]]) -> None:
-        server = self._api.configuration().host
+        server = self._api.server
         with self._lock:
             before, listed = self._pods, {each["metadata"]["name"]: each for each in items}
             for name in set(before) - set(listed):
