@@ -31,6 +31,8 @@ from .threads import in_thread
 _STREAM_LIMIT = 262144
 _F_SETPIPE_SZ, _PIPE_BYTES = 1031, 262144
 
+#: A Lab pings at least each 15 s. The stream ends after so many spans of seconds in a row without a byte of it.
+SILENT, SILENT_S = 10, 60.0
 DEPLOYMENT_SERVICES = ("deployment", "deployment-log", "deployments", "gateway")
 
 
@@ -71,14 +73,25 @@ class Attachment:
 
     async def run(self) -> None:
         """Serve until the stream ends. Raises :class:`StreamEnded` unless it ended cleanly."""
+        watching = asyncio.ensure_future(self._end_when_silent())
         try:
             await self.mux.run()
         finally:
+            watching.cancel()
             self._doorways.close()
             self.kernels.pool.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _end_when_silent(self) -> None:
+        """End the stream when its Lab has gone and no error says so (the srun of a step was killed)."""
+        silent = 0
+        while silent < SILENT:
+            heard = self.mux.last_heard
+            await asyncio.sleep(SILENT_S)
+            silent = silent + 1 if self.mux.last_heard == heard else 0
+        self.mux.close()
 
     def _accept(self, channel: Channel) -> None:
         service = self.services.get(channel.service)

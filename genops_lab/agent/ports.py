@@ -103,12 +103,13 @@ async def _is_of_ipykernel(listed: Listed) -> bool:
     if "ipykernel" not in listed.command:
         return False
     loop = asyncio.get_running_loop()
-    with (
-        contextlib.suppress(OSError, asyncio.TimeoutError),
-        contextlib.closing(await _to_address(listed.listener.address, listed.listener.port)) as connection,
-    ):
-        return await asyncio.wait_for(loop.sock_recv(connection, 1), _ZMQ_S) == _ZMQ
-    return False
+    try:
+        with contextlib.closing(
+            await _to_address(listed.listener.address, listed.listener.port)
+        ) as connection:
+            return await asyncio.wait_for(loop.sock_recv(connection, 1), _ZMQ_S) == _ZMQ
+    except (OSError, asyncio.TimeoutError):
+        return False
 
 
 async def _to_port(port: int, pid: int) -> socket.socket:

@@ -91,8 +91,10 @@ async def _end(process: Any) -> None:
     if process.returncode is not None:
         return
     process.stdin.close()
-    try:
-        await asyncio.wait_for(process.wait(), _GRACE_S)
-    except asyncio.TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    for number in (signal.SIGTERM, signal.SIGKILL):  # a step of srun outlives an srun that is killed
+        try:
+            await asyncio.wait_for(process.wait(), _GRACE_S)
+            return
+        except asyncio.TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)

@@ -106,7 +106,7 @@ class ConnectionTest:
 
     async def run_connected(self) -> None:
         """After :meth:`meet`: run all steps that need no login."""
-        self._tell_connected(0.0)
+        self._tell_connected(0.0, {})
         await self._look()
         self._skip("logout", "Run the test yourself to include this step: it logs out and in again.")
 
@@ -122,10 +122,11 @@ class ConnectionTest:
         try:
             await self._run(self._link.up())
             await self._ask_probe()
+            details = await self._run(self._provider.step_details(self._record.route))
         except GenOpsError as error:
             self.failed(error, time.monotonic() - began)
             return False
-        self._tell_connected(time.monotonic() - began)
+        self._tell_connected(time.monotonic() - began, details)
         return True
 
     def failed(self, error: GenOpsError, took_s: float) -> None:
@@ -139,11 +140,11 @@ class ConnectionTest:
         for name in (*(step.name for step in steps[at + 1 :]), *CHECKS):
             self._skip(name, "Not reached.")
 
-    def _tell_connected(self, took_s: float) -> None:
+    def _tell_connected(self, took_s: float, details: dict[str, str]) -> None:
         probe = self._probe
         for step in self._provider.test_steps:
             said = step.detail.format_map(probe) if step.detail else step.message
-            self._tell(step.name, Finding(step.state, said))
+            self._tell(step.name, Finding(step.state, details.get(step.name, said)))
         self._tell("python", Finding("ok", f"Python {probe.get('python')} ({probe.get('executable')})."))
         message = f"The agent runs on {probe.get('hostname')}."
         self._tell("agent", Finding("ok", message), took_s)

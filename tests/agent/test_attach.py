@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import zipfile
@@ -15,7 +16,10 @@ from typing import Any
 
 import pytest
 
+from genops_lab.agent import attach
+from genops_lab.agent.attach import Attachment
 from genops_lab.agent.channels import ChannelReset
+from genops_lab.agent.mux import Mux
 from genops_lab.hosts.link.payload import _build, payload
 from tests.support.exhaustive import times
 
@@ -61,6 +65,27 @@ def test_the_zip_is_the_same_each_time_and_holds_no_more_than_it_must(zipped: Pa
     tops = {name.split("/")[1] for name in names if name.startswith("genops_lab/") and name.count("/") > 1}
     assert tops == {"agent", "kernel", "runtime"}
     assert not [name for name in names if "pycache" in name or name.endswith(".pyc")]
+
+
+@pytest.mark.parametrize("pings", [False, True])
+def test_a_stream_whose_lab_is_silent_ends(monkeypatch: pytest.MonkeyPatch, pings: bool) -> None:
+    monkeypatch.setattr(attach, "SILENT", 3)
+    monkeypatch.setattr(attach, "SILENT_S", 0.1)
+
+    async def test() -> None:
+        near, far = socket.socketpair()
+        serving = asyncio.ensure_future(Attachment(*await asyncio.open_connection(sock=far)).run())
+        lab = Mux(*await asyncio.open_connection(sock=near), odd=True, accept=lambda _: None)
+        reading = asyncio.ensure_future(lab.run())
+        for _ in range(20 if pings else 0):
+            await lab.ping()
+            await asyncio.sleep(0.05)
+        assert not serving.done()
+        await serving
+        lab.close()
+        await reading
+
+    run(test)
 
 
 def compiled_by_an_attachment(zipped: Path) -> set[str]:

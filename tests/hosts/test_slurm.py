@@ -21,13 +21,14 @@ from genops_lab.hosts.link import connection
 from genops_lab.hosts.link.errors import LinkError
 from genops_lab.hosts.link.questions import Nobody
 from genops_lab.hosts.link.route import Route
-from genops_lab.hosts.providers.base import Gone, GpuKind, Observed, Pending, Resources, Running
-from genops_lab.hosts.providers.slurm import free, jobs, words
+from genops_lab.hosts.providers.base import GpuKind, Pending, Resources, Running
+from genops_lab.hosts.providers.slurm import facts, free, jobs, words
 from genops_lab.hosts.providers.slurm.config import SlurmConfig
 from genops_lab.hosts.providers.slurm.jobs import Job
 from genops_lab.hosts.providers.slurm.provider import PROVIDER
 from genops_lab.hosts.providers.slurm.script import host_id_of, job_name, options
 from tests.hosts.labs import run
+from tests.hosts.slurm_jobs import asked, released, seen, with_config
 from tests.kernels.places import Place, a_kernel, a_place, wait
 from tests.support.homes import Home
 from tests.support.slurm import Cluster
@@ -101,6 +102,28 @@ def test_what_a_kernel_requests_goes_before_the_targets_resources() -> None:
     assert {"--gres=gpu:a100:1", "--mem=8G", "--time=60"} <= set(options(config, Resources()))
 
 
+@pytest.mark.parametrize(
+    ("kind", "mode", "grace", "said"),
+    [
+        ("preempt/none", "REQUEUE", 0, "are not preempted"),
+        ("preempt/partition_prio", "OFF", 0, "are not preempted"),
+        ("preempt/qos", "REQUEUE", 0, "without a notice, unless the QOS"),
+        ("preempt/partition_prio", "CANCEL", 60, "announced 60 s before"),
+    ],
+)
+def test_what_slurm_says_of_a_partition_is_told(kind: str, mode: str, grace: int, said: str) -> None:
+    start = time.time() + 1e7
+    found = facts.read(
+        f"slurm 21.08.8\nsbatch: Job 3 to start at {start:.0f} using 1 processors on nodes n1\n"
+        f"PreemptMode = REQUEUE\nPreemptType             = {kind}\n"
+        "PartitionName=other Default=NO GraceTime=9 PreemptMode=CANCEL\n"
+        f"PartitionName=gpu Default=YES GraceTime={grace} PreemptMode={mode} State=UP\n"
+    )
+    assert facts.said_of_slurm(found) == "The login node has Slurm 21.08.8."
+    told = facts.said_of_queue(found)
+    assert f"expected the start at {jobs.clock(start)}" in told and said in told
+
+
 @pytest.mark.parametrize("given", ["--wrap=ls", "rm -rf", "--job-name=x", "--comment='a"])
 def test_options_that_cannot_be_are_refused(given: str) -> None:
     with pytest.raises(InvalidRequest):
@@ -152,25 +175,6 @@ def target(cluster: Cluster, login: Sshd) -> Iterator[Route]:
     run(released(found))
 
 
-async def released(target: Route) -> None:
-    for host in await PROVIDER.list_hosts(target):
-        await PROVIDER.release(target.at(host))
-
-
-def with_config(target: Route, **changed: Any) -> Route:
-    return msgspec.structs.replace(target, config=msgspec.structs.replace(target.config, **changed))
-
-
-async def seen(host: Route, wanted: type[Observed]) -> Any:
-    while not isinstance(observed := await PROVIDER.observe(host), wanted):
-        await asyncio.sleep(0.1)
-    return observed
-
-
-async def asked(target: Route, name: str, **resources: Any) -> Route:
-    return target.at(await PROVIDER.allocate(target, name, Resources(**resources)))
-
-
 def test_a_job_that_waits_says_why_and_where(target: Route) -> None:
     async def life() -> None:
         # One kernel has the GPUs of both nodes' reach; the next ones wait behind it.
@@ -193,18 +197,6 @@ def test_a_job_that_waits_says_why_and_where(target: Route) -> None:
         await PROVIDER.release(second)
         await PROVIDER.release(first[0])
         await seen(third, Running)
-
-    run(life())
-
-
-def test_a_preempted_job_says_so(target: Route) -> None:
-    async def life() -> None:
-        spot = await asked(with_config(target, partition="spot"), "spot", gpus=4, time_s=1800)
-        ends_at = (await seen(spot, Running)).ends_at
-        assert ends_at is not None and 1500 < ends_at - time.time() <= 1800
-        for each in range(2):
-            await asked(target, f"high-{each}", gpus=4)
-        assert (await seen(spot, Gone)).why == words.why_it_ended(Job(id=1, name="", state="PREEMPTED"))
 
     run(life())
 
@@ -295,6 +287,14 @@ def test_a_kernel_loses_nothing_when_what_is_around_it_dies(
         assert isinstance(place.do(PROVIDER.observe(kernel.bridge.link.route)), Running)
         cluster.up()
 
+    def kill_what_runs_on_the_login_node() -> None:
+        """As a login node does that kills the long processes of its users."""
+        for session in login.sessions():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for process in session.children():
+                    if not process.name().startswith("sshd"):
+                        process.kill()
+
     def restart_the_login_node() -> None:
         login.stop()
         login.start()
@@ -305,7 +305,13 @@ def test_a_kernel_loses_nothing_when_what_is_around_it_dies(
         )
         started = time.time()
         assert len(gpus.split()) == 2
-        for cut in (_kill_srun, login.kill_sessions, kill_the_controller, restart_the_login_node):
+        for cut in (
+            _kill_srun,
+            kill_what_runs_on_the_login_node,
+            login.kill_sessions,
+            kill_the_controller,
+            restart_the_login_node,
+        ):
             running = kernel.client.execute(COUNT)
             while kernel.client.get_iopub_msg(timeout=60)["msg_type"] != "stream":
                 pass

@@ -23,7 +23,9 @@ TOGETHER = "tests/ui/"
 #: costs more than the tests of some files.
 ONE_WORKER = ("tests/runtime/", "tests/profiling/", "tests/sweeps/")
 #: Files that the worker of another one runs: they share what a machine can have once (a Slurm).
-SAME_WORKER = {"tests/hosts/test_slurm.py": "tests/hosts/test_provider_contract.py"}
+SAME_WORKER = dict.fromkeys(
+    ("tests/hosts/test_slurm.py", "tests/hosts/test_slurm_ends.py"), "tests/hosts/test_provider_contract.py"
+)
 
 T = TypeVar("T")
 

@@ -149,6 +149,11 @@ class HostProvider(ABC):
         """Return targets of this kind that could be added, without the known ones. Blocks."""
         return []
 
+    async def step_details(self, target: Route) -> dict[str, str]:
+        """Return what a test has found out about steps, by their names, in place of their messages; asked once the
+        test has reached a host. Raises LinkError."""
+        return {}
+
     # Hosts
 
     def default_resources(self, config: HostConfig) -> Resources:

@@ -37,7 +37,8 @@ _FLAGS = frozenset(
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job. Times are in seconds since 1970; None: Slurm does not know them.
 
-    ``cancelled_by`` is the user (or its number) who cancelled the job, as far as it is known.
+    ``cancelled_by`` is the user (or its number) who cancelled the job, as far as it is known. Lines of text have
+    neither ``restarts`` nor ``preempted_at``.
     """
 
     id: int
@@ -48,11 +49,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: float | None = None
     ends_at: float | None = None
     cancelled_by: str = ""
+    #: how often Slurm has put the job back into the queue
+    restarts: int = 0
+    #: the time at which Slurm took its resources for another job; it runs on for the grace of its partition
+    preempted_at: float | None = None
 
     @property
     def ended(self) -> bool:
-        """Return whether the job will not run any more."""
-        return self.state in ENDED
+        """Return whether the job is no kernel's host any more. One that Slurm starts again lost its kernel."""
+        return self.state in ENDED or self.restarts > 0
 
 
 def from_json(printed: str) -> list[Job]:
@@ -93,6 +98,8 @@ def _of_json(job: dict[str, Any]) -> Job:
         ends_at=_number(job.get("end_time"))
         if _number(job.get("time_limit"))
         else None,  # no limit: in a year
+        restarts=int(_number(job.get("restart_cnt")) or 0),
+        preempted_at=_number(job.get("preempt_time")),
     )
 
 

@@ -13,8 +13,10 @@ from ...link.errors import LinkError
 from ..base import Capacity, Gone, HostProvider, Observed, Pending, Resources, Running, TestStep
 from ..ssh.provider import PROVIDER as SSH
 from .config import SlurmConfig
+from .facts import said_of_queue, said_of_slurm
+from .jobs import ENDED
 from .script import LOGS, host_id_of, job_name, options, script
-from .words import why_it_ended, why_it_waits
+from .words import notice_of, why_it_ended, why_it_waits
 
 if TYPE_CHECKING:
     from genops_lab.agent.channels import Channel
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
     from ...link.carrier import HostStream
     from ...link.questions import Asker
     from ...link.route import HostRef, Route
+    from .facts import Facts
     from .queue import Queue
 
 T = TypeVar("T")
+#: The beginning of the names of hosts that a test requests.
+_TEST = "test-"
 
 
 class SlurmProvider(HostProvider):
@@ -42,11 +47,15 @@ class SlurmProvider(HostProvider):
         TestStep(
             name="queue",
             label="Queue",
-            message="Slurm took a job and ran it. A notice comes before its time limit, and none before a preemption.",
+            message="Slurm took a job and ran it.",
         ),
     )
     allocates = tells_changes = True
     host_noun = "job"
+
+    def __init__(self) -> None:
+        #: what Slurm said of the last test's request, by target
+        self._facts: dict[str, Facts] = {}
 
     def check(self, config: HostConfig) -> None:
         """Also check the words of more options."""
@@ -103,10 +112,17 @@ class SlurmProvider(HostProvider):
         text = await asyncio.to_thread(self.request, target, name, resources)
 
         async def submit(queue: Queue, asker: Asker | None) -> None:
+            if name.startswith(_TEST):
+                self._facts[target.target] = await queue.facts(text, config, asker)
             await queue.submit(job_name(target.target, name), text, config, asker, LOGS)
 
         await _with_queue(target, submit, may_ask=True)
         return self.host_of(target, name)
+
+    async def step_details(self, target: Route) -> dict[str, str]:
+        """Return the version of Slurm, the expected start and the notices before an end."""
+        found = self._facts.pop(target.target, None)
+        return {} if found is None else {"slurm": said_of_slurm(found), "queue": said_of_queue(found)}
 
     async def observe(self, host: Route) -> Observed:
         """Return the state of the job. While Slurm or the login node is away, the last known one holds."""
@@ -124,10 +140,12 @@ class SlurmProvider(HostProvider):
             if job is None:
                 return Gone(why="The job has ended, and Slurm no longer knows why.")
             if job.ended:
+                if job.state not in ENDED:  # it would run again, without a kernel
+                    await queue.cancel(name, config, asker)
                 log = await queue.tail(f"{LOGS}/{job.id}.log") if job.state in ("FAILED", "COMPLETED") else ""
                 return Gone(why=why_it_ended(job, log))
             if job.state == "RUNNING":
-                return Running(ends_at=job.ends_at)
+                return Running(ends_at=job.ends_at, notice=notice_of(job))
             return Pending(reason=why_it_waits(job), position=queue.place(job))
 
         return await _with_queue(host, look)
@@ -166,7 +184,7 @@ class SlurmProvider(HostProvider):
         config = _slurm(target.config)
 
         async def look(queue: Queue, asker: Asker | None) -> list[str]:
-            found = await queue.jobs(config, asker, fresh=True)
+            found = await queue.jobs(config, asker)
             names = [host_id_of(target.target, job.name) for job in found.values() if not job.ended]
             return [each for each in names if each]
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from ...link.errors import CarrierEnded, LinkError
 from ...link.questions import Asker
+from . import facts
 from . import jobs as reading
 from .config import SlurmConfig
+from .facts import Facts
 from .jobs import Job
 from .login import Login, Printed, SlurmAway, SlurmError
 from .script import PREFIX
@@ -24,6 +26,8 @@ log = logging.getLogger("genops_lab")
 
 #: Seconds at most between two looks, and between two looks at the places of waiting jobs.
 SLOW_S, PLACES_S = 15.0, 60.0
+#: Seconds for the accounting to answer.
+ACCOUNTING_S = 20.0
 #: A look costs Slurm at most this part of the time.
 _SHARE = 0.05
 #: Seconds between two looks for a job that waits at least, and while Slurm cannot be asked.
@@ -45,12 +49,15 @@ class Queue:
         self.login = login
         self._looking = asyncio.Lock()
         self._jobs: dict[str, Job] = {}
-        self._ended: dict[str, Job | None] = {}
+        self._ended: dict[str, Job] = {}
         #: what the last caller learned of a job
         self._told: dict[str, object] = {}
         self._places: dict[int, int] = {}
         self._looked_at = self._places_at = self._changed_at = float("-inf")
         self._took_s = 0.0
+        #: why the last looks failed, how many did, and until when only a person causes another one
+        self._failed: SlurmError | None = None
+        self._failures, self._again_at = 0, float("-inf")
         self._has_json = True
 
     def expire(self) -> None:
@@ -72,8 +79,15 @@ class Queue:
         if found is not None and found.state != "COMPLETING":
             return found
         if name not in self._ended:
-            self._ended[name] = await self._accounted(name)
-        return self._ended[name] or found
+            try:
+                ended = await self._accounted(name)
+            except SlurmError as error:  # the queue has answered: the job has ended, whatever the reason
+                log.info("The accounting of %s does not answer: %s", self.login.host, error.message)
+                return found
+            if ended is None:  # the accounting may lag behind
+                return found
+            self._ended[name] = ended
+        return self._ended[name]
 
     async def jobs(self, config: SlurmConfig, asker: Asker | None, *, fresh: bool = False) -> dict[str, Job]:
         """Return the jobs by name; look at Slurm where the last look is too old. Raises LinkError."""
@@ -81,16 +95,9 @@ class Queue:
         async with self._looking:
             earliest = time.monotonic() - self._pause_s(config)
             if self._looked_at < max(self._changed_at, called_at if fresh else earliest):
-                self.login.begin()
-                try:
-                    await self.login.reach(asker)
-                    try:
-                        await self._look()
-                    except CarrierEnded:  # the connection had ended unnoticed, and a look may be repeated
-                        await self.login.reach(asker)
-                        await self._look()
-                finally:
-                    self.login.end()
+                if self._failed is not None and not fresh and time.monotonic() < self._again_at:
+                    raise type(self._failed)(self._failed.message, hint=self._failed.hint)
+                await self._try(config.poll_s, asker)
             return self._jobs
 
     async def change(self, name: str, config: SlurmConfig) -> None:
@@ -114,6 +121,27 @@ class Queue:
         """Return the seconds from one look to the next: more with the time since a change, and few for Slurm."""
         pause_s = min(SLOW_S, 0.1 * (time.monotonic() - self._changed_at))
         return max(config.poll_s, pause_s, self._took_s / _SHARE)
+
+    async def _try(self, poll_s: float, asker: Asker | None) -> None:
+        """Look; where Slurm fails, the next looks wait longer and longer."""
+        began = time.monotonic()
+        self.login.begin()
+        try:
+            await self.login.reach(asker)
+            try:
+                await self._look()
+            except CarrierEnded:  # the connection had ended unnoticed, and a look may be repeated
+                await self.login.reach(asker)
+                await self._look()
+        except SlurmError as error:
+            self._failed, self._failures = error, self._failures + 1
+            now = time.monotonic()
+            pause_s = max(poll_s, 0.5 * 2 ** min(self._failures, 9), (now - began) / _SHARE)
+            self._again_at = now + min(SLOW_S, pause_s)
+            raise
+        finally:
+            self.login.end()
+        self._failed, self._failures = None, 0
 
     async def _look(self) -> None:
         began = time.monotonic()
@@ -150,13 +178,19 @@ class Queue:
         self._places = reading.places(done.stdout) if done.code == 0 else {}
 
     async def _accounted(self, name: str) -> Job | None:
-        """Return a job that left the queue, from the accounting; None where it is not known."""
+        """Return a job that left the queue, from the accounting; None where it is not known. Raises LinkError."""
         line = f"sacct -n -P -X -S now-30days -o {reading.SACCT} --name={shlex.quote(name)}; "
-        done = await self.login.run(_EPOCH + line)
-        if done.code != 0:
-            log.info("The accounting of %s does not answer: %s", self.login.host, done.said)
-            return None
+        done = checked(await self.login.run(_EPOCH + line, timeout_s=ACCOUNTING_S))
         return reading.newest(each for each in reading.from_lines(done.stdout) if each.ended).get(name)
+
+    async def facts(self, script: str, config: SlurmConfig, asker: Asker | None) -> Facts:
+        """Return what Slurm says of a request without submitting it. Raises LinkError."""
+        self.login.begin()
+        try:
+            await self.login.reach(asker)
+            return facts.read((await self.login.run(facts.line(config), script.encode())).stdout)
+        finally:
+            self.login.end()
 
     async def submit(
         self, name: str, script: str, config: SlurmConfig, asker: Asker | None, logs: str
@@ -185,7 +219,8 @@ class Queue:
 
     async def cancel(self, name: str, config: SlurmConfig, asker: Asker | None) -> None:
         """End all jobs of this name; harmless where there is none. Raises LinkError."""
-        if not self._is_there(name, await self.jobs(config, asker, fresh=True)):
+        job = (await self.jobs(config, asker, fresh=True)).get(name)
+        if job is None or job.state in reading.ENDED:
             return
         self._told.pop(name, None)
         checked(await self.login.run(f'scancel --user="$(id -un)" --name={shlex.quote(name)}'))

@@ -69,6 +69,7 @@ def script(config: SlurmConfig, name: str, resources: Resources) -> str:
         "--no-requeue",
     ]
     block = [
+        '[ "${SLURM_RESTART_COUNT:-0}" = 0 ] || { echo "Slurm has requeued this job."; exit 1; }',
         *_environment(config),
         "umask 077",
         f'folder="{FOLDER}"',

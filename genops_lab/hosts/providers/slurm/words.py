@@ -72,8 +72,15 @@ def why_it_waits(job: Job) -> str:
     return f"{said} {start}"
 
 
+def notice_of(job: Job) -> str:
+    """Return the announcement of a running job's end; empty without one."""
+    return _ENDS["PREEMPTED"] if job.preempted_at else ""
+
+
 def why_it_ended(job: Job, log: str = "") -> str:
     """Return why a job ended. ``log`` is the end of what its script printed."""
+    if job.restarts:
+        return "Slurm stopped the job and put it back into the queue, because of its node or a preemption."
     if job.state == "CANCELLED":
         who = f" by {job.cancelled_by}" if job.cancelled_by else ""
         return f"The job was cancelled{who}."
