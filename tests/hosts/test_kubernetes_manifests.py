@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -65,6 +66,7 @@ def every_manifest(version: str = VERSIONS[-1]) -> dict[str, dict[str, Any]]:
     made["a reader of a journal"] = manifest.reader(pod(**everything))
     # What was printed is a template again.
     made["a printed one"] = pod(deepcopy(made["everything"]), **everything)
+    made["of a journal"] = manifest.reader(made["everything"])
     printed = yaml.safe_load_all(role.text_of(KubernetesConfig(**PLAIN)))
     made.update({each["kind"]: each for each in printed if each})
     return made
@@ -74,6 +76,19 @@ def every_manifest(version: str = VERSIONS[-1]) -> dict[str, dict[str, Any]]:
 def test_each_manifest_is_valid(version: str) -> None:
     found = {name: faults(each, version) for name, each in every_manifest(version).items()}
     assert not {name: each for name, each in found.items() if each}
+
+
+def test_each_field_of_a_target_is_among_them() -> None:
+    tried = {*PLAIN, *(name for option in OPTIONS.values() for name in option)}
+    here = {"connection", "gpu_label", "gpu_resource", "kubeconfig", "pod_template", "python"}
+    assert {field.name for field in msgspec.structs.fields(KubernetesConfig)} == tried | here
+
+
+def test_the_pod_of_a_journal_claims_no_gpu() -> None:
+    spec = every_manifest()["of a journal"]["spec"]
+    assert "resourceClaims" not in spec and "nvidia.com/gpu" not in str(
+        [each["resources"] for each in spec["containers"]]
+    )
 
 
 @pytest.mark.parametrize("version", VERSIONS)
