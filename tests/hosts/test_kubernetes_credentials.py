@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -123,6 +124,13 @@ def test_a_plugin_that_fails_is_named_with_its_words(standin: StandIn, plugin: P
     assert error.code == "kubernetes_login" and "Log in again" in error.hint
     plugin.unlink()
     assert "corp-plugin" in refusal(target).message
+    os.mkfifo(plugin.with_suffix(".fifo"))
+    plugin.write_text(f"#!/bin/sh\nread x < {plugin}.fifo\n")  # a login in a browser
+    plugin.chmod(0o755)
+    error = refusal(target)
+    assert error.message == "The plugin of context lab gave no credential: it has not answered for 10 s."
+    with plugin.with_suffix(".fifo").open("w"):  # the browser is closed
+        pass
 
 
 def test_a_rotated_token_file_is_read_again(standin: StandIn, tmp_path: Path) -> None:
