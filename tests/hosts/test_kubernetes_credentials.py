@@ -42,11 +42,14 @@ def standin(server: StandIn) -> Iterator[StandIn]:
     yield server
 
 
-def accepted(target: Route) -> bool:
-    """Whether the server answers this target, and carries a stream."""
+def accepted(target: Route, meanwhile: Callable[[], None] | None = None) -> bool:
+    """Whether the server answers this target, and carries a stream. ``meanwhile`` happens before the stream."""
 
     async def both() -> bytes:
         host = target.at(await PROVIDER.allocate(target, "one", Resources()))
+        await PROVIDER.observe(host)
+        if meanwhile is not None:
+            meanwhile()
         stream = await PROVIDER.open_stream(host, ["echo", "yes"], Nobody(), Path())
         said: bytes = await stream.reader.read()
         await stream.close()
@@ -144,7 +147,12 @@ def test_a_rotated_token_file_is_read_again(standin: StandIn, tmp_path: Path) ->
     assert accepted(target)
     standin.tokens = {"second"}
     file.write_text("second")
-    assert accepted(target)
+
+    def rotate() -> None:
+        standin.tokens = {"third"}
+        file.write_text("third")
+
+    assert accepted(target, rotate)
 
 
 def test_a_client_certificate_is_used_and_its_end_is_told(standin: StandIn) -> None:
