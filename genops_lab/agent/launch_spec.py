@@ -98,8 +98,9 @@ def _texts(given: Any) -> Dict[str, str]:
 
 
 def home() -> str:
-    """Return where a unit starts without a given folder."""
-    return os.path.expanduser("~")
+    """Return where a unit starts without a given folder: the home, or / where an account has none."""
+    found = os.path.expanduser("~")
+    return found if os.path.isdir(found) else os.sep
 
 
 def command_of(params: Dict[str, Any], kind: str = "kernel") -> List[str]:

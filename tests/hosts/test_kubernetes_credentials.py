@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -41,11 +42,14 @@ def standin(server: StandIn) -> Iterator[StandIn]:
     yield server
 
 
-def accepted(target: Route) -> bool:
-    """Whether the server answers this target, and carries a stream."""
+def accepted(target: Route, meanwhile: Callable[[], None] | None = None) -> bool:
+    """Whether the server answers this target, and carries a stream. ``meanwhile`` happens before the stream."""
 
     async def both() -> bytes:
         host = target.at(await PROVIDER.allocate(target, "one", Resources()))
+        await PROVIDER.observe(host)
+        if meanwhile is not None:
+            meanwhile()
         stream = await PROVIDER.open_stream(host, ["echo", "yes"], Nobody(), Path())
         said: bytes = await stream.reader.read()
         await stream.close()
@@ -123,6 +127,13 @@ def test_a_plugin_that_fails_is_named_with_its_words(standin: StandIn, plugin: P
     assert error.code == "kubernetes_login" and "Log in again" in error.hint
     plugin.unlink()
     assert "corp-plugin" in refusal(target).message
+    os.mkfifo(plugin.with_suffix(".fifo"))
+    plugin.write_text(f"#!/bin/sh\nread x < {plugin}.fifo\n")  # a login in a browser
+    plugin.chmod(0o755)
+    error = refusal(target)
+    assert error.message == "The plugin of context lab gave no credential: it has not answered for 10 s."
+    with plugin.with_suffix(".fifo").open("w"):  # the browser is closed
+        pass
 
 
 def test_a_rotated_token_file_is_read_again(standin: StandIn, tmp_path: Path) -> None:
@@ -136,7 +147,12 @@ def test_a_rotated_token_file_is_read_again(standin: StandIn, tmp_path: Path) ->
     assert accepted(target)
     standin.tokens = {"second"}
     file.write_text("second")
-    assert accepted(target)
+
+    def rotate() -> None:
+        standin.tokens = {"third"}
+        file.write_text("third")
+
+    assert accepted(target, rotate)
 
 
 def test_a_client_certificate_is_used_and_its_end_is_told(standin: StandIn) -> None:

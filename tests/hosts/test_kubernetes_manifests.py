@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -62,9 +63,9 @@ def every_manifest(version: str = VERSIONS[-1]) -> dict[str, dict[str, Any]]:
     made = {name: pod(**option) for name, option in OPTIONS.items()}
     made.update({"plain": pod(), "a template": pod(template), "everything": pod(template, **everything)})
     made["resources of a start"] = manifest.pod(KubernetesConfig(**PLAIN), "cluster", "one", asked)
-    made["a reader of a journal"] = manifest.reader(pod(**everything))
     # What was printed is a template again.
     made["a printed one"] = pod(deepcopy(made["everything"]), **everything)
+    made["a reader of a journal"] = manifest.reader(made["everything"])
     printed = yaml.safe_load_all(role.text_of(KubernetesConfig(**PLAIN)))
     made.update({each["kind"]: each for each in printed if each})
     return made
@@ -74,6 +75,12 @@ def every_manifest(version: str = VERSIONS[-1]) -> dict[str, dict[str, Any]]:
 def test_each_manifest_is_valid(version: str) -> None:
     found = {name: faults(each, version) for name, each in every_manifest(version).items()}
     assert not {name: each for name, each in found.items() if each}
+
+
+def test_each_field_of_a_target_is_among_them() -> None:
+    tried = {*PLAIN, *(name for option in OPTIONS.values() for name in option)}
+    here = {"connection", "gpu_label", "gpu_resource", "kubeconfig", "pod_template", "python"}
+    assert {field.name for field in msgspec.structs.fields(KubernetesConfig)} == tried | here
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -90,19 +97,13 @@ def test_an_unknown_field_a_wrong_type_and_a_lack_are_found(version: str) -> Non
 
 
 def test_the_reader_of_a_journal_asks_for_little_and_runs_anywhere() -> None:
-    made = manifest.reader(pod(journal_claim="journals", volumes="data:/data", gpus=2, node_selector="a=b"))
+    given = {"journal_claim": "journals", "volumes": "data:/data", "gpus": 2, "node_selector": "a=b"}
+    made = manifest.reader(pod(deepcopy(TEMPLATE), **given))
     (container,) = made["spec"]["containers"]
-    assert "nvidia.com/gpu" not in str(made) and "nodeSelector" not in made["spec"]
+    assert "nvidia.com/gpu" not in str(made) and not {"nodeSelector", "resourceClaims"} & set(made["spec"])
     claims = [
-        each["persistentVolumeClaim"]
-        for each in made["spec"]["volumes"]
-        if len(each) > 1 and "emptyDir" not in each
+        each["persistentVolumeClaim"] for each in made["spec"]["volumes"] if "persistentVolumeClaim" in each
     ]
     assert claims == [{"claimName": "journals"}]
     (journal,) = (each for each in container["volumeMounts"] if "subPath" in each)
     assert journal["subPath"] == "genops/" + manifest.kernel_pod(made["metadata"]["name"])
-
-
-def test_a_printed_manifest_used_as_template_stays_the_same() -> None:
-    made = every_manifest()
-    assert made["a printed one"] == made["everything"]

@@ -38,7 +38,7 @@ def standin(server: StandIn) -> Iterator[StandIn]:
     for name in list(server.pods):
         server.do(lambda name=name: server.delete(name))
     server.faults.clear()
-    server.allowed, server.idle_cut_s = set(VERBS), 0.0
+    server.allowed, server.idle_cut_s, server.ahead_s = set(VERBS), 0.0, 0.0
     server.protocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
 
 
@@ -267,3 +267,23 @@ def test_a_waiting_pod_says_why_while_the_server_is_away(standin: StandIn) -> No
 
     wait(told)
     assert "Before: No node can take the pod" in said[-1]
+    wait(lambda: "does not answer" not in status(host).reason)
+
+
+# The machine
+
+
+@pytest.mark.parametrize("ahead_s", [-7200.0, 0.0, 7200.0])
+def test_the_end_of_a_pod_is_told_by_this_machines_clock(standin: StandIn, ahead_s: float) -> None:
+    standin.ahead_s = ahead_s
+    target = standin.route()
+    host = target.at(run(PROVIDER.allocate(target, "one", Resources(time_s=3600.0))))
+    found = status(host)
+    assert isinstance(found, Running) and found.ends_at is not None
+    assert abs(found.ends_at - time.time() - 3600) < 60
+
+
+def test_a_kernel_runs_without_a_writable_home(standin: StandIn, home: Home) -> None:
+    with a_place(home, standin.route(home="/proc/nobody")) as place, a_kernel(place) as kernel:
+        reply, printed = kernel.run("import os; print(os.path.expanduser('~'), os.path.isdir(os.getcwd()))")
+        assert (reply["status"], printed) == ("ok", "/proc/nobody True\n")

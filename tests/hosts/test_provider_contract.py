@@ -1,5 +1,5 @@
 """What each kind of target must do, on a real host: this machine, a real sshd by both carriers, a toy queue,
-a real Slurm.
+a real Slurm, a real Kubernetes and a stand-in for one.
 
 A new provider adds a place here (:data:`PLACES`); the tests stay as they are.
 """
@@ -47,6 +47,7 @@ from tests.support import toy_provider
 from tests.support.application import Lab
 from tests.support.homes import Home
 from tests.support.kubernetes import a_cluster
+from tests.support.kubernetes_standin import a_standin
 from tests.support.processes import end_those_of
 from tests.support.slurm import Cluster
 from tests.support.sshd import Sshd
@@ -92,6 +93,11 @@ def _kubernetes(stack: ExitStack, folder: Path) -> Route:
     return cluster.route("cluster", namespace, folder, restricted=True, run_as=1000)
 
 
+def _standin(stack: ExitStack, folder: Path) -> Route:
+    folder.mkdir(parents=True, exist_ok=True)
+    return stack.enter_context(a_standin(folder)).route()
+
+
 PLACES = {
     "local": _local,
     "paramiko": _ssh("paramiko"),
@@ -100,6 +106,7 @@ PLACES = {
     "slurm": _slurm("linuxproc"),
     "slurm-cgroup": _slurm("cgroup"),
     "kubernetes": _kubernetes,
+    "kubernetes-standin": _standin,
 }
 
 

@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives import serialization as forms
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tornado import httpserver, iostream, netutil, web, websocket
+from tornado import httpserver, httputil, iostream, netutil, web, websocket
 
 from genops_lab.hosts import providers
 from genops_lab.hosts.link.route import Route
@@ -115,6 +115,8 @@ class StandIn:
         self.allowed = set(VERBS)
         #: Seconds of silence after which a stream is cut; 0: never.
         self.idle_cut_s = 0.0
+        #: Seconds that its clock is ahead of the tests'.
+        self.ahead_s = 0.0
         #: what the next requests of an operation meet, one each
         self.faults: dict[Op, list[Fault]] = {}
         #: the operations that were asked for, and the protocol and the end of each exec
@@ -219,7 +221,8 @@ class StandIn:
         """Take a pod in; it runs at once."""
         self.created += 1
         pod["metadata"].update(uid=str(uuid.uuid4()), creationTimestamp=f"{_in():%Y-%m-%dT%H:%M:%SZ}")
-        running = {"running": {"startedAt": f"{_in():%Y-%m-%dT%H:%M:%SZ}"}}
+        now = _in(days=self.ahead_s / 86400)
+        running = {"running": {"startedAt": f"{now:%Y-%m-%dT%H:%M:%SZ}"}}
         names = [each["name"] for each in pod["spec"]["containers"]]
         pod["status"] = {
             "phase": "Running", "startTime": running["running"]["startedAt"],
@@ -248,6 +251,9 @@ class _Handler(web.RequestHandler):
         found = self.application.settings["standin"]
         assert isinstance(found, StandIn)
         return found
+
+    def set_default_headers(self) -> None:
+        self.set_header("Date", httputil.format_timestamp(time.time() + self.standin.ahead_s))
 
     def status(self, code: int, message: str, reason: str = "") -> None:
         self.set_status(code)
@@ -461,7 +467,8 @@ class _Exec(websocket.WebSocketHandler, _Handler):
         )
         place = self.standin.place(self.name)
         env = {each["name"]: each["value"].replace(FOLDER, str(place)) for each in container["env"]}
-        Path(env["HOME"]).mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # as the container's own command
+            Path(env["HOME"]).mkdir(parents=True, exist_ok=True)
         self.heard = time.monotonic()
         self.standin.execs.add(self)
         self.process = subprocess.Popen(

@@ -100,7 +100,8 @@ class Server:
         going = found is None or "deletionTimestamp" in found["metadata"]
         ends = going and self._namespace_ends(namespace)
         last = watch.gone(name) if found is None else None
-        return {"pod": found, "last": last, "events": watch.events(name), "namespace_ends": ends}
+        about = {"pod": found, "last": last, "events": watch.events(name), "namespace_ends": ends}
+        return {**about, "ahead_s": self._api.ahead_s}
 
     def _namespace_ends(self, namespace: str) -> bool:
         """Return whether the namespace is being deleted, where the account may see it."""

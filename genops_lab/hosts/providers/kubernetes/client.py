@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from .credentials import Credentials, CredentialsError, Login
 
 _CONNECT_S, _READ_S = 5.0, 15.0
 _TRIES, _MOST_RETRY_S = 4, 5.0
+_SAME_CLOCK_S = 5.0
 #: Who a request without a login is, in the words of a refusal.
 _ANONYMOUS = "system:anonymous"
 
@@ -42,6 +44,8 @@ class Api:
 
     def __init__(self, kubeconfig: str, context: str) -> None:
         self._credentials = Credentials(kubeconfig, context)
+        #: seconds that the server's clock is ahead of this machine's, where that is more than answers can be late
+        self.ahead_s = 0.0
 
     def call(
         self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None
@@ -95,10 +99,12 @@ class Api:
         if body is not None:
             data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
         try:
-            return login.pool.request(
+            response = login.pool.request(
                 method, url, body=data, headers=headers, preload_content=False, retries=False,
                 timeout=urllib3.Timeout(connect=_CONNECT_S, read=read_s),
             )  # fmt: skip
+            self.ahead_s = _ahead(response.headers.get("Date"))
+            return response
         except urllib3.exceptions.HTTPError as error:
             if isinstance(error, urllib3.exceptions.SSLError):
                 self._credentials.forget(login.number)  # the server's certificate may be a new one
@@ -145,6 +151,15 @@ def _words(error: BaseException) -> str:
         if isinstance(reason, BaseException)
         else str(error).rpartition(">: ")[2] or repr(error)
     )
+
+
+def _ahead(date: str | None) -> float:
+    """Return how far the clock that wrote a date is ahead of this machine's, in seconds; 0 within 5 s."""
+    try:
+        found = parsedate_to_datetime(date or "").timestamp() - time.time()
+    except (TypeError, ValueError):
+        return 0.0
+    return found if abs(found) > _SAME_CLOCK_S else 0.0
 
 
 def retry_after(response: Any) -> float:

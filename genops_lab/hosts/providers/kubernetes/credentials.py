@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 import time
+from concurrent.futures import Future, TimeoutError
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ ACCOUNT_VARIABLE = "GENOPS_SERVICE_ACCOUNT"
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 #: Seconds that a header is used before its end is looked at again: a plugin takes up to a second.
 _HEADER_S = 5.0
+#: Seconds that a request waits for a plugin. It may wait for a login in a browser, and goes on meanwhile.
+_PLUGIN_S = 10.0
 
 
 class CredentialsError(Exception):
@@ -52,9 +55,10 @@ class Credentials:
         self._stamp: object = None
         self._made: Any = None
         self._pool: Any = None
-        self._header: dict[str, str] = {}
-        self._header_at = 0.0
         self._number = 0
+        self._login: Login | None = None
+        self._read_at = 0.0
+        self._reading: Future[Login] | None = None
 
     def forget(self, number: int) -> None:
         """Read everything again at the next use, unless that has happened since this reading."""
@@ -65,15 +69,39 @@ class Credentials:
     def current(self) -> Login:
         """Return the client's configuration, urllib3's pool with its TLS, and the header that logs in."""
         with self._lock:
-            stamp = self._changed()
+            stamp, login = self._changed(), self._login
+            if login is not None and stamp == self._stamp and time.monotonic() - self._read_at < _HEADER_S:
+                return login
+            reading = self._reading
+            if reading is None:
+                reading = self._reading = Future()
+                threading.Thread(target=self._read, args=(reading, stamp), daemon=True).start()
+        try:
+            return reading.result(_PLUGIN_S)
+        except TimeoutError:
+            raise CredentialsError(f"it has not answered for {_PLUGIN_S:.0f} s", self._kind()) from None
+
+    def _read(self, reading: Future[Login], stamp: object) -> None:
+        """Read for all who wait: one run of a plugin."""
+        login: Login | None = None
+        failed: CredentialsError | None = None
+        try:
             if self._made is None or stamp != self._stamp:
                 self._load()
-                self._stamp, self._header_at = stamp, 0.0
                 self._number += 1
-            now = time.monotonic()
-            if not self._header_at or now - self._header_at > _HEADER_S:
-                self._header, self._header_at = _header(self._made), now
-            return Login(self._made, self._pool, self._header, self._number)
+            login = Login(self._made, self._pool, _header(self._made), self._number)
+        except CredentialsError as error:
+            failed = error
+        except Exception as error:  # the client raises whatever its plugins raise
+            failed = CredentialsError(str(error) or repr(error), self._kind())
+        with self._lock:
+            self._reading = None
+            if login is not None:
+                self._login, self._stamp, self._read_at = login, stamp, time.monotonic()
+        if login is not None:
+            reading.set_result(login)
+        else:
+            reading.set_exception(failed or CredentialsError("nothing was read", "file"))
 
     def _load(self) -> None:
         from kubernetes import client
@@ -181,7 +209,7 @@ class Credentials:
         """Return the end that a token or a certificate names itself; empty: unknown."""
         from cryptography import x509
 
-        made, header = self._made, self._header.get("authorization", "")
+        made, header = self._made, (self._login.header if self._login else {}).get("authorization", "")
         try:
             if header.lower().startswith("bearer "):
                 body = header.split(".")[1]

@@ -128,6 +128,11 @@ def error_of(answer: dict[str, Any], target: str, config: KubernetesConfig) -> K
     where = f"context {config.context}"
     if kind == "config":
         return _unusable(str(answer.get("reason") or ""), said, target, config)
+    if kind == "unreachable" and "certificate" in said and ("not yet valid" in said or "expired" in said):
+        return ApiUnreachable(
+            f"The certificate of the API server of {where} is not valid now: {said}.",
+            hint="Check this machine's clock first, then ask the cluster's administrator.",
+        )
     if kind == "unreachable":
         return ApiUnreachable(
             f"The API server of {where} does not answer: {said}.",

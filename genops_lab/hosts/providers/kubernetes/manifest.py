@@ -143,7 +143,7 @@ def reader(made: dict[str, Any]) -> dict[str, Any]:
     journal["volumeMounts"] = [each for each in journal["volumeMounts"] if each["name"] not in own]
     spec["volumes"] = [each for each in spec["volumes"] if each["name"] not in own]
     spec["containers"] = [journal]
-    for field in ("nodeSelector", "activeDeadlineSeconds", "initContainers"):
+    for field in ("nodeSelector", "activeDeadlineSeconds", "initContainers", "resourceClaims"):
         spec.pop(field, None)
     found["metadata"]["labels"].pop(QUEUE, None)
     return found

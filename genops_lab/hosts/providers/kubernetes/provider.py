@@ -241,9 +241,11 @@ class KubernetesProvider(HostProvider):
             seen["events"],
             config,
             namespace_ends=seen["namespace_ends"],
-            now=time.time(),
+            now=time.time() + seen["ahead_s"],
             last=seen["last"],
         )
+        if isinstance(found, Running) and found.ends_at:  # by the cluster's clock
+            found = msgspec.structs.replace(found, ends_at=found.ends_at - seen["ahead_s"])
         last = seen["pod"] or seen["last"]
         kept = config.journal_claim and not seen["namespace_ends"] and host.ref not in self._released
         if isinstance(found, Gone) and kept and last is not None and has_journal(last):
