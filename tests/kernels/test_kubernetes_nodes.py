@@ -173,13 +173,13 @@ def test_a_context_and_a_token_that_fail_are_said_and_mended(
         cell = kernel.client.execute(COUNT.format(400, 0.1))
         printed = kernel.printed(cell)
         cluster.kubectl("-n", ns, "delete", "secret", "first")
-        said_until("does not accept the account of context x")
+        said_until("The API server of context x does not accept")
         with_token("second")
         wait(lambda: kernel.bridge.state.state == "connected", message(kernel))
 
         kept = file.read_text()
         file.write_text(kept.replace('"x"', '"renamed"'))
-        said_until("Context x cannot be used")
+        said_until("There is no context x")
         elsewhere = json.loads(kept)
         elsewhere["clusters"][0]["cluster"]["server"] = "https://127.0.0.2:1"
         file.write_text(json.dumps(elsewhere))
