@@ -246,11 +246,13 @@ def test_a_claim_keeps_what_had_not_arrived(home: Home, cluster: Cluster, ns: st
         {
             "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": ns},
             "spec": {**volume, "hostPath": {"path": str(tmp_path / "disk"), "type": "DirectoryOrCreate"}},
-        },
+        }
+    )  # fmt: skip
+    cluster.apply(
         {
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "metadata": {"name": "journals", "namespace": ns}, "spec": {**size, **about},
-        },
+        }
     )  # fmt: skip
     with (
         on("node2", cluster, ns, home, tmp_path, journal_claim="journals") as place,
