@@ -21,6 +21,9 @@ def show_role(
     account: Annotated[
         str, typer.Option("--account", metavar="NAME", help="The service account that gets the role.")
     ] = "genops-lab",
+    nodes: Annotated[
+        bool, typer.Option("--nodes", help="Add a ClusterRole that lets GenOps Lab count free GPUs.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Print the Role that a Kubernetes target needs.
@@ -39,6 +42,9 @@ def show_role(
             )
         config = route_of(name, found.kind, **found.config).config
         assert isinstance(config, KubernetesConfig)
-        text = role.text_of(config, account)
-        data = {"manifests": role.manifests(config, account), "hub_values": role.hub_values(account)}
+        text = role.text_of(config, account, nodes=nodes)
+        data = {
+            "manifests": role.manifests(config, account, nodes=nodes),
+            "hub_values": role.hub_values(account),
+        }
         session.show(data, Document([Lines(text.splitlines())]))

@@ -818,7 +818,7 @@ genops targets prune: --dry-run --force --json --older-than --timeout name
 genops targets free-space: --dry-run --force --json --older-than --timeout name
 genops targets release: --json host name
 genops targets remove: --force --json name
-genops targets role: --account --json name
+genops targets role: --account --json --nodes name
 genops targets request: --json --preset name
 genops targets set: --folder --folder-files --folder-size --idle --idle-gpu --json --no-folder --no-secret
     --price-per-hour --secret --warm name

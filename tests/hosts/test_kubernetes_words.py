@@ -83,16 +83,6 @@ def disrupted(reason: str) -> dict[str, Any]:
             [],
         ),
         (
-            "pending: Kueue has not admitted the pod yet (queue gpus).",
-            a_pod(
-                {
-                    "phase": "Pending",
-                    "conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}],
-                }
-            ),
-            [],
-        ),
-        (
             "pending: A volume cannot be mounted: timed out waiting for the condition.",
             a_pod(SCHEDULED, {"waiting": {"reason": "ContainerCreating"}}),
             [event("FailedMount", "timed out waiting for the condition")],

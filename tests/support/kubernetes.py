@@ -5,6 +5,7 @@ Each module that needs it starts and stops it (``shared/k8s`` beside the checkou
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import json
@@ -28,8 +29,8 @@ NODE, IMAGE = "node1", "localhost/busybox:1"
 _UP_S = 180.0
 
 
-def _scripts() -> Path | None:
-    """A worktree lies a folder deeper than the checkout."""
+def scripts() -> Path | None:
+    """The folder that starts a cluster, where there is one. A worktree lies a folder deeper than the checkout."""
     places = [parent / "shared" / "k8s" for parent in Path(__file__).resolve().parents[2:]]
     return next((place for place in places if (place / "up.sh").is_file()), None)
 
@@ -117,15 +118,15 @@ class Cluster:
     @contextmanager
     def second_node(self) -> Iterator[str]:
         """A second node, ``node2``, in a network of its own."""
-        scripts = _scripts()
-        assert scripts is not None
-        done = self.run(scripts / "node2-up.sh")
+        folder = scripts()
+        assert folder is not None
+        done = self.run(folder / "node2-up.sh")
         try:
             if done.returncode or "node2" not in done.stdout:
                 pytest.fail(f"The second node did not start:\n{self.last_words(done)}", pytrace=False)
             yield "node2"
         finally:
-            self.run(scripts / "node2-down.sh")
+            self.run(folder / "node2-down.sh")
 
     def cut(self, node: str, *, mend: bool = False) -> None:
         """Take the second node's cable out, or put it back."""
@@ -162,6 +163,20 @@ class Cluster:
             timeout=60,
             check=True,
         ).stdout
+
+    def account(self, manifests: str, namespace: str, folder: Path) -> Path:
+        """Apply a printed role; return a kubeconfig with the token of its account."""
+        from genops_lab.hosts.providers.kubernetes.role import NAME
+
+        self.apply(manifests)
+        look = ("-n", namespace, "get", "sa", NAME, "-o", "jsonpath={.secrets[0].name}")
+        secret = until(lambda: self.kubectl(*look))
+        token = self.kubectl("-n", namespace, "get", "secret", secret, "-o", "jsonpath={.data.token}")
+        content = yaml.safe_load(self.kubeconfig.read_text())
+        content["users"][0]["user"] = {"token": base64.b64decode(token).decode()}
+        file = folder / "account.kubeconfig"
+        file.write_text(json.dumps(content))
+        return file
 
     def route(self, name: str, namespace: str, folder: Path, *, grace_s: int = 6, **config: Any) -> Route:
         """The route to a target whose pods have this machine's Python, and a short notice before their end."""
@@ -218,8 +233,8 @@ def a_cluster() -> Iterator[Cluster]:
 
     Skips without the scripts or without root. A cluster that does not start is a failure.
     """
-    scripts = _scripts()
-    if scripts is None:
+    folder = scripts()
+    if folder is None:
         pytest.skip("shared/k8s is not beside the checkout")
     if os.geteuid() != 0:
         pytest.skip("a Kubernetes of this machine needs root")
@@ -231,9 +246,9 @@ def a_cluster() -> Iterator[Cluster]:
     with (cluster.folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (cluster.folder / "run" / "kubelet2.pid").exists():
-            cluster.run(scripts / "node2-down.sh")
-        cluster.run(scripts / "down.sh")
-        done = cluster.run(scripts / "up.sh")
+            cluster.run(folder / "node2-down.sh")
+        cluster.run(folder / "down.sh")
+        done = cluster.run(folder / "up.sh")
         try:
             if done.returncode:
                 pytest.fail(f"Kubernetes did not start:\n{cluster.last_words(done)}", pytrace=False)
@@ -242,7 +257,7 @@ def a_cluster() -> Iterator[Cluster]:
         finally:
             _running.clear()
             started = [int(file.read_text()) for file in (cluster.folder / "run").glob("*.pid")]
-            cluster.run(scripts / "down.sh")
+            cluster.run(folder / "down.sh")
             for pid in started:  # the API server waits a minute for its watches
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)

@@ -126,6 +126,12 @@ def _process(kubeconfig: str, context: str) -> _Process:
         return found
 
 
+def is_connected(config: KubernetesConfig) -> bool:
+    """Return whether the process of the context runs: a request then starts nothing, and no plugin asks anybody."""
+    found = _processes.get((config.kubeconfig, config.context))
+    return found is not None and not found.ended and found.owner == os.getpid()
+
+
 def changes(config: KubernetesConfig, name: str) -> int:
     """Return how many changes of a pod were told so far."""
     found = _processes.get((config.kubeconfig, config.context))

@@ -21,8 +21,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
+from .capacity_reads import CapacityReads
 from .client import Api, ApiError
-from .manifest import kernel_pod
+from .kueue import is_gated
+from .kueue_watch import GROUP, Kueue
+from .manifest import QUEUE, kernel_pod
 from .watching import Watches
 
 IDLE_S = 600.0
@@ -41,12 +44,16 @@ class Server:
         self._api = api
         self._lock = threading.Lock()
         self._watches = Watches(api, self._changed)
+        self._kueue = Kueue(api, self._changed)
+        self._capacity = CapacityReads(api, self._kueue)
         self._ops: dict[str, Callable[..., Any]] = {
             "look": self._look,
             "list": self._list,
             "create": self._create,
             "delete": self._delete,
             "lacking": self._lacking,
+            "queue": self._queue,
+            "capacity": self._capacity.read,
             "access": lambda: self._api.access(),
         }
 
@@ -100,8 +107,16 @@ class Server:
         going = found is None or "deletionTimestamp" in found["metadata"]
         ends = going and self._namespace_ends(namespace)
         last = watch.gone(name) if found is None else None
-        about = {"pod": found, "last": last, "events": watch.events(name), "namespace_ends": ends}
-        return {**about, "ahead_s": self._api.ahead_s}
+        queue = (found["metadata"].get("labels") or {}).get(QUEUE) if found and is_gated(found) else ""
+        kueue = self._kueue.about(namespace, queue, found["metadata"]["uid"]) if found and queue else None
+        return {
+            "pod": found,
+            "last": last,
+            "events": watch.events(name),
+            "namespace_ends": ends,
+            "kueue": kueue,
+            "ahead_s": self._api.ahead_s,
+        }
 
     def _namespace_ends(self, namespace: str) -> bool:
         """Return whether the namespace is being deleted, where the account may see it."""
@@ -151,6 +166,18 @@ class Server:
         else:
             watch.drop(name)
         return True
+
+    def _queue(self, namespace: str, selector: str, queue: str) -> dict[str, Any]:
+        """Return whether the cluster has Kueue, and the namespace this queue (None: not known)."""
+        path = self._kueue.path(GROUP, anew=True)
+        exists: bool | None = None
+        if path:
+            try:
+                self._api.call("GET", f"{path}/namespaces/{quote(namespace)}/localqueues/{quote(queue)}")
+                exists = True
+            except ApiError as error:
+                exists = False if error.status == 404 else None
+        return {"kueue": bool(path), "queue_exists": exists}
 
     def _lacking(self, namespace: str, verbs: list[list[str]]) -> list[list[str]]:
         """Return those of (verb, resource, subresource) that the account may not use."""

@@ -48,10 +48,16 @@ class Api:
         self.ahead_s = 0.0
 
     def call(
-        self, method: str, path: str, query: Mapping[str, Any] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        *,
+        tries: int = _TRIES,
     ) -> dict[str, Any]:
         """Return an object. Retries where the server asks for it (429, Retry-After). Raises ApiError."""
-        for tried in range(1, _TRIES + 1):
+        for tried in range(1, tries + 1):
             number = self._login().number
             response = self.open(method, path, query, body)
             try:
@@ -63,7 +69,7 @@ class Api:
             if response.status == 401 and tried == 1:
                 self._credentials.forget(number)  # a token that has expired
                 continue
-            if response.status in (429, 503) and tried < _TRIES:
+            if response.status in (429, 503) and tried < tries:
                 time.sleep(retry_after(response))
                 continue
             break

@@ -8,6 +8,7 @@ KubernetesError
 |-- QuotaExceeded      step admission    a ResourceQuota
 |-- PodRefused         step admission    LimitRange, webhook, policy, no such account, class or namespace
 |-- TemplateUnusable   step admission    the pod template
+|-- NotQueued          step admission    Kueue does not hold pods of the queue
 |-- PodNotStarted      step pod          the pod of a test cannot start
 `-- NodeSilent         step pod          the node of a running pod does not answer
 """
@@ -73,6 +74,13 @@ class TemplateUnusable(KubernetesError):
     step = "admission"
 
 
+class NotQueued(KubernetesError):
+    """Kueue does not hold pods of the target's queue, or would hold them for ever."""
+
+    code = "kubernetes_queue"
+    step = "admission"
+
+
 class PodNotStarted(KubernetesError):
     """The pod cannot start."""
 
@@ -117,6 +125,30 @@ def missing_permission(target: str, config: KubernetesConfig, missing: list[list
         f"The account of context {config.context} may not: {named} (namespace {config.namespace}).",
         hint=f"An administrator applies the Role that this prints: genops targets role {target}",
     )
+
+
+def not_queued(
+    config: KubernetesConfig, queue: str, *, gated: bool, kueue: bool, queue_exists: bool | None
+) -> NotQueued | None:
+    """Return the error for a queue that would not hold a pod, or never let it go; None for one that works."""
+    where = f"namespace {config.namespace}"
+    if not kueue and not gated:
+        return NotQueued(
+            f"Kueue does not gate pods in {where}: the cluster has no Kueue.",
+            hint="Remove the target's queue. Pods then start without one.",
+        )
+    if queue_exists is False:
+        return NotQueued(
+            f"The {where} has no LocalQueue {queue}: Kueue would never admit a pod.",
+            hint=f"Give the target another queue: kubectl -n {config.namespace} get localqueues",
+        )
+    if not gated:
+        return NotQueued(
+            f"Kueue does not gate pods in {where}: a trial pod of queue {queue} got no scheduling gate.",
+            hint="An administrator enables Kueue's integration 'pod', with a managedJobsNamespaceSelector that "
+            "matches the namespace. Without it pods start outside the queue.",
+        )
+    return None
 
 
 def error_of(answer: dict[str, Any], target: str, config: KubernetesConfig) -> KubernetesError:

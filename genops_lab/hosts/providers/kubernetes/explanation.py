@@ -6,12 +6,13 @@ Sentences stay the same while the state is the same, so they name no counts that
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from ...link.errors import outside_words
 from ..base import Gone, Observed, Pending, Running
+from . import kueue
 from .config import KubernetesConfig
 from .manifest import JOURNAL, KERNEL, QUEUE
 
@@ -60,9 +61,10 @@ def observed(
     namespace_ends: bool,
     now: float,
     last: Pod | None = None,
+    queued: Mapping[str, Any] | None = None,
 ) -> Observed:
     """Return the state of a pod. ``events`` are those of its name; ``last`` is a pod that is gone, as it was
-    seen last; ``now`` is in seconds since 1970."""
+    seen last; ``queued`` is what Kueue says of it; ``now`` is in seconds since 1970."""
     namespace = f"The namespace {config.namespace} was deleted." if namespace_ends else ""
     if pod is None:
         return Gone(why=namespace or _why_gone(last, events))
@@ -84,7 +86,11 @@ def observed(
         return Running(over=why) if runs else Gone(why=why)
     if _state(pod, "running") is not None:
         return Running(ends_at=_deadline(pod), notice=_notice(pod))
-    return Pending(reason=outside_words(_waiting(pod, own, config)))
+    queue = (pod["metadata"].get("labels") or {}).get(QUEUE)
+    if queue and kueue.is_gated(pod):
+        said = outside_words(kueue.why_it_waits(queue, queued))
+        return Pending(reason=said, position=(queued or {}).get("position"))
+    return Pending(reason=outside_words(_waiting(pod, own)))
 
 
 def has_journal(pod: Pod) -> bool:
@@ -100,7 +106,7 @@ def read_by(reader: Pod, events: Sequence[Event], config: KubernetesConfig, why:
     if "running" in (journal.get("state") or {}):
         return Running(over=why)
     own = [each for each in events if each.get("uid") == reader["metadata"]["uid"]]
-    waits = outside_words(_waiting(reader, own, config))
+    waits = outside_words(_waiting(reader, own))
     return Pending(
         reason=f"The pod is gone: {why} Its last outputs are read from {config.journal_claim}. {waits}"
     )
@@ -189,6 +195,8 @@ def _kernel(pod: Pod) -> dict[str, Any]:
 
 def _disruption(pod: Pod | None, events: Sequence[Event]) -> str:
     """Return why the cluster took the pod away; empty where it did not."""
+    if said := kueue.why_it_was_stopped(pod or {}):
+        return said
     status = (pod or {}).get("status") or {}
     reasons = [str(status.get("reason") or "")]
     reasons += [
@@ -215,6 +223,8 @@ def _disruption(pod: Pod | None, events: Sequence[Event]) -> str:
                 if by
                 else _DISRUPTIONS["Preempting"]
             )
+        if event.get("reason") == "Stopped":  # of Kueue alone
+            return kueue.stopped("", said)
         if event.get("reason") == "Evicted":
             return f"Its node evicted it: {said.rstrip('.')}."
         if event.get("reason") == "TaintManagerEviction":
@@ -242,16 +252,11 @@ def _end_of(pod: Pod, terminated: dict[str, Any] | None) -> str:
 # The wait
 
 
-def _waiting(pod: Pod, events: Sequence[Event], config: KubernetesConfig) -> str:
+def _waiting(pod: Pod, events: Sequence[Event]) -> str:
     conditions = {each.get("type"): each for each in (pod.get("status") or {}).get("conditions") or []}
     scheduled = conditions.get("PodScheduled") or {}
-    queue = (pod["metadata"].get("labels") or {}).get(QUEUE)
-    if scheduled.get("reason") == "SchedulingGated":
-        return (
-            f"Kueue has not admitted the pod yet (queue {queue})."
-            if queue
-            else "A scheduling gate holds the pod."
-        )
+    if kueue.is_gated(pod):
+        return "A scheduling gate holds the pod."
     if scheduled.get("status") == "False":
         return _unschedulable(str(scheduled.get("message") or ""), pod)
     if scheduled.get("status") != "True":

@@ -143,7 +143,8 @@ def reader(made: dict[str, Any]) -> dict[str, Any]:
     journal["volumeMounts"] = [each for each in journal["volumeMounts"] if each["name"] not in own]
     spec["volumes"] = [each for each in spec["volumes"] if each["name"] not in own]
     spec["containers"] = [journal]
-    for field in ("nodeSelector", "activeDeadlineSeconds", "initContainers", "resourceClaims"):
+    devices = ("resourceClaims", "schedulingGroup", "workloadRef")
+    for field in ("nodeSelector", "activeDeadlineSeconds", "initContainers", *devices):
         spec.pop(field, None)
     found["metadata"]["labels"].pop(QUEUE, None)
     return found
@@ -157,6 +158,11 @@ def reader_name(pod: str) -> str:
 def kernel_pod(name: str) -> str:
     """Return the name of the kernel's pod, for that of the pod or of the one that serves its journal."""
     return name.removesuffix(_READER)
+
+
+def dropped(sent: dict[str, Any], made: dict[str, Any]) -> list[str]:
+    """Return the fields of a sent pod's spec that the API server does not know: it drops them without a word."""
+    return [name for name, value in sent["spec"].items() if value and name not in made["spec"]]
 
 
 def _without_own(template: dict[str, Any]) -> dict[str, Any]:
@@ -263,7 +269,7 @@ def _fill_kernel(
     for name, size in (("memory", memory), ("ephemeral-storage", config.ephemeral_storage)):
         if size:
             requests[name] = limits[name] = size
-    kernel["resources"] = {"requests": requests, "limits": limits}
+    kernel["resources"] = {**wanted, "requests": requests, "limits": limits}  # a template may have claims
 
 
 def _mounts(config: KubernetesConfig) -> list[tuple[str, str, str]]:

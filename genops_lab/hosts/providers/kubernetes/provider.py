@@ -13,7 +13,8 @@ import msgspec
 
 from ....core.errors import InvalidRequest
 from ...link.route import HostRef, Route
-from ..base import Gone, HostProvider, Observed, Pending, Resources, Running, TestStep
+from ..base import Capacity, Gone, HostProvider, Observed, Pending, Resources, Running, TestStep
+from .capacity import capacity
 from .config import IN_CLUSTER, KubernetesConfig
 from .errors import (
     VERBS,
@@ -24,7 +25,9 @@ from .errors import (
     NodeSilent,
     PermissionMissing,
     PodNotStarted,
+    TemplateUnusable,
     missing_permission,
+    not_queued,
 )
 from .explanation import (
     cannot_start,
@@ -35,7 +38,8 @@ from .explanation import (
     read_by,
     silent_node,
 )
-from .manifest import JOURNAL, pod_name, read_template, reader, reader_name, selector
+from .kueue import MANAGED, has_taken
+from .manifest import JOURNAL, QUEUE, dropped, pod_name, read_template, reader, reader_name, selector
 from .manifest import pod as pod_of
 
 if TYPE_CHECKING:
@@ -202,6 +206,19 @@ class KubernetesProvider(HostProvider):
         node = "" if pod is None else silent_node(pod)
         return NodeSilent.named(node) if node else None
 
+    async def capacity(self, target: Route, *, connect: bool) -> Capacity:
+        """Return which GPUs are free, as far as the account may read it. Raises LinkError."""
+        from .api import ask, is_connected
+
+        config = _config(target)
+        if not connect and not is_connected(config):
+            return Capacity(note="The API server was not asked yet.")
+        found = await ask(
+            target.target, config, "capacity", namespace=config.namespace, queue=config.queue,
+            resource=config.gpu_resource, kinds_by=config.gpu_label,
+        )  # fmt: skip
+        return capacity(config.gpu_resource, config.queue, **found)
+
     def load(self) -> None:
         """Import the streams."""
         from . import api, streams  # noqa: F401
@@ -243,6 +260,7 @@ class KubernetesProvider(HostProvider):
             namespace_ends=seen["namespace_ends"],
             now=time.time() + seen["ahead_s"],
             last=seen["last"],
+            queued=seen["kueue"],
         )
         if isinstance(found, Running) and found.ends_at:  # by the cluster's clock
             found = msgspec.structs.replace(found, ends_at=found.ends_at - seen["ahead_s"])
@@ -280,6 +298,11 @@ class KubernetesProvider(HostProvider):
             if "deletionTimestamp" not in made["metadata"]:
                 await self._delete(target, config, made["metadata"]["uid"], _GRACE_S, name)
             elif time.monotonic() > deadline:
+                if MANAGED in (made["metadata"].get("finalizers") or []):
+                    raise KubernetesError(
+                        f"The kernel's former pod {name} is still being deleted: Kueue has not let go of it.",
+                        hint="Ask the cluster's administrator whether Kueue's controller runs.",
+                    )
                 node = (made.get("spec") or {}).get("nodeName") or "its node"
                 raise KubernetesError(
                     f"The kernel's former pod {name} is still being deleted: {node} does not confirm its end.",
@@ -304,7 +327,16 @@ class KubernetesProvider(HostProvider):
             raise missing_permission(target.target, config, lacking)
         name = f"{manifest['metadata']['name']}-check"  # the pod itself may be on its way out
         tried = {**manifest, "metadata": {**manifest["metadata"], "name": name}}
-        await self._ask(target, config, "create", manifest=tried, dry_run=True)
+        made = await self._ask(target, config, "create", manifest=tried, dry_run=True)
+        if lost := ", ".join(f"spec.{name}" for name in dropped(tried, made)):
+            raise TemplateUnusable(
+                f"The API server dropped {lost} of the pod template: this cluster does not support that.",
+                hint="Remove it from the pod template, or choose a cluster that has it.",
+            )
+        if queue := manifest["metadata"]["labels"].get(QUEUE):
+            found = await self._ask(target, config, "queue", queue=queue)
+            if error := not_queued(config, queue, gated=has_taken(made) and not has_taken(tried), **found):
+                raise error
 
     async def _named(
         self, target: Route, config: KubernetesConfig, error: PermissionMissing

@@ -71,8 +71,8 @@ class NamespaceWatch:
         path = f"/api/v1/namespaces/{quote(namespace)}"
         pods, events = {"labelSelector": selector}, {"fieldSelector": "involvedObject.kind=Pod"}
         self._streams = (
-            _Stream(api, f"{path}/pods", pods, self._pods_listed, self._pod_changed),
-            _Stream(api, f"{path}/events", events, self._events_listed, self._event_changed),
+            Stream(api, f"{path}/pods", pods, self._pods_listed, self._pod_changed),
+            Stream(api, f"{path}/events", events, self._events_listed, self._event_changed),
         )
 
     def used(self) -> None:
@@ -181,7 +181,7 @@ class NamespaceWatch:
         self._changed(about["name"])
 
 
-class _Stream:
+class Stream:
     """A list and its watch, in a thread while somebody needs them."""
 
     def __init__(
@@ -208,10 +208,10 @@ class _Stream:
                 self._thread = threading.Thread(target=self._run, args=(needed,), daemon=True)
                 self._thread.start()
 
-    def wait(self, *, quietly: bool = False) -> None:
+    def wait(self, *, quietly: bool = False, most_s: float = _SYNC_S) -> None:
         """Wait for the first list. Raises ApiError where the server does not answer, unless ``quietly``."""
         with self._synced:
-            self._synced.wait_for(lambda: self._state is not None, _SYNC_S)
+            self._synced.wait_for(lambda: self._state is not None, most_s)
             if isinstance(self._state, Exception) and not quietly:
                 raise self._state
 
