@@ -4,7 +4,8 @@ Kubernetes stands beside gateway-provisioners on the same cluster. The clusters 
 ``shared/k8s`` and ``shared/slurm`` beside the checkout. What cannot be had is left out, by name.
 
 ``GENOPS_BENCH_STARTS`` sets how many starts there are of each kind (5), ``GENOPS_BENCH_PODS`` how many pods and jobs
-wait at once (200). ``GENOPS_BENCH_COMPUTE`` names the parts to run: pods, gateway_provisioners, slurm.
+wait at once (200). ``GENOPS_BENCH_COMPUTE`` names the parts to run: pods,
+gateway_provisioners, waiting_pods, slurm, waiting_jobs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,13 @@ from collections.abc import Iterator
 from .figure import Figure
 from .process import figures_of
 
-PARTS = {"pods": "kubernetes", "gateway_provisioners": "kubernetes", "slurm": "slurm"}
+PARTS = {
+    "pods": "kubernetes",
+    "gateway_provisioners": "kubernetes",
+    "waiting_pods": "kubernetes",
+    "slurm": "slurm",
+    "waiting_jobs": "slurm",
+}
 
 
 def figures() -> Iterator[Figure]:

@@ -27,7 +27,7 @@ def main() -> None:
 
 def _lines(cluster: str, parts: list[str], home: Home) -> Iterator[Line]:
     if cluster == "slurm":
-        yield from compute_slurm.figures(home)
+        yield from compute_slurm.figures(home, parts)
         return
     from tests.support.kubernetes import a_cluster
 
@@ -39,6 +39,8 @@ def _lines(cluster: str, parts: list[str], home: Home) -> Iterator[Line]:
             yield from compute_pods.figures(found, home, peer)
         elif peer:
             yield from gateway_provisioners.alone(peer)
+        if "waiting_pods" in parts:
+            yield from compute_pods.waiting(found, home)
 
 
 if __name__ == "__main__":
