@@ -103,11 +103,10 @@ async def _is_of_ipykernel(listed: Listed) -> bool:
     if "ipykernel" not in listed.command:
         return False
     loop = asyncio.get_running_loop()
-    with (
-        contextlib.suppress(OSError, asyncio.TimeoutError),
-        contextlib.closing(await _to_address(listed.listener.address, listed.listener.port)) as connection,
-    ):
-        return await asyncio.wait_for(loop.sock_recv(connection, 1), _ZMQ_S) == _ZMQ
+    with contextlib.suppress(OSError, asyncio.TimeoutError):  # Python 3.8 knows no brackets here
+        connection = await _to_address(listed.listener.address, listed.listener.port)
+        with contextlib.closing(connection):
+            return await asyncio.wait_for(loop.sock_recv(connection, 1), _ZMQ_S) == _ZMQ
     return False
 
 
