@@ -1,5 +1,6 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
+import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import {
   addIcon,
@@ -48,6 +49,7 @@ export interface ICommandsOptions {
   panel: IGenOpsPanel;
   palette: ICommandPalette | null;
   notebooks: INotebookTracker | null;
+  files: IFileBrowserFactory | null;
 }
 
 const dialogs = () => import('./dialogs');

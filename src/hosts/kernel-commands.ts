@@ -1,8 +1,10 @@
 import {
+  folderIcon,
   launchIcon,
   linkIcon,
   listIcon,
-  stopIcon
+  stopIcon,
+  terminalIcon
 } from '@jupyterlab/ui-components';
 
 import type { ICommand } from '../core';
@@ -15,6 +17,8 @@ export namespace KernelCommandIDs {
   export const stopKernel = 'genops:stop-remote-kernel';
   export const kernelLog = 'genops:show-remote-kernel-log';
   export const openPort = 'genops:open-port';
+  export const terminal = 'genops:open-terminal';
+  export const files = 'genops:browse-files';
 }
 
 const actions = () => import('./kernel-actions');
@@ -67,4 +71,25 @@ export function addKernelCommands(
     args: kernelArgs,
     execute: async args => (await import('./open-port')).openPort(options, args)
   });
+
+  define(KernelCommandIDs.terminal, {
+    label: trans.__('Open a Terminal on a Target…'),
+    caption: trans.__('Open a shell on the host, or beside a kernel'),
+    icon: terminalIcon,
+    args: kernelArgs,
+    execute: async args =>
+      (await import('./terminal')).openTerminal(options, args)
+  });
+
+  const { files } = options;
+  if (files) {
+    define(KernelCommandIDs.files, {
+      label: trans.__('Browse the Files of a Target…'),
+      caption: trans.__('Show the home of the host in a file browser'),
+      icon: folderIcon,
+      args: kernelArgs,
+      execute: async args =>
+        (await import('./host-files')).browseFiles(options, files, args)
+    });
+  }
 }

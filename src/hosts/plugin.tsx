@@ -7,6 +7,7 @@ import {
   IToolbarWidgetRegistry,
   Notification
 } from '@jupyterlab/apputils';
+import { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import * as React from 'react';
@@ -45,7 +46,8 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     ICommandPalette,
     INotebookTracker,
     IToolbarWidgetRegistry,
-    INotebookSection
+    INotebookSection,
+    IFileBrowserFactory
   ],
   activate: (
     app: JupyterFrontEnd,
@@ -56,7 +58,8 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
     palette: ICommandPalette | null,
     notebooks: INotebookTracker | null,
     toolbars: IToolbarWidgetRegistry | null,
-    thisNotebook: INotebookSection | null
+    thisNotebook: INotebookSection | null,
+    files: IFileBrowserFactory | null
   ): void => {
     const { trans } = core;
     const { machine } = compute;
@@ -112,7 +115,8 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
       tasks,
       panel,
       palette,
-      notebooks
+      notebooks,
+      files
     };
     addCommands(options);
     const execute = executor(app.commands);
@@ -135,6 +139,13 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
         }
       });
     tasks.offer(task => afterBuild(task, trans, execute));
+
+    const openTerminal = (target: string, kernel?: string) =>
+      execute(KernelCommandIDs.terminal, { target, kernel });
+    const browseFiles =
+      files &&
+      ((target: string, kernel?: string) =>
+        execute(KernelCommandIDs.files, { target, kernel }));
 
     compute.addPart(async section => {
       const { TargetsView } = await import('./view/section');
@@ -191,6 +202,8 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
               kernel: kernel_id
             })
           }
+          onTerminal={openTerminal}
+          onFiles={browseFiles}
         />
       );
     });
@@ -240,6 +253,8 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
           onRestart: why => ended?.offer(notebook, why),
           onLog: (target, kernel) =>
             execute(KernelCommandIDs.kernelLog, { target, kernel }),
+          onTerminal: openTerminal,
+          onFiles: browseFiles,
           onPull: () => execute(CommandIDs.pull),
           onMove: () => execute(CommandIDs.choose),
           onOpenPanel: () => panel.open('compute')

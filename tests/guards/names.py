@@ -106,7 +106,7 @@ genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profil
 genops-alias-history genops-alias-history- genops-lineage genops-lineage- genops-model-card
 genops-alias-history- genops-model-card-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
-genops-versions
+genops-files- genops-versions
 genops-task- genops-timeline genops-timeline- genops-trace genops-try genops-try-
 """,
 )
@@ -123,7 +123,7 @@ genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target g
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
 genops:lineage genops:open-lineage
-genops:open-port
+genops:browse-files genops:open-port genops:open-terminal
 genops:open-versions
 genops:new-notebook-on-target genops:open-alias-history genops:open-model-card
 genops:open-charts genops:open-compute genops:open-experiments genops:open-full-output

@@ -15,6 +15,7 @@ from playwright.sync_api import Locator, expect
 from tests.support import exhaustive
 from tests.support.browser import PICTURES_ASKED, LabPage
 from tests.support.lab_server import LabServer
+from tests.support.rooms import eventually
 from tests.support.sshd import Sshd, make_key
 
 from .hosts import ssh_config
@@ -285,6 +286,45 @@ def test_files_are_brought_back_once_they_were_seen(lab: LabPage, server: LabSer
     pull.get_by_role("button", name="Close").click()
     assert (work / "result.csv").read_text() == "1,2" and (work / "note.txt").read_text() == "theirs"
     assert [kept.read_text() for kept in work.glob("note.mine-*.txt")] == ["mine!"]
+    assert lab.problems == []
+
+
+def test_a_terminal_and_the_files_of_the_host_are_tabs(lab: LabPage, server: LabServer, host: Sshd) -> None:
+    page = lab.page
+    card(lab, host.alias).get_by_role("button", name=f"Open a terminal on {host.alias}").click()
+    terminal = page.locator(".jp-Terminal:visible")
+    terminal.click(timeout=PATIENT_MS)
+    page.keyboard.type("echo lr = $((6*7)) > train.py; tput cols; cat train.py\n")
+    train = host.home / "train.py"  # a canvas shows the text
+    eventually(lambda: train.exists() and train.read_text(), lambda text: text == "lr = 42\n", 60)
+    expect(page.get_by_role("tab", name=host.alias, exact=True)).to_have_count(1)
+    looked_at(lab, "terminal", ".jp-Terminal")
+    lab.execute("application:close")
+    eventually(lambda: server.get("api/terminals"), lambda found: found == [], 60)
+
+    item(lab).click()
+    dialog(lab).get_by_role("button", name="Browse files").click()
+    files = page.locator(f"[id='genops-files-{host.alias}']")
+    entry = files.get_by_role("listitem", name=re.compile("train.py"))
+    expect(entry).to_be_visible(timeout=PATIENT_MS)
+    looked_at(lab, "files", f"[id='genops-files-{host.alias}'] .jp-DirListing")
+    entry.dblclick()
+    editor = page.locator(".jp-FileEditor:visible .cm-content")
+    expect(editor).to_contain_text("lr = 42", timeout=PATIENT_MS)
+    editor.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("lr = 43")
+    lab.execute("docmanager:save")
+    eventually(train.read_text, lambda text: text == "lr = 43", 60)
+    page.get_by_role("tab", name=f"Files of {host.alias}").click()
+    with page.expect_file_chooser() as chooser:
+        files.get_by_role("button", name="Upload Files").click()
+    chooser.value.set_files([{"name": "data.csv", "mimeType": "text/csv", "buffer": b"a,b\n1,2\n"}])
+    expect(files.get_by_role("listitem", name=re.compile("data.csv"))).to_be_visible(timeout=PATIENT_MS)
+    assert (host.home / "data.csv").read_text() == "a,b\n1,2\n"
+    lab.execute("application:close")
+    lab.execute("application:close")
+    expect(files).to_have_count(0)
     assert lab.problems == []
 
 

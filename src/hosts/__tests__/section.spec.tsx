@@ -55,6 +55,8 @@ describe('the targets in the panel', () => {
     onStopKernel: jest.fn(),
     onKernelLog: jest.fn(),
     onOpenPort: jest.fn(),
+    onTerminal: jest.fn(),
+    onFiles: jest.fn(),
     titleOf: jest.fn(() => 'train.ipynb'),
     onGiveUp: jest.fn()
   };

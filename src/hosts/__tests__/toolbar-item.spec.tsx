@@ -64,6 +64,8 @@ describe("the item in a notebook's toolbar", () => {
     onDetach: jest.fn(),
     onRestart: jest.fn(),
     onLog: jest.fn(),
+    onTerminal: jest.fn(),
+    onFiles: jest.fn(),
     onPull: jest.fn(),
     onMove: jest.fn(),
     onOpenPanel: jest.fn()

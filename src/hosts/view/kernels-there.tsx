@@ -1,8 +1,10 @@
 import {
+  folderIcon,
   launchIcon,
   linkIcon,
   listIcon,
-  stopIcon
+  stopIcon,
+  terminalIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
@@ -102,6 +104,18 @@ function KernelThere(
         />
         {state === 'running' && (
           <>
+            <IconButton
+              icon={terminalIcon}
+              label={trans.__('Open a terminal beside %1', name)}
+              onClick={() => props.onTerminal(target.name, kernel.kernel_id)}
+            />
+            {target.allocates && props.onFiles && (
+              <IconButton
+                icon={folderIcon}
+                label={trans.__('Browse files of the host of %1', name)}
+                onClick={() => props.onFiles?.(target.name, kernel.kernel_id)}
+              />
+            )}
             <IconButton
               icon={launchIcon}
               label={trans.__('Open a port of %1…', name)}

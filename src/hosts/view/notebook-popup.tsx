@@ -32,6 +32,9 @@ export interface INotebookActions {
   /** Restart the kernel, which has ended for this reason. */
   onRestart: (why: string) => void;
   onLog: (target: string, kernelId: string) => void;
+  onTerminal: (target: string, kernelId: string) => void;
+  /** Null without a file browser. */
+  onFiles: ((target: string, kernelId: string) => void) | null;
   onPull: () => void;
   onMove: () => void;
   onOpenPanel: () => void;
@@ -144,6 +147,13 @@ export class NotebookPopup extends ReactWidget {
         onDetach={name => this._options.onDetach(name)}
         onRestart={why => leave(() => this._options.onRestart(why))()}
         onLog={(name, id) => leave(() => this._options.onLog(name, id))()}
+        onTerminal={(name, id) =>
+          leave(() => this._options.onTerminal(name, id))()
+        }
+        onFiles={
+          this._options.onFiles &&
+          ((name, id) => leave(() => this._options.onFiles?.(name, id))())
+        }
         onPull={leave(this._options.onPull)}
         onMove={leave(this._options.onMove)}
         onOpenPanel={leave(this._options.onOpenPanel)}
@@ -378,6 +388,24 @@ function PopupView(
                   target.name
                 )}
                 onClick={props.onPull}
+              />
+            )}
+            {!ended && (
+              <ActionButton
+                label={trans.__('Terminal')}
+                caption={trans.__(
+                  'Open a shell beside the kernel, in its folder'
+                )}
+                onClick={() => props.onTerminal(target.name, kernelId)}
+              />
+            )}
+            {!ended && props.onFiles && (
+              <ActionButton
+                label={trans.__('Browse files')}
+                caption={trans.__(
+                  'Show the home of the kernel’s host in a file browser'
+                )}
+                onClick={() => props.onFiles?.(target.name, kernelId)}
               />
             )}
             <ActionButton

@@ -2,7 +2,9 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import {
   codeCheckIcon,
   deleteIcon,
-  settingsIcon
+  folderIcon,
+  settingsIcon,
+  terminalIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
@@ -56,6 +58,10 @@ export interface ITargetActions {
   onStopKernel: (target: ITarget, kernel: IRemoteKernel) => void;
   onKernelLog: (target: ITarget, kernel: IRemoteKernel) => void;
   onOpenPort: (target: ITarget, kernel: IRemoteKernel) => void;
+  /** Open a shell on a target, or beside a kernel. */
+  onTerminal: (target: string, kernelId?: string) => void;
+  /** Browse the files of a target, or of a kernel's host; null without a file browser. */
+  onFiles: ((target: string, kernelId?: string) => void) | null;
   /** The title of a pending kernel: its notebook's name. */
   titleOf: (kernel: IPendingKernel) => string;
   onGiveUp: (kernel: IPendingKernel) => void;
@@ -240,6 +246,20 @@ function TargetButtons(props: TargetCard.IProps): React.ReactElement {
         />
       )}
       <span className="gol-Target-icons">
+        {state === 'up' && !target.allocates && (
+          <IconButton
+            icon={terminalIcon}
+            label={trans.__('Open a terminal on %1', name)}
+            onClick={() => props.onTerminal(name)}
+          />
+        )}
+        {state === 'up' && !target.allocates && props.onFiles && (
+          <IconButton
+            icon={folderIcon}
+            label={trans.__('Browse files of %1', name)}
+            onClick={() => props.onFiles?.(name)}
+          />
+        )}
         <IconButton
           icon={codeCheckIcon}
           label={trans.__('Test %1', name)}
