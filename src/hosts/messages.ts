@@ -75,6 +75,23 @@ export function costSoFar(perHour: number, seconds: number): string {
   });
 }
 
+/**
+ * The hours that ends of idle kernels saved this month, and their price; empty
+ * without any.
+ */
+export function savedWords(
+  { saved }: Pick<ITarget, 'saved'>,
+  trans: TranslationBundle
+): string {
+  if (!saved) {
+    return '';
+  }
+  const hours = saved.hours.toFixed(1);
+  return saved.usd === null
+    ? trans.__('%1 h saved this month', hours)
+    : trans.__('%1 h (%2) saved this month', hours, costSoFar(saved.usd, 3600));
+}
+
 /** The title of a target: this machine has no name of its own. */
 export function targetTitle(
   target: Pick<ITarget, 'name' | 'is_this_machine'>,

@@ -30,6 +30,7 @@ import {
   formatRoundTrip,
   hostNoun,
   minutesWords,
+  savedWords,
   staleWords,
   targetTitle,
   warmWords
@@ -84,6 +85,7 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
             hostNoun(target, trans)
           )
         : target.host,
+    savedWords(target, trans),
     own > 0 && trans._n('%1 kernel', '%1 kernels', own)
   ].filter(Boolean);
   return (
