@@ -4220,8 +4220,8 @@ export interface components {
          * SavedHours
          * @description The hours that ends of idle kernels saved on a target in a month (``2026-12``, local time), and their price.
          *
-         *     A saved hour lies between the end of an idle kernel and the next start of a kernel for its notebook; at most
-         *     24 hours an end, and none after the known end of its host. ``usd`` is at the target's price at the end; None:
+         *     A saved hour lies between the end of an idle kernel and the next start of a kernel for its notebook. One end
+         *     saves at most 24 hours, and none after the known end of its host. ``usd`` is at the target's price at the end; None:
          *     it had none.
          */
         SavedHours: {
