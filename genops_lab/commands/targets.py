@@ -166,6 +166,14 @@ def show_capacity(
         session.show(found, views.capacity(found))
 
 
+@targets.command("savings")
+def list_savings(json: Json = False) -> None:
+    """List the hours that ends of idle kernels saved, by month and target."""
+    with command(json) as session:
+        found = session.call(TargetsService.list_savings)
+        session.show(found, views.savings(found))
+
+
 @targets.command("stop-host")
 def stop_host(
     name: Name,

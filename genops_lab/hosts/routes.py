@@ -20,6 +20,7 @@ else:
 OPERATIONS = [
     Operation("GET", "/targets", Service.list_targets),
     Operation("POST", "/targets", Service.add_target, named=("name",)),
+    Operation("GET", "/savings", Service.list_savings),
     Operation("GET", "/target-kinds", Service.list_target_kinds),
     Operation("GET", "/targets/candidates", Service.list_candidates),
     Operation("POST", "/targets/best-fit", Service.best_fit, action="read"),

@@ -35,6 +35,7 @@ from .models import (
     RemovedTarget,
     RemoveQuery,
     ReportStep,
+    SavedHours,
     Target,
     TargetHost,
     TargetKind,
@@ -174,6 +175,10 @@ class TargetsService(Service):
         asked. While somebody watches the targets, it is asked again for 10 minutes."""
         await self._capacities.ask([await self.record(name)])
         return await self.get_target(name)
+
+    async def list_savings(self) -> list[SavedHours]:
+        """Return the hours that ends of idle kernels saved, by month and target, the last month first."""
+        return await self._kernels.saved()
 
     async def list_candidates(self) -> list[Candidate]:
         """Return hosts of the user's ssh_config that are no targets yet."""
@@ -549,6 +554,7 @@ class TargetsService(Service):
             taken=kernels.taken,
             ended=kernels.ended,
             pending=kernels.pending,
+            saved=kernels.saved,
             presets=presets.get(name, []),
             capacity=capacity[0] if capacity else None,
             capacity_age_s=capacity[1] if capacity else None,

@@ -7,15 +7,15 @@ from abc import ABC, abstractmethod
 import msgspec
 
 from .ledger import OwnKernel
-from .models import EndedKernel, PendingKernel, Preset, TakenKernel
+from .models import EndedKernel, PendingKernel, Preset, SavedHours, TakenKernel
 from .records import TargetRecord
 
 
 class KernelState(msgspec.Struct, frozen=True, kw_only=True):
     """The kernels of a target.
 
-    How many are ready (None: none are wanted) and why there are fewer, the kernels taken by other Labs, those
-    that ended, and those that wait for their hosts.
+    ``saved``: the hours that ends of idle kernels saved this month. How many are ready (None: none are wanted) and
+    why there are fewer, the kernels taken by other Labs, those that ended, and those that wait for their hosts.
     """
 
     warm_ready: int | None = None
@@ -23,6 +23,7 @@ class KernelState(msgspec.Struct, frozen=True, kw_only=True):
     taken: list[TakenKernel] = []
     ended: list[EndedKernel] = []
     pending: list[PendingKernel] = []
+    saved: SavedHours | None = None
 
 
 class TargetKernels(ABC):
@@ -51,6 +52,10 @@ class TargetKernels(ABC):
     @abstractmethod
     def state(self, name: str) -> KernelState:
         """Return the known state of a target's kernels, without asking a host."""
+
+    @abstractmethod
+    async def saved(self) -> list[SavedHours]:
+        """Return what ends of idle kernels saved, by month and target, the last month first."""
 
     @abstractmethod
     async def own(self, record: TargetRecord) -> list[OwnKernel]:

@@ -26,6 +26,7 @@ def _provide(services: Services) -> None:
     from genops_lab.hosts.host_ends import HostEnds
     from genops_lab.hosts.ledger import Ledger
     from genops_lab.hosts.link.connections import HostConnections
+    from genops_lab.hosts.link.route import HostRef
     from genops_lab.hosts.loop_connections import LoopConnections
     from genops_lab.hosts.presets import PresetsService
     from genops_lab.hosts.service import EVENT, TargetsService
@@ -35,6 +36,7 @@ def _provide(services: Services) -> None:
     from .folders.requests import FolderRequests
     from .folders.service import FoldersService
     from .folders.task import PassageTasks
+    from .idle_savings import IdleSavings
     from .jupyter import JupyterKernels, finds_here
     from .outputs.ownership import limits
     from .outputs.server import ServerOutputs
@@ -64,7 +66,7 @@ def _provide(services: Services) -> None:
     def kernels_on_targets(get: Get) -> KernelsOnTargets:
         events = get(EventBus)
         return KernelsOnTargets(
-            get(RemoteKernels), get(LoopConnections), get(Ledger), get(KernelOwners),
+            get(RemoteKernels), get(LoopConnections), get(Ledger), get(KernelOwners), get(IdleSavings),
             services.find(ServerKernels), lambda target: events.emit(EVENT, target),
         )  # fmt: skip
 
@@ -77,7 +79,18 @@ def _provide(services: Services) -> None:
         return OutputsService(get(Settings), get(LocalStore), get(EventBus), get(RemoteKernels), stand_in_way)
 
     services.provide(RemoteKernels, remote_kernels)
+
+    def savings(get: Get) -> IdleSavings:
+        ends = get(HostEnds)
+        return IdleSavings(
+            get(Settings).data_dir,
+            get(RemoteKernels),
+            get(Ledger),
+            lambda target, kernel: ends.of(HostRef(target, kernel)).ends_at,
+        )
+
     services.provide(KernelOwners, owners)
+    services.provide(IdleSavings, savings)
     services.provide(TargetKernels, kernels_on_targets)
     services.provide(OutputsService, outputs)
     services.provide(ComputeService, lambda get: ComputeService(get(LiveHub), services.find(ServerKernels)))

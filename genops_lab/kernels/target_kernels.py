@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from ..hosts.ledger import Ledger
     from ..hosts.loop_connections import LoopConnections
-    from ..hosts.models import Preset
+    from ..hosts.models import Preset, SavedHours
     from ..hosts.records import TargetRecord
     from .client.client import RemoteKernelClient
+    from .idle_savings import IdleSavings
     from .owners import KernelOwners
     from .remote_kernels import RemoteKernels
     from .server_kernels import ServerKernels
@@ -37,12 +38,14 @@ class KernelsOnTargets(TargetKernels, Service):
         connections: LoopConnections,
         ledger: Ledger,
         owners: KernelOwners,
+        savings: IdleSavings,
         server: ServerKernels | None,
         changed: Callable[[str], None],
     ) -> None:
         self._connections = connections
         self._ledger = ledger
         self._owners = owners
+        self._savings = savings
         self._server = server
         self._loop = asyncio.get_running_loop()
         self.warm_pool = WarmPool(connections, ledger, self._own_ids, changed)
@@ -73,7 +76,11 @@ class KernelsOnTargets(TargetKernels, Service):
             taken=self._owners.taken(name),
             ended=self._owners.ended(name),
             pending=self._owners.pending(name),
+            saved=self._savings.this_month(name),
         )
+
+    async def saved(self) -> list[SavedHours]:
+        return await self._savings.all()
 
     async def own(self, record: TargetRecord) -> list[OwnKernel]:
         own = {

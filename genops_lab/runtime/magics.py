@@ -277,8 +277,8 @@ COMMANDS = {
     "status": "",
     "sweeps": "list show delete run stop resume",
     "targets": (
-        "list show add delete set test connect disconnect discover kinds terminal hosts capacity stop-host role "
-        "request presets add-preset delete-preset build install free-space"
+        "list show add delete set test connect disconnect discover kinds terminal hosts capacity savings "
+        "stop-host role request presets add-preset delete-preset build install free-space"
     ),
 }
 

@@ -566,6 +566,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/savings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the hours that ends of idle kernels saved, by month and target, the last month first. */
+        get: operations["hosts.list_savings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/target-kinds": {
         parameters: {
             query?: never;
@@ -3879,7 +3896,7 @@ export interface components {
          *     ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets its own host, shown
          *     as ``host_noun``. ``hosts`` has the requested hosts, each with its own connection and reading; the price
          *     applies to each. ``state`` is that of the host which is nearest to being up. ``capacity``: the GPUs that
-         *     were free ``capacity_age_s`` ago, None until somebody asked.
+         *     were free ``capacity_age_s`` ago, None until somebody asked. ``saved``: by ends of idle kernels, this month.
          */
         Target: {
             name: string;
@@ -3965,6 +3982,8 @@ export interface components {
             capacity: components["schemas"]["Capacity"] | null;
             /** @default null */
             capacity_age_s: number | null;
+            /** @default null */
+            saved: components["schemas"]["SavedHours"] | null;
         };
         /**
          * TargetHost
@@ -4196,6 +4215,22 @@ export interface components {
             total: number | null;
             /** @default null */
             on_one_host: number | null;
+        };
+        /**
+         * SavedHours
+         * @description The hours that ends of idle kernels saved on a target in a month (``2026-12``, local time), and their price.
+         *
+         *     A saved hour lies between the end of an idle kernel and the next start of a kernel for its notebook. One end
+         *     saves at most 24 hours, and none after the known end of its host. ``usd`` is at the target's price at the end; None:
+         *     it had none.
+         */
+        SavedHours: {
+            target: string;
+            month: string;
+            kernels: number;
+            hours: number;
+            /** @default null */
+            usd: number | null;
         };
         /**
          * NewTarget
@@ -10493,6 +10528,35 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Target"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "hosts.list_savings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedHours"][];
                 };
             };
             /** @description The error. */

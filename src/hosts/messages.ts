@@ -8,7 +8,13 @@ import type { Tone } from '../core';
 import { formatBytes, formatDuration } from '../core';
 
 import { isConnected } from './link-messages';
-import type { IFormField, IHostGpu, ITarget, ITargetHost } from './service';
+import type {
+  IFormField,
+  IHostGpu,
+  IPreset,
+  ITarget,
+  ITargetHost
+} from './service';
 
 export * from './link-messages';
 
@@ -73,6 +79,43 @@ export function costSoFar(perHour: number, seconds: number): string {
     style: 'currency',
     currency: 'USD'
   });
+}
+
+/**
+ * The hours that ends of idle kernels saved this month, and their price; empty
+ * without any.
+ */
+export function savedWords(
+  { saved }: Pick<ITarget, 'saved'>,
+  trans: TranslationBundle
+): string {
+  if (!saved) {
+    return '';
+  }
+  const hours = saved.hours.toFixed(1);
+  return saved.usd === null
+    ? trans.__('%1 h saved this month', hours)
+    : trans.__('%1 h (%2) saved this month', hours, costSoFar(saved.usd, 3600));
+}
+
+/** The price of a kernel on a target: that of its preset, or the target's. */
+export function priceOf(
+  target: Pick<ITarget, 'price_per_hour' | 'presets'>,
+  kernelName: string
+): number | null {
+  const preset = target.presets.find(
+    ({ kernel_name }) => kernel_name === kernelName
+  );
+  return preset?.price_per_hour ?? target.price_per_hour;
+}
+
+/** A preset with its own price, and whose it is. */
+export function presetWords(
+  { name, price_per_hour: price, locked }: IPreset,
+  trans: TranslationBundle
+): string {
+  const words = price === null ? name : `${name}, ${formatPrice(price, trans)}`;
+  return locked ? trans.__('%1 (by your administrator)', words) : words;
 }
 
 /** The title of a target: this machine has no name of its own. */

@@ -801,6 +801,7 @@ genops targets add: --batch-script --carrier --field --gpus --identity-file --im
     --ssh name
 genops targets add-preset: --cpus --gpu-type --gpus --json --memory --price-per-hour --time name preset
 genops targets capacity: --json name
+genops targets savings: --json
 genops targets delete-preset: --json name preset
 genops targets presets: --json name
 genops targets build: --from --json --name --python --with name

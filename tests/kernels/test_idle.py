@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from genops_lab.agent.channels import Channel
-from genops_lab.hosts.models import TargetPolicy
+from genops_lab.hosts.models import SavedHours, TargetPolicy
+from genops_lab.kernels.idle_savings import IdleSavings
 from tests.kernels.places import DEADLINE_S, TARGET, Place, Running, a_kernel, a_place, wait
 from tests.support.homes import temporary_home
 from tests.support.processes import runs
@@ -46,7 +52,38 @@ def said_until(kernel: Running, words: str) -> str:
     return text
 
 
+@contextmanager
+def savings_of(place: Place) -> Iterator[Callable[[], list[SavedHours]]]:
+    """What a Lab writes down of idle ends; a target with a price."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def do(work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(DEADLINE_S)
+
+    async def made() -> IdleSavings:
+        ledger: Any = SimpleNamespace(get=lambda _name: place)
+        return IdleSavings(place.home.data, place.remote, ledger, lambda _target, _kernel: None)
+
+    savings = do(made())
+    try:
+        yield lambda: do(savings.all())  # type: ignore[no-any-return]
+    finally:
+        do(savings.close())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
 def test_it_is_warned_ended_and_left_ended(place: Place, kernel: Running) -> None:
+    with savings_of(place) as saved:
+        _warned_ended_and_left_ended(place, kernel, saved)
+
+
+def _warned_ended_and_left_ended(
+    place: Place, kernel: Running, saved: Callable[[], list[SavedHours]]
+) -> None:
     kernel.run("held = 1")
     seen: list[float | None] = []
     kernel.bridge.watch(lambda bridge: seen.append(bridge.exchange.idle_ends_at))
@@ -63,6 +100,10 @@ def test_it_is_warned_ended_and_left_ended(place: Place, kernel: Running) -> Non
     kernel.manager.restart_kernel()
     kernel.client.wait_for_ready(timeout=DEADLINE_S)
     assert kernel.run("print('held' in dir())")[1] == "False\n" and kernel.manager.is_alive()
+    wait(lambda: saved() == saved(), "the saved time goes on after the restart")
+    (sum_,) = saved()
+    assert (sum_.target, sum_.kernels) == (TARGET, 1) and 0 < sum_.hours < DEADLINE_S / 3600
+    assert sum_.usd == pytest.approx(2.49 * sum_.hours)
 
 
 def test_a_lab_that_was_away_finds_the_words(place: Place, kernel: Running) -> None:

@@ -11,6 +11,7 @@ from genops_lab.hosts.models import (
     HostReading,
     Preset,
     RemovedTarget,
+    SavedHours,
     StoredItem,
     Target,
     TargetHost,
@@ -238,6 +239,29 @@ def capacity(found: list[Target]) -> Document:
         Column("", shrinks=True),
     ]
     empty = "No target requests a host for each kernel. Add one: genops targets add TARGET --slurm HOST"
+    return Document([Table(columns, rows, empty=empty)])
+
+
+def savings(found: list[SavedHours]) -> Document:
+    """``targets savings``."""
+    rows: list[Row] = [
+        [
+            each.month,
+            each.target,
+            str(each.kernels),
+            f"{each.hours:.1f}",
+            "" if each.usd is None else f"{each.usd:,.2f}",
+        ]
+        for each in found
+    ]
+    columns = [
+        Column("month"),
+        Column("target", shrinks=True),
+        Column("kernels", right=True),
+        Column("hours", right=True),
+        Column("USD", right=True),
+    ]
+    empty = "No idle kernel was ended. Set a limit: genops targets set TARGET --idle 30m"
     return Document([Table(columns, rows, empty=empty)])
 
 

@@ -18,6 +18,7 @@ from .kernels import (
 from .presets import HostRequest, NewPreset, Preset, RequestQuery, ResourceForm
 from .questions import Answer, OpenQuestion
 from .reports import ReportStep, StepFix, StepState, TargetReport
+from .savings import SavedHours
 from .storage import (
     OLDER_THAN_DAYS,
     RemovedStored,
@@ -87,6 +88,7 @@ __all__ = [
     "ReportStep",
     "RequestQuery",
     "ResourceForm",
+    "SavedHours",
     "SourceKind",
     "SourcesQuery",
     "StepFix",

@@ -11,6 +11,7 @@ from ..configuration import FormField
 from ..providers.base import Capacity
 from .hosts import HostReading
 from .presets import Preset
+from .savings import SavedHours
 
 LinkStateName = Literal["idle", "connecting", "asking", "pending", "up", "down", "failed"]
 CarrierChoice = Literal["auto", "paramiko", "openssh"]
@@ -102,7 +103,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets its own host, shown
     as ``host_noun``. ``hosts`` has the requested hosts, each with its own connection and reading; the price
     applies to each. ``state`` is that of the host which is nearest to being up. ``capacity``: the GPUs that
-    were free ``capacity_age_s`` ago, None until somebody asked.
+    were free ``capacity_age_s`` ago, None until somebody asked. ``saved``: by ends of idle kernels, this month.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     presets: list[Preset] = []
     capacity: Capacity | None = None
     capacity_age_s: float | None = None
+    saved: SavedHours | None = None
 
 
 class KindStep(msgspec.Struct, frozen=True):

@@ -194,7 +194,9 @@ describe('the picker', () => {
     await act(() => settle());
     expect(picker.place.kernelName).toBe(preset.kernel_name);
     expect(screen.getByText(/nobody waits/)).toBeTruthy();
-    expect(screen.getByText('1 x h100 (by your administrator)')).toBeTruthy();
+    expect(
+      screen.getByText('1 x h100, $3.00/h (by your administrator)')
+    ).toBeTruthy();
     bench.answers['POST /targets/best-fit'] = { ...fit, preset: '', resources };
     fireEvent.click(accept('Choose'));
     await act(() => settle());

@@ -88,6 +88,7 @@ export function target(part: Partial<ITarget> = {}): ITarget {
     presets: [],
     capacity: null,
     capacity_age_s: null,
+    saved: null,
     ...part
   };
 }

@@ -14,6 +14,7 @@ import {
   endWords,
   endsSoon,
   formatPrice,
+  priceOf,
   formatRoundTrip,
   hostNoun,
   isConnected,
@@ -255,6 +256,7 @@ function PopupView(
   }
   const stale = staleWords(target, trans);
   const { host } = notebook;
+  const price = formatPrice(priceOf(target, notebook.kernelName), trans);
   const isUp = isConnected(target) && !pending;
   const busy = isUnderWay(target) || pending !== undefined;
   const waits = pending && describePending(pending, now, trans);
@@ -332,9 +334,7 @@ function PopupView(
           isUp && target.rtt_s !== null
             ? [trans.__('Round trip'), formatRoundTrip(target.rtt_s)]
             : null,
-          target.price_per_hour !== null
-            ? [trans.__('Price'), formatPrice(target.price_per_hour, trans)]
-            : null,
+          price ? [trans.__('Price'), price] : null,
           [
             trans.__('Kernel'),
             ended

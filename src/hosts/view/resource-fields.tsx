@@ -3,7 +3,7 @@ import * as React from 'react';
 
 import { Disclosure, Field, FormError } from '../../core';
 
-import { administeredWords, declaredWords } from '../messages';
+import { administeredWords, declaredWords, presetWords } from '../messages';
 import type { ResourceChoice } from '../resource-choice';
 import type { IFormField } from '../service';
 
@@ -40,11 +40,9 @@ export function ResourceFields(props: {
                     ? trans.__('None: the values below')
                     : trans.__('None')}
                 </option>
-                {form.presets.map(({ name, locked }) => (
-                  <option key={name} value={name}>
-                    {locked
-                      ? trans.__('%1 (by your administrator)', name)
-                      : name}
+                {form.presets.map(preset => (
+                  <option key={preset.name} value={preset.name}>
+                    {presetWords(preset, trans)}
                   </option>
                 ))}
               </select>

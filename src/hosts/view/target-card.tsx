@@ -32,6 +32,7 @@ import {
   formatRoundTrip,
   hostNoun,
   minutesWords,
+  savedWords,
   staleWords,
   targetTitle,
   warmWords
@@ -89,8 +90,11 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
             target.where,
             hostNoun(target, trans)
           )
-        : target.host,
-    own > 0 && trans._n('%1 kernel', '%1 kernels', own)
+        : target.host
+  ].filter(Boolean);
+  const ours = [
+    own > 0 ? trans._n('%1 kernel', '%1 kernels', own) : '',
+    savedWords(target, trans)
   ].filter(Boolean);
   return (
     <section
@@ -112,6 +116,9 @@ export function TargetCard(props: TargetCard.IProps): React.ReactElement {
         target.pending.length === 0 && (
           <LinkDetail target={target} trans={trans} />
         )
+      )}
+      {ours.length > 0 && (
+        <p className="gol-Capacity-words">{ours.join(' · ')}</p>
       )}
       <TargetCapacity target={target} model={props.model} trans={trans} />
       <PendingKernels {...props} />

@@ -20,7 +20,8 @@ import {
   describePending,
   formatPrice,
   formatRoundTrip,
-  goneWords
+  goneWords,
+  priceOf
 } from '../messages';
 import type { TargetsModel } from '../model';
 import { NotebookTarget } from '../notebook-target';
@@ -77,6 +78,7 @@ function Host(
     ? goneWords(gone, trans)
     : pending && describePending(pending, now, trans);
   const isUp = target?.state === 'up' && !waits;
+  const price = target ? priceOf(target, notebook.kernelName) : null;
   const name = isRemote
     ? targetName
     : kernelId
@@ -120,13 +122,8 @@ function Host(
             : null
         ]}
       />
-      {isUp && target.price_per_hour !== null && (
-        <Cost
-          {...props}
-          target={target}
-          kernelId={kernelId}
-          price={target.price_per_hour}
-        />
+      {isUp && price !== null && (
+        <Cost {...props} target={target} kernelId={kernelId} price={price} />
       )}
       {!isRemote && (
         <div className="gol-Actions">
