@@ -2,7 +2,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import {
   codeCheckIcon,
   deleteIcon,
-  settingsIcon
+  settingsIcon,
+  textEditorIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
@@ -49,6 +50,7 @@ export interface ITargetActions {
   onTest: (target: ITarget) => void;
   onRemove: (target: ITarget) => void;
   onSettings: (target: ITarget) => void;
+  onRequest: (target: ITarget) => void;
   onClean: (target: ITarget) => void;
   onRelease: (target: ITarget, host: ITargetHost) => void;
   onNewNotebook: (target: ITarget) => void;
@@ -246,6 +248,17 @@ function TargetButtons(props: TargetCard.IProps): React.ReactElement {
           disabled={busy}
           onClick={() => props.onTest(target)}
         />
+        {target.request_language && (
+          <IconButton
+            icon={textEditorIcon}
+            label={
+              target.request_language === 'yaml'
+                ? trans.__('Show the YAML of %1', name)
+                : trans.__('Show the batch script of %1', name)
+            }
+            onClick={() => props.onRequest(target)}
+          />
+        )}
         {!target.locked && (
           <IconButton
             icon={settingsIcon}
@@ -293,7 +306,7 @@ export function TargetDetails(props: {
         facts={[
           reading ? [trans.__('Machine'), reading.hostname] : null,
           target.allocates
-            ? [trans.__('Place'), target.where]
+            ? [trans.__('Where'), target.where]
             : target.host
               ? [trans.__('Host'), login]
               : null,

@@ -47,6 +47,7 @@ class SlurmProvider(HostProvider):
     )
     allocates = tells_changes = True
     host_noun = "job"
+    request_language = "shell"
 
     def check(self, config: HostConfig) -> None:
         """Also check the words of more options."""
