@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from genops_lab.hosts.models import NewPreset, RequestQuery
+from genops_lab.core.errors import InvalidRequest
+from genops_lab.hosts.models import KeptRequest, NewPreset, RequestQuery
 from genops_lab.hosts.presets import PresetsService
 from genops_lab.hosts.providers.base import Resources
+from genops_lab.hosts.templates import TemplatesService
 
 from .completion import target_names
 from .document import Document, Lines
@@ -36,12 +39,33 @@ def show_request(
     preset: Annotated[
         str, typer.Option("--preset", metavar="PRESET", help="A preset of the target. Default: none.")
     ] = "",
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep",
+            metavar="FILE",
+            help="Keep this edited text as the target's template. An empty file keeps none. Default: print only.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Print the Pod manifest or batch script of a start."""
     with command(json) as session:
+        if keep:
+            body = KeptRequest(text=_read(keep))
+            session.call(TemplatesService.keep_request, name=name, body=body)
         found = session.call(PresetsService.get_request, name=name, query=RequestQuery(preset=preset))
         session.show(found, Document([Lines(found.text.splitlines())]))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidRequest(
+            f"{file} cannot be read: {reason}.", hint="Give the text that genops targets request printed."
+        ) from error
 
 
 @presets.command("add-preset")

@@ -33,6 +33,7 @@ def _provide(services: Services) -> None:
     from .questions import QuestionsService
     from .service import EVENT, NOTICE, TargetsService
     from .target_kernels import TargetKernels
+    from .templates import TemplatesService
     from .variables import VariablesService
 
     services.provide(Ledger, lambda get: Ledger(get(LocalStore)))
@@ -76,6 +77,10 @@ def _provide(services: Services) -> None:
     )
     services.provide(
         PresetsService, lambda get: PresetsService(get(Settings), get(TargetsService), get(TargetKernels))
+    )
+    services.provide(
+        TemplatesService,
+        lambda get: TemplatesService(get(Settings), get(TargetsService), get(PresetsService)),
     )
     services.provide(VariablesService, lambda _get: VariablesService())
 

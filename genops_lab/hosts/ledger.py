@@ -85,9 +85,14 @@ class Ledger:
 
     def use_python(self, name: str, python: str) -> TargetRecord:
         """Set a target's interpreter. Raises NotFound, and NotAllowed for the administrator's targets."""
+        return self.use_fields(name, python=python)
+
+    def use_fields(self, name: str, **fields: str) -> TargetRecord:
+        """Set fields of a target's configuration. Raises NotFound, and NotAllowed for the administrator's
+        targets."""
         with self._store.transaction() as connection:
             found = _get(connection, name)
-            route = found.route.with_python(python)
+            route = found.route.with_fields(**fields)
             return _change(connection, found, {"options": _json(_options(route))})
 
     def remove(self, name: str) -> bool:

@@ -66,13 +66,18 @@ class PresetsService(Service):
         record = await self._allocating(name)
         preset = await self._preset(name, query.preset) if query.preset else None
         resources = Resources() if preset is None else preset.resources
-        provider = provider_of(record.route.kind)
+        provider, route = provider_of(record.route.kind), record.route
 
         def shown() -> str:
-            may_have = allowed(rules_of(self._settings), record.route, "KERNEL", resources)
-            return provider.request(record.route, "KERNEL", may_have)
+            may_have = allowed(rules_of(self._settings), route, "KERNEL", resources)
+            return provider.request(route, "KERNEL", may_have)
 
-        return HostRequest(text=await asyncio.to_thread(shown))
+        return HostRequest(
+            text=await asyncio.to_thread(shown),
+            language=provider.request_language,
+            template=getattr(route.config, provider.template_field or "template", ""),
+            can_keep=provider.template_field != "" and not record.locked,
+        )
 
     async def check(self, name: str, resources: Resources) -> None:
         """Raise InvalidRequest for resources that a new host of the target cannot have."""

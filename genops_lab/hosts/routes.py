@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from .presets import PresetsService as Presets
     from .questions import QuestionsService as Questions
     from .service import TargetsService as Service
+    from .templates import TemplatesService as Templates
     from .variables import VariablesService as Variables
 else:
     Environments = LazyService(__package__, "environments", "EnvironmentsService")
     Presets = LazyService(__package__, "presets", "PresetsService")
     Questions = LazyService(__package__, "questions", "QuestionsService")
     Service = LazyService(__package__, "service", "TargetsService")
+    Templates = LazyService(__package__, "templates", "TemplatesService")
     Variables = LazyService(__package__, "variables", "VariablesService")
 
 OPERATIONS = [
@@ -36,6 +38,7 @@ OPERATIONS = [
     Operation("DELETE", "/targets/{name}/hosts/{host_id}", Service.release_host),
     Operation("GET", "/targets/{name}/resources", Presets.get_resource_form),
     Operation("GET", "/targets/{name}/request", Presets.get_request),
+    Operation("PUT", "/targets/{name}/request", Templates.keep_request),
     Operation("POST", "/targets/{name}/presets", Presets.add_preset),
     Operation("DELETE", "/targets/{name}/presets/{preset}", Presets.delete_preset),
     Operation("POST", "/targets/{name}/environment", Environments.build_environment, action="execute"),

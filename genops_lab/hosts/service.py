@@ -46,6 +46,7 @@ from .operator_rules import rules_of
 from .providers import PROVIDERS, provider_of
 from .providers.base import Gone, Pending, Resources, Running
 from .records import TargetRecord, check_policy, check_price, record_of
+from .templates import forget
 from .test_reports import Outcome, Reports, what_to_do
 
 if TYPE_CHECKING:
@@ -269,6 +270,7 @@ class TargetsService(Service):
         self._reports.forget(name)
         self._metrics.forget(name)
         self._capacities.forget(name)
+        await asyncio.to_thread(forget, self._settings.data_dir, name)
         self.changed(name)
         left = [each.kernel_id for each in own]
         message = f"{name} is removed."
@@ -537,6 +539,7 @@ class TargetsService(Service):
             is_this_machine=provider.is_this_machine,
             allocates=provider.allocates,
             host_noun=provider.host_noun,
+            request_language=provider.request_language,
             hosts=await self._hosts_of(record),
             config=msgspec.to_builtins(route.config),
             where=record.where,

@@ -798,7 +798,8 @@ export interface paths {
         };
         /** Return what the start of a kernel on a target sends to its scheduler. Raises NotFound for a preset that the target does not have, and InvalidRequest for what the administrator does not allow. */
         get: operations["hosts.get_request"];
-        put?: never;
+        /** Keep an edited text as the template of a target, and return what a start sends from now on. */
+        put: operations["hosts.keep_request"];
         post?: never;
         delete?: never;
         options?: never;
@@ -3894,9 +3895,10 @@ export interface components {
          *     fewer than requested. ``reading_age_s`` is the time since the reading arrived.
          *
          *     ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets its own host, shown
-         *     as ``host_noun``. ``hosts`` has the requested hosts, each with its own connection and reading; the price
-         *     applies to each. ``state`` is that of the host which is nearest to being up. ``capacity``: the GPUs that
-         *     were free ``capacity_age_s`` ago, None until somebody asked. ``saved``: by ends of idle kernels, this month.
+         *     as ``host_noun``. ``request_language`` is that of its manifest or script. ``hosts`` has the requested
+         *     hosts, each with its own connection and reading; the price applies to each. ``state`` is that of the host
+         *     which is nearest to being up. ``capacity``: the GPUs that were free ``capacity_age_s`` ago, None until
+         *     somebody asked. ``saved``: by ends of idle kernels, this month.
          */
         Target: {
             name: string;
@@ -3907,6 +3909,11 @@ export interface components {
             allocates: boolean;
             /** @default host */
             host_noun: string;
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            request_language: "" | "shell" | "yaml";
             /** @default [] */
             hosts: components["schemas"]["TargetHost"][];
             /** @default {} */
@@ -4482,8 +4489,27 @@ export interface components {
         /**
          * HostRequest
          * @description A Pod manifest or a batch script, as a start sends it. ``KERNEL`` stands for the kernel's id.
+         *
+         *     ``template`` is the file of this machine that it is built on; empty without one. ``can_keep``: an edited
+         *     text can be kept as the target's template.
          */
         HostRequest: {
+            text: string;
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            language: "" | "shell" | "yaml";
+            /** @default  */
+            template: string;
+            /** @default false */
+            can_keep: boolean;
+        };
+        /**
+         * KeptRequest
+         * @description An edited Pod manifest or batch script; empty for none.
+         */
+        KeptRequest: {
             text: string;
         };
         /**
@@ -11019,6 +11045,41 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HostRequest"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "hosts.keep_request": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KeptRequest"];
+            };
+        };
         responses: {
             /** @description The answer. */
             200: {

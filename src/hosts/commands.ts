@@ -10,7 +10,8 @@ import {
   downloadIcon,
   notebookIcon,
   settingsIcon,
-  stopIcon
+  stopIcon,
+  textEditorIcon
 } from '@jupyterlab/ui-components';
 
 import type { MachineModel } from '../kernels/model';
@@ -34,6 +35,7 @@ export namespace CommandIDs {
   export const disconnect = 'genops:disconnect-target';
   export const test = 'genops:test-target';
   export const settings = 'genops:change-target';
+  export const request = 'genops:target-request';
   export const clean = 'genops:clean-target';
   export const release = 'genops:release-host';
   export const remove = 'genops:remove-target';
@@ -131,7 +133,7 @@ export function addCommands(options: ICommandsOptions): void {
 
   define(CommandIDs.add, {
     label: trans.__('Add a Target to Run Notebooks On…'),
-    caption: trans.__('Add a machine over SSH as a target, and test it'),
+    caption: trans.__('Add a machine or a cluster as a target, and test it'),
     icon: addIcon,
     args: { host: textArg(trans.__('A host or an alias; asked when missing')) },
     execute: async args => {
@@ -263,6 +265,23 @@ export function addCommands(options: ICommandsOptions): void {
         const form = new SettingsForm(service, target, trans);
         await openSettingsDialog(form, trans);
         await model.list.refresh();
+      }
+    }
+  });
+
+  define(CommandIDs.request, {
+    label: trans.__('Show the YAML or Batch Script of a Target…'),
+    icon: textEditorIcon,
+    args: named,
+    execute: async args => {
+      const [{ chooseTarget }, { showRequest }] = await Promise.all([
+        dialogs(),
+        import('./show-request')
+      ]);
+      const fits = ({ request_language }: ITarget) => request_language !== '';
+      const target = await chooseTarget(model, args.name, fits, trans);
+      if (target) {
+        await showRequest(app, service, target.name, trans);
       }
     }
   });

@@ -163,6 +163,7 @@ export const targetsPlugin: JupyterFrontEndPlugin<void> = {
           onTest={({ name }) => execute(CommandIDs.test, { name })}
           onRemove={({ name }) => execute(CommandIDs.remove, { name })}
           onSettings={({ name }) => execute(CommandIDs.settings, { name })}
+          onRequest={({ name }) => execute(CommandIDs.request, { name })}
           onClean={({ name }) => execute(CommandIDs.clean, { name })}
           onRelease={({ name }, { host_id }) =>
             execute(CommandIDs.release, { name, host: host_id })

@@ -37,6 +37,7 @@ export type ISweptTarget = components['schemas']['SweptTarget'];
 export type IResources = components['schemas']['Resources'];
 export type IResourceForm = components['schemas']['ResourceForm'];
 export type IPreset = components['schemas']['Preset'];
+export type IHostRequest = components['schemas']['HostRequest'];
 export type INewPreset = components['schemas']['NewPreset'];
 export type ITask = components['schemas']['Task'];
 
@@ -313,6 +314,23 @@ export class TargetsService {
     return this._api.data(
       this._api.http.GET('/folders/jobs/{job_id}', {
         params: { path: { job_id } }
+      })
+    );
+  }
+
+  /** What the start of a kernel sends to the scheduler. */
+  request(name: string): Promise<IHostRequest> {
+    return this._api.data(
+      this._api.http.GET('/targets/{name}/request', path(name))
+    );
+  }
+
+  /** Keep an edited request as the target's template; empty for none. */
+  keepRequest(name: string, text: string): Promise<IHostRequest> {
+    return this._api.data(
+      this._api.http.PUT('/targets/{name}/request', {
+        ...path(name),
+        body: { text }
       })
     );
   }

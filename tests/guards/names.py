@@ -134,8 +134,8 @@ genops:register-model genops:release-host genops:remove-model-alias genops:remov
 genops:renew-deployment genops:reset-panel
 genops:restart-with-nsight genops:restart-with-nsight-compute genops:restart-without-nsight genops:restore-notebook
 genops:set-model-alias genops:show-remote-kernel-log genops:show-task-log genops:stop-deployment
-genops:stop-remote-kernel genops:sweep genops:test-target genops:this-notebook genops:toggle-line-times
-genops:toggle-section genops:try-deployment
+genops:stop-remote-kernel genops:sweep genops:target-request genops:test-target genops:this-notebook
+genops:toggle-line-times genops:toggle-section genops:try-deployment
 """,
 )
 
@@ -636,7 +636,7 @@ DATA_FILES = _words(
     """
 batches deployments environments evaluations folders gateway-ports incoming kernelspecs.lock load_tests mlflow
 operator.json outputs profiles pulls remote resuming runs said secrets shared.db spool store.db supervisor.lock sweeps
-tracking.lock wheels work
+templates tracking.lock wheels work
 """,
 )
 
@@ -820,7 +820,7 @@ genops targets free-space: --dry-run --force --json --older-than --timeout name
 genops targets release: --json host name
 genops targets remove: --force --json name
 genops targets role: --account --json --nodes name
-genops targets request: --json --preset name
+genops targets request: --json --keep --preset name
 genops targets set: --folder --folder-files --folder-size --idle --idle-gpu --json --no-folder --no-secret
     --price-per-hour --secret --warm name
 genops targets show: --json name

@@ -42,6 +42,7 @@ VIEWS = {
     ("hosts/view/place-dialog.tsx", "dialog"): ["targets picker"],
     ("hosts/view/pull-dialog.tsx", "dialog"): ["targets pull"],
     ("hosts/view/question-dialog.tsx", "dialog"): ["targets passphrase"],
+    ("hosts/view/request-dialog.tsx", "dialog"): ["target_settings targets-request"],
     ("hosts/view/restart-dialog.tsx", "dialog"): ["target_settings run-in-ended"],
     ("hosts/view/settings-dialog.tsx", "dialog"): ["target_settings settings"],
     ("hosts/view/storage-dialog.tsx", "dialog"): ["environments free-space"],

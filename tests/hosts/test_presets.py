@@ -12,10 +12,20 @@ from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.hosts import capacity, providers
 from genops_lab.hosts.link.errors import LinkError
 from genops_lab.hosts.link.route import Route
-from genops_lab.hosts.models import BestFitQuery, NewPreset, NewTarget, NextStart, Preset, RemoveQuery
+from genops_lab.hosts.models import (
+    BestFitQuery,
+    KeptRequest,
+    NewPreset,
+    NewTarget,
+    NextStart,
+    Preset,
+    RemoveQuery,
+    RequestQuery,
+)
 from genops_lab.hosts.presets import PresetsService
 from genops_lab.hosts.providers.base import Capacity, GpuKind, Resources
 from genops_lab.hosts.resources import words_of
+from genops_lab.hosts.templates import TemplatesService
 from tests.support import toy_provider
 from tests.support.homes import Home
 
@@ -113,3 +123,41 @@ def test_resources_in_words() -> None:
     resources = Resources(gpus=2, gpu_type="H100", cpus=1, memory_bytes=64 * 1024**3, time_s=5400)
     assert words_of(resources) == "2 x H100, 1 CPU, 64 GiB, 1.5 h"
     assert words_of(Resources(gpus=1)) == "1 GPU" and words_of(Resources()) == ""
+
+
+def test_an_edited_manifest_is_checked_and_kept_as_the_targets_template(at_home: Home) -> None:
+    async def body() -> None:
+        async with open_lab(at_home) as lab:
+            config = {"context": "none", "image": "team/train:1", "python": "python3"}
+            await lab.targets.add_target(NewTarget(name="cluster", kind="kubernetes", config=config))
+            await lab.targets.add_target(NewTarget(name="here", kind="ssh", config={"host": "login1"}))
+            presets, templates = (lab.application.get(each) for each in (PresetsService, TemplatesService))
+            first = await presets.get_request("cluster", RequestQuery())
+            assert (first.language, first.template, first.can_keep) == ("yaml", "", True)
+            edited = first.text.replace("spec:\n", "spec:\n  hostname: mine\n", 1)
+            kept = await templates.keep_request("cluster", KeptRequest(text=edited))
+            file = at_home.data / "templates" / "cluster.yaml"
+            assert "hostname: mine" in kept.text and kept.template == str(file)
+            assert file.read_text() == edited and file.stat().st_mode & 0o777 == 0o600
+            for text, said, line in (
+                (
+                    edited.replace("hostname: mine", "hostname: [mine"),
+                    r"Line \d+ of the pod template is not",
+                    True,
+                ),
+                ("kind: Deployment", "The text is not a Pod manifest.", False),
+                ("kind: Pod\nspec:\n  containers: {a: 1}\n", "no list of containers", False),
+            ):
+                with pytest.raises(InvalidRequest, match=said) as refused:
+                    await templates.keep_request("cluster", KeptRequest(text=text))
+                assert refused.value.hint and ("line" in refused.value.details) == line
+                assert file.read_text() == edited and [*file.parent.iterdir()] == [file]
+            none = await templates.keep_request("cluster", KeptRequest(text=" "))
+            assert none == first and not file.exists()
+            await templates.keep_request("cluster", KeptRequest(text=edited))
+            await lab.targets.remove_target("cluster", RemoveQuery())
+            assert not file.exists()
+            with pytest.raises(InvalidRequest, match="here takes no template"):
+                await templates.keep_request("here", KeptRequest(text="x"))
+
+    run(body())

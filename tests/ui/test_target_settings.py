@@ -72,6 +72,44 @@ def test_settings_are_changed_in_a_dialog_that_shows_no_value(lab: LabPage, serv
     assert lab.problems == []
 
 
+def test_the_yaml_of_a_target_is_edited_and_kept_and_a_mistake_names_its_line(
+    lab: LabPage, server: LabServer
+) -> None:
+    config = {"context": "none", "namespace": "team", "image": "team/train:1.4", "gpus": 1}
+    status, answer = server.request(
+        "POST", "genops/targets", {"name": "pods", "kind": "kubernetes", "config": config}
+    )
+    assert status == 200, answer
+    opener = card(lab, "pods").get_by_role("button", name="Show the YAML of pods")
+    opener.click()
+    form = dialog(lab)
+    text = form.get_by_role("textbox", name="Text of the request")
+    expect(text).to_be_focused()
+    expect(text).to_contain_text("image: team/train:1.4")
+    keep = form.get_by_role("button", name="Keep for this target")
+    expect(keep).to_be_disabled()
+    lab.page.keyboard.press("Control+End")
+    lab.page.keyboard.insert_text("\n  nodeSelector: {pool: [gpu}")
+    keep.click()
+    expect(form.get_by_role("alert")).to_contain_text(re.compile(r"Line \d+ of the pod template is not YAML"))
+    expect(text).to_be_focused()
+    lab.looks("targets-request", ".jp-Dialog")
+    lab.page.keyboard.press("Control+End")
+    for _ in range(len("[gpu}")):
+        lab.page.keyboard.press("Backspace")
+    lab.page.keyboard.insert_text("gpu}")
+    lab.page.keyboard.press("Escape")  # leaves the editor, and not the dialog
+    expect(form.get_by_role("button", name="Cancel")).to_be_focused()
+    lab.page.keyboard.press("Tab")
+    lab.page.keyboard.press("Enter")
+    expect(form).to_have_count(0)
+    kept = server.get("genops/targets/pods/request")
+    assert "pool: gpu" in kept["text"] and kept["template"].endswith("templates/pods.yaml")
+    opener.click()
+    expect(form).to_contain_text("Built on ")
+    form.get_by_role("button", name="Cancel").click()
+
+
 def open_notebook(lab: LabPage, name: str) -> None:
     lab.execute("docmanager:open", {"path": name})
     lab.page.locator(".jp-NotebookPanel:visible .jp-Notebook").wait_for(timeout=PATIENT_MS)

@@ -33,9 +33,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         """Return the interpreter on the host."""
         return self.config.python
 
+    def with_fields(self, **fields: str) -> Route:
+        """Return the same route with other values of fields of its configuration."""
+        return msgspec.structs.replace(self, config=msgspec.structs.replace(self.config, **fields))
+
     def with_python(self, python: str) -> Route:
         """Return the same route with another interpreter."""
-        return msgspec.structs.replace(self, config=msgspec.structs.replace(self.config, python=python))
+        return self.with_fields(python=python)
 
     def at(self, host: HostRef) -> Route:
         """Return the route to this host of the target."""

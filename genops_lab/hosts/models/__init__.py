@@ -15,7 +15,7 @@ from .kernels import (
     StopKernel,
     TargetKernels,
 )
-from .presets import HostRequest, NewPreset, Preset, RequestQuery, ResourceForm
+from .presets import HostRequest, KeptRequest, NewPreset, Preset, RequestQuery, ResourceForm
 from .questions import Answer, OpenQuestion
 from .reports import ReportStep, StepFix, StepState, TargetReport
 from .savings import SavedHours
@@ -66,6 +66,7 @@ __all__ = [
     "HostGpu",
     "HostReading",
     "HostRequest",
+    "KeptRequest",
     "KernelIdle",
     "KernelLog",
     "KernelLogQuery",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from ..configuration import FormField
@@ -37,7 +39,20 @@ class RequestQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A Pod manifest or a batch script, as a start sends it. ``KERNEL`` stands for the kernel's id."""
+    """A Pod manifest or a batch script, as a start sends it. ``KERNEL`` stands for the kernel's id.
+
+    ``template`` is the file of this machine that it is built on; empty without one. ``can_keep``: an edited
+    text can be kept as the target's template.
+    """
+
+    text: str
+    language: Literal["", "yaml", "shell"] = ""
+    template: str = ""
+    can_keep: bool = False
+
+
+class KeptRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """An edited Pod manifest or batch script; empty for none."""
 
     text: str
 

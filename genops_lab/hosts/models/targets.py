@@ -101,9 +101,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     fewer than requested. ``reading_age_s`` is the time since the reading arrived.
 
     ``is_this_machine``: kernels see this machine's files. ``allocates``: each kernel gets its own host, shown
-    as ``host_noun``. ``hosts`` has the requested hosts, each with its own connection and reading; the price
-    applies to each. ``state`` is that of the host which is nearest to being up. ``capacity``: the GPUs that
-    were free ``capacity_age_s`` ago, None until somebody asked. ``saved``: by ends of idle kernels, this month.
+    as ``host_noun``. ``request_language`` is that of its manifest or script. ``hosts`` has the requested
+    hosts, each with its own connection and reading; the price applies to each. ``state`` is that of the host
+    which is nearest to being up. ``capacity``: the GPUs that were free ``capacity_age_s`` ago, None until
+    somebody asked. ``saved``: by ends of idle kernels, this month.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     is_this_machine: bool = False
     allocates: bool = False
     host_noun: str = "host"
+    request_language: Literal["", "yaml", "shell"] = ""
     hosts: list[TargetHost] = []
     config: dict[str, Any] = {}
     where: str = ""

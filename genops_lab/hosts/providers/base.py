@@ -122,6 +122,10 @@ class HostProvider(ABC):
     tells_changes: ClassVar[bool] = False
     #: the noun for one of its hosts, where it allocates them: host, pod, job
     host_noun: ClassVar[str] = "host"
+    #: the language of :meth:`request`; empty where it returns nothing
+    request_language: ClassVar[Literal["", "yaml", "shell"]] = ""
+    #: the field of the configuration with the file that each request is built on; empty without one
+    template_field: ClassVar[str] = ""
 
     # The configuration
 

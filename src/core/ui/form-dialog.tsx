@@ -122,6 +122,19 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
       event.stopPropagation();
       return;
     }
+    // Escape leaves an editor, in which Tab indents; a second one closes the dialog.
+    if (
+      event instanceof KeyboardEvent &&
+      event.type === 'keydown' &&
+      event.key === 'Escape' &&
+      event.target instanceof Element &&
+      event.target.closest('[data-takes-escape]')
+    ) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.node.querySelector<HTMLElement>('.jp-Dialog-footer button')?.focus();
+      return;
+    }
     // The dialog maps Enter to its default button, also on controls of the form.
     const own =
       event instanceof KeyboardEvent &&

@@ -48,6 +48,7 @@ describe('the targets in the panel', () => {
     onTest: jest.fn(),
     onRemove: jest.fn(),
     onSettings: jest.fn(),
+    onRequest: jest.fn(),
     onClean: jest.fn(),
     onRelease: jest.fn(),
     onNewNotebook: jest.fn(),

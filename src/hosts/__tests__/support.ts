@@ -50,6 +50,7 @@ export function target(part: Partial<ITarget> = {}): ITarget {
     is_this_machine: false,
     allocates: false,
     host_noun: 'host',
+    request_language: '',
     hosts: [],
     config: {},
     where: 'gpu1.example.org',

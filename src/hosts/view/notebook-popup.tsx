@@ -327,7 +327,7 @@ function PopupView(
       <Facts
         facts={[
           target.allocates
-            ? [trans.__('Place'), target.where]
+            ? [trans.__('Where'), target.where]
             : target.host
               ? [trans.__('Host'), target.host]
               : null,

@@ -4,7 +4,8 @@ import {
   deleteIcon,
   folderIcon,
   settingsIcon,
-  terminalIcon
+  terminalIcon,
+  textEditorIcon
 } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
@@ -52,6 +53,7 @@ export interface ITargetActions {
   onTest: (target: ITarget) => void;
   onRemove: (target: ITarget) => void;
   onSettings: (target: ITarget) => void;
+  onRequest: (target: ITarget) => void;
   onClean: (target: ITarget) => void;
   onRelease: (target: ITarget, host: ITargetHost) => void;
   onNewNotebook: (target: ITarget) => void;
@@ -273,6 +275,17 @@ function TargetButtons(props: TargetCard.IProps): React.ReactElement {
           disabled={busy}
           onClick={() => props.onTest(target)}
         />
+        {target.request_language && (
+          <IconButton
+            icon={textEditorIcon}
+            label={
+              target.request_language === 'yaml'
+                ? trans.__('Show the YAML of %1', name)
+                : trans.__('Show the batch script of %1', name)
+            }
+            onClick={() => props.onRequest(target)}
+          />
+        )}
         {!target.locked && (
           <IconButton
             icon={settingsIcon}
@@ -320,7 +333,7 @@ export function TargetDetails(props: {
         facts={[
           reading ? [trans.__('Machine'), reading.hostname] : null,
           target.allocates
-            ? [trans.__('Place'), target.where]
+            ? [trans.__('Where'), target.where]
             : target.host
               ? [trans.__('Host'), login]
               : null,

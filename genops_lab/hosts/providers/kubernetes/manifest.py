@@ -74,10 +74,24 @@ def read_template(path: str) -> dict[str, Any]:
     hint = "Give a file with one Pod: apiVersion: v1, kind: Pod, spec with containers."
     try:
         found = yaml.safe_load(Path(path).expanduser().read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise TemplateUnusable(
+            f"Line {line} of the pod template {path} is not YAML: {error.problem}.",
+            hint="Check the indentation and the quotes of this line and the line before.",
+            details={"line": line},
+        ) from error
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise TemplateUnusable(f"The pod template {path} cannot be read: {error}", hint=hint) from error
     if not isinstance(found, dict) or found.get("kind") != "Pod" or not isinstance(found.get("spec"), dict):
         raise TemplateUnusable(f"{path} is not a Pod manifest.", hint=hint)
+    containers = found["spec"].get("containers")
+    if containers and not (
+        isinstance(containers, list) and all(isinstance(each, dict) for each in containers)
+    ):
+        raise TemplateUnusable(
+            f"The pod template {path} has no list of containers at spec.containers.", hint=hint
+        )
     return found
 
 

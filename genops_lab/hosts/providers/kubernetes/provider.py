@@ -75,6 +75,8 @@ class KubernetesProvider(HostProvider):
     )
     allocates = tells_changes = True
     host_noun = "pod"
+    request_language = "yaml"
+    template_field = "pod_template"
 
     def __init__(self) -> None:
         #: why a pod waited when the API server last answered
@@ -115,7 +117,11 @@ class KubernetesProvider(HostProvider):
         """Return the Pod manifest as YAML."""
         import yaml
 
-        return str(yaml.safe_dump(_manifest(target, name, resources), sort_keys=False))
+        class Plain(yaml.SafeDumper):
+            def ignore_aliases(self, data: Any) -> bool:
+                return True  # people read and edit it
+
+        return str(yaml.dump(_manifest(target, name, resources), Dumper=Plain, sort_keys=False))
 
     def default_resources(self, config: HostConfig) -> Resources:
         """Also return the memory and the time."""

@@ -52,6 +52,7 @@ class SlurmProvider(HostProvider):
     )
     allocates = tells_changes = True
     host_noun = "job"
+    request_language = "shell"
 
     def __init__(self) -> None:
         #: what Slurm said of the last test's request, by target
