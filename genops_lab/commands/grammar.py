@@ -106,8 +106,7 @@ HEADINGS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "targets": {
         "Targets": (
-            *("list", "show", "add", "delete", "set", "test"),
-            *("connect", "disconnect", "terminal", "discover", "kinds"),
+            *("list", "show", "add", "delete", "set", "test", "connect", "disconnect", "discover", "kinds"),
         ),
         "Pods and jobs": (
             *(
@@ -122,7 +121,7 @@ HEADINGS: dict[str, dict[str, tuple[str, ...]]] = {
                 "delete-preset",
             ),
         ),
-        "Environments and storage": ("build", "install", "free-space"),
+        "On the host": ("terminal", "build", "install", "free-space"),
     },
     "profiles": {
         "Profiles": ("list", "show", "delete", "fetch", "tools"),

@@ -15,7 +15,7 @@ from genops_lab.terminals.models import OpenTerminal, Terminal
 from genops_lab.terminals.service import TerminalsService
 
 from .completion import target_names
-from .session import Session, command
+from .session import Json, Session, command
 
 _CONNECT_S = 300.0
 
@@ -29,12 +29,13 @@ def open_terminal(
             autocompletion=target_names,
         ),
     ],
+    json: Json = False,
 ) -> None:
     """Open a shell on a target, or in the pod or job of a kernel. It ends with this terminal.
 
     The exit code is that of the shell.
     """
-    with command(as_json=False) as session:
+    with command(json) as session:
         if session.notebook or not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise InvalidRequest(
                 "A shell on a target needs a terminal.",

@@ -155,7 +155,7 @@ def show_capacity(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Ask clusters which GPUs are free and how many jobs or pods wait."""
+    """Show free GPUs of clusters and how many jobs or pods wait."""
     with command(json) as session:
         names = (
             [name]
@@ -168,7 +168,7 @@ def show_capacity(
 
 @targets.command("savings")
 def list_savings(json: Json = False) -> None:
-    """List the hours that ends of idle kernels saved, by month and target."""
+    """List the hours that ends of idle kernels saved, by month."""
     with command(json) as session:
         found = session.call(TargetsService.list_savings)
         session.show(found, views.savings(found))

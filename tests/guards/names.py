@@ -825,7 +825,7 @@ genops targets set: --folder --folder-files --folder-size --idle --idle-gpu --js
     --price-per-hour --secret --warm name
 genops targets show: --json name
 genops targets stop-host: --json host name
-genops targets terminal: where
+genops targets terminal: --json where
 genops targets test: --json name
 genops targets tools: --json
 genops targets:
