@@ -265,7 +265,7 @@ def test_a_claim_keeps_what_had_not_arrived(home: Home, cluster: Cluster, ns: st
         # The Lab is away while the kernel prints and its pod is taken away at once, as a lost spot node's is.
         place.do(kernel.bridge.link.down())
         name = pod["metadata"]["name"]
-        wait(lambda: any(b"99\n" in each.read_bytes() for each in (tmp_path / "disk").rglob("*.rec")))
+        wait(lambda: any(rb"99\n" in each.read_bytes() for each in (tmp_path / "disk").rglob("*.rec")))
         cluster.kubectl("-n", ns, "delete", "pod", name, "--force", "--grace-period=0")
         wait(lambda: isinstance(found := state(place, host), Running) and found.over)
         place.do(kernel.bridge.link.up())
