@@ -15,6 +15,7 @@ from genops_lab.hosts.link.errors import LinkError
 from genops_lab.hosts.link.questions import Nobody
 from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.providers.base import Gone, Pending, Resources, Running
+from genops_lab.hosts.providers.kubernetes import kueue, provider
 from genops_lab.hosts.providers.kubernetes.errors import VERBS
 from genops_lab.hosts.providers.kubernetes.manifest import pod_name
 from genops_lab.hosts.providers.kubernetes.provider import PROVIDER
@@ -287,3 +288,16 @@ def test_a_kernel_runs_without_a_writable_home(standin: StandIn, home: Home) -> 
     with a_place(home, standin.route(home="/proc/nobody")) as place, a_kernel(place) as kernel:
         reply, printed = kernel.run("import os; print(os.path.expanduser('~'), os.path.isdir(os.getcwd()))")
         assert (reply["status"], printed) == ("ok", "/proc/nobody True\n")
+
+
+def test_a_pod_that_kueue_does_not_let_go_of_is_named(
+    standin: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allocated(standin)
+    kept = {"deletionTimestamp": "2026-11-30T10:00:00Z", "finalizers": [kueue.MANAGED]}
+    standin.do(lambda: standin.pods[pod_name("cluster", "one")]["metadata"].update(kept))
+    monkeypatch.setattr(provider, "_NAME_FREE_S", 0.5)
+    before = standin.created
+    error = refused(PROVIDER.allocate(standin.route(), "one", Resources()))
+    assert error.message.endswith("is still being deleted: Kueue has not let go of it.") and error.hint
+    assert standin.created == before
