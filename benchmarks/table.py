@@ -86,7 +86,8 @@ machine's Python on the node. The baseline is gateway-provisioners on the same c
 
 - `start`: from nothing to the first reply, in phases. `first start`: with the client's process and the login.
 - `agent call`: a call to the agent of the host. `stdout 100 mb`: 100 MB of standard output, all of it read.
-- `interrupt printing`: from the interrupt of a cell that prints 100 MB to its reply.
+- `interrupt taken`: until the host has taken the interrupt of a cell that prints 100 MB. `interrupt printing`: until the
+  cell's reply, which comes behind all that the cell had printed.
 - `output after an api restart`: the API server is killed and started; from its `/readyz` to the next line.
 - `end told`: from the end of a kernel's container, as the API has it, to the state of the kernel in the Lab.
 - `waiting`: pods or jobs that no node can take, each with a kernel that waits. CPU is that of the Lab's side.
