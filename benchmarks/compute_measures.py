@@ -122,10 +122,21 @@ def of_a_kernel(
     yield figure(f"{name}_agent_call", "ms", calls, notes={"p95": f"{p95:.1f} ms"}, **target)
     prints = [print_100_mb_s(kernel) for _ in range(PRINTS)]
     yield figure(f"{name}_stdout_100_mb", "s", prints, target=print_target_s, **prints_beside)
-    interrupts = []
+    interrupts: list[float] = []
+    taken: list[float] = []
+    manager: Any = kernel.manager
+    interrupt = manager.interrupt_kernel
+
+    def timed() -> None:
+        begun = time.perf_counter()
+        interrupt()
+        taken.append(time.perf_counter() - begun)
+
+    manager.interrupt_kernel = timed
     for _ in range(INTERRUPTS):
         interrupts.append(interrupt_printing_ms(kernel) / 1e3)
         kernel.drain()
+    yield figure(f"{name}_interrupt_taken", "s", taken)
     yield figure(f"{name}_interrupt_printing", "s", interrupts, target=1.0)
 
 

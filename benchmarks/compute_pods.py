@@ -58,6 +58,7 @@ def figures(cluster: Cluster, home: Home, peer: Line) -> Iterator[Line]:
                 yield _restarts_of_the_api_server(cluster, place, kernel)
             kernel.close()
         yield _events(cluster, place)
+        yield _deletions(cluster, place)
         yield figure(
             "pod_lines_while_away", "lost", [_lost_while_away(place)], target=0, **_beside(peer, "lost"),
             notes={"of": 120, "away": "3 s: the Lab's process, the baseline's client"},
@@ -121,11 +122,7 @@ def _events(cluster: Cluster, place: Place) -> Line:
     for _ in range(EVENTS):
         kernel = Kernel(kernelspecs.name_of(place.route.target))
         bridge = place.remote.bridges[str(kernel.manager.kernel_id)]
-        pod = next(
-            each
-            for each in cluster.pods(NAMESPACE)
-            if each["metadata"]["annotations"].get("genops-lab/host-id") == bridge.link.route.host_id
-        )
+        pod = _pod_of(cluster, bridge.link.route.host_id)
         ended: list[float] = []
         arguments = (cluster, pod["metadata"]["name"], ended)
         threading.Thread(target=_mark_end, args=arguments, daemon=True).start()
@@ -136,6 +133,29 @@ def _events(cluster: Cluster, place: Place) -> Line:
         kernel.close()
     return figure(
         "pod_end_told", "s", took, target=2.0, notes={"measured": "from the end of the container in the API"}
+    )
+
+
+def _deletions(cluster: Cluster, place: Place) -> Line:
+    """From the answer to the deletion of a pod, whose containers have 5 s to end, to the state in the Lab."""
+    took = []
+    for _ in range(EVENTS):
+        kernel = Kernel(kernelspecs.name_of(place.route.target))
+        bridge = place.remote.bridges[str(kernel.manager.kernel_id)]
+        name = _pod_of(cluster, bridge.link.route.host_id)["metadata"]["name"]
+        cluster.kubectl("-n", NAMESPACE, "delete", "pod", name, "--wait=false", "--grace-period=5")
+        begun = time.perf_counter()
+        took.append(until(lambda bridge=bridge: bridge.state.state == "ended") - begun)  # type: ignore[misc]
+        kernel.close()
+    notes = {"measured": "from the API's answer; the containers have 5 s to end"}
+    return figure("pod_deletion_told", "s", took, target=2.0, notes=notes)
+
+
+def _pod_of(cluster: Cluster, host_id: str) -> dict[str, Any]:
+    return next(
+        each
+        for each in cluster.pods(NAMESPACE)
+        if each["metadata"]["annotations"].get("genops-lab/host-id") == host_id
     )
 
 

@@ -86,9 +86,11 @@ machine's Python on the node. The baseline is gateway-provisioners on the same c
 
 - `start`: from nothing to the first reply, in phases. `first start`: with the client's process and the login.
 - `agent call`: a call to the agent of the host. `stdout 100 mb`: 100 MB of standard output, all of it read.
-- `interrupt printing`: from the interrupt of a cell that prints 100 MB to its reply.
+- `interrupt taken`: until the host has taken the interrupt of a cell that prints 100 MB.
+- `interrupt printing`: until the reply of that cell, which comes behind all that the cell had printed.
 - `output after an api restart`: the API server is killed and started; from its `/readyz` to the next line.
 - `end told`: from the end of a kernel's container, as the API has it, to the state of the kernel in the Lab.
+- `deletion told`: from the API's answer to the deletion of a pod.
 - `waiting`: pods or jobs that no node can take, each with a kernel that waits. CPU is that of the Lab's side.
 - `lines while away`: lines that are missing when nobody is connected for 3 s.
 - `fault`: numbers that are lost while a cell counts, over cuts of one kind.""",

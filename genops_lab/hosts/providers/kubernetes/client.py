@@ -18,6 +18,9 @@ from .credentials import Credentials, CredentialsError, Login
 _CONNECT_S, _READ_S = 5.0, 15.0
 _TRIES, _MOST_RETRY_S = 4, 5.0
 _SAME_CLOCK_S = 5.0
+#: Seconds without a request after which open connections are not used again: a proxy may have dropped them in
+#: silence, and a request would wait for its time-out.
+_IDLE_S = 20.0
 #: Who a request without a login is, in the words of a refusal.
 _ANONYMOUS = "system:anonymous"
 
@@ -46,6 +49,7 @@ class Api:
         self._credentials = Credentials(kubeconfig, context)
         #: seconds that the server's clock is ahead of this machine's, where that is more than answers can be late
         self.ahead_s = 0.0
+        self._used_at = time.monotonic()
 
     def call(
         self,
@@ -101,6 +105,9 @@ class Api:
         login = self._login()
         url = login.configuration.host.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json", **login.header}
+        used_at, self._used_at = self._used_at, time.monotonic()
+        if self._used_at - used_at > _IDLE_S:
+            login.pool.clear()
         data = None
         if body is not None:
             data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
