@@ -77,6 +77,16 @@ def test_slurm_refuses_what_is_over_a_limit(config: dict[str, Any], resources: R
     assert refused.value.hint
 
 
+@pytest.mark.parametrize("line", ["--gres=gpu:8", "-G 8", "--parti=big", "--mail-type=END --gpus 8"])
+def test_a_users_batch_script_does_not_pass_by_a_limit(line: str, tmp_path: Path) -> None:
+    file = tmp_path / "job.sh"
+    file.write_text(f"#!/bin/bash\n#SBATCH --mail-type=END\n#SBATCH {line}\n")
+    with pytest.raises(InvalidRequest, match="would pass by the administrator's limit"):
+        slurm(batch_script=str(file))
+    file.write_text("#!/bin/bash\n#SBATCH -p big\n#SBATCH -t 9999\n")  # both are replaced
+    assert slurm(batch_script=str(file)).time_s == 7200
+
+
 def test_slurm_grants_what_is_within_and_the_longest_time_where_none_is_given() -> None:
     assert slurm(resources=Resources(gpus=4, time_s=60)) == Resources(gpus=4, time_s=60)
     assert slurm(sbatch="--mail-type=END --gpu-bind=none").time_s == 7200

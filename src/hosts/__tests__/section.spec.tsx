@@ -243,8 +243,21 @@ describe('the targets in the panel', () => {
   });
 
   it('asks a cluster what is free on a press alone, and never says 0 for not known', async () => {
-    const queue = { allocates: true, name: 'queue', state: 'idle' as const };
+    const saved = {
+      target: 'queue',
+      month: '2026-12',
+      kernels: 2,
+      hours: 12.34,
+      usd: 50
+    };
+    const queue = {
+      allocates: true,
+      name: 'queue',
+      state: 'idle' as const,
+      saved
+    };
     await show(target(queue));
+    expect(screen.getByText('12.3 h ($50.00) saved this month')).toBeTruthy();
     expect(bench.calls.some(call => call.includes('capacity'))).toBe(false);
     const gpus = [
       { kind: 'a100', free: 0, total: 4, on_one_host: 0 },
