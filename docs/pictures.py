@@ -430,6 +430,21 @@ def track(stage: Stage) -> None:
     stage.frame("The run keeps parameters, metrics, code and packages")
 
 
+@picture()
+def manifest(stage: Stage) -> None:
+    """The YAML of a target on Kubernetes, in its editor. No cluster is asked."""
+    config = {"context": "lab", "namespace": "team", "image": "team/train:1.4", "gpus": 1, "memory": "64Gi"}
+    added = {"name": "cluster", "kind": "kubernetes", "config": config}
+    stage.server.request("POST", "genops/targets", added)
+    stage.lab.execute("genops:target-request", {"name": "cluster"})
+    stage.place("dialog").get_by_role("textbox").wait_for(timeout=PATIENT_MS)
+    stage.save("manifest", stage.place("dialog"), 12)
+    stage.page.keyboard.press("Escape")
+    stage.page.keyboard.press("Escape")
+    stage.place("dialog").wait_for(state="detached")
+    stage.server.request("DELETE", "genops/targets/cluster")
+
+
 @picture(after=track)
 def profile(stage: Stage) -> None:
     """The page of a profile."""

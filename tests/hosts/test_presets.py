@@ -157,6 +157,15 @@ def test_an_edited_manifest_is_checked_and_kept_as_the_targets_template(at_home:
             await templates.keep_request("cluster", KeptRequest(text=edited))
             await lab.targets.remove_target("cluster", RemoveQuery())
             assert not file.exists()
+            await lab.targets.add_target(NewTarget(name="jobs", kind="slurm", config={"host": "login1"}))
+            script = (await presets.get_request("jobs", RequestQuery())).text
+            edited = script.replace("#!/bin/bash\n", "#!/bin/bash\n# mine\n", 1)
+            kept = await templates.keep_request("jobs", KeptRequest(text=edited))
+            assert kept.language == "shell" and "# mine" in kept.text.splitlines()
+            assert kept.template == str(file.with_name("jobs.sh"))
+            with pytest.raises(InvalidRequest, match="Line 2 of the batch script") as refused:
+                await templates.keep_request("jobs", KeptRequest(text="#!/bin/bash\nexit 0\n"))
+            assert refused.value.details == {"line": 2}
             with pytest.raises(InvalidRequest, match="here takes no template"):
                 await templates.keep_request("here", KeptRequest(text="x"))
 

@@ -59,6 +59,7 @@ def merged(base: str, options: Sequence[str], block: Sequence[str]) -> str:
             raise InvalidRequest(
                 f"Line {number} of the batch script ({line.strip()[:60]}) ends it before a kernel can start.",
                 hint=_HINT,
+                details={"line": number},
             )
         in_head = in_head and (not line.strip() or line.startswith("#"))
         if in_head and line.startswith("#SBATCH"):
@@ -68,6 +69,7 @@ def merged(base: str, options: Sequence[str], block: Sequence[str]) -> str:
                     raise InvalidRequest(
                         f"Line {number} of the batch script has --{each}, which {_IMPOSSIBLE[each]}.",
                         hint=_HINT,
+                        details={"line": number},
                     )
             if names and set(names) <= own:
                 continue

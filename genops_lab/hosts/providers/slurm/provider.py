@@ -53,6 +53,7 @@ class SlurmProvider(HostProvider):
     allocates = tells_changes = True
     host_noun = "job"
     request_language = "shell"
+    template_field = "batch_script"
 
     def __init__(self) -> None:
         #: what Slurm said of the last test's request, by target
