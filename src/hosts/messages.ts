@@ -136,6 +136,13 @@ export function freeBytes(
     : null;
 }
 
+/** What is lost with a kernel that ended, unless its reason says so itself. */
+export function lossWords(reason: string, trans: TranslationBundle): string {
+  return reason.includes('variables are lost')
+    ? trans.__('Outputs in the notebook stay.')
+    : trans.__('Its variables are lost. Outputs in the notebook stay.');
+}
+
 /** The noun for one of a target's hosts: a pod, a job. */
 export function hostNoun(target: ITarget, trans: TranslationBundle): string {
   return declaredWords(target.host_noun, trans);

@@ -18,6 +18,7 @@ import {
   formatRoundTrip,
   hostNoun,
   isConnected,
+  lossWords,
   staleWords
 } from '../messages';
 
@@ -309,10 +310,7 @@ function PopupView(
       )}
       {ended && (
         <Callout tone="warning" title={trans.__('The kernel has ended.')}>
-          {[
-            ended.reason,
-            trans.__('Its variables are lost. Its outputs are in the notebook.')
-          ]
+          {[ended.reason, lossWords(ended.reason, trans)]
             .filter(Boolean)
             .join(' ')}
         </Callout>

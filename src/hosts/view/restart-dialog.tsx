@@ -15,6 +15,7 @@ import { DialogButton, DialogButtons } from '../../core/ui/model-dialog';
 import type { ICellToRerun } from '../cells-to-rerun';
 import type { IPlace } from '../picker';
 import type { QuestionsModel } from '../questions';
+import { lossWords } from '../messages';
 import type { RestartChoice } from '../restart';
 
 import { PlaceFields } from './picker-dialog';
@@ -83,7 +84,7 @@ export function RestartView(
         tone="warning"
         title={choice.end.why || trans.__('The reason is not known.')}
       >
-        {trans.__('Its variables are lost. Outputs in the notebook stay.')}
+        {lossWords(choice.end.why, trans)}
       </Callout>
       <details
         className="gol-Form-more"
