@@ -6,6 +6,7 @@ import {
   Callout,
   Form,
   FormError,
+  keptWords,
   formatBytesOf,
   formatPercent
 } from '../../core';
@@ -73,7 +74,10 @@ export function PickerView(
       }}
     >
       <PlaceFields picker={picker} title={props.title} trans={trans} />
-      <FormError error={picker.error ?? picker.targets.list.error} />
+      <FormError
+        error={picker.error ?? picker.targets.list.error}
+        hint={keptWords(picker.error, '', trans)}
+      />
       {props.losesState && !picker.isThere && (
         <Callout
           tone="warning"

@@ -8,6 +8,7 @@ import {
   Callout,
   Form,
   FormError,
+  keptWords,
   formatDuration
 } from '../../core';
 import { DialogButton, DialogButtons } from '../../core/ui/model-dialog';
@@ -105,7 +106,10 @@ export function RestartView(
         />
       </details>
       <CellFields choice={choice} trans={trans} />
-      <FormError error={picker.error ?? picker.targets.list.error} />
+      <FormError
+        error={picker.error ?? picker.targets.list.error}
+        hint={keptWords(picker.error, '', trans)}
+      />
       <DialogButtons>
         <DialogButton
           kind="cancel"
