@@ -194,7 +194,10 @@ export class ResourceChoice implements IDisposable {
 
   /** The target's own value of a field; empty where it is not known. */
   usual(field: IFormField): string {
-    return shown(field.name, field.default as string | number | null);
+    const text = shown(field.name, field.default as string | number | null);
+    return UNITS[field.name] && text
+      ? String(Number(Number(text).toPrecision(3)))
+      : text;
   }
 
   get isDisposed(): boolean {

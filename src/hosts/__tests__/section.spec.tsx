@@ -242,6 +242,11 @@ describe('the targets in the panel', () => {
     expect(within(list).getAllByRole('listitem').length).toBe(201);
   });
 
+  it('leaves out what was free while a kernel waits: the reason is newer', async () => {
+    await show(target({ allocates: true, state: 'pending', message: 'Full.' }));
+    expect(screen.queryByText(/free GPUs/i)).toBeNull();
+  });
+
   it('asks a cluster what is free on a press alone, and never says 0 for not known', async () => {
     const saved = {
       target: 'queue',

@@ -19,7 +19,8 @@ export function TargetCapacity(props: {
   const { target, model, trans } = props;
   const [asking, setAsking] = React.useState(false);
   const [failure, setFailure] = React.useState('');
-  if (!target.allocates) {
+  // Why a kernel waits is told, and is newer than what was free.
+  if (!target.allocates || target.state === 'pending') {
     return null;
   }
   const words = capacityWords(target, trans);
