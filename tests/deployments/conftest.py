@@ -83,9 +83,9 @@ def far(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield found
 
 
-def register(rooms: Rooms, name: str, logged: Logged) -> None:
-    """As a new version."""
-    rooms.run(rooms.registry.register_model(RegisterModel(name=name, run=logged.run_id)))
+def register(rooms: Rooms, name: str, logged: Logged) -> str:
+    """As a new version, which is returned."""
+    return rooms.run(rooms.registry.register_model(RegisterModel(name=name, run=logged.run_id))).version
 
 
 def deploy(rooms: Rooms, model: str, **fields: Any) -> Deployment:

@@ -4,6 +4,7 @@ to namespaces, contexts, tokens and Labs."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -60,8 +61,9 @@ def message(kernel: places.Running) -> str:
 def cut_streams() -> None:
     """Kill the processes that carry streams."""
     for child in psutil.Process().children():
-        if any("exec_child" in word for word in child.cmdline()):
-            child.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile, also as a zombie
+            if any("exec_child" in word for word in child.cmdline()):
+                child.kill()
 
 
 def test_a_drained_pod_tells_before_its_end(home: Home, cluster: Cluster, ns: str, tmp_path: Path) -> None:

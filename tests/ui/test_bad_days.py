@@ -74,7 +74,9 @@ def test_an_mlflow_that_is_away_comes_back_and_is_another_one(
                 # Also where the run had no metric yet when its row came.
                 expect(head(lab, "loss metric")).to_be_visible(timeout=BACK_MS)
                 expect(table(lab).get_by_text("read through MLflow's API")).to_be_visible()
-                shown = lab.section("Runs").get_by_role("button", name=re.compile("loss 0.5"))
+                shown = lab.section("Runs").get_by_role(
+                    "button", name=re.compile(f"the {name} run.*loss 0.5", re.DOTALL)
+                )
                 expect(shown).to_be_visible(timeout=BACK_MS)
                 expect(lab.panel().locator(".gol-DownState")).to_have_count(0, timeout=BACK_MS)
                 register = lab.section("Models").get_by_role("button", name="Register a model…")
