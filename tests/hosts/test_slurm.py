@@ -30,6 +30,7 @@ from genops_lab.hosts.providers.slurm.script import host_id_of, job_name, option
 from tests.hosts.labs import run
 from tests.hosts.slurm_jobs import asked, released, seen, with_config
 from tests.kernels.places import Place, a_kernel, a_place, wait
+from tests.support import slurm
 from tests.support.homes import Home
 from tests.support.slurm import Cluster
 from tests.support.sshd import Sshd, throwaway_user
@@ -158,8 +159,10 @@ cpu
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Cluster:
-    return Cluster.running()
+def cluster() -> Iterator[Cluster]:
+    """A Slurm that is ended here: a controller that was killed in a job dies with that job (seen with 24.11.5)."""
+    yield Cluster.running()
+    slurm.end()
 
 
 @pytest.fixture(scope="module")

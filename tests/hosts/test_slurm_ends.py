@@ -60,7 +60,6 @@ class Front:
 @pytest.fixture(scope="module")
 def cluster() -> Cluster:
     found = Cluster.running()
-    found.up()  # an earlier module may have killed its controller a moment ago
     found.run("scontrol", "update", "PartitionName=spot", "GraceTime=3")
     return found
 
