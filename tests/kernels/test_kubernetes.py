@@ -93,7 +93,7 @@ def pod_of(cluster: Cluster, host_id: str) -> dict[str, Any]:
 def test_nothing_is_lost_when_the_api_server_is_killed(
     place: Place, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "_RARE_LOOK_S", 1000.0)  # the watch tells that the pod runs
+    monkeypatch.setattr(connection, "_TOLD_LOOK_S", 1000.0)  # the watch tells that the pod runs
     configure(place, restricted=True, run_as=1000)
     with a_kernel(place) as kernel:
         reply, printed = kernel.run("import os; print(os.getuid(), os.path.expanduser('~'))")

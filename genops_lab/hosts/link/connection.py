@@ -65,6 +65,8 @@ _FINAL = (AuthenticationFailed, HostGone, HostKeyChanged, HostKeyUnknown, Questi
 #: Seconds. A connection that breaks sooner and served nothing counts as a failed attempt.
 _LASTED_S = 1.0
 _LEAST_PAUSE_S, _FIRST_LOOK_S, _RARE_LOOK_S = 0.02, 0.5, 15.0
+#: The same where the provider tells of changes. Places in a queue move untold.
+_TOLD_LOOK_S = 60.0
 #: Seconds that the reconnection waits for the reason of the cut.
 _WHY_S = 0.02
 _WHY_SILENT_S = 2.0
@@ -251,9 +253,7 @@ class HostConnection:
             except HostPending as waiting:
                 self._set("pending", error=waiting)
                 self._may_ask = may_ask
-                often = _pending_pause(time.time() - self.state.since)
-                pause = often if waiting.changed is None else _RARE_LOOK_S
-                await self._until_worth_it(pause, waiting)
+                await self._until_worth_it(_pending_pause(waiting, time.time() - self.state.since), waiting)
                 continue
             except GenOpsError as error:
                 failures += 1
@@ -446,9 +446,11 @@ class HostConnection:
         return LinkDown(f"{self.route.target} is not connected.", hint="Connect the target, then try again.")
 
 
-def _pending_pause(waited_s: float) -> float:
+def _pending_pause(waiting: HostPending, waited_s: float) -> float:
     """Return the seconds until a pending host is checked again: often at first, then rarely, so that a
     queue's scheduler gets few requests."""
+    if waiting.changed is not None:
+        return _TOLD_LOOK_S if waiting.position is None else _RARE_LOOK_S
     return min(max(_FIRST_LOOK_S, waited_s / 10), _RARE_LOOK_S)
 
 
