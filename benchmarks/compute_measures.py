@@ -25,7 +25,8 @@ from .remote_measures import Kernel, interrupt_printing_ms, print_100_mb_s
 
 Line = dict[str, Any]
 CALLS, PRINTS, INTERRUPTS = 200, 3, 3
-SETTLE_S, WATCHED_S = 20.0, 30.0
+#: Seconds; hosts that wait are looked at every minute.
+SETTLE_S, WATCHED_S = 20.0, 120.0
 _NUMBER = re.compile(rb"<(\d+)>")
 
 
