@@ -132,7 +132,7 @@ def _events(cluster: Cluster, place: Place) -> Line:
         took.append(max(0.0, told - ended[0]))
         kernel.close()
     return figure(
-        "pod_end_told", "s", took, target=2.0, notes={"measured": "from the end of the container in the API"}
+        "pod_end_shown", "s", took, target=2.0, notes={"measured": "from the end of the container in the API"}
     )
 
 
@@ -148,7 +148,7 @@ def _deletions(cluster: Cluster, place: Place) -> Line:
         took.append(until(lambda bridge=bridge: bridge.state.state == "ended") - begun)  # type: ignore[misc]
         kernel.close()
     notes = {"measured": "from the API's answer; the containers have 5 s to end"}
-    return figure("pod_deletion_told", "s", took, target=2.0, notes=notes)
+    return figure("pod_deletion_shown", "s", took, target=2.0, notes=notes)
 
 
 def _pod_of(cluster: Cluster, host_id: str) -> dict[str, Any]:
