@@ -1,0 +1,1 @@
+"""Evaluate the answers of language models: ask, score, compare."""
