@@ -287,7 +287,8 @@ def test_an_update_there_loses_no_request_and_one_goes_back(rooms: Rooms, digits
 
     async def test() -> None:
         async with opened(rooms.settings.data_dir, host) as lab:
-            url = (await running(lab, "kept")).url
+            older = await running(lab, "kept")
+            url = older.url
             key = (await lab.deployments.get_deployment_key("kept")).key
             statuses: list[int] = []
             updated = asyncio.Event()
@@ -302,7 +303,7 @@ def test_an_update_there_loses_no_request_and_one_goes_back(rooms: Rooms, digits
             assert (found.revision, found.version, found.target, found.url) == (2, newest, "box", url)
             back = await lab.deployments.roll_back_deployment("kept", RollBack())
             back = await running(lab, "kept")
-            assert (back.revision, back.version) == (1, "1")
+            assert (back.revision, back.version) == (1, older.version)
             updated.set()
             await calling
             assert statuses and set(statuses) == {200}
@@ -322,8 +323,9 @@ def test_a_canary_there_that_does_harm_is_taken_back_while_no_lab_runs(
     steps = [RolloutStep(traffic=50, requests=5)]
     policy = RolloutPolicy(steps=steps, failures=0.2, latency=None, warm_up="0s")
 
-    async def begin() -> tuple[str, int]:
+    async def begin() -> tuple[Deployment, str, int]:
         async with opened(rooms.settings.data_dir, host) as lab:
+            before = await running(lab, "kept")
             await lab.deployments.deploy(NewDeployment(model="harmful-digits", name="kept", rollout=policy))
             await until(
                 lambda: lab.deployments.get_deployment("kept"),
@@ -331,9 +333,9 @@ def test_a_canary_there_that_does_harm_is_taken_back_while_no_lab_runs(
             )
             key = (await lab.deployments.get_deployment_key("kept")).key
             port = json.loads((host.home / STATE / ".gateway" / "port").read_text())
-            return key, int(port)
+            return before, key, int(port)
 
-    key, port = bounded(begin())
+    before, key, port = bounded(begin())
     evidence = host.home / STATE / "kept" / "evidence.json"
     url = f"http://127.0.0.1:{port}/kept"
     eventually(
@@ -347,7 +349,8 @@ def test_a_canary_there_that_does_harm_is_taken_back_while_no_lab_runs(
             found = await until(
                 lambda: lab.deployments.get_deployment("kept"), lambda each: not each.updating_to
             )
-            assert (found.revision, found.version) == (1, "1") and found.message
+            assert (found.revision, found.model, found.version) == (1, "digits", before.version)
+            assert found.message
             assert found.rollout is not None and found.rollout.state == "rolled back"
 
     bounded(end())

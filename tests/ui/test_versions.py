@@ -50,7 +50,7 @@ import mlflow
 mlflow.MlflowClient().update_model_version("digits-of-versions", "2", "Theirs")
 """
 OURS = "model CONTAINS of-versions"
-#: The tests of gates register models that pass, in the same MLflow.
+#: Other tests register models that pass, and deploy some, in the same MLflow.
 GATED = "model = 'digits-of-versions' and gates = pass"
 
 
@@ -88,7 +88,7 @@ def test_the_page_opens_from_the_panel_and_answers_queries(lab: LabPage, server:
     expect(rows(lab)).to_have_count(1)
     ask(lab, "aliases contians shadow")
     expect(table(lab).get_by_role("alert")).to_contain_text("Did you mean CONTAINS?")
-    ask(lab, "deployed")
+    ask(lab, f"{OURS} and deployed")
     expect(table(lab)).to_contain_text("No version matches this query.")
     ask(lab, OURS)
     expect(rows(lab).first).to_contain_text("faces-of-versions")

@@ -1,0 +1,1 @@
+"""Generative AI: models that answer, prompts, traces, evaluations and labels."""

@@ -1,0 +1,222 @@
+"""Ask models for all answers of an evaluation: at once, within limits, again after failures that pass."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from genops_lab.genai.endpoints.endpoint import PASSING, Answer, CallFailed, Connection, Endpoint, most_tokens
+from genops_lab.genai.endpoints.limits import Budget, BudgetReached, Pace, Usage
+
+from .journal import Call, Journal, Key
+
+#: Calls that fail in a row, at the beginning, until nothing more is asked.
+_HOPELESS = 5
+#: Failures that say that nobody is there: the wait for them is that of ``patience_s``, not of ``tries``.
+_ABSENT = frozenset({"rate", "connection"})
+_FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 20.0
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer to be asked for."""
+
+    example: str
+    repeat: int
+    messages: list[dict[str, Any]]
+    settings: dict[str, Any] = {}
+
+
+class Asked(msgspec.Struct, kw_only=True):
+    """How far an evaluation came with one model. ``stopped`` says why not all answers were asked for."""
+
+    model: str
+    wanted: int
+    answered: int = 0
+    failed: int = 0
+    kept: int = 0
+    repeated: int = 0
+    spent: Usage = Usage()
+    money: float | None = None
+    stopped: str = ""
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long to go on: ``tries`` calls at most for one answer; ``patience_s`` while an endpoint is away or limits
+    its rate."""
+
+    tries: int = 4
+    patience_s: float = 900.0
+
+
+class Asking:
+    """Asks one model. ``tell`` is called after each answer."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        journal: Journal,
+        patience: Patience | None = None,
+        tell: Callable[[Asked], None] = lambda _asked: None,
+    ) -> None:
+        endpoint = connection.endpoint
+        self._connection, self._journal, self._tell = connection, journal, tell
+        self._patience = patience or Patience()
+        self._endpoint: Endpoint = endpoint
+        self._requests = Pace(endpoint.limits.requests_per_minute)
+        self._tokens = Pace(endpoint.limits.tokens_per_minute)
+        self._away_until = 0.0
+        self._joined: dict[str, asyncio.Future[Call]] = {}
+        self._in_a_row = 0
+
+    async def ask(self, wanted: Sequence[Wanted]) -> Asked:
+        """Ask for all answers that the journal does not have yet. Raises OSError if the journal cannot be written."""
+        found = self._kept(wanted)
+        missing = iter([each for each in wanted if self._needs(each)])
+        budget = Budget(self._endpoint.limits, self._endpoint.price, found.spent)
+        workers = [
+            asyncio.create_task(self._work(missing, budget, found))
+            for _ in range(self._endpoint.limits.at_once)
+        ]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for each in workers:
+                each.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        return found
+
+    def _kept(self, wanted: Sequence[Wanted]) -> Asked:
+        """Return what earlier processes asked; the calls that they lost count as paid in full."""
+        calls = [call for call in map(self._call, wanted) if call is not None]
+        lost = [most for key, most in self._journal.lost.items() if key[0] == self._endpoint.name]
+        spent = [call.answer.usage for call in calls if call.answer and not call.joined]
+        total = Usage(
+            input=sum(each.input for each in (*spent, *lost)),
+            output=sum(each.output for each in (*spent, *lost)),
+            cached_input=sum(each.cached_input for each in spent),
+            reasoning=sum(each.reasoning for each in spent),
+        )
+        return Asked(
+            model=self._endpoint.name, wanted=len(wanted), spent=total, repeated=len(lost),
+            answered=sum(call.answer is not None for call in calls), kept=len(calls),
+        )  # fmt: skip
+
+    def _call(self, wanted: Wanted) -> Call | None:
+        return self._journal.calls.get(self._key(wanted))
+
+    def _needs(self, wanted: Wanted) -> bool:
+        """Return whether an answer is missing. A call that failed is made again."""
+        call = self._call(wanted)
+        return call is None or call.answer is None
+
+    def _key(self, wanted: Wanted) -> Key:
+        return (self._endpoint.name, wanted.example, wanted.repeat)
+
+    async def _work(self, missing: Iterable[Wanted], budget: Budget, found: Asked) -> None:
+        for wanted in missing:
+            if found.stopped:
+                return
+            call = await self._joined_or_asked(wanted, budget, found)
+            if call is None:
+                return
+            found.answered += call.answer is not None
+            found.failed += call.answer is None
+            found.spent, found.money = budget.spent, budget.money
+            self._tell(found)
+
+    async def _joined_or_asked(self, wanted: Wanted, budget: Budget, found: Asked) -> Call | None:
+        """Return the call; one for all examples with the same messages. None where nothing more is asked."""
+        same = json.dumps([wanted.repeat, wanted.messages, wanted.settings], sort_keys=True)
+        first = self._joined.get(same)
+        if first is not None:
+            shared = await first
+            if shared.answer is None and found.stopped:
+                return None
+            shared = msgspec.structs.replace(shared, example=wanted.example, joined=True)
+            self._journal.end(shared)
+            return shared
+        self._joined[same] = promise = asyncio.get_running_loop().create_future()
+        call = await self._asked(wanted, budget, found)
+        promise.set_result(
+            call or Call(model=self._endpoint.name, example=wanted.example, repeat=wanted.repeat)
+        )
+        return call
+
+    async def _asked(self, wanted: Wanted, budget: Budget, found: Asked) -> Call | None:
+        most = most_tokens(wanted.messages, wanted.settings)
+        try:
+            reserved = budget.reserve(most)
+        except BudgetReached as reached:
+            found.stopped = f"The budget of {reached} would be passed by the next call."
+            return None
+        used = Usage()
+        began, at, tries = time.monotonic(), time.time(), 0
+        try:
+            while True:
+                await self._turn(most)
+                tries += 1
+                self._journal.begin(self._key(wanted), most)
+                sent = time.monotonic()
+                try:
+                    answer = await self._connection.ask(wanted.messages, wanted.settings)
+                except CallFailed as failed:
+                    call = await self._again(failed, tries, began, found)
+                    if call:
+                        continue
+                    return self._ended(wanted, at, sent, tries, failed=failed)
+                self._in_a_row, used = 0, answer.usage
+                return self._ended(wanted, at, sent, tries, answer=answer)
+        finally:
+            budget.settle(reserved, used)
+            self._tokens.give_back(max(0, most.total - used.total))
+
+    async def _turn(self, most: Usage) -> None:
+        """Wait until the endpoint may be asked."""
+        while (pause := self._away_until - time.monotonic()) > 0:
+            await asyncio.sleep(pause)
+        await self._requests.take()
+        await self._tokens.take(most.total)
+
+    async def _again(self, failed: CallFailed, tries: int, began: float, found: Asked) -> bool:
+        """Wait before another try of a call that failed, or return that there is none."""
+        if failed.kind == "key":
+            found.stopped = f"The endpoint {self._endpoint.name} refuses the key: {failed.message}"
+            return False
+        if failed.kind == "refused":
+            self._in_a_row += 1
+            if self._in_a_row >= _HOPELESS and found.answered == 0:
+                found.stopped = f"The endpoint {self._endpoint.name} refuses every call: {failed.message}"
+        waited = time.monotonic() - began
+        absent = failed.kind in _ABSENT
+        if absent and waited > self._patience.patience_s:
+            found.stopped = (
+                f"The endpoint {self._endpoint.name} did not answer for {waited:.0f} s: {failed.message}"
+            )
+            return False
+        if failed.kind not in PASSING or (not absent and tries >= self._patience.tries):
+            return False
+        pause = min(_MOST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+        pause = pause if failed.after_s is None else failed.after_s
+        if absent:  # all calls wait: each would be refused
+            self._away_until = max(self._away_until, time.monotonic() + pause)
+        else:
+            await asyncio.sleep(pause)
+        return True
+
+    def _ended(
+        self, wanted: Wanted, at: float, sent: float, tries: int, answer: Answer | None = None,
+        failed: CallFailed | None = None,
+    ) -> Call:  # fmt: skip
+        call = Call(
+            model=self._endpoint.name, example=wanted.example, repeat=wanted.repeat, at=at, tries=tries,
+            latency_s=round(time.monotonic() - sent, 6), answer=answer,
+            failure=failed.kind if failed else "", message=failed.message if failed else "",
+        )  # fmt: skip
+        self._journal.end(call)
+        return call

@@ -1,0 +1,131 @@
+"""Keep each call before it is counted: a file of lines that only grows, and survives a killed process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import msgspec
+
+from genops_lab.genai.endpoints.endpoint import Answer
+from genops_lab.genai.endpoints.limits import Usage
+
+_SYNC_S = 1.0
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One answer that was asked for: that to ``example``, the ``repeat``-th (from 0), by ``model``.
+
+    ``failure`` and ``message`` say why there is no answer. ``joined``: another example with the same messages was
+    asked, and this one shares its answer and cost. ``at``: seconds since 1970.
+    """
+
+    model: str
+    example: str
+    repeat: int
+    at: float = 0.0
+    latency_s: float = 0.0
+    tries: int = 1
+    answer: Answer | None = None
+    failure: str = ""
+    message: str = ""
+    joined: bool = False
+
+    @property
+    def key(self) -> Key:
+        """Return what identifies the call."""
+        return (self.model, self.example, self.repeat)
+
+
+Key = tuple[str, str, int]
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that is about to be sent, and the tokens set aside for it."""
+
+    begun: Key
+    most: Usage = Usage()
+
+
+class Journal:
+    """The calls of an evaluation. Each line is written whole before its call counts, and synced every second.
+
+    Use as an asynchronous context manager. A line that a crash cut is removed when the journal opens.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.calls: dict[Key, Call] = {}
+        #: Calls that were in flight when an earlier process ended: they may have been paid for.
+        self.lost: dict[Key, Usage] = {}
+
+    async def __aenter__(self) -> Journal:
+        self.calls, self.lost = await asyncio.to_thread(_read, self.path, mend=True)
+        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._is_dirty = False
+        self._syncing = asyncio.create_task(self._sync_on())
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        self._syncing.cancel()
+        await asyncio.gather(self._syncing, return_exceptions=True)
+        try:
+            await asyncio.to_thread(os.fsync, self._file)
+        finally:
+            os.close(self._file)
+
+    def begin(self, key: Key, most: Usage) -> None:
+        """Keep that a call is about to be sent. Raises OSError."""
+        self._write(Begun(begun=key, most=most))
+
+    def end(self, call: Call) -> None:
+        """Keep the end of a call. Raises OSError."""
+        self._write(call)
+        self.calls[call.key] = call
+
+    def _write(self, line: msgspec.Struct) -> None:
+        data = msgspec.json.encode(line) + b"\n"
+        written = os.write(self._file, data)
+        if written != len(data):  # a full disk: the next reader removes the part
+            raise OSError(28, os.strerror(28), str(self.path))
+        self._is_dirty = True
+
+    async def _sync_on(self) -> None:
+        while True:
+            await asyncio.sleep(_SYNC_S)
+            if self._is_dirty:
+                self._is_dirty = False
+                await asyncio.to_thread(os.fsync, self._file)
+
+
+def read(path: Path) -> dict[Key, Call]:
+    """Return the calls that ended, by key; the last one of each. Blocks."""
+    return _read(path)[0]
+
+
+def _read(path: Path, *, mend: bool = False) -> tuple[dict[Key, Call], dict[Key, Usage]]:
+    calls: dict[Key, Call] = {}
+    open_: dict[Key, Usage] = {}
+    decoder = msgspec.json.Decoder(type=Call)
+    begins = msgspec.json.Decoder(type=Begun)
+    try:
+        file = path.open("rb+" if mend else "rb")
+    except FileNotFoundError:
+        return calls, open_
+    with file:
+        whole = 0
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            whole += len(line)
+            if line.startswith(b'{"begun"'):
+                begun = begins.decode(line)
+                open_[begun.begun] = begun.most
+            else:
+                call = decoder.decode(line)
+                calls[call.key] = call
+                open_.pop(call.key, None)
+        if mend:
+            file.truncate(whole)
+    return calls, open_

@@ -1,0 +1,104 @@
+"""Read the rows of an evaluation and write them into prompts."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+
+from .evaluation_file import Message
+
+_FIELD = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
+MAX_BYTES = 500_000_000
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of a file by id, in its order. ``digest``: the beginning of the file's SHA-256."""
+
+    digest: str
+    by_id: dict[str, dict[str, Any]]
+
+
+def read_rows(path: Path, id_column: str = "") -> Rows:
+    """Return the rows of a file of JSON lines, CSV or Parquet. Blocks. Raises NotFound, InvalidRequest."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InvalidRequest(f"{path.name} has {size:,} bytes.", hint=f"Use at most {MAX_BYTES:,} bytes.")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(
+            f"There is no file {path}.", hint="data: names a file beside the evaluation file."
+        ) from None
+    found = _parsed(path, content)
+    if not found:
+        raise InvalidRequest(f"{path.name} has no rows.", hint="Give at least one row.")
+    ids = [str(number) for number in range(1, len(found) + 1)]
+    if id_column:
+        if any(row.get(id_column) is None for row in found):
+            raise InvalidRequest(f"{path.name}: a row has no {id_column!r}.", hint="Each row needs an id.")
+        ids = [str(row[id_column]) for row in found]
+        double = [each for each, times in Counter(ids).items() if times > 1]
+        if double:
+            raise InvalidRequest(
+                f"{path.name}: the id {double[0]!r} comes {Counter(ids)[double[0]]} times.",
+                hint="Ids must be unique.",
+            )
+    return Rows(digest=hashlib.sha256(content).hexdigest()[:36], by_id=dict(zip(ids, found, strict=True)))
+
+
+def _parsed(path: Path, content: bytes) -> list[dict[str, Any]]:
+    kind = path.suffix.lower()
+    if kind == ".parquet":
+        import pyarrow.parquet as parquet
+
+        rows: list[dict[str, Any]] = parquet.read_table(io.BytesIO(content)).to_pylist()
+        return rows
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"{path.name} is not text in UTF-8: {error}.", hint="Save it as UTF-8."
+        ) from error
+    if kind in (".csv", ".tsv"):
+        return list(csv.DictReader(io.StringIO(text), delimiter="\t" if kind == ".tsv" else ","))
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise InvalidRequest(f"{path.name}, line {number}: this is not JSON: {error}.") from error
+            if not isinstance(row, dict):
+                raise InvalidRequest(f"{path.name}, line {number}: a row must be an object.")
+            found.append(row)
+    return found
+
+
+def written(messages: Sequence[Message], row: dict[str, Any], example: str) -> list[dict[str, Any]]:
+    """Return the messages with a row's values in place of ``{{column}}``. Raises InvalidRequest.
+
+    >>> written([Message(role="user", content="Capital of {{country}}?")], {"country": "Peru"}, "1")
+    [{'role': 'user', 'content': 'Capital of Peru?'}]
+    """
+
+    def value(field: re.Match[str]) -> str:
+        if field[1] not in row:
+            raise InvalidRequest(
+                f"The row {example} has no {field[1]!r}, which the prompt uses.",
+                hint=f"Its columns: {', '.join(row)}.",
+            )
+        found = row[field[1]]
+        return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+
+    return [{"role": each.role, "content": _FIELD.sub(value, each.content)} for each in messages]

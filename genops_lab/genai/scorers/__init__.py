@@ -1,0 +1,1 @@
+"""Scorers: what turns an answer into a number."""
