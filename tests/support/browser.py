@@ -17,6 +17,7 @@ from playwright.sync_api import (
     Locator,
     Page,
     Playwright,
+    Request,
     TimeoutError,
     expect,
     sync_playwright,
@@ -124,6 +125,10 @@ def _shows(theme: Theme) -> str:
     return f'body[data-jp-theme-light="{"true" if theme == "light" else "false"}"]'
 
 
+def _of_request(request: Request) -> str:
+    return f"{request.method} {request.url}"
+
+
 @contextmanager
 def _playwright() -> Iterator[Playwright]:
     """The Playwright of this process: it cannot be started a second time in its thread."""
@@ -174,7 +179,12 @@ class LabPage:
         self.suspect = False
         #: Its next start forgets what modules before opened in the panel and left in the workspace.
         self.forgets = False
+        #: Requests without an answer: what a page that hangs may wait for.
+        self.waits_for: set[str] = set()
         page.on("pageerror", lambda error: self._keep(error.stack or str(error)))
+        page.on("request", lambda each: self.waits_for.add(_of_request(each)))
+        page.on("requestfinished", lambda each: self.waits_for.discard(_of_request(each)))
+        page.on("requestfailed", lambda each: self.waits_for.discard(_of_request(each)))
 
     def _keep(self, problem: str) -> None:
         """Keep an error of the page, but for those of JupyterLab and of the ipywidgets extension where a notebook is
@@ -236,9 +246,11 @@ class LabPage:
             self.forgets = False
         try:
             page.wait_for_function(IS_SETTLED, timeout=10_000)
+            self.theme("light")
         except TimeoutError:
+            print(f"The page was opened again. It waited for {sorted(self.waits_for)}.")
             self.open()
-        self.theme("light")
+            self.theme("light")
         self.go_to_folder("/")
         # A new launcher takes the focus.
         page.evaluate(
