@@ -8,7 +8,7 @@ import msgspec
 
 from genops_lab.core.yaml_files import YamlFileError, YamlKind
 from genops_lab.genai.endpoints.limits import Limits, Price
-from genops_lab.genai.scorers.rules import Scorer
+from genops_lab.genai.scorers.kinds import Scorer
 
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from genops_lab.genai.scorers.rules import NotScored, Scorer
+from genops_lab.genai.scorers.base import Answered, Program, Rule
+from genops_lab.genai.scorers.running import running
 from genops_lab.statistics.answers import pass_at_k, pass_hat_k, variances
 from genops_lab.statistics.bounded import bounded_mean
 from genops_lab.statistics.results import Result
@@ -72,27 +74,29 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scores_of(
-    calls: Sequence[Call], scorer: Scorer, rows: Mapping[str, Mapping[str, Any]]
+    calls: Sequence[Call], scorer: Rule | Program, rows: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, list[float]], int, int]:
     """Return the scores of each example by repeat; how many calls failed; how many answers were not scored."""
     found: dict[str, list[float]] = {}
-    failed = not_scored = 0
-    for call in sorted(calls, key=lambda each: each.repeat):
-        if call.answer is None:
-            failed += 1
-            continue
-        try:
-            score = scorer.score(call.answer.text, rows[call.example])
-        except NotScored:
-            not_scored += 1
-            continue
-        found.setdefault(call.example, []).append(score)
-    return found, failed, not_scored
+    there = [call for call in sorted(calls, key=lambda each: each.repeat) if call.answer]
+    answers = [
+        Answered(
+            text=call.answer.text, row=rows[call.example], tool_calls=call.answer.tool_calls,
+            latency_s=call.latency_s, usage=call.answer.usage, finish_reason=call.answer.finish_reason,
+        )
+        for call in there if call.answer
+    ]  # fmt: skip
+    with running(scorer, Path()) as scoring:
+        scores = scoring.score(answers)
+    for call, score in zip(there, scores, strict=True):
+        if score.value is not None:
+            found.setdefault(call.example, []).append(score.value)
+    return found, len(calls) - len(there), sum(score.value is None for score in scores)
 
 
 def report_of(
     calls: Mapping[str, Sequence[Call]],
-    scorers: Sequence[Scorer],
+    scorers: Sequence[Rule | Program],
     rows: Mapping[str, Mapping[str, Any]],
     repeats: int,
 ) -> Report:

@@ -1,0 +1,186 @@
+"""Run scorers: rules here, programs in a process of their own that may hang, print or die without harm."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Protocol
+
+import msgspec
+
+from .base import Answered, CannotScore, Judge, Program, Rule, Score, checked, not_scored, scored
+from .child import Begin, Begun, Reply
+
+#: The time of a process until its first answer: an import of torch with a cold disk.
+_START_S = 180.0
+_MOST_PRINTED = 8 << 20
+_MOST_REPLY = 1 << 20
+
+
+class Scoring(Protocol):
+    """A scorer that is ready."""
+
+    def score(self, answers: Sequence[Answered]) -> list[Score]:
+        """Return a score for each answer, in their order. Blocks."""
+
+
+@contextmanager
+def running(scorer: Rule | Program, folder: Path) -> Iterator[Scoring]:
+    """Make a scorer ready. Judges are no such scorers: they are asked as models are. Blocks.
+
+    folder: that of the evaluation file, with files that the scorer names. Raises CannotScore.
+    """
+    if isinstance(scorer, Judge):
+        raise TypeError(f"{scorer.label} is a judge: ask it")
+    if isinstance(scorer, Rule):
+        yield _Rule(scorer)
+        return
+    process = _Process(scorer, folder)
+    try:
+        process.start()
+        yield process
+    finally:
+        process.stop()
+
+
+class _Rule:
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+
+    def score(self, answers: Sequence[Answered]) -> list[Score]:
+        return [scored(self._rule, each) for each in answers]
+
+
+class _Lost(Exception):
+    """The process of a scorer gave no score."""
+
+
+class _Process:
+    """A scorer in a process, which is started again after an answer that it did not survive."""
+
+    def __init__(self, scorer: Program, folder: Path) -> None:
+        self._scorer, self._folder = scorer, folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process. Raises CannotScore."""
+        command = [sys.executable, "-I", "-m", "genops_lab.genai.scorers.child"]
+        self._process = process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            cwd=self._folder,
+        )  # fmt: skip
+        self._printed = _Printed(process)
+        self._rest, self._number = b"", 0
+        begin = Begin(scorer=self._scorer, folder=str(self._folder), memory_mb=self._scorer.memory_mb)  # type: ignore[arg-type]
+        try:
+            found = msgspec.json.decode(self._ask(msgspec.json.encode(begin), _START_S), type=Begun)
+        except _Lost as lost:
+            raise CannotScore(f"{self._scorer.label} does not start: {lost}") from lost
+        if found.problem:
+            raise CannotScore(found.problem, found.hint)
+
+    def stop(self) -> None:
+        """End the process and those that it started."""
+        process = self._process
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self._printed.thread.join(5)
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                _close(pipe)
+        self._process = None
+
+    def score(self, answers: Sequence[Answered]) -> list[Score]:
+        """Return a score for each answer."""
+        return [self._one(each) for each in answers]
+
+    def _one(self, answered: Answered) -> Score:
+        if self._process is None:
+            self.start()
+        try:
+            line = self._ask(msgspec.json.encode(answered), self._scorer.timeout_s)
+            reply = msgspec.json.decode(line, type=Reply)
+            if reply.number != self._number:
+                raise _Lost("it answered twice")
+            self._number += 1
+            return checked(reply.score)
+        except (_Lost, msgspec.MsgspecError) as error:
+            self.stop()
+            return not_scored(f"{self._scorer.label}: {error}")
+
+    def _ask(self, line: bytes, timeout_s: float) -> bytes:
+        """Send a line and return the next one of the process. Raises _Lost."""
+        process = self._process
+        assert process is not None and process.stdin and process.stdout
+        until = time.monotonic() + timeout_s
+        try:
+            process.stdin.write(line + b"\n")
+            process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            raise _Lost(self._ended()) from None
+        with selectors.DefaultSelector() as ready:
+            ready.register(process.stdout, selectors.EVENT_READ)
+            while b"\n" not in self._rest:
+                left = until - time.monotonic()
+                if left <= 0 or not ready.select(left):
+                    raise _Lost(f"no score within {timeout_s:g} s")
+                part = os.read(process.stdout.fileno(), 65536)
+                if not part:
+                    raise _Lost(self._ended())
+                self._rest += part
+                if len(self._rest) > _MOST_REPLY:
+                    raise _Lost(f"a score of over {_MOST_REPLY >> 20} MB")
+        found, _, self._rest = self._rest.partition(b"\n")
+        return found
+
+    def _ended(self) -> str:
+        """Say why the process ended."""
+        process = self._process
+        assert process is not None
+        try:
+            code = process.wait(5)
+        except subprocess.TimeoutExpired:
+            return "its process closed its output"
+        if self._printed.too_much:
+            return f"it printed over {_MOST_PRINTED >> 20} MB"
+        self._printed.thread.join(1)
+        last = self._printed.last.decode(errors="replace").strip().splitlines()
+        words = f": {last[-1]}" if last else ""
+        return (f"signal {-code} ended its process" if code < 0 else f"its process ended with {code}") + words
+
+
+class _Printed:
+    """Reads what a process prints, keeps the end, and ends a process that prints too much."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.last, self.too_much = b"", False
+        self._process = process
+        self.thread = threading.Thread(target=self._read, daemon=True, name="what a scorer prints")
+        self.thread.start()
+
+    def _read(self) -> None:
+        pipe, count = self._process.stderr, 0
+        assert pipe
+        with pipe:
+            while part := os.read(pipe.fileno(), 65536):
+                count += len(part)
+                self.last = (self.last + part)[-2000:]
+                if count > _MOST_PRINTED and not self.too_much:
+                    self.too_much = True
+                    os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _close(pipe: IO[bytes]) -> None:
+    with suppress(BrokenPipeError):
+        pipe.close()
