@@ -153,13 +153,12 @@ def test_no_attack_gets_out(way: Way, key: Path, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("program", "bounds", "why"),
     [
-        ("print('x' * 2**30)", Bounds(memory_mb=3000), "it printed over 1 MB"),
-        ("import os\nwhile True: os.write(2, bytes(65536))", Bounds(), "it printed over 1 MB"),
+        ("for _ in range(2**10): print('x' * 2**20)", Bounds(), "it printed over 1 MB"),
         ("import time; time.sleep(60)", Bounds(timeout_s=1), "it ran for over 1 s"),
         (_BOMB, Bounds(timeout_s=2), "it ran for over 2 s"),
         (_HOG, Bounds(timeout_s=20, memory_mb=500), "its processes used over 500 MB"),
     ],
-    ids=["prints 1 GB", "prints errors for ever", "sleeps", "fork bomb", "much memory in many processes"],
+    ids=["prints 1 GB", "sleeps", "fork bomb", "much memory in many processes"],
 )  # fmt: skip
 def test_a_program_that_passes_a_bound_is_ended_with_all_its_processes(
     way: Way, program: str, bounds: Bounds, why: str

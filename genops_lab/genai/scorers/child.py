@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import msgspec
 
 from .base import Answered, CannotScore, Program, Score, scored
 from .kinds import Scorer
+
+_GRACE_S = 5
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +59,11 @@ def main() -> None:
     replies.write(msgspec.json.encode(begun) + b"\n")
     decoder = msgspec.json.Decoder(type=Answered)
     for number, line in enumerate(lines):
+        signal.alarm(math.ceil(scorer.timeout_s) + _GRACE_S)  # the parent may be gone
         score = scored(scorer, decoder.decode(line))
         if os.getpid() != leader:  # the scorer forked, and its child came back
             os._exit(0)
+        signal.alarm(0)
         replies.write(msgspec.json.encode(Reply(number=number, score=score)) + b"\n")
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from .programs import JsonSchema, Regex
+from .programs import Code, Embeddings, Function, JsonSchema, Mlflow, Regex, Rouge, Sacrebleu
+from .retrieval import Retrieval
 from .rules import Contains, Exact, Numeric
+from .rules_of_calls import Cost, Format, Latency, Length, Refusal, ToolCalls
 
-Scorer = Exact | Contains | Regex | Numeric | JsonSchema
+RuleScorer = Exact | Contains | Numeric | Format | Refusal | Length | Latency | Cost | ToolCalls | Retrieval
+ProgramScorer = Regex | JsonSchema | Sacrebleu | Rouge | Embeddings | Mlflow | Function | Code
+Scorer = RuleScorer | ProgramScorer

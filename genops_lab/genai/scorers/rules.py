@@ -8,7 +8,7 @@ import re
 from .base import Answered, Expecting, NotScored, Rule, Score, yes
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_FENCE = re.compile(r"```(\w*)[^\S\n]*\n(.*?)\n?[^\S\n]*```", re.DOTALL)
+_FENCE = re.compile(r"```(\w*)[^\S\n]*\n(.*?)```", re.DOTALL)
 
 
 class Exact(Expecting, Rule, frozen=True, kw_only=True, tag="exact", tag_field="scorer"):
@@ -64,5 +64,5 @@ def fenced(text: str, language: str = "") -> str:
     found = _FENCE.findall(text)
     for kind, content in reversed(found):
         if not language or kind.casefold() == language:
-            return str(content)
-    return str(found[-1][1]) if found else text
+            return str(content).rstrip()
+    return str(found[-1][1]).rstrip() if found else text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import selectors
 import signal
 import subprocess
@@ -10,17 +11,34 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
 import msgspec
 
-from .base import Answered, CannotScore, Judge, Program, Rule, Score, checked, not_scored, scored
+from .base import (
+    Answered,
+    CannotScore,
+    Judge,
+    NotScored,
+    Program,
+    Rule,
+    Score,
+    checked,
+    column,
+    not_scored,
+    scored,
+    yes,
+)
 from .child import Begin, Begun, Reply
+from .programs import Code, Function
+from .sandbox.sandbox import Bounds, box, chosen, confined, run
 
 #: The time of a process until its first answer: an import of torch with a cold disk.
 _START_S = 180.0
+_CHILD = [sys.executable, "-I", "-m", "genops_lab.genai.scorers.child"]
 _MOST_PRINTED = 8 << 20
 _MOST_REPLY = 1 << 20
 
@@ -43,12 +61,20 @@ def running(scorer: Rule | Program, folder: Path) -> Iterator[Scoring]:
     if isinstance(scorer, Rule):
         yield _Rule(scorer)
         return
-    process = _Process(scorer, folder)
-    try:
-        process.start()
-        yield process
-    finally:
-        process.stop()
+    if isinstance(scorer, Code):
+        yield _Code(scorer)
+        return
+    with (
+        _in_sandbox(scorer, folder)
+        if isinstance(scorer, Function) and scorer.sandbox
+        else _plain(folder) as start
+    ):
+        process = _Process(scorer, *start)
+        try:
+            process.start()
+            yield process
+        finally:
+            process.stop()
 
 
 class _Rule:
@@ -59,6 +85,65 @@ class _Rule:
         return [scored(self._rule, each) for each in answers]
 
 
+@contextmanager
+def _plain(folder: Path) -> Iterator[tuple[list[str], Path, Path]]:
+    yield _CHILD, folder, folder
+
+
+@contextmanager
+def _in_sandbox(scorer: Function, folder: Path) -> Iterator[tuple[list[str], Path, Path]]:
+    """Give the command of a process in the sandbox with the files of a scorer, where it starts, and where they are."""
+    files = {}
+    for name in (scorer.file, *scorer.files):
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise CannotScore(f"{scorer.label}: {name} is outside the folder of the evaluation file.")
+        try:
+            files[path.name] = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CannotScore(f"{scorer.label}: cannot read {name}: {error}.") from error
+    way = chosen()
+    bounds = Bounds(memory_mb=scorer.memory_mb, timeout_s=scorer.timeout_s, processes=32)
+    with box(files) as there:
+        inside = there / "files" if way == "landlock" else Path("/sandbox")
+        yield confined(_CHILD, there, bounds, way, die_with_parent=False), Path("/"), inside
+
+
+class _Code:
+    """Runs the code of each answer in the sandbox, as many at once as there are processors."""
+
+    def __init__(self, scorer: Code) -> None:
+        self._scorer = scorer
+        chosen()
+
+    def score(self, answers: Sequence[Answered]) -> list[Score]:
+        with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="code of answers") as threads:
+            return list(threads.map(self._one, answers))
+
+    def _one(self, answered: Answered) -> Score:
+        scorer, row = self._scorer, answered.row
+        # The program must come to its end: an answer that exits before its tests has not passed them.
+        end = secrets.token_hex(16)
+        try:
+            program = scorer.written(answered)
+            given = str(column(row, scorer.stdin)) if scorer.stdin else ""
+            wanted = str(column(row, scorer.stdout)) if scorer.stdout else ""
+        except NotScored as error:
+            return not_scored(str(error))
+        bounds = Bounds(timeout_s=scorer.timeout_s, memory_mb=scorer.memory_mb, processes=scorer.processes)
+        found = run(program if scorer.stdout else f"{program}\nprint({end!r})\n", stdin=given, bounds=bounds)
+        if found.why:
+            return yes(False, found.why)
+        if found.code == 125:  # the sandbox itself
+            return not_scored(found.errors)
+        if found.code:
+            last = found.errors.strip().splitlines()[-1:] or [f"it ended with {found.code}"]
+            return yes(False, last[0])
+        if scorer.stdout:
+            return yes(found.out.split() == wanted.split(), f"it printed {found.out[:200]!r}")
+        return yes(found.out.rstrip().endswith(end), "it ended before its tests did")
+
+
 class _Lost(Exception):
     """The process of a scorer gave no score."""
 
@@ -66,16 +151,15 @@ class _Lost(Exception):
 class _Process:
     """A scorer in a process, which is started again after an answer that it did not survive."""
 
-    def __init__(self, scorer: Program, folder: Path) -> None:
-        self._scorer, self._folder = scorer, folder
+    def __init__(self, scorer: Program, command: list[str], start: Path, folder: Path) -> None:
+        self._scorer, self._command, self._start, self._folder = scorer, command, start, folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the process. Raises CannotScore."""
-        command = [sys.executable, "-I", "-m", "genops_lab.genai.scorers.child"]
         self._process = process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-            cwd=self._folder,
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True, cwd=self._start,
         )  # fmt: skip
         self._printed = _Printed(process)
         self._rest, self._number = b"", 0

@@ -170,7 +170,7 @@ def _bubblewrap(
         found += ["--unshare-user", "--disable-userns"]
     if die_with_parent:
         found.append("--die-with-parent")
-    found += ["--new-session", "--clearenv", "--perms", "0755", "--size", str(1 << 20), "--tmpfs", "/"]
+    found += ["--clearenv", "--perms", "0755", "--size", str(1 << 20), "--tmpfs", "/"]
     made: list[str] = []
     parents: set[str] = set()
     for path in sorted({*folders, *_SYSTEM, "/dev/null"}):
