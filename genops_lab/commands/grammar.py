@@ -37,6 +37,9 @@ SECTIONS: dict[str, dict[str, Word]] = {
         "secrets": Word("secrets", "Keep tokens for deployments by name."),
         "lineage": Word("lineage", "Show what was made from what: data, runs, versions, deployments."),
     },
+    "Generative AI": {
+        "prompts": Word("prompts", "Save and compare versions of prompts, and point aliases at them."),
+    },
     "Compute": {
         "targets": Word("targets", "Add, test and connect machines and clusters that run kernels."),
         "kernels": Word("kernels", "List, attach and stop kernels on targets."),

@@ -6,6 +6,7 @@ import contextlib
 import sys
 from typing import Any, Callable, ContextManager, Iterator, Mapping, Optional
 
+from . import prompts
 from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
 from .opening import Options, bridged, close_run, default_name, open_run, profile_title
@@ -31,6 +32,7 @@ __all__ = [
     "params",
     "predict",
     "profile",
+    "prompts",
     "run",
     "start",
     "tag",

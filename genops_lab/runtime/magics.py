@@ -121,6 +121,25 @@ class _Magics:
 
         sweep(self._shell, line, cell, self._failed)
 
+    def prompt(self, line: str, cell: str) -> Any:
+        """Save the cell's text as a version of a prompt in MLflow.
+
+        Example::
+
+            %%prompt capital --message "One word only" --alias staging
+            system: Answer in one word.
+            user: What is the capital of {{country}}?
+
+        Options: ``--message TEXT``, ``--alias ALIAS``.
+
+        Lines that begin with ``system:``, ``user:`` or ``assistant:`` begin a turn, if the first line does. Any
+        other text is one message of the user. The same text again makes no other version. Use it by
+        ``genops.prompts.load("capital@staging").messages(country="Peru")``.
+        """
+        from .prompts import prompt_cell
+
+        return prompt_cell(line, cell)
+
     def repeat(self, line: str, cell: str) -> None:
         """Run ``%%track --repeat`` (internal)."""
         from .sweeping import repeat
@@ -202,6 +221,7 @@ def register(shell: Any) -> None:
     shell.register_magic_function(magics.profile, "line_cell", "profile")
     shell.register_magic_function(magics.sweep, "cell", "sweep")
     shell.register_magic_function(magics.repeat, "cell", REPEAT_MAGIC)
+    shell.register_magic_function(magics.prompt, "cell", "prompt")
     shell.register_magic_function(magics.genops, "line", "genops")
     shell.set_hook("complete_command", _complete, re_key=r"%genops\b.*")
     shell.input_transformers_cleanup.append(repeats_transformed)
@@ -236,7 +256,7 @@ def unregister(shell: Any) -> None:
     delattr(shell, _ATTRIBUTE)
     for kind, names in (
         ("line", (OPEN_MAGIC, "track", "profile", "genops")),
-        ("cell", ("track", "profile", "sweep", REPEAT_MAGIC)),
+        ("cell", ("track", "profile", "sweep", "prompt", REPEAT_MAGIC)),
     ):
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
@@ -269,6 +289,7 @@ COMMANDS = {
     ),
     "ports": "list open close",
     "profiles": "list show delete analyze report diff memory kernel-metrics fetch tools",
+    "prompts": "list show add delete alias diff",
     "pull": "",
     "push": "",
     "quickstart": "",

@@ -218,6 +218,20 @@ def memory_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def prompt_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``%%prompt``."""
+    parser = Parser(
+        prog="%%prompt",
+        description="Save the cell's text as a version of a prompt in MLflow.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("name", help="the name of the prompt")
+    parser.add_argument("--message", default="", help="what changed in this version")
+    parser.add_argument("--alias", default="", help="an alias that shall name the version")
+    return parser
+
+
 def cell_options(parser: argparse.ArgumentParser, line: str) -> argparse.Namespace:
     """Return the options of a cell magic's line. Raises GenOpsError with the usage."""
     return parser.parse_args(words(line))

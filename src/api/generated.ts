@@ -3175,6 +3175,111 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/prompts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List prompts, last changed first. */
+        get: operations["prompts.list_prompts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompts/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a prompt with all its versions. */
+        delete: operations["prompts.delete_prompt"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompts/{name}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the versions of a prompt, newest first. */
+        get: operations["prompts.list_prompt_versions"];
+        put?: never;
+        /** Save a version of a prompt, unless the newest one has the same content. */
+        post: operations["prompts.save_prompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompts/{name}/versions/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return a version of a prompt, by number or alias; "latest" is the newest. */
+        get: operations["prompts.get_prompt_version"];
+        put?: never;
+        post?: never;
+        /** Delete a version of a prompt, and the aliases that name it. */
+        delete: operations["prompts.delete_prompt_version"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompts/{name}/difference": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Compare two versions of a prompt word by word. */
+        get: operations["prompts.compare_prompts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompts/{name}/aliases/{alias}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Point an alias of a prompt at a version. */
+        put: operations["prompts.set_prompt_alias"];
+        post?: never;
+        /** Delete an alias of a prompt; do nothing if the prompt does not have it. */
+        delete: operations["prompts.delete_prompt_alias"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -6664,7 +6769,7 @@ export interface components {
          *
          *     Times are sums over all devices of all ranks. Changes are sorted by size.
          */
-        Difference: {
+        "genops_lab.profiling.models.profiles.Difference": {
             a_step: boolean;
             before_steps: number;
             after_steps: number;
@@ -9460,12 +9565,181 @@ export interface components {
             document: Record<string, never>;
         };
         /**
+         * Page[Prompt]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_Prompt_: {
+            items: components["schemas"]["Prompt"][];
+            /** @default  */
+            next: string;
+        };
+        /**
+         * Prompt
+         * @description A prompt. ``newest``: its newest version, empty if all were deleted. ``aliases``: versions by alias.
+         */
+        Prompt: {
+            name: string;
+            /** @default  */
+            newest: string;
+            /** @default  */
+            description: string;
+            /** @default {} */
+            aliases: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            tags: {
+                [key: string]: string;
+            };
+            /** @default null */
+            updated_at: number | null;
+        };
+        /**
+         * Page[PromptVersion]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_PromptVersion_: {
+            items: components["schemas"]["PromptVersion"][];
+            /** @default  */
+            next: string;
+        };
+        /**
+         * PromptVersion
+         * @description A version of a prompt. ``problem`` says why its content cannot be read; it has no turns then.
+         *
+         *     ``message`` says what changed. ``variables``: names in ``{{ }}``, in the order of the text. ``templates``: whether
+         *     the text has Jinja2's statements. ``created_at``: seconds since 1970.
+         */
+        PromptVersion: {
+            turns: components["schemas"]["Turn"][];
+            /**
+             * @default chat
+             * @enum {unknown}
+             */
+            kind: "chat" | "text";
+            /** @default null */
+            response_format: Record<string, never> | null;
+            /** @default [] */
+            tools: Record<string, never>[];
+            /** @default {} */
+            settings: Record<string, never>;
+            name: string;
+            version: string;
+            /** @default  */
+            message: string;
+            /** @default [] */
+            variables: string[];
+            /** @default false */
+            templates: boolean;
+            /** @default [] */
+            aliases: string[];
+            /** @default {} */
+            tags: {
+                [key: string]: string;
+            };
+            /** @default null */
+            created_at: number | null;
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * Turn
+         * @description One message of a prompt. ``parts``: content that is no text, such as pictures, as OpenAI's API has it.
+         */
+        Turn: {
+            role: string;
+            /** @default  */
+            content: string;
+            /** @default [] */
+            parts: Record<string, never>[];
+        };
+        /**
+         * NewPromptVersion
+         * @description A version to be saved.
+         *
+         *     ``expected``: the newest version that the person saw ("" for a new prompt); another one is a Conflict. None saves in
+         *     any case. ``alias`` is pointed at the version.
+         */
+        NewPromptVersion: {
+            turns: components["schemas"]["Turn"][];
+            /**
+             * @default chat
+             * @enum {unknown}
+             */
+            kind: "chat" | "text";
+            /** @default null */
+            response_format: Record<string, never> | null;
+            /** @default [] */
+            tools: Record<string, never>[];
+            /** @default {} */
+            settings: Record<string, never>;
+            /** @default  */
+            message: string;
+            /** @default {} */
+            tags: {
+                [key: string]: string;
+            };
+            /** @default  */
+            alias: string;
+            /** @default null */
+            expected: string | null;
+        };
+        /**
+         * SavedPrompt
+         * @description A saved version. ``made`` is false where the newest version has the same content: none is made then.
+         *
+         *     ``between``: versions that others saved at the same moment.
+         */
+        SavedPrompt: {
+            version: components["schemas"]["PromptVersion"];
+            /** @default true */
+            made: boolean;
+            /** @default [] */
+            between: string[];
+        };
+        /**
+         * PromptDifference
+         * @description How two versions differ; parts that are the same are included, so that a person reads the whole.
+         */
+        PromptDifference: {
+            before: components["schemas"]["PromptVersion"];
+            after: components["schemas"]["PromptVersion"];
+            parts: components["schemas"]["genops_lab.genai.prompts.models.Difference"][];
+            same: boolean;
+        };
+        /**
+         * Difference
+         * @description How one part of a prompt differs. ``part``: a turn such as ``1 system``, or settings, tools, response_format.
+         */
+        "genops_lab.genai.prompts.models.Difference": {
+            part: string;
+            pieces: components["schemas"]["Piece"][];
+        };
+        /**
+         * Piece
+         * @description A part of a text that both versions have, or one of them alone.
+         */
+        Piece: {
+            /** @enum {unknown} */
+            change: "added" | "removed" | "same";
+            text: string;
+        };
+        /**
+         * MovePromptAlias
+         * @description The version, a number or an alias, that an alias shall name. ``expected``: the one that the person saw.
+         */
+        MovePromptAlias: {
+            version: string;
+            /** @default null */
+            expected: string | null;
+        };
+        /**
          * Changed
          * @description The payload of an event: an object of this kind changed. An empty ``id`` means several objects.
          */
         Changed: {
             /** @enum {unknown} */
-            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment";
+            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment" | "prompt";
             id: string;
             revision: number;
         };
@@ -13058,7 +13332,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Difference"];
+                    "application/json": components["schemas"]["genops_lab.profiling.models.profiles.Difference"];
                 };
             };
             /** @description The error. */
@@ -16294,6 +16568,304 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BillOfMaterials"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.list_prompts": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Prompt_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.delete_prompt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.list_prompt_versions": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PromptVersion_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.save_prompt": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPromptVersion"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SavedPrompt"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.get_prompt_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptVersion"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.delete_prompt_version": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Prompt"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.compare_prompts": {
+        parameters: {
+            query: {
+                before: string;
+                after?: string;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptDifference"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.set_prompt_alias": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MovePromptAlias"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Prompt"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.delete_prompt_alias": {
+        parameters: {
+            query?: {
+                expected?: string | null;
+            };
+            header?: never;
+            path: {
+                name: string;
+                alias: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Prompt"];
                 };
             };
             /** @description The error. */

@@ -145,6 +145,7 @@ MAGICS = _lines(
     """
 cell genops_repeat
 cell profile
+cell prompt
 cell sweep
 cell track
 line genops
@@ -159,7 +160,7 @@ API = _words(
     "A notebook or script that worked stops.",
     """
 GenOpsError Run chat dataset deployment end log log_file log_histogram log_image log_predictions log_table log_text
-params predict profile run start tag
+params predict profile prompts run start tag
 """,
 )
 
@@ -226,7 +227,7 @@ KERNEL_PATHS = _words(
     """
 /deployments/ /folder/pull /folder/pull/ /profiles /profiles/ /profiles/beside /profiles/expected /sweeps /sweeps/
 /sweeps/summary /tracking/events /tracking/files /tracking/files/ /tracking/kernel /tracking/models /tracking/resume
-/tracking/wake /v1/deployments/ /v1/evaluations/predictions
+/tracking/wake /v1/deployments/ /v1/evaluations/predictions /v1/prompts/
 """,
 )
 
@@ -762,6 +763,13 @@ genops profiles report: --json --output --title -o traces
 genops profiles show: --json --usd-per-hour profile_id
 genops profiles tools: --json
 genops profiles:
+genops prompts add: --alias --expected --file --json --message --schema --settings --text --tools -f name
+genops prompts alias: --delete --expected --json alias name version
+genops prompts delete: --json --yes -y name
+genops prompts diff: --json after before name
+genops prompts list: --json
+genops prompts show: --json --versions name
+genops prompts:
 genops pull: --json --target --theirs --yes -y paths
 genops push: --json --ours --target --yes -y paths
 genops quickstart: --json folder

@@ -1,0 +1,126 @@
+"""Prompts as documents."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from genops_lab.genai.prompts.models import Prompt, PromptDifference, PromptVersion, SavedPrompt
+
+from ..document import Block, Column, Document, Facts, Lines, Note, Row, Table, moment
+
+
+def prompts(found: list[Prompt]) -> Document:
+    """``prompts list``."""
+    rows: list[Row] = [
+        [
+            each.name,
+            each.newest,
+            ", ".join(f"{alias} → {version}" for alias, version in each.aliases.items()),
+            each.description,
+            moment(each.updated_at),
+        ]
+        for each in found
+    ]
+    columns = [
+        Column("name", shrinks=True),
+        Column("newest", right=True),
+        Column("aliases", shrinks=True),
+        Column("description", shrinks=True, leaves=1),
+        Column("updated"),
+    ]
+    empty = "There are no prompts. Save one: genops prompts add NAME --file FILE"
+    return Document([Table(columns, rows, empty=empty)])
+
+
+def versions(name: str, found: list[PromptVersion]) -> Document:
+    """``prompts show --versions``."""
+    rows: list[Row] = [
+        [
+            each.version,
+            ", ".join(each.aliases),
+            each.message or each.problem,
+            ", ".join(each.variables),
+            moment(each.created_at),
+        ]
+        for each in found
+    ]
+    columns = [
+        Column("version", right=True),
+        Column("aliases", shrinks=True),
+        Column("message", shrinks=True),
+        Column("variables", shrinks=True, leaves=1),
+        Column("saved"),
+    ]
+    empty = f"All versions of the prompt {name} were deleted."
+    return Document([Table(columns, rows, empty=empty)])
+
+
+def version(shown: PromptVersion) -> Document:
+    """``prompts show``."""
+    facts = Facts(
+        [
+            ("prompt", shown.name),
+            ("version", shown.version),
+            ("aliases", ", ".join(shown.aliases)),
+            ("message", shown.message),
+            ("variables", ", ".join(shown.variables)),
+            ("settings", _line(shown.settings)),
+            ("tools", ", ".join(_tool(each) for each in shown.tools)),
+            ("schema", _line(shown.response_format)),
+            ("tags", ", ".join(f"{key}={text}" for key, text in shown.tags.items())),
+            ("saved", moment(shown.created_at)),
+        ]
+    )
+    blocks: list[Block] = [facts]
+    for turn in shown.turns:
+        text = turn.content + (json.dumps(turn.parts, indent=2) if turn.parts else "")
+        heading = [] if shown.kind == "text" else [f"{turn.role}:"]
+        blocks.append(Lines([*heading, *text.splitlines()]))
+    if shown.problem:
+        blocks.append(Note(shown.problem, "bad"))
+    return Document(blocks)
+
+
+def saved(found: SavedPrompt) -> Document:
+    """``prompts add``."""
+    now = found.version
+    if not found.made:
+        return Document([Note(f"Version {now.version} of {now.name} has this content already.")])
+    notes: list[Block] = [Note(f"Saved as version {now.version} of {now.name}.")]
+    if found.between:
+        others = ", ".join(found.between)
+        notes.append(Note(f"Others saved at the same moment: version {others}.", "busy"))
+    return Document(notes)
+
+
+def deleted(sentence: str) -> Document:
+    """``prompts delete``."""
+    return Document([Note(sentence)])
+
+
+def difference(found: PromptDifference) -> Document:
+    """``prompts diff``: [-removed-]{+added+}, as git's word diff."""
+    before, after = found.before.version, found.after.version
+    if found.same:
+        return Document([Note(f"Versions {before} and {after} have the same content.")])
+    blocks: list[Block] = [Note(f"{found.before.name}: version {before} → {after}")]
+    for part in found.parts:
+        text = "".join(
+            piece.text
+            if piece.change == "same"
+            else f"[-{piece.text}-]"
+            if piece.change == "removed"
+            else f"{{+{piece.text}+}}"
+            for piece in part.pieces
+        )
+        blocks.append(Lines([f"{part.part}:", *text.splitlines()]))
+    return Document(blocks)
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if value else ""
+
+
+def _tool(tool: dict[str, Any]) -> str:
+    return str((tool.get("function") or {}).get("name") or tool.get("type") or "?")

@@ -1,0 +1,1 @@
+"""Prompts of MLflow: versions, aliases, differences, answers to rows of a data set."""

@@ -1,0 +1,22 @@
+"""Declare the operations of prompts."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import LazyService, Operation
+
+if TYPE_CHECKING:
+    from .service import PromptsService as Service
+else:
+    Service = LazyService(__package__, "service", "PromptsService")
+
+OPERATIONS = [
+    Operation("GET", "/prompts", Service.list_prompts),
+    Operation("DELETE", "/prompts/{name}", Service.delete_prompt),
+    Operation("GET", "/prompts/{name}/versions", Service.list_prompt_versions),
+    Operation("POST", "/prompts/{name}/versions", Service.save_prompt),
+    Operation("GET", "/prompts/{name}/versions/{version}", Service.get_prompt_version),
+    Operation("DELETE", "/prompts/{name}/versions/{version}", Service.delete_prompt_version),
+    Operation("GET", "/prompts/{name}/difference", Service.compare_prompts),
+    Operation("PUT", "/prompts/{name}/aliases/{alias}", Service.set_prompt_alias),
+    Operation("DELETE", "/prompts/{name}/aliases/{alias}", Service.delete_prompt_alias),
+]

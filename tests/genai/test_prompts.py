@@ -1,0 +1,189 @@
+"""Prompts of a real embedded MLflow: saved, loaded, compared and pointed at from the Lab, a notebook and a terminal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from genops_lab.genai.prompts.differences import words_changed
+from genops_lab.runtime.prompts import turns_of
+from tests.support.homes import Home, temporary_home
+from tests.support.kernels import LabKernel, lab_kernel
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.rooms import eventually
+from tests.support.warm import program
+
+CHAT = "system: Answer in one word.\nuser:\nWhat is the capital of {{country}}?"
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Home]:
+    with temporary_home() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def lab(home: Home) -> Iterator[LabServer]:
+    with running_lab(home) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def kernel(lab: LabServer) -> Iterator[LabKernel]:
+    with lab_kernel(lab, "python3") as found:
+        found.ok("%load_ext genops_lab")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def mlflow(lab: LabServer) -> Any:
+    """MLflow's own client of the same store."""
+    import mlflow
+
+    return mlflow.MlflowClient(f"sqlite:///{lab.home.data}/mlflow/mlflow.db")
+
+
+def save(lab: LabServer, name: str, text: str, **more: Any) -> tuple[int, Any]:
+    kind, turns = turns_of(text)
+    return lab.request("POST", f"genops/v1/prompts/{name}/versions", {"kind": kind, "turns": turns, **more})
+
+
+def genops(lab: LabServer, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
+    done = subprocess.run(
+        [*program("genops_lab.commands.main"), *arguments], capture_output=True, text=True, cwd=lab.home.work,
+        env=lab.home.environment(), input=stdin, timeout=120, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_mlflow_reads_what_was_saved_here_and_the_lab_what_mlflow_saved(lab: LabServer, mlflow: Any) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    tools = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}]
+    status, saved = save(
+        lab, "capital", CHAT, message="first", tags={"team": "geo"}, response_format=schema, tools=tools,
+        settings={"temperature": 0.5, "max_tokens": 20, "seed": 7}, alias="production", expected="",
+    )  # fmt: skip
+    assert status == 200, saved
+    assert saved["version"]["variables"] == ["country"]
+    theirs = mlflow.load_prompt("prompts:/capital@production")
+    assert theirs.template[0] == {"role": "system", "content": "Answer in one word."}
+    assert theirs.response_format == schema
+    assert theirs.model_config == {"temperature": 0.5, "max_tokens": 20, "seed": 7, "tools": tools}
+    assert (theirs.commit_message, theirs.tags) == ("first", {"team": "geo"})
+
+    mlflow.register_prompt("greeting", "Hello {{ user.name }}, {% if late %}good evening{% endif %}")
+    mlflow.set_prompt_alias("greeting", "best", 1)
+    listed = {each["name"]: each for each in lab.get("genops/v1/prompts")["items"]}
+    assert listed["greeting"]["aliases"] == {"best": "1"}
+    assert listed["capital"]["newest"] == "1"
+    found = lab.get("genops/v1/prompts/greeting/versions/best")
+    assert (found["kind"], found["variables"], found["templates"]) == ("text", ["user.name"], True)
+    # The pages of models have no prompts, and a model is no prompt.
+    assert lab.get("genops/v1/models")["items"] == []
+    mlflow.create_registered_model("digits")
+    assert lab.request("GET", "genops/v1/prompts/digits/versions/1")[0] == 404
+    assert save(lab, "digits", "Hello")[0] == 409
+
+
+def test_two_people_save_at_the_same_time_and_lose_nothing(lab: LabServer) -> None:
+    assert save(lab, "shared", "Hello")[1]["version"]["version"] == "1"
+    assert save(lab, "shared", "Hello")[1]["made"] is False
+    assert save(lab, "shared", "Hello Ada", expected="1")[0] == 200
+    status, refused = save(lab, "shared", "Hello Bob", expected="1")
+    assert (status, refused["error"]["code"], refused["error"]["details"]) == (
+        409, "prompt_changed", {"version": "2"},
+    )  # fmt: skip
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda n: save(lab, "shared", f"Text {n}"), range(4)))
+    assert [status for status, _ in done] == [200] * 4
+    versions = lab.get("genops/v1/prompts/shared/versions")["items"]
+    assert [each["version"] for each in versions] == ["6", "5", "4", "3", "2", "1"]
+    assert {each["turns"][0]["content"] for each in versions[:4]} == {f"Text {n}" for n in range(4)}
+
+
+def test_an_alias_moves_only_from_where_the_person_saw_it(lab: LabServer, mlflow: Any) -> None:
+    for text in ("a", "b"):
+        save(lab, "moved", text)
+    path = "genops/v1/prompts/moved/aliases/live"
+    assert lab.request("PUT", path, {"version": "1", "expected": ""})[0] == 200
+    status, refused = lab.request("PUT", path, {"version": "latest", "expected": ""})
+    assert (status, refused["error"]["code"]) == (409, "alias_moved")
+    assert lab.request("PUT", path, {"version": "latest", "expected": "1"})[1]["aliases"] == {"live": "2"}
+    # MLflow deletes the version meanwhile.
+    mlflow.delete_prompt_alias("moved", "live")
+    mlflow.delete_prompt_version("moved", "2")
+    status, gone = lab.request("PUT", path, {"version": "2"})
+    assert (status, gone["error"]["message"]) == (
+        404, "The prompt 'moved' has no version 2: it was never saved, or it was deleted.",
+    )  # fmt: skip
+    assert lab.get("genops/v1/prompts/moved/versions/latest")["version"] == "1"
+
+
+def test_content_that_cannot_be_kept_is_refused(lab: LabServer) -> None:
+    turn = {"role": "user", "content": "x"}
+    cases: list[tuple[str, dict[str, Any], str]] = [
+        ("a%20b", {"turns": [turn]}, "cannot be the name"),
+        ("bad", {"turns": []}, "The prompt is empty"),
+        ("bad", {"turns": [{"role": "The user", "content": "x"}]}, "is no role"),
+        ("bad", {"turns": [{"role": "user", "content": "x" * 200_000}]}, "at most 100,000"),
+        ("bad", {"turns": [turn], "settings": {"temperature": -1}}, "temperature"),
+        ("bad", {"turns": [turn], "alias": "latest"}, "reserves the alias"),
+    ]
+    for name, body, message in cases:
+        status, refused = lab.request("POST", f"genops/v1/prompts/{name}/versions", body)
+        assert status == 400 and message in refused["error"]["message"], refused
+    assert lab.request("GET", "genops/v1/prompts/bad/versions")[0] == 404
+
+
+def test_a_cell_becomes_a_version_and_its_run_keeps_what_it_loaded(
+    lab: LabServer, kernel: LabKernel, mlflow: Any
+) -> None:
+    kernel.ok(f"%%prompt trip --message first --alias live\n{CHAT}")
+    kernel.ok(
+        "%%track --name asks --experiment prompts\n"
+        "import genops\n"
+        "_prompt = genops.prompts.load('trip@live')\n"
+        "print(_prompt.messages(country='Peru')[1]['content'])\n"
+        "try:\n    _prompt.format()\nexcept genops.GenOpsError as error:\n    print(error)"
+    )
+
+    def linked() -> list[Any]:
+        found = mlflow.get_experiment_by_name("prompts")
+        runs = mlflow.search_runs([found.experiment_id]) if found else []
+        return [run.data.tags.get("mlflow.linkedPrompts") for run in runs]
+
+    tags = eventually(linked, lambda tags: any(tags))
+    assert json.loads(tags[0]) == [{"name": "trip", "version": "1"}]
+    wrong = kernel.run("genops.prompts.load('tripp')")
+    assert "Did you mean trip?" in str(wrong)
+
+
+def test_commands_save_compare_and_delete(lab: LabServer) -> None:
+    code, out, err = genops(lab, "prompts", "add", "city", "--file", "-", "--json", stdin=CHAT)
+    assert code == 0 and json.loads(out)["version"]["version"] == "1", err
+    changed = CHAT.replace("one word", "three words")
+    settings = ("--settings", '{"temperature": 0}')
+    assert genops(lab, "prompts", "add", "city", "--text", changed, "--expected", "1", *settings)[0] == 0
+    code, out, err = genops(lab, "prompts", "diff", "city", "1")
+    assert code == 0 and "Answer in [-one-]{+three+} [-word-]{+words+}." in out, out + err
+    assert json.loads(genops(lab, "prompts", "show", "city", "--json")[1])["settings"] == {"temperature": 0}
+    assert genops(lab, "prompts", "alias", "city", "live", "1")[0] == 0
+    assert genops(lab, "prompts", "delete", "city@live")[0] == 4
+    assert genops(lab, "prompts", "delete", "city@live", "--yes")[0] == 0
+    assert "live" not in genops(lab, "prompts", "show", "city", "--versions")[1]
+    assert genops(lab, "prompts", "delete", "city", "--yes")[0] == 0
+    assert genops(lab, "prompts", "show", "city")[0] == 3
+
+
+def test_a_word_diff_gives_both_texts_back() -> None:
+    one = "First line.\nSecond line, with words.\nThird\n" * 40
+    other = one.replace("Second", "Another", 3) + "a last one"
+    for before, after in ((one, other), ("", "x"), ("x", ""), ("x " * 9000, "y " * 9000)):
+        pieces = words_changed(before, after)
+        assert "".join(piece.text for piece in pieces if piece.change != "added") == before
+        assert "".join(piece.text for piece in pieces if piece.change != "removed") == after
