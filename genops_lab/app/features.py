@@ -17,6 +17,7 @@ from ..evaluations.feature import FEATURE as EVALUATIONS
 from ..experiments.feature import FEATURE as EXPERIMENTS
 from ..files.feature import FEATURE as FILES
 from ..gates.feature import FEATURE as GATES
+from ..genai.traces.feature import TRACE_CONTENT, TRACES
 from ..hosts.feature import FEATURE as HOSTS
 from ..kernel_api.feature import FEATURE as KERNEL_API
 from ..kernels.feature import FEATURE as KERNELS
@@ -51,6 +52,8 @@ FEATURES: tuple[Feature, ...] = (
     DEPLOYMENTS,
     LINEAGE,
     CARDS,
+    TRACES,
+    TRACE_CONTENT,
 )
 
 #: Names with which an administrator switches features off (``GenOpsLab.rooms``).
