@@ -18,6 +18,7 @@ from ..experiments.feature import FEATURE as EXPERIMENTS
 from ..files.feature import FEATURE as FILES
 from ..gates.feature import FEATURE as GATES
 from ..genai.prompts.feature import FEATURE as PROMPTS
+from ..genai.traces.feature import TRACE_CONTENT, TRACES
 from ..hosts.feature import FEATURE as HOSTS
 from ..kernel_api.feature import FEATURE as KERNEL_API
 from ..kernels.feature import FEATURE as KERNELS
@@ -53,6 +54,8 @@ FEATURES: tuple[Feature, ...] = (
     LINEAGE,
     CARDS,
     PROMPTS,
+    TRACES,
+    TRACE_CONTENT,
 )
 
 #: Names with which an administrator switches features off (``GenOpsLab.rooms``).

@@ -3280,6 +3280,142 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/traces/query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return a window of the matching traces, in order, without what was said. */
+        post: operations["traces.query_traces"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/traces/columns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return all columns of traces, with the number of traces that have a value. */
+        get: operations["traces.list_trace_columns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/traces/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return completions for a query that is being written, best first. */
+        post: operations["traces.complete_trace_query"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/traces/state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return how many of the traces are read, and how old they may be. */
+        get: operations["traces.get_traces_state"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/traces/{trace_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return a trace with its tree of spans; ``trace_id`` may be a unique prefix, or ``latest``. */
+        get: operations["traces.get_trace"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/trace-content/query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return a window of the matching traces, in order, with the first characters of requests and responses. */
+        post: operations["trace_content.query_trace_content"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/trace-content/{trace_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return a trace with its tree of spans, their messages, and the texts of assessments. */
+        get: operations["trace_content.get_trace_content"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/trace-content/{trace_id}/spans/{span_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return what a span was asked and what it answered. */
+        get: operations["trace_content.get_span_content"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -9734,12 +9870,261 @@ export interface components {
             expected: string | null;
         };
         /**
+         * Trace
+         * @description A trace: its spans depth first, children by start. ``spans_total`` may be more than ``spans``.
+         *
+         *     ``tokens`` and ``cost`` are of the whole trace. ``cost_is_partial``: spans with tokens have no known price.
+         *     ``run_id``, ``notebook`` and ``cell`` say where the trace was made, if that is known. ``problems`` are whole
+         *     sentences: spans without an end, parents in a circle, a missing root.
+         */
+        Trace: {
+            trace_id: string;
+            name: string;
+            /** @enum {unknown} */
+            status: "ERROR" | "IN_PROGRESS" | "OK" | "STATE_UNSPECIFIED";
+            experiment_id: string;
+            /** @default  */
+            experiment: string;
+            /** @default null */
+            started_at: number | null;
+            /** @default null */
+            duration: number | null;
+            /** @default  */
+            session: string;
+            /** @default  */
+            user: string;
+            /** @default  */
+            run_id: string;
+            /** @default  */
+            notebook: string;
+            /** @default  */
+            cell: string;
+            /** @default  */
+            model_id: string;
+            /** @default  */
+            source: string;
+            /** @default null */
+            tokens: components["schemas"]["Tokens"] | null;
+            /** @default null */
+            cost: number | null;
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            cost_source: "" | "mlflow" | "price";
+            /** @default false */
+            cost_is_partial: boolean;
+            /** @default {} */
+            tags: {
+                [key: string]: string;
+            };
+            /** @default {} */
+            metadata: {
+                [key: string]: string;
+            };
+            /** @default [] */
+            assessments: components["schemas"]["Assessment"][];
+            /** @default [] */
+            spans: components["schemas"]["Span"][];
+            /** @default 0 */
+            spans_total: number;
+            /** @default [] */
+            problems: string[];
+        };
+        /**
+         * Tokens
+         * @description Tokens of calls; None is unknown, and never zero. ``input`` includes ``cached_input``.
+         */
+        Tokens: {
+            /** @default null */
+            input: number | null;
+            /** @default null */
+            output: number | null;
+            /** @default null */
+            cached_input: number | null;
+            /** @default null */
+            reasoning: number | null;
+        };
+        /**
+         * Assessment
+         * @description The verdict of a person, a judge or code on a trace or one span of it.
+         *
+         *     ``value`` is JSON, such as ``true`` or ``"yes"``. ``source`` is MLflow's kind: HUMAN, LLM_JUDGE or CODE. ``error``:
+         *     why a judge gave no value.
+         */
+        Assessment: {
+            assessment_id: string;
+            name: string;
+            /** @enum {unknown} */
+            kind: "expectation" | "feedback" | "issue";
+            value: string;
+            source: string;
+            /** @default  */
+            source_id: string;
+            /** @default  */
+            span_id: string;
+            /** @default  */
+            rationale: string;
+            /** @default  */
+            error: string;
+            /** @default null */
+            at: number | null;
+        };
+        /**
+         * Span
+         * @description A span at its place in the tree, without what it was asked and what it answered.
+         *
+         *     ``start`` counts from the trace's first span. ``duration`` None: the span never ended. ``cost`` in USD, None is
+         *     unknown. ``tokens`` are the span's own. ``problem`` says why a span does not stand where its parent says.
+         */
+        Span: {
+            span_id: string;
+            /** @default  */
+            parent_id: string;
+            /** @default 0 */
+            depth: number;
+            /** @default 0 */
+            children: number;
+            name: string;
+            /** @default UNKNOWN */
+            kind: string;
+            /** @enum {unknown} */
+            status: "error" | "ok" | "running" | "unset";
+            /** @default  */
+            message: string;
+            start: number;
+            /** @default null */
+            duration: number | null;
+            /** @default  */
+            model: string;
+            /** @default  */
+            provider: string;
+            /** @default null */
+            tokens: components["schemas"]["Tokens"] | null;
+            /** @default null */
+            cost: number | null;
+            /**
+             * @default
+             * @enum {unknown}
+             */
+            cost_source: "" | "mlflow" | "price";
+            /** @default 0 */
+            content_bytes: number;
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * SpanContent
+         * @description The inputs and outputs of a span.
+         *
+         *     ``turns`` are empty unless the span is a chat that is understood, ``documents`` unless it is a retriever. ``inputs``
+         *     and ``outputs`` are there in each case, None without any.
+         */
+        SpanContent: {
+            trace_id: string;
+            span_id: string;
+            /** @default null */
+            inputs: components["schemas"]["Text"] | null;
+            /** @default null */
+            outputs: components["schemas"]["Text"] | null;
+            /** @default [] */
+            turns: components["schemas"]["ChatTurn"][];
+            /** @default [] */
+            documents: components["schemas"]["RetrievedDocument"][];
+            /** @default [] */
+            attributes: components["schemas"]["Attribute"][];
+            /** @default [] */
+            events: components["schemas"]["SpanEvent"][];
+        };
+        /**
+         * Text
+         * @description The beginning of a text of ``characters`` characters. ``is_json``: the whole text is JSON, here indented.
+         */
+        Text: {
+            text: string;
+            characters: number;
+            /** @default false */
+            is_cut: boolean;
+            /** @default false */
+            is_json: boolean;
+        };
+        /**
+         * ChatTurn
+         * @description A turn of a chat. ``is_answer``: the span's model wrote it. ``call_id``: of the tool call that it answers.
+         */
+        ChatTurn: {
+            role: string;
+            text: components["schemas"]["Text"];
+            /** @default false */
+            is_answer: boolean;
+            /** @default  */
+            call_id: string;
+            /** @default [] */
+            tool_calls: components["schemas"]["ToolCall"][];
+            /** @default [] */
+            pictures: components["schemas"]["Picture"][];
+        };
+        /**
+         * ToolCall
+         * @description A call of a tool that a model asked for. ``arguments`` as the model wrote them, JSON or not.
+         */
+        ToolCall: {
+            name: string;
+            arguments: components["schemas"]["Text"];
+            /** @default  */
+            call_id: string;
+        };
+        /**
+         * Picture
+         * @description A picture of a chat turn.
+         *
+         *     ``url`` is a data URL of a PNG, JPEG, GIF or WebP up to 2 MB, and empty otherwise: then ``note`` says why. Other
+         *     addresses are never fetched.
+         */
+        Picture: {
+            /** @default  */
+            url: string;
+            /** @default  */
+            note: string;
+        };
+        /**
+         * RetrievedDocument
+         * @description A document that a retriever found. ``score`` as the retriever gave it, None without one.
+         */
+        RetrievedDocument: {
+            text: components["schemas"]["Text"];
+            /** @default  */
+            source: string;
+            /** @default null */
+            score: number | null;
+            /** @default null */
+            metadata: components["schemas"]["Text"] | null;
+        };
+        /**
+         * Attribute
+         * @description An attribute of a span.
+         */
+        Attribute: {
+            name: string;
+            value: components["schemas"]["Text"];
+        };
+        /**
+         * SpanEvent
+         * @description An event of a span, such as an exception. ``at`` counts from the trace's first span.
+         */
+        SpanEvent: {
+            name: string;
+            at: number;
+            /** @default [] */
+            attributes: components["schemas"]["Attribute"][];
+        };
+        /**
          * Changed
          * @description The payload of an event: an object of this kind changed. An empty ``id`` means several objects.
          */
         Changed: {
             /** @enum {unknown} */
-            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment" | "prompt";
+            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment" | "prompt" | "trace";
             id: string;
             revision: number;
         };
@@ -16866,6 +17251,259 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Prompt"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.query_traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunTableQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunTable"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.list_trace_columns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunColumns"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.complete_trace_query": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunQueryText"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Completion"][];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.get_traces_state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunsState"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.get_trace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                trace_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trace"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "trace_content.query_trace_content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunTableQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunTable"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "trace_content.get_trace_content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                trace_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Trace"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "trace_content.get_span_content": {
+        parameters: {
+            query?: {
+                characters?: number;
+            };
+            header?: never;
+            path: {
+                trace_id: string;
+                span_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpanContent"];
                 };
             };
             /** @description The error. */

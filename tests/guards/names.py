@@ -36,6 +36,7 @@ genops.evaluation.place genops.evaluation.session genops.evaluation.version
 genops.import genops.manifest
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
 genops.base_model genops.card genops.parent genops.signature genops.signature.key
+genops.cell genops.notebook
 """,
 )
 

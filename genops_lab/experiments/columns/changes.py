@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -70,6 +70,8 @@ class Changes:
     tags: Entries = field(default_factory=Entries)
     gone: list[str] = field(default_factory=list)
     experiments: dict[str, ExperimentRow] | None = None
+    #: Whether metrics and parameters can be deleted. Those of runs cannot.
+    may_lose_values: ClassVar[bool] = False
 
     @property
     def ids(self) -> list[str]:

@@ -16,7 +16,8 @@ from .cells import Column, NumberColumn, Rows, TextColumn
 from .changes import Changes, Entries, ExperimentRow, Part, artifact_uri
 
 KINDS: tuple[Kind, ...] = ("attribute", "metric", "param", "tag")
-_ENDED = ("FINISHED", "FAILED", "KILLED")
+#: States of runs and of traces.
+_ENDED = ("FINISHED", "FAILED", "KILLED", "OK", "ERROR")
 
 Columns = dict[Kind, dict[str, Column]]
 
@@ -73,8 +74,8 @@ class Snapshot:
         columns: Columns = {kind: dict(base.columns[kind]) for kind in KINDS}
         old = where[where < base.rows]
         _put(columns["attribute"], changes.attributes(where), old)
-        _put(columns["metric"], _numbers(changes.metrics, where), None)
-        _put(columns["param"], _texts(changes.params, where), None)
+        _put(columns["metric"], _numbers(changes.metrics, where), old if changes.may_lose_values else None)
+        _put(columns["param"], _texts(changes.params, where), old if changes.may_lose_values else None)
         _put(columns["tag"], _texts(changes.tags, where), old)
         if not new and all(_same(columns[kind], base.columns[kind]) for kind in KINDS):
             return base

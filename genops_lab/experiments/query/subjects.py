@@ -1,4 +1,4 @@
-"""Define what a query can be about: runs, or versions of models; and the attributes of each."""
+"""Define what a query can be about: runs, versions of models, or traces; and the attributes of each."""
 
 from __future__ import annotations
 
@@ -99,6 +99,45 @@ VERSIONS: Final = Subject(
     },
 )
 
-#: Attributes of either that are numbers or times; no text of the other has such a name.
-NUMBERS: Final = frozenset((*RUNS.numbers, *VERSIONS.numbers))
+TRACES: Final = Subject(
+    one="trace",
+    numbers=(*NUMBER_ATTRIBUTES, "spans", "tokens", "input_tokens", "output_tokens", "cost"),
+    texts=(
+        "trace_id",
+        "name",
+        "status",
+        "request",
+        "response",
+        "session",
+        "user",
+        "experiment",
+        "experiment_id",
+        "run_id",
+        "model_id",
+        "source",
+        "notebook",
+        "cell",
+    ),
+    newest="start_time",
+    parts=("name", "request", "response"),
+    ids=("trace_id",),
+    other_names={
+        "id": "trace_id",
+        "created": "start_time",
+        "timestamp": "start_time",
+        "timestamp_ms": "start_time",
+        "trace_name": "name",
+        "state": "status",
+        "input": "request",
+        "output": "response",
+        "session_id": "session",
+        "total_tokens": "tokens",
+        "total_cost": "cost",
+        "execution_time": "duration",
+        "experiment_name": "experiment",
+    },
+)
+
+#: Attributes of one of them that are numbers or times; no text of another has such a name.
+NUMBERS: Final = frozenset((*RUNS.numbers, *VERSIONS.numbers, *TRACES.numbers))
 TIMES: Final = frozenset(("start_time", "end_time", "created", "updated"))

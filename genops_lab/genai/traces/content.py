@@ -1,0 +1,252 @@
+"""Show what a span was asked and what it answered: chat turns, tool calls, documents, pictures, or bounded text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .models import (
+    Attribute,
+    ChatTurn,
+    Picture,
+    RetrievedDocument,
+    SpanContent,
+    SpanEvent,
+    Text,
+    ToolCall,
+)
+from .tree import INPUTS, KIND, OUTPUTS, RawSpan, attributes_of, finite, value_at
+
+MOST_CHARACTERS = 5_000_000
+_MOST_TURNS, _MOST_DOCUMENTS, _MOST_ATTRIBUTES, _MOST_EVENTS = 500, 200, 300, 200
+_PICTURE_BYTES = 2_000_000
+#: Characters of all pictures of a span.
+_PICTURES_BYTES = 8_000_000
+_PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+")
+#: Attributes that are shown elsewhere.
+_SHOWN = (INPUTS, OUTPUTS, KIND, "mlflow.traceRequestId")
+_SOURCES = ("doc_uri", "source", "url", "file", "path")
+_ANSWERS = ("content", "text", "output_text", "response", "answer")
+
+
+def content_of(trace_id: str, raw: RawSpan, begin_ns: int, characters: int) -> SpanContent:
+    """Return a span's content, with at most ``characters`` of each text."""
+    most = min(max(characters, 0), MOST_CHARACTERS)
+    attributes = attributes_of(raw)
+    inputs = value_at(attributes, INPUTS)
+    outputs = value_at(attributes, OUTPUTS)
+    reading = _Reading(most)
+    kind = str(value_at(attributes, KIND) or "")
+    turns = [*reading.turns(inputs, False), *reading.turns(outputs, True)][:_MOST_TURNS]
+    return SpanContent(
+        trace_id=trace_id,
+        span_id=raw.span_id,
+        inputs=_text(inputs, most) if INPUTS in attributes else None,
+        outputs=_text(outputs, most) if OUTPUTS in attributes else None,
+        # A plain text or a lone answer is no chat.
+        turns=turns if any(not turn.is_answer for turn in turns) else [],
+        documents=list(reading.documents(outputs)) if kind == "RETRIEVER" else [],
+        attributes=_attributes(attributes, most),
+        events=list(_events(raw, begin_ns, most)),
+    )
+
+
+def _text(value: Any, most: int) -> Text:
+    """Return a text; a value that is no text as indented JSON."""
+    is_json = not isinstance(value, str)
+    text = json.dumps(value, indent=2, ensure_ascii=False) if is_json else value
+    return Text(text=text[:most], characters=len(text), is_cut=len(text) > most, is_json=is_json)
+
+
+def _attributes(attributes: Mapping[str, Any], most: int) -> list[Attribute]:
+    names = sorted(name for name in attributes if name not in _SHOWN)[:_MOST_ATTRIBUTES]
+    return [Attribute(name=name, value=_text(value_at(attributes, name), most)) for name in names]
+
+
+def _events(raw: RawSpan, begin_ns: int, most: int) -> Iterator[SpanEvent]:
+    events = raw.content.get("events")
+    for event in events[:_MOST_EVENTS] if isinstance(events, list) else []:
+        if not isinstance(event, dict):
+            continue
+        at, attributes = event.get("time_unix_nano"), event.get("attributes")
+        yield SpanEvent(
+            name=str(event.get("name", "")),
+            at=((at if isinstance(at, int) else raw.start_ns) - begin_ns) / 1e9,
+            attributes=_attributes(attributes, most) if isinstance(attributes, dict) else [],
+        )
+
+
+class _Reading:
+    """Finds chat turns and documents in the forms of OpenAI, Anthropic, LangChain and OpenTelemetry."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._pictures_left = _PICTURES_BYTES
+
+    def turns(self, value: Any, is_answer: bool) -> Iterator[ChatTurn]:
+        """Yield the turns of inputs, or of outputs."""
+        if isinstance(value, list):
+            if is_answer and len(value) == 1 and isinstance(value[0], list):  # LangChain: a batch of one
+                value = value[0]
+            for each in value:
+                if isinstance(each, dict) and ("role" in each or _langchain_role(each)):
+                    yield self._turn(each, is_answer)
+            return
+        if not isinstance(value, dict):
+            return
+        if isinstance(value.get("system"), str | list) and not is_answer:
+            yield self._turn({"role": "system", "content": value["system"]}, False)
+        if isinstance(value.get("instructions"), str) and not is_answer and "input" in value:
+            yield self._turn({"role": "system", "content": value["instructions"]}, False)
+        if isinstance(value.get("choices"), list):
+            for choice in value["choices"]:
+                message = choice.get("message") if isinstance(choice, dict) else None
+                if isinstance(message, dict):
+                    yield self._turn({"role": "assistant", **message}, is_answer)
+            return
+        for name in ("messages", "input", "output", "generations"):
+            found = value.get(name)
+            if isinstance(found, list):
+                found = found[0] if found and isinstance(found[0], list) else found
+                yield from self.turns(found, is_answer)
+                return
+        if _is_plain_response(value):
+            yield self._turn({"role": "user", "content": value["input"]}, is_answer)
+        elif "role" in value or _langchain_role(value):
+            yield self._turn(value, is_answer)
+
+    def _turn(self, message: dict[str, Any], is_answer: bool) -> ChatTurn:
+        inner = message.get("message") or message.get("data") or message.get("kwargs")
+        if isinstance(inner, dict) and "content" in inner and "content" not in message:
+            message = {**inner, "type": inner.get("type", message.get("type"))}
+        role = message.get("role") or _langchain_role(message) or ("assistant" if is_answer else "user")
+        texts: list[str] = []
+        calls: list[ToolCall] = []
+        pictures: list[Picture] = []
+        call_id = message.get("tool_call_id") or message.get("call_id") or ""
+        content = message.get("content", message.get("parts"))
+        for part in content if isinstance(content, list) else [content]:
+            if isinstance(part, str):
+                texts.append(part)
+            elif isinstance(part, dict):
+                kind = str(part.get("type", ""))
+                if kind in ("tool_use", "tool_call", "function_call"):
+                    calls.append(self._call(part))
+                elif kind in ("tool_result", "tool_call_response"):
+                    call_id = call_id or part.get("tool_use_id") or part.get("id") or ""
+                    texts.append(_plain(part.get("content", part.get("response", part.get("result")))))
+                elif (source := _picture_of(part)) is not None:
+                    pictures.append(self._picture(source))
+                elif (
+                    text := next((part[key] for key in _ANSWERS if isinstance(part.get(key), str)), None)
+                ) is not None:
+                    texts.append(text)
+                else:
+                    texts.append(_plain(part))
+        asked = message.get("tool_calls")
+        calls += (
+            [self._call(each) for each in asked if isinstance(each, dict)] if isinstance(asked, list) else []
+        )
+        if isinstance(refusal := message.get("refusal"), str):
+            texts.append(refusal)
+        return ChatTurn(
+            role=str(role),
+            text=_text("\n".join(texts), self._most),
+            is_answer=is_answer,
+            call_id=str(call_id),
+            tool_calls=calls,
+            pictures=pictures,
+        )
+
+    def _call(self, call: Mapping[str, Any]) -> ToolCall:
+        function = call.get("function")
+        found: Mapping[str, Any] = function if isinstance(function, dict) else call
+        arguments = found.get("arguments", found.get("args", found.get("input", "")))
+        return ToolCall(
+            name=str(found.get("name", "")),
+            arguments=_text(arguments, self._most),
+            call_id=str(call.get("id") or call.get("call_id") or ""),
+        )
+
+    def _picture(self, url: str) -> Picture:
+        if not url.startswith("data:"):
+            return Picture(note=f"The picture is elsewhere and is not fetched: {url[:200]}")
+        if len(url) > _PICTURE_BYTES or len(url) > self._pictures_left:
+            return Picture(note=f"The picture is too large to show: {len(url) / 1e6:.1f} MB.")
+        if not _PICTURE.fullmatch(url):
+            return Picture(note=f"This kind of picture is not shown: {url[:60]}")
+        self._pictures_left -= len(url)
+        return Picture(url=url)
+
+    def documents(self, value: Any) -> Iterator[RetrievedDocument]:
+        """Yield the documents of a retriever's outputs."""
+        if isinstance(value, dict):
+            value = next((value[key] for key in ("documents", "docs", "results") if key in value), [])
+        for each in value[:_MOST_DOCUMENTS] if isinstance(value, list) else []:
+            if isinstance(each, str):
+                yield RetrievedDocument(text=_text(each, self._most))
+            if not isinstance(each, dict):
+                continue
+            given = each.get("metadata")
+            metadata: dict[str, Any] = given if isinstance(given, dict) else {}
+            text = _first_text(each, ("page_content", "text", "content", "document"))
+            source = next((metadata[key] for key in _SOURCES if metadata.get(key)), each.get("id") or "")
+            score = each.get("score", metadata.get("score", metadata.get("similarity_score")))
+            yield RetrievedDocument(
+                text=_text(each if text is None else text, self._most),
+                source=str(source)[:500],
+                score=finite(score),
+                metadata=_text(metadata, self._most) if metadata else None,
+            )
+
+
+def _first_text(part: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    return next((part[name] for name in names if isinstance(part.get(name), str)), None)
+
+
+def _is_plain_response(value: Mapping[str, Any]) -> bool:
+    """Return whether inputs are those of OpenAI's responses with a plain text."""
+    return isinstance(value.get("input"), str) and "model" in value
+
+
+def _langchain_role(message: Mapping[str, Any]) -> str:
+    known = {
+        "human": "user",
+        "ai": "assistant",
+        "AIMessageChunk": "assistant",
+        "system": "system",
+        "tool": "tool",
+    }
+    kind = message.get("type")
+    has_content = any(key in message for key in ("content", "data", "kwargs", "message"))
+    return known.get(kind, "") if isinstance(kind, str) and has_content else ""
+
+
+def _picture_of(part: Mapping[str, Any]) -> str | None:
+    """Return the address of a picture, a data URL where its bytes are in the part; None for another part."""
+    url = part.get("image_url")
+    if isinstance(url, dict):
+        url = url.get("url")
+    if isinstance(url, str):
+        return url
+    source = part.get("source")
+    if part.get("type") == "image" and isinstance(source, dict):
+        if isinstance(source.get("data"), str):
+            return f"data:{source.get('media_type', 'image/png')};base64,{source['data']}"
+        return str(source.get("url", ""))
+    if part.get("type") == "blob" and isinstance(part.get("content"), str):
+        kind = str(part.get("mime_type", ""))
+        return f"data:{kind};base64,{part['content']}" if kind.startswith("image/") else None
+    return None
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "\n".join(_plain(each) for each in value)
+    if isinstance(value, dict) and isinstance(value.get("text"), str):
+        return str(value["text"])
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,36 @@
+"""The features of traces: their figures, and what requests and answers said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.features import Feature
+
+from .routes import CONTENT, OPERATIONS
+
+if TYPE_CHECKING:
+    from genops_lab.core.services import Services
+
+
+def _provide(services: Services) -> None:
+    from genops_lab.core.events import EventBus
+    from genops_lab.core.live import LiveHub
+    from genops_lab.experiments.mlflow import MlflowConnection
+
+    from .service import TracesService
+
+    services.provide(
+        TracesService, lambda get: TracesService(get(MlflowConnection), get(EventBus), get(LiveHub))
+    )
+
+
+TRACES = Feature(
+    name="traces",
+    switch="genai",
+    resource="traces",
+    operations=OPERATIONS,
+    events=("trace",),
+    provide=_provide,
+)
+#: An authorizer can forbid this resource alone: traces are then shown without what was said.
+TRACE_CONTENT = Feature(name="trace_content", switch="genai", resource="trace_content", operations=CONTENT)

@@ -1,0 +1,285 @@
+"""Read whole traces in the MLflow worker, and write what GenOps Lab adds to them."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from genops_lab.core.errors import NotFound
+from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors
+from genops_lab.experiments.columns.sqlite_source import SqliteFile, file_of
+from genops_lab.genai.endpoints.limits import Price
+
+from .content import content_of
+from .models import Assessment, Span, SpanContent, Tokens, Trace
+from .rows import CELL, COST, MODEL, NOTEBOOK, RUN, SESSION, SOURCE, TRACE_NAME, USAGE, USER, value_of
+from .tree import MOST_SPANS, RawSpan, decoded, tree_of
+
+#: MLflow's own metadata that repeat the content, and those that are shown as fields.
+_LEFT_OUT = (
+    "mlflow.traceInputs",
+    "mlflow.traceOutputs",
+    "mlflow.trace.sizeStats",
+    "mlflow.trace.infoFinalized",
+)
+_IN_STORE = "TRACKING_STORE"
+_SPANS = (
+    "SELECT span_id, coalesce(parent_span_id, ''), coalesce(name, ''), start_time_unix_nano, end_time_unix_nano, "
+    "content FROM spans WHERE trace_id = ? "
+)
+
+
+class MlflowTraces(MlflowBackend):
+    """The traces of one MLflow. All methods block."""
+
+    def __init__(self, tracking_uri: str, scratch: str | None = None, **others: Any) -> None:
+        super().__init__(tracking_uri, scratch, **others)
+        self._file = file_of(tracking_uri)
+        self._experiments: dict[str, str] = {}
+
+    def trace(self, trace_id: str, prices: Mapping[str, Price], content: bool) -> Trace:
+        """Return a trace with its tree. ``prices`` by model. Raises NotFound.
+
+        Without ``content`` the messages of spans, and texts of assessments, are left out.
+        """
+        info = self._info(trace_id)
+        with self._spans(info) as (found, total):
+            tree = tree_of(found, prices.get)
+        metadata = {key: str(value) for key, value in (info.trace_metadata or {}).items()}
+        usage = decoded(metadata.get(USAGE, ""))
+        tokens = _sum(tree.spans) or (
+            Tokens(input=usage.get("input_tokens"), output=usage.get("output_tokens")) if usage else None
+        )
+        kept = decoded(metadata.get(COST, "")).get("total_cost")
+        costs = [each.cost for each in tree.spans if each.cost is not None]
+        partial = any(each.cost is None and each.tokens is not None for each in tree.spans)
+        from_prices = any(each.cost_source == "price" for each in tree.spans)
+        problems = tree.problems
+        if total > len(tree.spans) and total > MOST_SPANS:
+            problems = [*problems, f"The trace has {total:,} spans; the first {MOST_SPANS:,} are shown."]
+        tags = {key: str(value) for key, value in (info.tags or {}).items()}
+        spans = tree.spans if content else [replace(each, message="") for each in tree.spans]
+        assessments = [_assessment(each) for each in info.assessments or [] if each.valid is not False]
+        if not content:
+            assessments = [
+                replace(each, value=each.value if _is_plain(each.value) else "", rationale="", error="")
+                for each in assessments
+            ]
+        return Trace(
+            trace_id=info.trace_id,
+            name=tags.get(TRACE_NAME) or next((each.name for each in tree.spans), ""),
+            status=info.state.value,
+            experiment_id=str(info.experiment_id),
+            experiment=self._experiment(str(info.experiment_id)),
+            started_at=_seconds(info.request_time),
+            duration=_seconds(info.execution_duration),
+            session=metadata.get(SESSION, ""),
+            user=metadata.get(USER, ""),
+            run_id=metadata.get(RUN, ""),
+            notebook=metadata.get(NOTEBOOK, ""),
+            cell=metadata.get(CELL, ""),
+            model_id=metadata.get(MODEL, ""),
+            source=metadata.get(SOURCE, ""),
+            tokens=tokens,
+            cost=sum(costs) if from_prices or (kept is None and costs) else kept,
+            cost_source="price" if from_prices else "mlflow" if costs or kept is not None else "",
+            cost_is_partial=partial and bool(costs),
+            tags={key: text for key, text in tags.items() if not key.startswith("mlflow.")},
+            metadata={key: text for key, text in metadata.items() if key not in _LEFT_OUT},
+            assessments=assessments,
+            spans=spans,
+            spans_total=total,
+            problems=problems,
+        )
+
+    def content(self, trace_id: str, span_id: str, characters: int) -> SpanContent:
+        """Return what a span was asked and what it answered. Raises NotFound (the trace, the span)."""
+        info = self._info(trace_id)
+        with self._spans(info, span_id) as (found, _):
+            spans = list(found)
+        begin = min((each.start_ns for each in spans), default=0)
+        raw = next((each for each in spans if each.span_id == span_id), None)
+        if raw is None:
+            raise NotFound(
+                f"The trace {info.trace_id} has no span {span_id[:80]!r}.",
+                hint=f"List its spans: genops traces show {info.trace_id}",
+            )
+        if self._file is not None and _is_in_store(info):
+            begin = self._begin(info.trace_id) or begin
+        return content_of(info.trace_id, raw, begin, characters)
+
+    def _info(self, trace_id: str) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        with mlflow_errors(f"The trace {trace_id[:80]} could not be read"):
+            try:
+                return self._client._tracing_client.get_trace_info(trace_id)
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+                    raise
+        raise NotFound(f"There is no trace {trace_id[:80]!r}.", hint="List the traces: genops traces list")
+
+    @contextlib.contextmanager
+    def _spans(self, info: Any, only: str = "") -> Iterator[tuple[Iterator[RawSpan], int]]:
+        """Give the trace's spans (with ``only``: at least that one), at most MOST_SPANS, and their number."""
+        if self._file is None or not _is_in_store(info):
+            spans = self._through_mlflow(info)
+            yield iter(spans[:MOST_SPANS]), len(spans)
+            return
+        store = _SpansFile(self._file)
+        try:
+            yield store.spans(info.trace_id, only), store.number(info.trace_id)
+        finally:
+            store.close()
+
+    def _begin(self, trace_id: str) -> int | None:
+        if self._file is None:
+            return None
+        store = _SpansFile(self._file)
+        try:
+            return store.begin(trace_id)
+        finally:
+            store.close()
+
+    def _through_mlflow(self, info: Any) -> list[RawSpan]:
+        from mlflow.exceptions import MlflowException
+
+        tracing = self._client._tracing_client
+        with mlflow_errors(f"The spans of the trace {info.trace_id} could not be read"):
+            try:
+                if _is_in_store(info):
+                    # Without allow_partial MLflow waits 3 s for spans that may never come.
+                    found = tracing.store.get_trace(info.trace_id, allow_partial=True)
+                else:
+                    found = tracing.get_trace(info.trace_id)
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+                    raise
+                return []
+        spans = [] if found is None or found.data is None else found.data.spans
+        return [_raw(each.to_dict()) for each in spans]
+
+    def _experiment(self, experiment_id: str) -> str:
+        if experiment_id not in self._experiments:
+            with mlflow_errors(f"The experiment {experiment_id} could not be read"):
+                self._experiments[experiment_id] = self._client.get_experiment(experiment_id).name
+        return self._experiments[experiment_id]
+
+
+class _SpansFile(SqliteFile):
+    """The spans in an SQLite file."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file)
+        try:
+            self._check()
+        except BaseException:
+            self.close()
+            raise
+
+    def number(self, trace_id: str) -> int:
+        return int(self._all("SELECT count(*) FROM spans WHERE trace_id = ?", trace_id)[0][0])
+
+    def begin(self, trace_id: str) -> int | None:
+        found = self._all("SELECT min(start_time_unix_nano) FROM spans WHERE trace_id = ?", trace_id)
+        return None if found[0][0] is None else int(found[0][0])
+
+    def spans(self, trace_id: str, only: str) -> Iterator[RawSpan]:
+        statement, values = f"{_SPANS} ORDER BY start_time_unix_nano LIMIT {MOST_SPANS}", [trace_id]
+        if only:
+            statement, values = f"{_SPANS} AND span_id = ?", [trace_id, only]
+        # One by one: the texts of a large trace are never all in memory.
+        for id, parent, name, start, end, content in self._connection.execute(statement, values):
+            yield RawSpan(id, parent, name, start, end, decoded(content), len(content))
+
+
+def _raw(content: dict[str, Any]) -> RawSpan:
+    end = content.get("end_time_unix_nano")
+    return RawSpan(
+        _hexadecimal(content.get("span_id")),
+        _hexadecimal(content.get("parent_span_id")),
+        str(content.get("name") or ""),
+        int(content.get("start_time_unix_nano") or 0),
+        int(end) if end else None,
+        content,
+        len(json.dumps(content, default=str)),
+    )
+
+
+def _hexadecimal(encoded: str | None) -> str:
+    """Return a span's id as hexadecimal digits: MLflow writes it in base64 too."""
+    if not encoded:
+        return ""
+    if len(encoded) == 16 and all(each in "0123456789abcdef" for each in encoded):
+        return encoded
+    try:
+        return base64.b64decode(encoded, validate=True).hex()
+    except ValueError:
+        return encoded
+
+
+def _is_in_store(info: Any) -> bool:
+    return bool((info.tags or {}).get("mlflow.trace.spansLocation") == _IN_STORE)
+
+
+def _sum(spans: list[Span]) -> Tokens | None:
+    """Return the tokens of all spans; those of a span above others that have their own are not counted twice."""
+    counted: list[Tokens] = []
+    stack: list[tuple[int, bool]] = []
+    for span in spans:
+        while stack and stack[-1][0] >= span.depth:
+            stack.pop()
+        covered = any(has for _, has in stack)
+        if span.tokens is not None and not covered:
+            counted.append(span.tokens)
+        stack.append((span.depth, span.tokens is not None))
+    if not counted:
+        return None
+
+    def total(values: list[int | None]) -> int | None:
+        known = [value for value in values if value is not None]
+        return sum(known) if known else None
+
+    return Tokens(
+        input=total([each.input for each in counted]),
+        output=total([each.output for each in counted]),
+        cached_input=total([each.cached_input for each in counted]),
+        reasoning=total([each.reasoning for each in counted]),
+    )
+
+
+def _assessment(found: Any) -> Assessment:
+    if found.issue is not None:
+        kind, value = "issue", getattr(found.issue, "issue_name", None)
+    elif found.expectation is not None:
+        kind, value = "expectation", found.expectation.value
+    else:
+        kind, value = "feedback", found.feedback.value
+    error = getattr(found.feedback, "error", None) if found.feedback is not None else None
+    return Assessment(
+        assessment_id=found.assessment_id or "",
+        name=found.name,
+        kind=kind,  # type: ignore[arg-type]
+        value=json.dumps(value, default=str),
+        source=found.source.source_type,
+        source_id=found.source.source_id or "",
+        span_id=found.span_id or "",
+        rationale=found.rationale or "",
+        error="" if error is None else str(error.error_message or error.error_code),
+        at=_seconds(found.last_update_time_ms),
+    )
+
+
+def _is_plain(value: str) -> bool:
+    """Return whether an assessment's value is a number, true or false, or a judge's yes or no."""
+    return isinstance(value_of(value), float)
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

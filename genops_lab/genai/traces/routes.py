@@ -1,0 +1,24 @@
+"""The operations of traces. Those of ``CONTENT`` show what requests and answers said."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import LazyService, Operation
+
+if TYPE_CHECKING:
+    from .service import TracesService as Service
+else:
+    Service = LazyService(__package__, "service", "TracesService")
+
+OPERATIONS = [
+    Operation("POST", "/traces/query", Service.query_traces, action="read"),
+    Operation("GET", "/traces/columns", Service.list_trace_columns),
+    Operation("POST", "/traces/completions", Service.complete_trace_query, action="read"),
+    Operation("GET", "/traces/state", Service.get_traces_state),
+    Operation("GET", "/traces/{trace_id}", Service.get_trace),
+]
+
+CONTENT = [
+    Operation("POST", "/trace-content/query", Service.query_trace_content, action="read"),
+    Operation("GET", "/trace-content/{trace_id}", Service.get_trace_content),
+    Operation("GET", "/trace-content/{trace_id}/spans/{span_id}", Service.get_span_content),
+]
