@@ -17,6 +17,7 @@ from ..evaluations.feature import FEATURE as EVALUATIONS
 from ..experiments.feature import FEATURE as EXPERIMENTS
 from ..files.feature import FEATURE as FILES
 from ..gates.feature import FEATURE as GATES
+from ..genai.endpoints.feature import FEATURE as ENDPOINTS
 from ..hosts.feature import FEATURE as HOSTS
 from ..kernel_api.feature import FEATURE as KERNEL_API
 from ..kernels.feature import FEATURE as KERNELS
@@ -49,6 +50,7 @@ FEATURES: tuple[Feature, ...] = (
     EVALUATIONS,
     GATES,
     DEPLOYMENTS,
+    ENDPOINTS,
     LINEAGE,
     CARDS,
 )
