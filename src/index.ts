@@ -9,6 +9,7 @@ import { deploymentsPlugin } from './deployments/plugin';
 import { doctorPlugin } from './doctor/plugin';
 import { experimentsPlugin } from './experiments/plugin';
 import { runTablePlugin } from './experiments/table/plugin';
+import { genaiPlugin } from './genai/plugin';
 import { modelsPlugin } from './registry/plugin';
 import { notebookSectionPlugin } from './panel/notebook/plugin';
 import { nsightPlugin } from './kernels/nsight/plugin';
@@ -45,6 +46,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   timelinePlugin,
   modelsPlugin,
   deploymentsPlugin,
+  genaiPlugin,
   outputsPlugin,
   cardsPlugin,
   doctorPlugin,

@@ -17,6 +17,7 @@ from ..evaluations.feature import FEATURE as EVALUATIONS
 from ..experiments.feature import FEATURE as EXPERIMENTS
 from ..files.feature import FEATURE as FILES
 from ..gates.feature import FEATURE as GATES
+from ..genai.endpoints.feature import FEATURE as ENDPOINTS
 from ..genai.prompts.feature import FEATURE as PROMPTS
 from ..genai.traces.feature import TRACE_CONTENT, TRACES
 from ..hosts.feature import FEATURE as HOSTS
@@ -51,6 +52,7 @@ FEATURES: tuple[Feature, ...] = (
     EVALUATIONS,
     GATES,
     DEPLOYMENTS,
+    ENDPOINTS,
     LINEAGE,
     CARDS,
     PROMPTS,

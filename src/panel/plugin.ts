@@ -29,7 +29,8 @@ const ROOMS = [
   'experiments',
   'profiles',
   'models',
-  'deployments'
+  'deployments',
+  'genai'
 ];
 
 /** The panel in the left area, to which rooms add their sections. */

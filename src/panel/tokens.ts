@@ -37,6 +37,7 @@ export const SectionRank = {
   experiments: 10,
   models: 20,
   deployments: 30,
+  genai: 35,
   compute: 40,
   activity: 50
 } as const;

@@ -1,24 +1,14 @@
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
 import type { ICommandPalette } from '@jupyterlab/apputils';
-import { Notification } from '@jupyterlab/apputils';
 import type { INotebookTracker } from '@jupyterlab/notebook';
-import type { TranslationBundle } from '@jupyterlab/translation';
 import { addIcon, deleteIcon } from '@jupyterlab/ui-components';
 
 import type { IGenOpsCore } from '../core';
-import {
-  choose,
-  confirm,
-  definer,
-  formatMoment,
-  profileIcon,
-  textArg,
-  textOf
-} from '../core';
+import { definer, profileIcon, textArg, textOf } from '../core';
 import { LOAD_EXTENSION, insertCells } from '../core/notebook';
 import { Pages } from '../core/pages';
 
-import type { IProfile, ProfilesService } from './service';
+import type { ProfilesService } from './service';
 
 export namespace CommandIDs {
   export const openProfiles = 'genops:open-profiles';
@@ -86,49 +76,8 @@ export function addCommands(options: ICommandsOptions): void {
       )
     },
     execute: async args => {
-      const id = textOf(args.id);
-      const profiles = await service.list();
-      const profile = id
-        ? profiles.find(each => each.id === id)
-        : await choose({
-            items: profiles,
-            title: trans.__('Choose a profile to delete'),
-            label: ({ title, created_at }) =>
-              `${title} (${formatMoment(created_at)})`,
-            none: trans.__('There are no profiles to delete.'),
-            trans
-          });
-      if (profile && (await confirmDelete(profile, trans))) {
-        const { left } = await service.delete(profile.id);
-        if (left) {
-          Notification.info(left, { autoClose: false });
-        }
-      }
+      const { deleteProfile } = await import('./deleting');
+      await deleteProfile(service, textOf(args.id), trans);
     }
-  });
-}
-
-function confirmDelete(
-  profile: IProfile,
-  trans: TranslationBundle
-): Promise<boolean> {
-  const { trace_target, artifact } = profile;
-  return confirm({
-    title: trans.__('Delete the profile “%1”?', profile.title),
-    body: trace_target
-      ? trans.__(
-          'This deletes the profile. A trace that a profiled cell wrote on %1 is deleted too; a file of your own stays. This cannot be undone.',
-          trace_target
-        )
-      : artifact
-        ? trans.__(
-            'This deletes the profile and its trace from the Lab. The copy in the artifacts of its run stays. This cannot be undone.'
-          )
-        : trans.__(
-            'This deletes the profile and its trace. This cannot be undone.'
-          ),
-    action: trans.__('Delete'),
-    danger: true,
-    trans
   });
 }

@@ -54,7 +54,7 @@ PLUGINS_AND_STATES = _words(
     "A plugin that was disabled is on again; what the state database has is forgotten.",
     """
 genops-lab:cards genops-lab:charts genops-lab:client genops-lab:comparison genops-lab:compute genops-lab:core
-genops-lab:deployments genops-lab:doctor genops-lab:experiments genops-lab:kernel genops-lab:models
+genops-lab:deployments genops-lab:doctor genops-lab:experiments genops-lab:genai genops-lab:kernel genops-lab:models
 genops-lab:notebook genops-lab:notices
 genops-lab:nsight genops-lab:outputs genops-lab:panel genops-lab:profile-timeline genops-lab:profile-views
 genops-lab:profiles genops-lab:quickstart genops-lab:runs genops-lab:runs-state genops-lab:started genops-lab:sweeps
@@ -92,7 +92,7 @@ genops-lab:targets toolbar Notebook genopsTarget
 SECTIONS = _words(
     "Sections that were closed are open again.",
     """
-activity compute deployments experiments models notebook
+activity compute deployments experiments genai models notebook
 """,
 )
 
@@ -101,7 +101,8 @@ activity compute deployments experiments models notebook
 WIDGETS = _words(
     "Tabs are not restored; a chosen viewer of a file type is forgotten.",
     """
-genops-charts genops-comparison genops-comparison- genops-diagnosis genops-full-output genops-full-output-
+genops-charts genops-comparison genops-comparison- genops-diagnosis genops-endpoints
+genops-full-output genops-full-output-
 genops-kernel-log- genops-lab-panel genops-lab-section- genops-memory-snapshot genops-ncu-report genops-nsys-export
 genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profile- genops-profile-difference
 genops-alias-history genops-alias-history- genops-lineage genops-lineage- genops-model-card
@@ -121,6 +122,7 @@ genops:choose-target genops:clean-target genops:compare-profiles genops:compare-
 genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-model
 genops:delete-profile genops:evaluate-model genops:apply-deployment-file
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
+genops:genai genops:open-endpoints
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
 genops:lineage genops:open-lineage

@@ -34,6 +34,8 @@ VIEWS = {
     ("experiments/table/plugin.ts", "page"): ["run_table run-table"],
     ("experiments/table/tag-form.tsx", "dialog"): ["run_table tag"],
     ("gates/view/version-gates.tsx", "dialog"): ["gates promote-red"],
+    ("genai/plugin.tsx", "page"): ["endpoints endpoints"],
+    ("genai/plugin.tsx", "section"): ["panel_actions full"],
     ("hosts/kernel-actions.ts", "page"): ["targets kernel-log"],
     ("hosts/open-port.tsx", "dialog"): ["targets open-port"],
     ("hosts/view/add-dialog.tsx", "dialog"): ["targets add"],

@@ -60,9 +60,9 @@ SHOTS = Path(
 #: Pictures are for people and prove nothing: they are taken by ``make test-all``, and where a folder is named.
 PICTURES_ASKED = "GENOPS_SCREENSHOTS" in os.environ
 #: The sections of the panel.
-SECTIONS = ("This notebook", "Runs", "Models", "Deployments", "Compute", "Background tasks")
+SECTIONS = ("This notebook", "Runs", "Models", "Deployments", "Generative AI", "Compute", "Background tasks")
 #: The ids of those whose id is not their title.
-SECTION_IDS = {"This notebook": "notebook", "Runs": "experiments"}
+SECTION_IDS = {"This notebook": "notebook", "Runs": "experiments", "Generative AI": "genai"}
 
 Theme = Literal["light", "dark"]
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}

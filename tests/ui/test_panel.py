@@ -107,7 +107,7 @@ def headings(lab: LabPage) -> list[str]:
     return list(found["titles"])
 
 
-ALWAYS = ["This notebook", "Runs", "Models", "Deployments", "Compute", "Background tasks"]
+ALWAYS = ["This notebook", "Runs", "Models", "Deployments", "Generative AI", "Compute", "Background tasks"]
 
 
 def test_all_headings_are_in_view_and_sections_are_hidden_and_shown(lab: LabPage) -> None:
@@ -143,7 +143,7 @@ def test_all_headings_are_in_view_and_sections_are_hidden_and_shown(lab: LabPage
     choose("Models", shown=True)
     lab.toggle("Deployments").click(button="right")
     lab.page.get_by_role("menuitem", name="Hide “Deployments”").click()
-    assert headings(lab) == ["This notebook", "Runs", "Compute", "Background tasks"]
+    assert headings(lab) == ["This notebook", "Runs", "Generative AI", "Compute", "Background tasks"]
     choose("Models", shown=False)
     expect(lab.toggle("Models")).to_be_focused()
     expect(lab.toggle("Models")).to_have_attribute("aria-expanded", "true")

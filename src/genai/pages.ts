@@ -1,0 +1,38 @@
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import type { Widget } from '@lumino/widgets';
+
+import type { IGenOpsCore } from '../core/tokens';
+
+/** What a page gets when it is opened. `id` names what it shows; empty for the page of all. */
+export interface IPageContext {
+  app: JupyterFrontEnd;
+  core: IGenOpsCore;
+  id: string;
+}
+
+/** A page of the section "Generative AI". */
+export interface IGenAIPage {
+  command: string;
+  /** The id of its widget, before the id of what it shows. */
+  widget: string;
+  title: string;
+  /** What the page shows. */
+  caption: string;
+  /** Load the page's code, and return its content, which has the title of the tab. */
+  load: (context: IPageContext) => Promise<Widget>;
+}
+
+/** All pages, in the order of the section. Add a line for a new one: it gets a command and a button. */
+export function genaiPages(trans: TranslationBundle): readonly IGenAIPage[] {
+  return [
+    {
+      command: 'genops:open-endpoints',
+      widget: 'genops-endpoints',
+      title: trans.__('Endpoints'),
+      caption: trans.__('Models that answer: state, price, limits'),
+      load: async context =>
+        (await import('./endpoints/page')).endpointsPage(context)
+    }
+  ];
+}

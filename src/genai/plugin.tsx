@@ -1,0 +1,68 @@
+import type {
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
+import { ILayoutRestorer } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import * as React from 'react';
+
+import { definer, executor, textArg, textOf } from '../core/commands';
+import { Pages } from '../core/pages';
+import { IGenOpsCore } from '../core/tokens';
+import { IGenOpsPanel, SectionRank } from '../panel/tokens';
+
+import { genaiIcon } from './icon';
+import { genaiPages } from './pages';
+
+/** The section "Generative AI" and its pages; their code loads when they are opened. */
+export const genaiPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'genops-lab:genai',
+  description: 'Models that answer, prompts, traces and evaluations.',
+  autoStart: true,
+  requires: [IGenOpsCore, IGenOpsPanel],
+  optional: [ICommandPalette, ILayoutRestorer],
+  activate: (
+    app: JupyterFrontEnd,
+    core: IGenOpsCore,
+    panel: IGenOpsPanel,
+    palette: ICommandPalette | null,
+    restorer: ILayoutRestorer | null
+  ): void => {
+    const { trans } = core;
+    const define = definer(app, palette, trans);
+    const pages = genaiPages(trans);
+    for (const { command, widget, title, caption, load } of pages) {
+      const opened = new Pages(app, { namespace: widget, command, restorer });
+      define(command, {
+        label: trans.__('Open %1', title),
+        caption,
+        icon: genaiIcon,
+        args: { id: textArg(trans.__('The object that the page shows')) },
+        execute: args => {
+          const id = textOf(args.id);
+          return opened.open(
+            id ? `${widget}-${id}` : widget,
+            () => load({ app, core, id }),
+            id ? { id } : {}
+          );
+        }
+      });
+    }
+    panel.addSection({
+      id: 'genai',
+      title: trans.__('Generative AI'),
+      rank: SectionRank.genai,
+      icon: genaiIcon,
+      render: async () => {
+        const { GenAISection } = await import('./section');
+        return (
+          <GenAISection
+            pages={pages}
+            onOpen={executor(app.commands)}
+            trans={trans}
+          />
+        );
+      }
+    });
+  }
+};
