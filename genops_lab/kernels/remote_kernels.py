@@ -30,6 +30,7 @@ from .client.outbox import WaitingRequests
 from .folders.before_start import Cap, Folders, Watch
 from .folders.last_sync import copies_on
 from .live_labs import LiveLabs
+from .repeated_start import REQUEST_S, until_known
 
 if TYPE_CHECKING:
     from ..hosts.models import TargetPolicy
@@ -291,14 +292,21 @@ class RemoteKernels:
             await asyncio.wait([freeing])
         unwatch = bridge.link.watch(lambda state: self._tell_wait(bridge, start, state))
         provider = provider_of(start.route.kind)
+
+        async def request() -> None:
+            await ask_for(self._claims, start.route, start.kernel_id, start.resources)
+
+        async def begin() -> None:
+            await bridge.link.up()
+            async with self._turn(start.kernel_id):
+                await self._start_on_its_host(bridge, start)
+
         try:
             if died and (why := await _why_host_ends(start.route)):
                 bridge.host_gone(why)
                 return
-            await ask_for(self._claims, start.route, start.kernel_id, start.resources)
-            await bridge.link.up()
-            async with self._turn(start.kernel_id):
-                await self._start_on_its_host(bridge, start)
+            await until_known(bridge.link, request, bridge.waits, REQUEST_S)
+            await until_known(bridge.link, begin, bridge.waits)
         except GenOpsError as error:
             bridge.not_started(error)
         except Exception as error:  # the boundary: a failing provider must not leave cells waiting for ever

@@ -287,6 +287,7 @@ call commands.start
 call commands.stop
 call deployments
 call files
+call folders.marker
 call kernels.forget
 call kernels.info
 call kernels.keep
