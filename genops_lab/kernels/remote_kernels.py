@@ -148,10 +148,12 @@ class RemoteKernels:
         starts no new kernel."""
         self._expected.add(kernel_id)
 
-    def allowed(self, target: Route, kernel_id: str, resources: Resources) -> Resources:
-        """Return the resources that a kernel's host may request under the administrator's rules. Blocks. Raises
-        InvalidRequest."""
-        return self._claims.allowed(target, kernel_id, resources)
+    def allowed(
+        self, target: Route, kernel_id: str, resources: Resources, price_per_hour: float | None = None
+    ) -> Resources:
+        """Return the resources that a kernel's host may request under the administrator's rules, at a price in USD
+        where it is known. Blocks. Raises InvalidRequest."""
+        return self._claims.allowed(target, kernel_id, resources, price_per_hour)
 
     def expects(self, kernel_id: str) -> bool:
         """Return whether the next start of this kernel only attaches."""
@@ -559,9 +561,10 @@ class TargetEntry(Protocol):
         """Return the price of one of its hosts in USD; None if it is not known."""
 
 
-def idle_order(target: TargetEntry) -> dict[str, float] | None:
-    """Return the part of a target's policy about idle kernels, in the agents' format."""
-    policy, price = target.policy, target.price_per_hour
+def idle_order(target: TargetEntry, preset_price: float | None = None) -> dict[str, float] | None:
+    """Return the part of a target's policy about idle kernels, in the agents' format. The price of a kernel's preset
+    goes before the target's."""
+    policy, price = target.policy, target.price_per_hour if preset_price is None else preset_price
     if policy.idle_minutes is None:
         return None
     order = {"seconds": policy.idle_minutes * 60.0, "gpu_percent": policy.idle_gpu_percent}
