@@ -60,6 +60,13 @@ async def _remove_trace(params: Dict[str, Any]) -> Any:
     return {}
 
 
+async def _marker(params: Dict[str, Any]) -> Any:
+    from .tree import marker_text
+
+    folder, name = str(params["folder"]), str(params["name"])
+    return await in_thread(lambda: marker_text(folder, name))
+
+
 def _of_units(units: Units) -> Dict[str, Call]:
     """Return the calls about units of each kind."""
     methods: Dict[str, Call] = {
@@ -89,6 +96,7 @@ def table(kernels: Kernels, commands: Commands) -> Dict[str, Call]:
         "storage.remove": _remove,
         "storage.sweep": _sweep,
         "traces.remove": _remove_trace,
+        "folders.marker": _marker,
         "units.list": all_units,
         **_of_units(kernels),
         **_of_units(commands),

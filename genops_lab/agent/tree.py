@@ -25,6 +25,7 @@ LEFT_OUT = frozenset(
 )  # fmt: skip
 _VENV_MARK = "pyvenv.cfg"
 PART_PREFIX = ".genops-part-"
+_MARKER_BYTES = 64
 _OLD_PART_S = 3600.0
 #: Of a file of this many bytes, the received part stays when a connection breaks.
 LONG_BYTES = 8 * 1024 * 1024
@@ -79,6 +80,18 @@ def parts_of(path: str) -> List[str]:
 def is_left_out(name: str) -> bool:
     """Return whether files and folders of this name are neither sent nor pulled."""
     return name.lower() in LEFT_OUT or name.startswith(PART_PREFIX)
+
+
+def marker_text(folder: str, name: str) -> str:
+    """Return the text of a marker that a Lab wrote into a folder of its machine: then this host has that folder, too.
+    Raises OSError, and ValueError for another name."""
+    if not name.startswith(PART_PREFIX) or "/" in name:
+        raise ValueError("the name is not that of a marker")
+    fd = os.open(os.path.join(folder, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _MARKER_BYTES).decode("ascii")
+    finally:
+        os.close(fd)
 
 
 def unfinished_name(seen: Seen) -> str:

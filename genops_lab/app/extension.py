@@ -90,6 +90,12 @@ class GenOpsLab(ExtensionApp):
         'Example: {"cluster": [{"name": "1 x H100", "resources": {"gpus": 1, "gpu_type": "H100"}}]}.'
     ).tag(config=True)
     allow_user_targets = Bool(True, help="Whether users may add their own targets.").tag(config=True)
+    max_price_per_hour = Float(
+        None,
+        allow_none=True,
+        min=0.0,
+        help="The highest price of a kernel's host in USD an hour, by its preset or target. None: no limit.",
+    ).tag(config=True)
     outputs_left_to_page_s = Float(
         20.0,
         help="Time in seconds for a page to take the outputs of a target's kernel. After this time the server writes "
@@ -183,6 +189,8 @@ class GenOpsLab(ExtensionApp):
             locked["targets"] = ", ".join(target.name for target in targets)
         if not self.allow_user_targets:
             locked["allow_user_targets"] = "False"
+        if self.max_price_per_hour is not None:
+            locked["max_price_per_hour"] = f"{self.max_price_per_hour:g}"
         if self.signature_required:
             locked["signature_required"] = "True"
         return Settings(
@@ -208,6 +216,7 @@ class GenOpsLab(ExtensionApp):
             lab_url=self._address(),
             targets=targets,
             allow_user_targets=self.allow_user_targets,
+            max_price_per_hour=self.max_price_per_hour,
             target_fields=self.target_fields,
             target_presets=self.target_presets,
         )

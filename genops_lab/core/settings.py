@@ -50,6 +50,7 @@ class Settings:
     lab_url: str = ""
     targets: tuple[NewTarget, ...] | None = None
     allow_user_targets: bool = True
+    max_price_per_hour: float | None = None
     #: Default, minimum, maximum, choices and lock by kind and field of a target.
     target_fields: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     #: Presets by target: name, resources, price_per_hour.

@@ -18,7 +18,7 @@ from genops_lab.core.paths import private_dir, write_private
 from genops_lab.core.services import Service
 
 from .link.route import HostRef, Route
-from .operator_rules import allowed, load
+from .operator_rules import allowed, check_price_limit, load
 from .providers import provider_of
 from .providers.base import Resources
 
@@ -53,9 +53,14 @@ class HostClaims:
         self._data_dir = data_dir
         self._held: dict[HostRef, FileLock] = {}
 
-    def allowed(self, target: Route, name: str, resources: Resources) -> Resources:
-        """Return the resources that a host may request under the administrator's rules. Raises InvalidRequest."""
-        return allowed(load(self._data_dir), target, name, resources)
+    def allowed(
+        self, target: Route, name: str, resources: Resources, price_per_hour: float | None = None
+    ) -> Resources:
+        """Return the resources that a host may request under the administrator's rules, at a price in USD where it
+        is known. Raises InvalidRequest."""
+        rules = load(self._data_dir)
+        check_price_limit(rules, target.target, resources, price_per_hour)
+        return allowed(rules, target, name, resources)
 
     def claim(self, host: HostRef) -> None:
         """Write and lock the claim of this process on a host."""

@@ -30,12 +30,14 @@ log = logging.getLogger("genops_lab")
 
 class OperatorRules(msgspec.Struct, frozen=True, kw_only=True):
     """``fields``: default, limits and lock by kind and field of a target or of a host's resources. ``presets``
-    are by target. ``own_targets`` are the administrator's, whose configuration needs no check."""
+    are by target. ``own_targets`` are the administrator's, whose configuration needs no check.
+    ``max_price_per_hour`` bounds the known price of a kernel's host, in USD."""
 
     fields: dict[str, dict[str, dict[str, Any]]] = {}
     presets: dict[str, list[NewPreset]] = {}
     own_targets: list[str] = []
     allow_user_targets: bool = True
+    max_price_per_hour: float | None = None
 
 
 def rules_of(settings: Settings) -> OperatorRules:
@@ -53,6 +55,7 @@ def rules_of(settings: Settings) -> OperatorRules:
         presets=presets,
         own_targets=[each.name for each in settings.targets or ()],
         allow_user_targets=settings.allow_user_targets,
+        max_price_per_hour=settings.max_price_per_hour,
     )
     return load(settings.data_dir) if settings.targets is None and own == OperatorRules() else own
 
@@ -100,6 +103,24 @@ def allowed(rules: OperatorRules, target: Route, name: str, resources: Resources
     ruled = [each for each in [*form, *fields] if each.administered]
     provider.check_request(target, name, resources, ruled)
     return resources
+
+
+def check_price_limit(
+    rules: OperatorRules, target: str, resources: Resources, price_per_hour: float | None
+) -> None:
+    """Raise InvalidRequest for a host whose price is over the administrator's limit.
+
+    The price is that of the administrator's preset with these resources, or else the given one. A price that nobody
+    knows is within the limit.
+    """
+    preset = next((each for each in rules.presets.get(target, []) if each.resources == resources), None)
+    price = price_per_hour if preset is None or preset.price_per_hour is None else preset.price_per_hour
+    most = rules.max_price_per_hour
+    if most is not None and price is not None and price > most:
+        raise InvalidRequest(
+            f"The kernel's host on {target} costs {price:g} USD an hour, and the administrator allows {most:g}.",
+            hint="Choose a preset or a target that costs less, or ask the administrator of this Lab.",
+        )
 
 
 def _with(usual: Resources, chosen: Resources) -> Resources:

@@ -19,6 +19,7 @@ from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle, TasksService
 
+from . import shared_files
 from .best_fit import fit_of
 from .configuration import limited
 from .connection_test import ConnectionTest
@@ -271,6 +272,7 @@ class TargetsService(Service):
         self._metrics.forget(name)
         self._capacities.forget(name)
         await asyncio.to_thread(forget, self._settings.data_dir, name)
+        await asyncio.to_thread(shared_files.forget, self._settings.data_dir, name)
         self.changed(name)
         left = [each.kernel_id for each in own]
         message = f"{name} is removed."
@@ -561,8 +563,12 @@ class TargetsService(Service):
             presets=presets.get(name, []),
             capacity=capacity[0] if capacity else None,
             capacity_age_s=capacity[1] if capacity else None,
+            shares_files=await self._shares_files(name) if provider.allocates else None,
             **self._connecting.link_fields(name, state),
         )
+
+    async def _shares_files(self, name: str) -> bool | None:
+        return await asyncio.to_thread(shared_files.recall, self._settings.data_dir, name)
 
     def notice_changed(self, kernel_id: str, name: str) -> None:
         """Publish that a kernel on a target has a notice, or none any more."""

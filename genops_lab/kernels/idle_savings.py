@@ -21,6 +21,7 @@ from ..core.locks import locked
 from ..core.paths import private_dir, write_private
 from ..core.services import Service
 from ..hosts.models import SavedHours
+from .preset_kernelspecs import price_of
 
 if TYPE_CHECKING:
     from ..hosts.ledger import Ledger
@@ -129,7 +130,8 @@ class IdleSavings(Service):
         notebook = str(bridge.info.get("notebook") or "")
         if state == "ended" and bridge.ended_by == "idle":
             at = float(bridge.info.get("ended_at") or time.time())
-            self._later(self._ended, bridge.kernel_id, target, notebook, at)
+            name = str(bridge.info.get("name") or "")
+            self._later(self._ended, bridge.kernel_id, target, notebook, at, name)
         elif state == "connected":
             self._later(
                 self._started, bridge.kernel_id, notebook, float(bridge.info.get("started_at") or 0.0)
@@ -139,7 +141,7 @@ class IdleSavings(Service):
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(work, *arguments)
 
-    def _ended(self, kernel_id: str, target: str, notebook: str, at: float) -> None:
+    def _ended(self, kernel_id: str, target: str, notebook: str, at: float, kernel_name: str) -> None:
         if any(each.kernel_id == kernel_id and each.again_at is None for each in self._ends):
             return
         end = IdleEnd(
@@ -150,7 +152,7 @@ class IdleSavings(Service):
             until=self._host_ends_at(target, kernel_id),
         )
         self._ends.append(end)
-        self._write(lambda: msgspec.structs.replace(end, price_per_hour=self._price(target)))
+        self._write(lambda: msgspec.structs.replace(end, price_per_hour=self._price(target, kernel_name)))
 
     def _started(self, kernel_id: str, notebook: str, at: float) -> None:
         for index, each in enumerate(self._ends):
@@ -159,7 +161,9 @@ class IdleSavings(Service):
                 changed = self._ends[index] = msgspec.structs.replace(each, again_at=at)
                 self._write(partial(_same, changed))
 
-    def _price(self, target: str) -> float | None:
+    def _price(self, target: str, kernel_name: str) -> float | None:
+        if (price := price_of(kernel_name)) is not None:
+            return price
         try:
             return self._ledger.get(target).price_per_hour
         except GenOpsError:  # removed meanwhile

@@ -16,6 +16,7 @@ from ..hosts.models import Preset
 from ..hosts.providers.base import Resources
 from ..hosts.resources import variables_of
 from .kernelspecs import LOGO, PREFIX, read_specification, specification
+from .preset_price import price_in
 
 
 def install_preset(target: str, where: str, preset: Preset) -> None:
@@ -45,6 +46,14 @@ def remove_preset(target: str, preset: Preset) -> None:
     folder = _folder(preset)
     if _preset_of(read_specification(folder / "kernel.json")) == (target, preset.name):
         shutil.rmtree(folder)
+
+
+def price_of(kernel_name: str) -> float | None:
+    """Return the price in USD an hour of the preset that a kernelspec is of; None without one. Blocks."""
+    if not kernel_name.startswith(PREFIX):
+        return None
+    read = read_specification(Path(jupyter_data_dir()) / "kernels" / kernel_name / "kernel.json")
+    return price_in(read.get("metadata"))
 
 
 def all_presets() -> dict[str, list[Preset]]:

@@ -30,6 +30,7 @@ from .client.outbox import WaitingRequests
 from .folders.before_start import Cap, Folders, Watch
 from .folders.last_sync import copies_on
 from .live_labs import LiveLabs
+from .repeated_start import REQUEST_S, until_known
 
 if TYPE_CHECKING:
     from ..hosts.models import TargetPolicy
@@ -147,10 +148,12 @@ class RemoteKernels:
         starts no new kernel."""
         self._expected.add(kernel_id)
 
-    def allowed(self, target: Route, kernel_id: str, resources: Resources) -> Resources:
-        """Return the resources that a kernel's host may request under the administrator's rules. Blocks. Raises
-        InvalidRequest."""
-        return self._claims.allowed(target, kernel_id, resources)
+    def allowed(
+        self, target: Route, kernel_id: str, resources: Resources, price_per_hour: float | None = None
+    ) -> Resources:
+        """Return the resources that a kernel's host may request under the administrator's rules, at a price in USD
+        where it is known. Blocks. Raises InvalidRequest."""
+        return self._claims.allowed(target, kernel_id, resources, price_per_hour)
 
     def expects(self, kernel_id: str) -> bool:
         """Return whether the next start of this kernel only attaches."""
@@ -291,14 +294,21 @@ class RemoteKernels:
             await asyncio.wait([freeing])
         unwatch = bridge.link.watch(lambda state: self._tell_wait(bridge, start, state))
         provider = provider_of(start.route.kind)
+
+        async def request() -> None:
+            await ask_for(self._claims, start.route, start.kernel_id, start.resources)
+
+        async def begin() -> None:
+            await bridge.link.up()
+            async with self._turn(start.kernel_id):
+                await self._start_on_its_host(bridge, start)
+
         try:
             if died and (why := await _why_host_ends(start.route)):
                 bridge.host_gone(why)
                 return
-            await ask_for(self._claims, start.route, start.kernel_id, start.resources)
-            await bridge.link.up()
-            async with self._turn(start.kernel_id):
-                await self._start_on_its_host(bridge, start)
+            await until_known(bridge.link, request, bridge.waits, REQUEST_S)
+            await until_known(bridge.link, begin, bridge.waits)
         except GenOpsError as error:
             bridge.not_started(error)
         except Exception as error:  # the boundary: a failing provider must not leave cells waiting for ever
@@ -551,9 +561,10 @@ class TargetEntry(Protocol):
         """Return the price of one of its hosts in USD; None if it is not known."""
 
 
-def idle_order(target: TargetEntry) -> dict[str, float] | None:
-    """Return the part of a target's policy about idle kernels, in the agents' format."""
-    policy, price = target.policy, target.price_per_hour
+def idle_order(target: TargetEntry, preset_price: float | None = None) -> dict[str, float] | None:
+    """Return the part of a target's policy about idle kernels, in the agents' format. The price of a kernel's preset
+    goes before the target's."""
+    policy, price = target.policy, target.price_per_hour if preset_price is None else preset_price
     if policy.idle_minutes is None:
         return None
     order = {"seconds": policy.idle_minutes * 60.0, "gpu_percent": policy.idle_gpu_percent}

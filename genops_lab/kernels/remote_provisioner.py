@@ -28,6 +28,7 @@ from ..hosts.providers.base import Resources
 from ..hosts.resources import gpus_of, of_variables, resources_of
 from .client.client import RemoteKernelClient
 from .folders.before_start import Cap, Prepared
+from .preset_price import price_in
 from .process import PROCESS
 from .remote_kernels import RemoteKernels, Start, TargetEntry, idle_order
 
@@ -113,8 +114,13 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
             if asked.gpus is None:
                 asked = msgspec.structs.replace(asked, gpus=gpus_of(changed))
             if not self._remote.expects(self.kernel_id):  # here, so that the start says why at once
+                price = self._preset_price
                 asked = await asyncio.to_thread(
-                    self._remote.allowed, self._entry.route, self.kernel_id, asked
+                    self._remote.allowed,
+                    self._entry.route,
+                    self.kernel_id,
+                    asked,
+                    self._entry.price_per_hour if price is None else price,
                 )
             self._resources = asked
             # The new host has its own GPU numbers.
@@ -123,6 +129,10 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
         kwargs = await super().pre_launch(cmd=[*self.kernel_spec.argv, *extra], **kwargs)
         kwargs["env"] = {name: value for name, value in kwargs["env"].items() if not is_never_sent(name)}
         return kwargs
+
+    @property
+    def _preset_price(self) -> float | None:
+        return price_in(self.kernel_spec.metadata)
 
     @staticmethod
     def _changed(given: Mapping[str, str], secrets: list[str]) -> dict[str, str]:
@@ -157,7 +167,7 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
             name=getattr(self.parent, "kernel_name", "") or self.kernel_spec.display_name,
             notebook=self._notebook,
             lease_s=self.lease_s,
-            idle=idle_order(self._entry),
+            idle=idle_order(self._entry, self._preset_price),
             whole_env=self.whole_env,
         )
         bridge = await self._remote.links.run(self._remote.launch(start))

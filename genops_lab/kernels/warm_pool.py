@@ -12,6 +12,7 @@ import msgspec
 
 from genops_lab.core.errors import GenOpsError
 from genops_lab.kernels.kernelspecs import ARGV
+from genops_lab.kernels.preset_kernelspecs import price_of
 from genops_lab.kernels.remote_kernels import idle_order
 
 from ..hosts.providers import provider_of
@@ -119,8 +120,9 @@ class WarmPool:
                 self._set(name, Warm(0, error.message))
 
     async def _tell_kernels(self, record: TargetRecord, own: set[str], host: Route) -> None:
-        wanted = idle_order(record)
         for info in await self._call(host, "kernels.list", {}):
+            price = await asyncio.to_thread(price_of, str(info.get("name") or ""))
+            wanted = idle_order(record, price)
             has = info.get("idle")
             has = {name: value for name, value in has.items() if name != "ends_in_s"} if has else None
             if info["kernel_id"] in own and info["state"] == "running" and has != wanted:

@@ -4139,7 +4139,8 @@ export interface components {
          *     as ``host_noun``. ``request_language`` is that of its manifest or script. ``hosts`` has the requested
          *     hosts, each with its own connection and reading; the price applies to each. ``state`` is that of the host
          *     which is nearest to being up. ``capacity``: the GPUs that were free ``capacity_age_s`` ago, None until
-         *     somebody asked. ``saved``: by ends of idle kernels, this month.
+         *     somebody asked. ``saved``: by ends of idle kernels, this month. ``shares_files``: whether its hosts have the
+         *     folders of the Lab's machine themselves, None until a kernel started.
          */
         Target: {
             name: string;
@@ -4232,6 +4233,8 @@ export interface components {
             capacity_age_s: number | null;
             /** @default null */
             saved: components["schemas"]["SavedHours"] | null;
+            /** @default null */
+            shares_files: boolean | null;
         };
         /**
          * TargetHost

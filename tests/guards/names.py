@@ -291,6 +291,7 @@ call commands.start
 call commands.stop
 call deployments
 call files
+call folders.marker
 call kernels.forget
 call kernels.info
 call kernels.keep

@@ -19,7 +19,7 @@ from genops_lab.hosts.providers.kubernetes import kueue, provider
 from genops_lab.hosts.providers.kubernetes.errors import VERBS
 from genops_lab.hosts.providers.kubernetes.manifest import pod_name
 from genops_lab.hosts.providers.kubernetes.provider import PROVIDER
-from tests.kernels.places import a_kernel, a_place, wait
+from tests.kernels.places import a_kernel, a_place, cut_starts, wait
 from tests.support.homes import Home
 from tests.support.kubernetes_standin import Fault, Protocol, StandIn, a_standin
 
@@ -149,6 +149,18 @@ def test_a_silent_kernel_outlives_idle_cuts_and_loses_nothing_in_a_cut(
         assert (reply["status"], printed.split()) == ("ok", [str(i) for i in range(60)])
         assert len(standin.streams) > before + 1 and list(standin.pods) == [name]
     wait(lambda: not standin.pods)
+
+
+def test_cuts_while_a_kernel_starts_leave_one_kernel_that_runs(
+    standin: StandIn, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standin.faults["create"] = [Fault(504, "etcdserver: request timed out")]
+    begun = cut_starts(monkeypatch, standin.cut_streams)
+    with a_place(home, standin.route()) as place, a_kernel(place) as kernel:
+        assert kernel.run("print(6 * 7)") == ({**kernel.run("1")[0], "execution_count": 1}, "42\n")
+        assert len(begun) == 3 and len(standin.pods) == 1
+        listed = place.do(kernel.bridge.link.call("kernels.list"))
+        assert [each["kernel_id"] for each in listed] == [kernel.manager.kernel_id]
 
 
 # Requests

@@ -138,6 +138,31 @@ def test_a_pod_within_the_limits(tmp_path: Path) -> None:
     assert kubernetes(mild, tmp_path, gpus=4, memory="16Gi") == Resources()
 
 
+@pytest.mark.parametrize(
+    ("most", "price", "asked", "refused"),
+    [
+        (5.0, 4.2, Resources(), False),
+        (4.0, 4.2, Resources(), True),
+        (4.0, None, Resources(), False),  # nobody knows it
+        (None, 99.0, Resources(), False),
+        (4.0, 1.0, Resources(gpus=8), True),  # what the administrator's preset costs
+    ],
+)
+def test_a_price_over_the_limit_is_refused(
+    most: float | None, price: float | None, asked: Resources, refused: bool, tmp_path: Path
+) -> None:
+    preset = {"cluster": [{"name": "big", "resources": {"gpus": 8}, "price_per_hour": 33.0}]}
+    server = Settings(data_dir=tmp_path, targets=(), target_presets=preset, max_price_per_hour=most)
+    save(tmp_path, rules_of(server))
+    target = route_of("cluster", "slurm", host="login")
+    if not refused:
+        assert HostClaims(tmp_path).allowed(target, "one", asked, price) == asked
+        return
+    with pytest.raises(InvalidRequest, match="USD an hour, and the administrator allows 4") as error:
+        HostClaims(tmp_path).allowed(target, "one", asked, price)
+    assert error.value.hint
+
+
 def test_units_of_slurm() -> None:
     assert (size("8"), size("2G"), seconds("90"), seconds("4:00:00"), seconds("1-12"), seconds("5:30")) == (
         8 * 1024**2, 2 * 1024**3, 5400.0, 14400.0, 129600.0, 330.0,

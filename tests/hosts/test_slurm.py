@@ -29,7 +29,7 @@ from genops_lab.hosts.providers.slurm.provider import PROVIDER
 from genops_lab.hosts.providers.slurm.script import host_id_of, job_name, options
 from tests.hosts.labs import run
 from tests.hosts.slurm_jobs import asked, released, seen, with_config
-from tests.kernels.places import Place, a_kernel, a_place, wait
+from tests.kernels.places import Place, a_kernel, a_place, cut_starts, wait
 from tests.support import slurm
 from tests.support.homes import Home
 from tests.support.slurm import Cluster
@@ -302,12 +302,13 @@ def test_a_kernel_loses_nothing_when_what_is_around_it_dies(
         login.stop()
         login.start()
 
+    begun = cut_starts(monkeypatch, login.kill_sessions)
     with a_kernel(place) as kernel:
         _, gpus = kernel.run(
             "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], os.environ['SLURM_JOB_ID'])"
         )
         started = time.time()
-        assert len(gpus.split()) == 2
+        assert len(gpus.split()) == 2 and len(begun) == 3
         for cut in (
             _kill_srun,
             kill_what_runs_on_the_login_node,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import queue
@@ -14,12 +15,15 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
 
 from genops_lab.core.errors import GenOpsError
+from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.link.questions import Nobody
 from genops_lab.hosts.link.route import Route
+from genops_lab.hosts.link.state import RemoteError
 from genops_lab.hosts.models import TargetPolicy
 from genops_lab.hosts.providers import route_of
 from genops_lab.kernels import kernelspecs, process
@@ -179,6 +183,25 @@ def a_kernel(place: Place, kernel_id: str | None = None, **start: Any) -> Iterat
         yield running
     finally:
         running.close()
+
+
+def cut_starts(monkeypatch: pytest.MonkeyPatch, cut: Callable[[], Any]) -> list[str]:
+    """Cut the connection in the next three starts of kernels, two before the host begins and one before it answers. The
+    list grows with each."""
+    begun: list[str] = []
+    whole = HostConnection.call
+
+    async def call(link: HostConnection, method: str, *params: Any, **options: Any) -> Any:
+        if method != "kernels.start" or len(begun) == 3:
+            return await whole(link, method, *params, **options)
+        begun.append(method)
+        if len(begun) == 3:
+            await whole(link, method, *params, **options)
+        await asyncio.to_thread(cut)
+        raise RemoteError("gone", "The connection broke.")
+
+    monkeypatch.setattr(HostConnection, "call", call)
+    return begun
 
 
 class Collector:

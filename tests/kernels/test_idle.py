@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jupyter_core.paths import jupyter_data_dir
 
 from genops_lab.agent.channels import Channel
 from genops_lab.hosts.models import SavedHours, TargetPolicy
+from genops_lab.kernels import kernelspecs
 from genops_lab.kernels.idle_savings import IdleSavings
 from tests.kernels.places import DEADLINE_S, TARGET, Place, Running, a_kernel, a_place, wait
 from tests.support.homes import temporary_home
@@ -37,7 +41,12 @@ def place() -> Iterator[Place]:
 
 @pytest.fixture
 def kernel(place: Place) -> Iterator[Running]:
-    place.policy, place.price_per_hour = SOON, 2.49
+    """A kernel of a preset whose price is not its target's."""
+    place.policy, place.price_per_hour = SOON, 100.0
+    file = Path(jupyter_data_dir()) / "kernels" / kernelspecs.name_of(TARGET) / "kernel.json"
+    specification = json.loads(file.read_text())
+    specification["metadata"]["genops"]["price_per_hour"] = 2.49
+    file.write_text(json.dumps(specification))
     with a_kernel(place) as found:
         yield found
 

@@ -27,7 +27,8 @@ from tests.minutes import shared_process
 from .sshd import Sshd, ThrowawayUser
 
 _SCRIPTS = Path(__file__).parents[3] / "shared" / "slurm"
-_PORT = 26817
+#: Its first port. Two checkouts on one machine have different ones, and different folders by TMPDIR.
+_PORT = int(os.environ.get("GENOPS_SLURM_PORT", "26817"))
 _START_S = 300.0
 
 

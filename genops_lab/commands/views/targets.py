@@ -327,12 +327,19 @@ def target(shown: Target) -> Document:
                     ("warm kernels", _warm(shown)),
                     ("idle kernels", _idle(shown)),
                     ("gpus", _gpus(shown.reading)),
+                    ("files", _files(shown)),
                     ("message", shown.message),
                     ("what to do", shown.hint),
                 ]
             )
         ]
     )
+
+
+def _files(target: Target) -> str:
+    if not target.shares_files:
+        return "" if target.shares_files is None else "the notebook's folder is copied"
+    return f"each {target.host_noun} works in the folders of this machine: nothing is copied"
 
 
 def _warm(target: Target) -> str:

@@ -42,6 +42,7 @@ _REPEATABLE = frozenset(
         "builds.cancel",
         "traces.remove",
         "deployments",
+        "folders.marker",
     }
 )
 #: Large answers. Every other call has priority over the bulk.

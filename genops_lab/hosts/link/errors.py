@@ -35,6 +35,8 @@ class LinkError(Unavailable):
 
     code = "link"
     step: str = "reachable"
+    #: whether the way to the host broke, which another attempt may find whole; what was asked may have been done
+    is_cut = False
     #: returns when another attempt is worth it, where the provider tells so
     changed: Callable[[], Coroutine[Any, Any, None]] | None = None
 
@@ -54,6 +56,7 @@ class HostUnreachable(LinkError):
     """No SSH server answers at the address."""
 
     code = "host_unreachable"
+    is_cut = True
 
 
 class ConfigurationUnusable(LinkError):
@@ -115,6 +118,7 @@ class CarrierEnded(LinkError):
     """The carrier of the stream has ended."""
 
     code = "carrier_ended"
+    is_cut = True
 
 
 class HostPending(LinkError):

@@ -104,7 +104,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     as ``host_noun``. ``request_language`` is that of its manifest or script. ``hosts`` has the requested
     hosts, each with its own connection and reading; the price applies to each. ``state`` is that of the host
     which is nearest to being up. ``capacity``: the GPUs that were free ``capacity_age_s`` ago, None until
-    somebody asked. ``saved``: by ends of idle kernels, this month.
+    somebody asked. ``saved``: by ends of idle kernels, this month. ``shares_files``: whether its hosts have the
+    folders of the Lab's machine themselves, None until a kernel started.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Capacity | None = None
     capacity_age_s: float | None = None
     saved: SavedHours | None = None
+    shares_files: bool | None = None
 
 
 class KindStep(msgspec.Struct, frozen=True):

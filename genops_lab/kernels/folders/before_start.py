@@ -15,9 +15,11 @@ from genops_lab.agent.tree import Seen
 
 from ...core.errors import Conflict, GenOpsError
 from ...core.formatting import size_of
+from ...hosts import shared_files
 from ...hosts.link.connections import HostConnections
 from ...hosts.link.questions import ACCEPT, Question
 from ...hosts.link.route import Route
+from ...hosts.providers import provider_of
 from . import plan as plans
 from .channel import Listed
 from .download import Progress, Report
@@ -78,6 +80,8 @@ class Folders:
         try:
             place = await asyncio.to_thread(place_of, folder)
         except NotSendable as error:
+            if await self.sees(route, folder):
+                return Prepared(cwd=folder)
             return Prepared(
                 said=[
                     f"{PROGRAM}{error} Put it into a folder of its own to have its files on {route.target}."
@@ -88,6 +92,11 @@ class Folders:
         link = self.links.link(route)
         await self.links.run(link.up())
         memory = await asyncio.to_thread(self.memories.get, route.target, place.root, copies_on(route))
+        memory.shared = await self.sees(route, place.root)
+        if memory.shared:
+            memory.remember_kernel(kernel_id, place.inside)
+            await asyncio.to_thread(self.memories.put, memory)
+            return Prepared(cwd=str(Path(place.root, place.inside)))
         prepared = Prepared(cwd="/".join(filter(None, (memory.there, place.inside))))
         progress = Progress()
         try:
@@ -107,6 +116,20 @@ class Folders:
         else:
             prepared.said += self._sentences(report, route.target, place)
         return prepared
+
+    async def sees(self, route: Route, folder: str) -> bool:
+        """Return whether a host has this machine's folder itself: then nothing is copied. Raises LinkError."""
+        provider, link = provider_of(route.kind), self.links.link(route)
+        if not provider.allocates or not provider.shares_storage(route.config):
+            return False
+
+        async def look() -> bool:
+            await link.up()
+            return await shared_files.has_folder(link, folder)
+
+        found = await self.links.run(look())
+        await asyncio.to_thread(shared_files.remember, self.links.folder, route.target, found)
+        return found
 
     def _sentences(self, report: Report, target: str, place: Place) -> list[str]:
         if report.refused:

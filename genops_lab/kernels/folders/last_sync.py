@@ -45,7 +45,7 @@ class LastSync(msgspec.Struct, kw_only=True):
     """The record of one folder on one target.
 
     ``agreed``: the files and bytes that a user agreed to send. ``host_id``: the target's host that has the
-    copy, where each has its own files.
+    copy, where each has its own files. ``shared``: the host has the folder itself, and there is no copy.
     """
 
     target: str
@@ -56,6 +56,7 @@ class LastSync(msgspec.Struct, kw_only=True):
     files: dict[str, Known] = {}
     kernels: dict[str, str] = {}
     agreed: tuple[int, int] = (0, 0)
+    shared: bool = False
 
     def remember_kernel(self, kernel_id: str, inside: str) -> None:
         """Record that this kernel runs in that part of the folder."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Container, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from genops_lab.agent.tree import Seen
 from genops_lab.core.formatting import size_of
+from genops_lab.hosts.providers import provider_of
 
 from .download import Report
 from .models import MAX_NAMED, Change, FolderFile
+
+if TYPE_CHECKING:
+    from genops_lab.hosts.link.route import Route
 
 _NAMED = 5
 _LISTED = 25
@@ -116,6 +121,12 @@ def entries(
 def reasons(why: Mapping[str, str]) -> list[FolderFile]:
     """Return the files that could not be transferred."""
     return [FolderFile(path=path, why=why[path]) for path in sorted(why)[:MAX_NAMED]]
+
+
+def shared(root: str, host: Route) -> str:
+    """Return the sentence for a folder that the host has itself, by a shared file system."""
+    noun = provider_of(host.kind).host_noun
+    return f"Nothing needs to be copied: each {noun} of {host.target} works in {root} itself."
 
 
 def push_notices(report: Report, target: str) -> list[str]:

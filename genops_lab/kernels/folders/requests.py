@@ -130,6 +130,8 @@ class FolderRequests:
             raise NotFound(
                 "This kernel was started without a folder.", hint="Start it from its notebook, in JupyterLab."
             )
+        if memory.shared:
+            return f"The kernel works in {memory.root} itself, so nothing needs to be pulled."
         inner = f"{memory.root}/{memory.kernels[kernel_id]}".rstrip("/")
         place = await asyncio.to_thread(place_of, inner)
         route = (await self._service.record(target)).route

@@ -65,6 +65,13 @@ class FoldersService(Service):
         from .paths import chosen
 
         route, place = await self._which(body)
+        if await self._is_shared(route, place):
+            return FolderState(
+                target=route.target,
+                here=place.root,
+                there=place.root,
+                message=messages.shared(place.root, route),
+            )
         wanted = chosen(body.paths, place)
         found = await self.run(route, lambda: self._folders.folder(route, place).look())
         memory = await asyncio.to_thread(
@@ -103,6 +110,8 @@ class FoldersService(Service):
         from .paths import chosen
 
         route, place = await self._which(body)
+        if await self._is_shared(route, place):
+            return _nothing_to_do("brought", route, place)
         wanted = chosen(body.paths, place)
         allow = self._folders.bringing_of(body.confirmed, await self._cap(route))
 
@@ -119,6 +128,8 @@ class FoldersService(Service):
         from .paths import chosen
 
         route, place = await self._which(body)
+        if await self._is_shared(route, place):
+            return _nothing_to_do("sent", route, place)
         wanted = chosen(body.paths, place) if body.paths else None
         allow = self._folders.sending_of(body.confirmed, await self._cap(route))
 
@@ -178,6 +189,8 @@ class FoldersService(Service):
             memories = await asyncio.to_thread(self._folders.memories.of_root, place.root)
             memories = [each for each in memories if each.target == route.target]
             hosts = {each.host_id: hosts[each.host_id] for each in memories if each.host_id in hosts}
+        if not hosts and provider.shares_storage(route.config) and await self._was_shared(route, place):
+            return route
         if not hosts:
             raise Conflict(
                 f"No connected {provider.host_noun} of {route.target} has {place.root}.",
@@ -185,6 +198,16 @@ class FoldersService(Service):
                 f"{route.target}",
             )
         return route.at(next(iter(hosts.values())))
+
+    async def _was_shared(self, route: Route, place: Place) -> bool:
+        memory = await asyncio.to_thread(self._folders.memories.get, route.target, place.root)
+        return memory.shared
+
+    async def _is_shared(self, route: Route, place: Place) -> bool:
+        """Return whether the host has the folder itself; without a host, whether the last one had."""
+        if provider_of(route.kind).allocates and not route.host_id:
+            return await self._was_shared(route, place)
+        return await self._folders.sees(route, place.root)
 
     def _known(self, place: Place) -> Place:
         """Return the recorded folder around a place: without git, a part of a folder on a target means that
@@ -282,6 +305,19 @@ class FoldersService(Service):
             job.work.cancel()
         if self._jobs:
             await asyncio.wait([job.work for job in self._jobs.values()], timeout=5)
+
+
+def _nothing_to_do(direction: Any, route: Route, place: Place) -> FolderJob:
+    from . import messages
+
+    result = FolderResult(
+        target=route.target,
+        here=place.root,
+        there=place.root,
+        direction=direction,
+        message=messages.shared(place.root, route),
+    )
+    return FolderJob(id=secrets.token_hex(8), state="done", result=result)
 
 
 def _changes(planned: dict[str, Seen | None]) -> dict[str, Any]:

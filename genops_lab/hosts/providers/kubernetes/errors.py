@@ -32,6 +32,7 @@ class ApiUnreachable(KubernetesError):
     """The API server does not answer."""
 
     code = "kubernetes_unreachable"
+    is_cut = True
 
 
 class KubeconfigUnusable(KubernetesError):
@@ -93,6 +94,7 @@ class NodeSilent(KubernetesError):
 
     code = "kubernetes_node"
     step = "pod"
+    is_cut = True
 
     @classmethod
     def named(cls, node: str, said: str = "") -> NodeSilent:
@@ -195,7 +197,9 @@ def error_of(answer: dict[str, Any], target: str, config: KubernetesConfig) -> K
         )
     if status in (400, 403, 404, 422):
         return PodRefused(f"The API server refused the pod: {said}.", hint=_refusal_hint(said, config))
-    return KubernetesError(f"The API server of {where} answered {status}: {said}.", hint="Try again.")
+    error = KubernetesError(f"The API server of {where} answered {status}: {said}.", hint="Try again.")
+    error.is_cut = status >= 500
+    return error
 
 
 def _unusable(reason: str, said: str, target: str, config: KubernetesConfig) -> KubeconfigUnusable:

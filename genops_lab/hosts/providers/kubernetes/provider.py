@@ -239,7 +239,9 @@ class KubernetesProvider(HostProvider):
         pod, found = await self._look(host, config)
         if pod is None or isinstance(found, Gone):
             why = found.why if isinstance(found, Gone) else "It was deleted."
-            raise KubernetesError(f"The pod of {host.target} has just ended: {why}", hint="Connect again.")
+            error = KubernetesError(f"The pod of {host.target} has just ended: {why}", hint="Connect again.")
+            error.is_cut = True  # the next look says that it is gone
+            raise error
         container = container_of(pod)
         ended = found.over if isinstance(found, Running) and container == JOURNAL else ""
         return await open_pod_stream(host, config, pod, container, command, ended)

@@ -46,6 +46,7 @@ class SlurmAway(SlurmError):
     """Slurm's controller does not answer at the moment."""
 
     code = "slurm_away"
+    is_cut = True
 
 
 class Printed(msgspec.Struct, frozen=True):
