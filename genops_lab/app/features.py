@@ -18,6 +18,7 @@ from ..experiments.feature import FEATURE as EXPERIMENTS
 from ..files.feature import FEATURE as FILES
 from ..gates.feature import FEATURE as GATES
 from ..genai.endpoints.feature import FEATURE as ENDPOINTS
+from ..genai.evaluations.feature import FEATURE as ANSWERS
 from ..genai.prompts.feature import FEATURE as PROMPTS
 from ..genai.traces.feature import TRACE_CONTENT, TRACES
 from ..hosts.feature import FEATURE as HOSTS
@@ -55,6 +56,7 @@ FEATURES: tuple[Feature, ...] = (
     ENDPOINTS,
     LINEAGE,
     CARDS,
+    ANSWERS,
     PROMPTS,
     TRACES,
     TRACE_CONTENT,

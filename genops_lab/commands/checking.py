@@ -9,6 +9,7 @@ import typer
 from genops_lab.core.yaml_files import kind_in
 from genops_lab.deployments.description.reading import read_description
 from genops_lab.gates.plan_file import read_gates
+from genops_lab.genai.evaluations.evaluation_file import read_evaluation
 
 from .deployment_files import text_of
 from .document import Document, Lines
@@ -22,11 +23,11 @@ checking = noun()
 def check(
     files: Annotated[
         list[str],
-        typer.Argument(metavar="FILE...", help="Deployment files or gate files; - is standard input."),
+        typer.Argument(metavar="FILE...", help="Deployment, gate or evaluation files; - is standard input."),
     ],
     json: Json = False,
 ) -> None:
-    """Check deployment files and gate files, offline.
+    """Check deployment, gate and evaluation files, offline.
 
     An error names the line, the column and what was probably meant. Neither MLflow nor a Lab is asked.
     """
@@ -35,7 +36,16 @@ def check(
         lines = []
         for file in files:
             text = text_of(file)
-            if kind_in(text) == "Gates":
+            kind = kind_in(text)
+            if kind == "Evaluation":
+                evaluation = read_evaluation(text, file)
+                counts = {"models": len(evaluation.models), "scorers": len(evaluation.scorers)}
+                found.append({"file": file, "kind": kind, "name": evaluation.metadata.name, **counts})
+                lines.append(
+                    f"{file}: the evaluation {evaluation.metadata.name} of {counts['models']} models with "
+                    f"{counts['scorers']} scorers."
+                )
+            elif kind == "Gates":
                 gates = read_gates(text, file)
                 found.append({"file": file, "kind": "Gates", "rules": len(gates.rules)})
                 lines.append(f"{file}: a gate file with {len(gates.rules)} rules.")

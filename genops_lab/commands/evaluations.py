@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -9,13 +10,17 @@ import typer
 from genops_lab.core.paging import every_page
 from genops_lab.evaluations.models import EvaluationsQuery, ReportQuery
 from genops_lab.evaluations.service import EvaluationsService
+from genops_lab.genai.evaluations.service import AnswersService
 
+from .answer_evaluations import answer_evaluations
 from .completion import model_names
 from .grammar import noun
 from .session import Json, command
+from .views import answers as answer_views
 from .views import evaluations as views
 
 evaluations = noun()
+_RUN = re.compile(r"[0-9a-f]{32}")
 
 
 @evaluations.command("list")
@@ -32,10 +37,17 @@ def list_evaluations(
     digest: Annotated[
         str, typer.Option("--digest", metavar="DIGEST", help="Only on data with this whole digest.")
     ] = "",
+    answers: Annotated[
+        bool, typer.Option("--answers", help="List evaluations of answers, those of genops evaluate.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List evaluations of versions, newest first."""
     with command(json) as session:
+        if answers:
+            kept = session.every(AnswersService.list_answer_evaluations, key="id")
+            session.show(kept, answer_views.evaluations(kept))
+            return
         pages = every_page(
             lambda query: session.call(
                 EvaluationsService.list_evaluations,
@@ -51,7 +63,13 @@ def list_evaluations(
 
 @evaluations.command("show")
 def show_evaluation(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run of the evaluation: its whole id.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="The run of an evaluation of versions, its whole id; or the id of an evaluation of answers.",
+        ),
+    ],
     against: Annotated[
         str | None,
         typer.Option(
@@ -67,7 +85,14 @@ def show_evaluation(
     The differences are those to the version that it is compared with.
     """
     with command(json) as session:
+        if not _RUN.fullmatch(run):
+            shown = session.call(AnswersService.get_answer_evaluation, id=run)
+            session.show(shown, answer_views.report(shown))
+            return
         found = session.call(
             EvaluationsService.get_evaluation, run_id=run, query=ReportQuery(against=against)
         )
         session.show(found, views.report(found))
+
+
+evaluations.add_typer(answer_evaluations)

@@ -31,7 +31,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
     },
     "Models": {
         "models": Word("models", "Register and delete models, and point aliases at their versions."),
-        "evaluations": Word("evaluations", "Show how versions of models were judged, on which data."),
+        "evaluations": Word("evaluations", "Evaluate answers, and show how versions were judged."),
         "gates": Word("gates", "Check versions by rules in gates.yaml before promotion."),
         "deployments": Word("deployments", "Serve models on this machine and on hosts."),
         "secrets": Word("secrets", "Keep tokens for deployments by name."),
@@ -120,6 +120,12 @@ SHORTCUTS = {
     "check": "deployments check",
     "deploy": "deployments add",
     "diff": "deployments diff",
+    "evaluate": "evaluations run",
+    "evaluate delete": "evaluations delete",
+    "evaluate list": "evaluations list --answers",
+    "evaluate resume": "evaluations resume",
+    "evaluate score": "evaluations score",
+    "evaluate show": "evaluations show",
     "pull": "folders pull",
     "push": "folders push",
     "models add": "models register",
@@ -154,7 +160,8 @@ FORMER_UNTIL = "0.3"
 
 #: The end of the help of ``genops``.
 END = """\
-Shortcuts: deploy = deployments add; check, diff, apply, call; pull, push
+Shortcuts: deploy = deployments add; evaluate = evaluations run;
+check, diff, apply, call; pull, push
 Options: --version, --install-completion, --show-completion, -h, --help
 Every command takes --help and --json. In a notebook: %genops runs list
 Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict or confirmation

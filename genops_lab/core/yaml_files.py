@@ -119,7 +119,7 @@ class YamlKind(Generic[T]):
         """Return msgspec's error in words, with the place that it names."""
         parts = _AT.match(message)
         assert parts is not None
-        what, path = parts["what"], (parts["path"] or "").replace("[...]", "")
+        what, path = parts["what"], self._named(parts["path"] or "", message, found)
         node = places.get(path, root)
         key = path.rpartition(".")[2]
         word = re.sub(r"\[\d+\]$", "", key)
@@ -131,7 +131,7 @@ class YamlKind(Generic[T]):
             node = places.get(f"{path}.{unknown[1]}#", node)
             known = _keys(self.content, path, found)
             what = f"the key {unknown[1]!r} is unknown."
-            hint = nearest(unknown[1], known) or f"Known keys: {', '.join(known)}."
+            hint = nearest(unknown[1], known) or (f"Known keys: {', '.join(known)}." if known else hint)
         elif missing is not None:
             what = f"the key {missing[1]!r} is missing."
             words = self.words.get(missing[1])
@@ -156,6 +156,34 @@ class YamlKind(Generic[T]):
         else:
             what = what[:1].lower() + what[1:]
         return self._error(name, getattr(node, "start_mark", None), what, hint)
+
+    def _named(self, path: str, message: str, found: Any) -> str:
+        """Return a path with the keys for which msgspec writes ``[...]``: those whose value alone has the error."""
+        while "[...]" in path:
+            head, _, tail = path.partition("[...]")
+            holder: Any = found
+            for part in filter(None, head.split(".")):
+                holder = holder[part] if isinstance(holder, dict) else None
+            items = dict(holder) if isinstance(holder, dict) else {}
+            at = next(
+                (key for key, value in items.items() if self._fails(found, holder, key, value, message)), ""
+            )
+            path = f"{head}.{at}{tail}" if at and "." not in at else f"{head}{tail}"
+        return path
+
+    def _fails(self, found: Any, holder: dict[str, Any], key: str, value: Any, message: str) -> bool:
+        whole = dict(holder)
+        holder.clear()
+        holder[key] = value
+        try:
+            msgspec.convert(found, self.content)
+        except msgspec.ValidationError as error:
+            return str(error) == message
+        else:
+            return False
+        finally:
+            holder.clear()
+            holder.update(whole)
 
     def _error(self, name: str, mark: Any, what: str, hint: str) -> YamlFileError:
         line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
@@ -183,11 +211,14 @@ def _keys(root: type[msgspec.Struct], path: str, found: Any) -> list[str]:
             found = found[name]
         elif at and isinstance(kind, types.ListType):
             kind, found = kind.item_type, found[int(at)]
+        elif name and isinstance(kind, types.DictType):
+            kind, found = kind.value_type, found[name]
         if isinstance(kind, types.UnionType):
             wanted = types.ListType if isinstance(found, list) else types.StructType
             kinds = [each for each in kind.types if isinstance(each, wanted)]
             kind = next((each for each in kinds if _is_tagged(each, found)), kinds[0])
-    assert isinstance(kind, types.StructType)
+    if not isinstance(kind, types.StructType):  # below a key with a dot, which a path does not show
+        return []
     tag = [kind.tag_field] if kind.tag_field else []
     return [*tag, *(each.encode_name for each in kind.fields)]
 

@@ -3175,6 +3175,93 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/answer-evaluations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List evaluations of answers, newest first. */
+        get: operations["answer-evaluations.list_answer_evaluations"];
+        put?: never;
+        /** Freeze a file and its rows, and begin to ask. A task reports the progress. */
+        post: operations["answer-evaluations.begin_answers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/answer-evaluations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return an evaluation with its results. */
+        get: operations["answer-evaluations.get_answer_evaluation"];
+        put?: never;
+        post?: never;
+        /** Delete the folder of an evaluation. Its runs and traces in MLflow stay. */
+        delete: operations["answer-evaluations.delete_answer_evaluation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/answer-evaluations/{id}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return rows with their answers, those of another evaluation of the same rows beside them. */
+        get: operations["answer-evaluations.list_answers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/answer-evaluations/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for the answers that are missing, those of calls that failed too, and score them. */
+        post: operations["answer-evaluations.resume_answers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/answer-evaluations/{id}/scores": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Score the kept answers by more scorers. Models are not asked for answers. */
+        post: operations["answer-evaluations.score_answers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/prompts": {
         parameters: {
             query?: never;
@@ -9704,6 +9791,271 @@ export interface components {
             document: Record<string, never>;
         };
         /**
+         * NewAnswerEvaluation
+         * @description Begin an evaluation of answers.
+         *
+         *     - text: the content of an evaluation file, ``kind: Evaluation``.
+         *     - name: what errors call the file.
+         *     - folder: the absolute path of the folder that ``data`` of the file is below, on the Lab's machine.
+         *     - data: the absolute path of other rows, in place of those of the file.
+         */
+        NewAnswerEvaluation: {
+            text: string;
+            /** @default evaluation.yaml */
+            name: string;
+            folder: string;
+            /** @default  */
+            data: string;
+        };
+        /**
+         * BegunAnswers
+         * @description The evaluation that a task works on.
+         */
+        BegunAnswers: {
+            evaluation: components["schemas"]["AnswerEvaluation"];
+            task: components["schemas"]["Task"];
+        };
+        /**
+         * AnswerEvaluation
+         * @description An evaluation of answers. ``digest`` is that of the rows. ``notes`` say what a reader must know of it.
+         */
+        AnswerEvaluation: {
+            id: string;
+            name: string;
+            created_at: number;
+            data: string;
+            digest: string;
+            rows: number;
+            repeats: number;
+            scorers: string[];
+            models: components["schemas"]["ModelAnswers"][];
+            /**
+             * @default asking
+             * @enum {unknown}
+             */
+            stage: "asking" | "done" | "recording" | "scoring";
+            /** @default [] */
+            notes: string[];
+        };
+        /**
+         * ModelAnswers
+         * @description The answers of a model.
+         *
+         *     - wanted: answers that the evaluation needs: rows times repeats.
+         *     - failed, failures: calls without an answer, also by kind.
+         *     - joined: answers that were shared, because another row has the same messages.
+         *     - cut: answers that ended at ``max_tokens``.
+         *     - again: answers that needed more than one call.
+         *     - repeated, repeated_tokens: calls that were in flight when a process ended, and the most tokens that they cost.
+         *     - spent, money: of all calls, the repeated ones at their most; ``money`` is None without a price.
+         *     - names, fingerprints: those that the endpoint returned. Several: the model changed meanwhile.
+         *     - stopped: why not all answers were asked for.
+         */
+        ModelAnswers: {
+            model: string;
+            wanted: number;
+            answered: number;
+            /** @default 0 */
+            failed: number;
+            /** @default {} */
+            failures: {
+                [key: string]: number;
+            };
+            /** @default  */
+            message: string;
+            /** @default 0 */
+            joined: number;
+            /** @default 0 */
+            cut: number;
+            /** @default 0 */
+            again: number;
+            /** @default 0 */
+            repeated: number;
+            /** @default 0 */
+            repeated_tokens: number;
+            /** @default null */
+            repeated_money: number | null;
+            /**
+             * @default {
+             *       "input": 0,
+             *       "output": 0,
+             *       "cached_input": 0,
+             *       "reasoning": 0
+             *     }
+             */
+            spent: components["schemas"]["Usage"];
+            /** @default null */
+            money: number | null;
+            /** @default null */
+            latency_s: number | null;
+            /** @default [] */
+            names: string[];
+            /** @default [] */
+            fingerprints: string[];
+            /** @default  */
+            stopped: string;
+            /** @default  */
+            run_id: string;
+        };
+        /**
+         * Usage
+         * @description Tokens of a call. ``output`` includes ``reasoning``, ``input`` includes ``cached_input``.
+         */
+        Usage: {
+            /** @default 0 */
+            input: number;
+            /** @default 0 */
+            output: number;
+            /** @default 0 */
+            cached_input: number;
+            /** @default 0 */
+            reasoning: number;
+        };
+        /**
+         * Page[AnswerEvaluation]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_AnswerEvaluation_: {
+            items: components["schemas"]["AnswerEvaluation"][];
+            /** @default  */
+            next: string;
+        };
+        /**
+         * AnswersReport
+         * @description An evaluation with its results; None until its answers are scored.
+         */
+        AnswersReport: {
+            evaluation: components["schemas"]["AnswerEvaluation"];
+            report: components["schemas"]["ScoresReport"] | null;
+        };
+        /**
+         * ScoresReport
+         * @description The results of an evaluation.
+         */
+        ScoresReport: {
+            scored: components["schemas"]["ScoredModel"][];
+            compared: components["schemas"]["ComparedModels"][];
+        };
+        /**
+         * ScoredModel
+         * @description A model by a scorer. ``answers`` were scored; ``failed`` calls and ``not_scored`` answers count as neither right
+         *     nor wrong. ``between`` and ``within``: the standard deviation between examples, and between answers to one example.
+         */
+        ScoredModel: {
+            model: string;
+            scorer: string;
+            mean: components["schemas"]["ScoreEstimate"];
+            answers: number;
+            failed: number;
+            not_scored: number;
+            /** @default null */
+            between: number | null;
+            /** @default null */
+            within: number | null;
+            /** @default null */
+            pass_at_k: components["schemas"]["ScoreEstimate"] | null;
+            /** @default null */
+            pass_hat_k: components["schemas"]["ScoreEstimate"] | null;
+        };
+        /**
+         * ScoreEstimate
+         * @description A number with its interval at 95 %. None: the data cannot tell. ``n`` counts examples.
+         */
+        ScoreEstimate: {
+            value: number | null;
+            low: number | null;
+            high: number | null;
+            n: number;
+        };
+        /**
+         * ComparedModels
+         * @description Two models on the examples that both answered: ``model`` less ``against``. The lists have ids of examples.
+         */
+        ComparedModels: {
+            model: string;
+            against: string;
+            scorer: string;
+            difference: components["schemas"]["ScoreEstimate"];
+            verdict: string;
+            worse: string[];
+            better: string[];
+        };
+        /**
+         * Page[AnsweredRow]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_AnsweredRow_: {
+            items: components["schemas"]["AnsweredRow"][];
+            /** @default  */
+            next: string;
+        };
+        /**
+         * AnsweredRow
+         * @description A row of the data with its answers.
+         */
+        AnsweredRow: {
+            example: string;
+            row: Record<string, never>;
+            answers: components["schemas"]["ShownAnswer"][];
+        };
+        /**
+         * ShownAnswer
+         * @description An answer to a row: that of ``model`` in ``evaluation``, the ``repeat``-th from 0.
+         *
+         *     ``failure`` says why there is none.
+         */
+        ShownAnswer: {
+            evaluation: string;
+            model: string;
+            repeat: number;
+            /** @default  */
+            text: string;
+            /** @default  */
+            failure: string;
+            /** @default  */
+            message: string;
+            /** @default 0 */
+            latency_s: number;
+            /** @default 1 */
+            tries: number;
+            /** @default  */
+            finish_reason: string;
+            /**
+             * @default {
+             *       "input": 0,
+             *       "output": 0,
+             *       "cached_input": 0,
+             *       "reasoning": 0
+             *     }
+             */
+            usage: components["schemas"]["Usage"];
+            /** @default false */
+            joined: boolean;
+            /** @default  */
+            trace_id: string;
+            /** @default [] */
+            scores: components["schemas"]["ShownScore"][];
+        };
+        /**
+         * ShownScore
+         * @description A score of an answer. ``value`` is None for one that was not scored; ``reason`` says why.
+         */
+        ShownScore: {
+            scorer: string;
+            value: number | null;
+            /** @default  */
+            reason: string;
+        };
+        /**
+         * NewScores
+         * @description Score kept answers by more scorers. ``text``: YAML with the list ``scorers``, as an evaluation file has it.
+         */
+        NewScores: {
+            text: string;
+            /** @default scorers.yaml */
+            name: string;
+        };
+        /**
          * Page[Prompt]
          * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
          */
@@ -10127,7 +10479,7 @@ export interface components {
          */
         Changed: {
             /** @enum {unknown} */
-            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment" | "prompt" | "trace";
+            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment" | "answer-evaluation" | "prompt" | "trace";
             id: string;
             revision: number;
         };
@@ -16956,6 +17308,233 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BillOfMaterials"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer-evaluations.list_answer_evaluations": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AnswerEvaluation_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer-evaluations.begin_answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAnswerEvaluation"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunAnswers"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer-evaluations.get_answer_evaluation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnswersReport"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer-evaluations.delete_answer_evaluation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer-evaluations.list_answers": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                against?: string;
+                only?: "all" | "differing" | "failed";
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AnsweredRow_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer-evaluations.resume_answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunAnswers"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer-evaluations.score_answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewScores"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunAnswers"];
                 };
             };
             /** @description The error. */

@@ -33,6 +33,7 @@ genops.rollout
 genops.gates genops.gates.hash genops.gates.looks genops.source
 genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.evaluation.how genops.evaluation.model
 genops.evaluation.place genops.evaluation.session genops.evaluation.version
+genops.answers.evaluation genops.answers.example genops.answers.model genops.answers.repeat
 genops.import genops.manifest
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
 genops.base_model genops.card genops.parent genops.signature genops.signature.key
@@ -627,6 +628,7 @@ WORK = _lines(
     """
 deployment: answer judge serve start
 environment: build connect use
+answers: ask record score
 evaluation: predict prepare record
 model_import: fetch read register upload
 sweep: run
@@ -639,7 +641,7 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-batches deployments environments evaluations folders gateway-ports incoming kernelspecs.lock load_tests mlflow
+answers batches deployments environments evaluations folders gateway-ports incoming kernelspecs.lock load_tests mlflow
 operator.json outputs profiles pulls remote resuming runs said secrets shared.db spool store.db supervisor.lock sweeps
 templates tracking.lock wheels work
 """,
@@ -686,7 +688,11 @@ genops deployments show: --as-file --json --with-key name
 genops deployments stop: --json name
 genops deployments:
 genops doctor: --json
-genops evaluations list: --digest --json --model --version
+genops evaluations delete: --json --yes -y result
+genops evaluations list: --answers --digest --json --model --version
+genops evaluations resume: --json --markdown result
+genops evaluations run: --data --json --markdown file
+genops evaluations score: --json --markdown --scorer result
 genops evaluations show: --against --json run
 genops evaluations:
 genops experiments add: --json name

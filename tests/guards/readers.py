@@ -103,7 +103,8 @@ def line(place: str, names: Iterable[str]) -> str:
 def mlflow_tags() -> set[str]:
     """``genops.*`` in the strings of both sides."""
     return matching(
-        r"genops\.(?:(?:evaluation|gates|signature)\.)?[a-z_]+", python_strings() | front_end_strings()
+        r"genops\.(?:(?:answers|evaluation|gates|signature)\.)?[a-z_]+",
+        python_strings() | front_end_strings(),
     )
 
 
@@ -288,6 +289,7 @@ def work_kinds() -> set[str]:
     from genops_lab.core.work import WorkKind
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.evaluations.service import EvaluationsService
+    from genops_lab.genai.evaluations.service import AnswersService
     from genops_lab.hosts.environments import EnvironmentsService
     from genops_lab.profiling.remote_analysis.downloads import Bringing
     from genops_lab.registry.importing import ModelImports
@@ -304,6 +306,7 @@ def work_kinds() -> set[str]:
         DeploymentsService(settings, some, nothing, nothing, some, work, nothing, some)
         SweepsService(settings, nothing, nothing, nothing, nothing, some, work, nothing)
         EvaluationsService(settings, nothing, nothing, nothing, nothing, work)
+        AnswersService(settings, nothing, nothing, work)
     EnvironmentsService(nothing, nothing, work, nothing)
     Bringing(nothing, nothing, nothing, work)
     ModelImports(nothing, nothing, nothing, work, nothing)

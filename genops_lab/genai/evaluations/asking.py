@@ -94,7 +94,7 @@ class Asking:
     def _kept(self, wanted: Sequence[Wanted]) -> Asked:
         """Return what earlier processes asked; the calls that they lost count as paid in full."""
         calls = [call for call in map(self._call, wanted) if call is not None]
-        lost = [most for key, most in self._journal.lost.items() if key[0] == self._endpoint.name]
+        lost = [most for key, most in self._journal.lost if key[0] == self._endpoint.name]
         spent = [call.answer.usage for call in calls if call.answer and not call.joined]
         total = Usage(
             input=sum(each.input for each in (*spent, *lost)),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
+import yaml
 
 from genops_lab.core.yaml_files import YamlFileError, YamlKind
 from genops_lab.genai.endpoints.limits import Limits, Price
+from genops_lab.genai.scorers.base import Judge
 from genops_lab.genai.scorers.kinds import Scorer
 
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")]
@@ -33,13 +36,14 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A model that answers: a ``deployment`` of GenOps Lab, or ``url`` and ``model`` of another endpoint.
+    """A model that answers: a ``deployment`` of GenOps Lab, an ``endpoint`` of its list, or ``url`` and ``model``.
 
     ``url`` ends before ``/chat/completions``, such as ``https://api.example.com/v1``. ``key`` is the name of a
     secret. ``settings`` replace those of the evaluation.
     """
 
     deployment: str = ""
+    endpoint: str = ""
     url: str = ""
     model: str = ""
     key: str = ""
@@ -53,11 +57,14 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """An evaluation file.
 
     - data: rows as JSON lines, CSV or Parquet, beside the file.
+    - judges: models that scorers ask; they answer no row.
     - id: the column with each row's id; empty: its number, from 1.
     - cluster: the column with what rows belong together by, such as a document; empty: each row stands alone.
     - repeats: answers to each row; each repeat has a seed of its own where ``seed`` is given.
     - settings: of each call, such as ``temperature`` and ``max_tokens``.
     - tries: calls at most for one answer, where a failure may pass.
+    - experiment: that of the runs in MLflow; empty: one for all evaluations of answers.
+    - patience_s: how long to wait for an endpoint that is away, or that limits its rate.
     """
 
     apiVersion: Literal["genops/v1"]
@@ -67,12 +74,15 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     prompt: str | list[Message]
     models: dict[Name, Model]
     scorers: list[Scorer]
+    judges: dict[Name, Model] = {}
+    experiment: str = ""
     id: str = ""
     cluster: str = ""
     repeats: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
     seed: int | None = None
     settings: dict[str, Any] = {}
     tries: Annotated[int, msgspec.Meta(ge=1, le=20)] = 4
+    patience_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 900.0
 
     @property
     def messages(self) -> list[Message]:
@@ -97,27 +107,85 @@ _FILE = YamlKind(
 def read_evaluation(text: str, name: str = "evaluation.yaml") -> Evaluation:
     """Return the evaluation of a file's text. ``name`` stands in errors. Raises EvaluationFileError."""
     found = _FILE.read(text, name)
-    for label, model in found.models.items():
-        if bool(model.deployment) == bool(model.url) or (model.url and not model.model):
-            raise EvaluationFileError(
-                f"{name}: the model {label!r} must have either deployment, or url and model.",
-                hint="deployment: NAME of genops deployments list, or the url and the model of another endpoint.",
-            )
-        limited = model.limits.tokens is not None or model.limits.money is not None
-        if limited and not {"max_tokens", "max_completion_tokens"} & {*found.settings, *model.settings}:
-            raise EvaluationFileError(
-                f"{name}: the model {label!r} has a budget, and its settings have no max_tokens.",
-                hint="Add max_tokens to settings: it is set aside before each call, so that the budget is kept.",
-            )
-        if model.limits.money is not None and model.price is None:
-            raise EvaluationFileError(
-                f"{name}: the model {label!r} has a budget of money, and no price.",
-                hint="Add price: {input: ..., output: ...}, of a million tokens.",
-            )
-    labels = [each.label for each in found.scorers]
-    if not labels or len(set(labels)) < len(labels):
-        raise EvaluationFileError(
-            f"{name}: two scorers have one name." if labels else f"{name} has no scorers.",
-            hint="Give each scorer a name of its own: name: ...",
-        )
+    if not found.models:
+        raise _error(text, name, ["models"], "there are no models.", "Name one: models: {NAME: ...}")
+    _check_models(text, name, "models", found.models, found.settings)
+    _check_scorers(text, name, found)
     return found
+
+
+def _check_models(text: str, name: str, key: str, models: dict[str, Model], settings: dict[str, Any]) -> None:
+    for label, model in models.items():
+        place = [key, label]
+        ways = [model.deployment, model.endpoint, model.url]
+        if sum(map(bool, ways)) != 1 or (model.url and not model.model):
+            raise _error(
+                text, name, place,
+                f"the model {label!r} must have one of deployment, endpoint, or url and model.",
+                "deployment: NAME of genops deployments list, or the url and the model of another endpoint.",
+            )  # fmt: skip
+        limited = model.limits.tokens is not None or model.limits.money is not None
+        if limited and not {"max_tokens", "max_completion_tokens"} & {*settings, *model.settings}:
+            raise _error(
+                text, name, place, f"the model {label!r} has a budget, and its settings have no max_tokens.",
+                "Add max_tokens to settings: it is set aside before each call, so that the budget is kept.",
+            )  # fmt: skip
+        if model.limits.money is not None and model.price is None:
+            raise _error(
+                text, name, place, f"the model {label!r} has a budget of money, and no price.",
+                "Add price: {input: ..., output: ...}, of a million tokens.",
+            )  # fmt: skip
+
+
+class AddedScorers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Scorers that are added to an evaluation: the keys ``scorers`` and ``judges`` of an evaluation file."""
+
+    scorers: list[Scorer]
+    judges: dict[Name, Model] = {}
+
+
+def read_scorers(text: str, name: str = "scorers.yaml") -> AddedScorers:
+    """Return the scorers of a text. Raises EvaluationFileError."""
+    found = _SCORERS.read(text, name)
+    _check_scorers(text, name, found)
+    return found
+
+
+_SCORERS = YamlKind(
+    content=AddedScorers,
+    error=EvaluationFileError,
+    example=_FILE.example,
+    fewer=_FILE.fewer,
+    words=_FILE.words,
+)
+
+
+def _check_scorers(text: str, name: str, found: Evaluation | AddedScorers) -> None:
+    known: set[str] = set()
+    for at, scorer in enumerate(found.scorers):
+        place: list[str | int] = ["scorers", at]
+        if scorer.label in known:
+            what = f"another scorer has the name {scorer.label!r}."
+            raise _error(text, name, place, what, "Give each scorer a name of its own: name: ...")
+        known.add(scorer.label)
+        if isinstance(scorer, Judge) and scorer.model not in found.judges:
+            what = f"the scorer {scorer.label!r} asks {scorer.model!r}, which is not below judges."
+            hint = f"Add it there: judges: {{{scorer.model}: {{url: ..., model: ...}}}}"
+            raise _error(text, name, place, what, hint)
+    if not known:
+        raise _error(text, name, ["scorers"], "there are no scorers.", "Add one: scorers: [{scorer: exact}]")
+    _check_models(text, name, "judges", found.judges, {})
+
+
+def _error(text: str, name: str, place: Sequence[str | int], what: str, hint: str) -> EvaluationFileError:
+    """Return an error with the line and the column of a value in the file."""
+    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            node = next(value for key, value in node.value if key.value == part)
+        else:
+            node = node.value[part]
+    line, column = node.start_mark.line + 1, node.start_mark.column + 1
+    return EvaluationFileError(
+        f"{name}, line {line}, column {column}: {what}", hint=hint, details={"line": line, "column": column}
+    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import time
 from pathlib import Path
 
 import msgspec
@@ -48,6 +50,12 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     most: Usage = Usage()
 
 
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """A process opened the journal: calls that are in flight above this line have no end."""
+
+    opened: float
+
+
 class Journal:
     """The calls of an evaluation. Each line is written whole before its call counts, and synced every second.
 
@@ -57,13 +65,18 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.calls: dict[Key, Call] = {}
-        #: Calls that were in flight when an earlier process ended: they may have been paid for.
-        self.lost: dict[Key, Usage] = {}
+        #: Calls that were in flight when a process ended, of any process before: they may have been paid for.
+        self.lost: list[tuple[Key, Usage]] = []
 
     async def __aenter__(self) -> Journal:
         self.calls, self.lost = await asyncio.to_thread(_read, self.path, mend=True)
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._is_dirty = False
+        try:
+            self._write(Opened(opened=time.time()))
+        except OSError:
+            os.close(self._file)
+            raise
         self._syncing = asyncio.create_task(self._sync_on())
         return self
 
@@ -87,8 +100,9 @@ class Journal:
     def _write(self, line: msgspec.Struct) -> None:
         data = msgspec.json.encode(line) + b"\n"
         written = os.write(self._file, data)
-        if written != len(data):  # a full disk: the next reader removes the part
-            raise OSError(28, os.strerror(28), str(self.path))
+        if written != len(data):  # a full disk: no other line may follow the part
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         self._is_dirty = True
 
     async def _sync_on(self) -> None:
@@ -104,15 +118,16 @@ def read(path: Path) -> dict[Key, Call]:
     return _read(path)[0]
 
 
-def _read(path: Path, *, mend: bool = False) -> tuple[dict[Key, Call], dict[Key, Usage]]:
+def _read(path: Path, *, mend: bool = False) -> tuple[dict[Key, Call], list[tuple[Key, Usage]]]:
     calls: dict[Key, Call] = {}
+    lost: list[tuple[Key, Usage]] = []
     open_: dict[Key, Usage] = {}
     decoder = msgspec.json.Decoder(type=Call)
     begins = msgspec.json.Decoder(type=Begun)
     try:
         file = path.open("rb+" if mend else "rb")
     except FileNotFoundError:
-        return calls, open_
+        return calls, lost
     with file:
         whole = 0
         for line in file:
@@ -122,10 +137,13 @@ def _read(path: Path, *, mend: bool = False) -> tuple[dict[Key, Call], dict[Key,
             if line.startswith(b'{"begun"'):
                 begun = begins.decode(line)
                 open_[begun.begun] = begun.most
+            elif line.startswith(b'{"opened"'):
+                lost += open_.items()
+                open_ = {}
             else:
                 call = decoder.decode(line)
                 calls[call.key] = call
                 open_.pop(call.key, None)
         if mend:
             file.truncate(whole)
-    return calls, open_
+    return calls, [*lost, *open_.items()]

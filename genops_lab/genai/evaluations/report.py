@@ -4,121 +4,89 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from genops_lab.genai.scorers.base import Answered, Program, Rule
-from genops_lab.genai.scorers.running import running
 from genops_lab.statistics.answers import pass_at_k, pass_hat_k, variances
 from genops_lab.statistics.bounded import bounded_mean
+from genops_lab.statistics.clusters import cluster_mean, cluster_rate
 from genops_lab.statistics.results import Result
 
-from .journal import Call
+from .journal import Call, Key
+from .models import ComparedModels, ScoredModel, ScoreEstimate, ScoresReport
+from .results_folder import KeptScore
 
 _SEED = 20
-#: The differing examples that a report lists.
-_LISTED = 50
 
-
-class Estimate(msgspec.Struct, frozen=True, kw_only=True):
-    """A number with its interval at 95 %. None: the data cannot tell. ``n`` counts examples."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-
-    @classmethod
-    def of(cls, found: Result) -> Estimate:
-        """Return the estimate of a result."""
-        return cls(value=found.estimate, low=found.low, high=found.high, n=found.n)
-
-
-class Scored(msgspec.Struct, frozen=True, kw_only=True):
-    """A model by a scorer. ``answers`` were scored; ``failed`` calls and ``not_scored`` answers count as neither right
-    nor wrong. ``between`` and ``within``: the standard deviation between examples, and between answers to one example.
-    """
-
-    model: str
-    scorer: str
-    mean: Estimate
-    answers: int
-    failed: int
-    not_scored: int
-    between: float | None = None
-    within: float | None = None
-    pass_at_k: Estimate | None = None
-    pass_hat_k: Estimate | None = None
-
-
-class Compared(msgspec.Struct, frozen=True, kw_only=True):
-    """Two models on the examples that both answered: ``model`` less ``against``. The lists have ids of examples."""
-
-    model: str
-    against: str
-    scorer: str
-    difference: Estimate
-    verdict: str
-    worse: list[str]
-    better: list[str]
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of an evaluation."""
-
-    scored: list[Scored]
-    compared: list[Compared]
-
-
-def scores_of(
-    calls: Sequence[Call], scorer: Rule | Program, rows: Mapping[str, Mapping[str, Any]]
-) -> tuple[dict[str, list[float]], int, int]:
-    """Return the scores of each example by repeat; how many calls failed; how many answers were not scored."""
-    found: dict[str, list[float]] = {}
-    there = [call for call in sorted(calls, key=lambda each: each.repeat) if call.answer]
-    answers = [
-        Answered(
-            text=call.answer.text, row=rows[call.example], tool_calls=call.answer.tool_calls,
-            latency_s=call.latency_s, usage=call.answer.usage, finish_reason=call.answer.finish_reason,
-        )
-        for call in there if call.answer
-    ]  # fmt: skip
-    with running(scorer, Path()) as scoring:
-        scores = scoring.score(answers)
-    for call, score in zip(there, scores, strict=True):
-        if score.value is not None:
-            found.setdefault(call.example, []).append(score.value)
-    return found, len(calls) - len(there), sum(score.value is None for score in scores)
+#: The scores of a model's answers by example, in the order of their repeats.
+Scores = Mapping[str, Sequence[float]]
 
 
 def report_of(
-    calls: Mapping[str, Sequence[Call]],
-    scorers: Sequence[Rule | Program],
-    rows: Mapping[str, Mapping[str, Any]],
+    calls: Mapping[Key, Call],
+    scores: Mapping[str, Mapping[Key, KeptScore]],
+    models: Sequence[str],
     repeats: int,
-) -> Report:
-    """Return the report of models' calls. Examples count once each, however many answers they have. Blocks."""
+    clusters: Mapping[str, str] | None = None,
+) -> ScoresReport:
+    """Return the report of models' calls and the scores of each scorer. Blocks.
+
+    Examples count once each, however many answers they have. ``clusters``: what each example belongs together by;
+    examples of one cluster are not independent.
+    """
     scored, compared = [], []
-    for scorer in scorers:
-        by_model: dict[str, dict[str, list[float]]] = {}
-        for model, own in calls.items():
-            found, failed, not_scored = scores_of(own, scorer, rows)
-            by_model[model] = found
-            scored.append(_scored(model, scorer.label, found, failed, not_scored, repeats))
-        models = list(by_model)
-        compared += [_compared(model, models[0], scorer.label, by_model) for model in models[1:]]
-    return Report(scored=scored, compared=compared)
+    for scorer, marks in scores.items():
+        by_model: dict[str, dict[str, list[float]]] = {model: {} for model in models}
+        failed, not_scored = dict.fromkeys(models, 0), dict.fromkeys(models, 0)
+        for key in sorted(calls):
+            model, example, _repeat = key
+            if model not in by_model:
+                continue
+            mark = marks.get(key)
+            if calls[key].answer is None:
+                failed[model] += 1
+            elif mark is None or mark.value is None:
+                not_scored[model] += 1
+            else:
+                by_model[model].setdefault(example, []).append(mark.value)
+        for model in models:
+            found = by_model[model]
+            scored.append(
+                _scored(model, scorer, found, failed[model], not_scored[model], repeats, clusters or {})
+            )
+        compared += [compare(model, models[0], scorer, by_model, clusters) for model in models[1:]]
+    return ScoresReport(scored=scored, compared=compared)
+
+
+def compare(
+    model: str,
+    against: str,
+    scorer: str,
+    by_model: Mapping[str, Scores],
+    clusters: Mapping[str, str] | None = None,
+) -> ComparedModels:
+    """Return the difference of two models on the examples that both answered, paired by example."""
+    one, other = by_model[model], by_model[against]
+    both = [example for example in one if example in other]
+    apart = {example: float(np.mean(one[example]) - np.mean(other[example])) for example in both}
+    found = _mean(apart, clusters or {}, (-1.0, 1.0))
+    words = {"higher": "better", "lower": "worse"}
+    return ComparedModels(
+        model=model, against=against, scorer=scorer, difference=_estimate(found),
+        verdict=words.get(found.verdict, found.verdict),
+        worse=sorted((each for each in both if apart[each] < 0), key=apart.__getitem__),
+        better=sorted((each for each in both if apart[each] > 0), key=lambda each: -apart[each]),
+    )  # fmt: skip
 
 
 def _scored(
-    model: str, scorer: str, found: Mapping[str, list[float]], failed: int, not_scored: int, repeats: int
-) -> Scored:
+    model: str, scorer: str, found: Scores, failed: int, not_scored: int, repeats: int,
+    clusters: Mapping[str, str],
+) -> ScoredModel:  # fmt: skip
     values = [each for scores in found.values() for each in scores]
     examples = [example for example, scores in found.items() for _ in scores]
-    mean = bounded_mean(values, examples, rng=_rng()) if values else bounded_mean([], rng=_rng())
+    means = {example: float(np.mean(scores)) for example, scores in found.items()}
     more: dict[str, Any] = {}
     if repeats > 1 and values:
         spread = variances(values, examples)
@@ -127,27 +95,29 @@ def _scored(
             passed = [sum(scores) for scores in found.values()]
             counts = [len(scores) for scores in found.values()]
             for name, chance in (("pass_at_k", pass_at_k), ("pass_hat_k", pass_hat_k)):
-                more[name] = Estimate.of(bounded_mean(chance(passed, counts, repeats), rng=_rng()))
-    return Scored(
-        model=model, scorer=scorer, mean=Estimate.of(mean), answers=len(values), failed=failed,
-        not_scored=not_scored, **more,
+                chances = dict(zip(found, chance(passed, counts, repeats).tolist(), strict=True))
+                more[name] = _estimate(_mean(chances, clusters, (0.0, 1.0)))
+    return ScoredModel(
+        model=model, scorer=scorer, mean=_estimate(_mean(means, clusters, (0.0, 1.0))), answers=len(values),
+        failed=failed, not_scored=not_scored, **more,
     )  # fmt: skip
 
 
-def _compared(
-    model: str, against: str, scorer: str, by_model: Mapping[str, Mapping[str, list[float]]]
-) -> Compared:
-    one, other = by_model[model], by_model[against]
-    both = [example for example in one if example in other]
-    apart = {example: float(np.mean(one[example]) - np.mean(other[example])) for example in both}
-    found = bounded_mean(list(apart.values()), rng=_rng(), bounds=(-1.0, 1.0))
-    words = {"higher": "better", "lower": "worse"}
-    return Compared(
-        model=model, against=against, scorer=scorer, difference=Estimate.of(found),
-        verdict=words.get(found.verdict, found.verdict),
-        worse=sorted((each for each in both if apart[each] < 0), key=apart.__getitem__),
-        better=sorted((each for each in both if apart[each] > 0), key=lambda each: -apart[each]),
-    )  # fmt: skip
+def _mean(values: Mapping[str, float], clusters: Mapping[str, str], bounds: tuple[float, float]) -> Result:
+    """Return the mean of examples; by a test of clusters where they belong together or have no bounds."""
+    array = np.array(list(values.values()), np.float64)
+    bounded = not len(array) or bool(bounds[0] <= array.min() and array.max() <= bounds[1])
+    if bounded and not clusters:
+        return bounded_mean(array, rng=_rng(), bounds=bounds)
+    labels = [clusters.get(each, each) for each in values]
+    if bounds[0] == 0 and set(array) <= {0.0, 1.0}:
+        return cluster_rate(array, labels)
+    return cluster_mean(array, labels)
+
+
+def _estimate(found: Result) -> ScoreEstimate:
+    low, high = (None if each is None or math.isinf(each) else each for each in (found.low, found.high))
+    return ScoreEstimate(value=found.estimate, low=low, high=high, n=found.n)
 
 
 def _root(value: float | None) -> float | None:

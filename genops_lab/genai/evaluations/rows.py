@@ -54,7 +54,12 @@ def read_rows(path: Path, id_column: str = "") -> Rows:
                 f"{path.name}: the id {double[0]!r} comes {Counter(ids)[double[0]]} times.",
                 hint="Ids must be unique.",
             )
-    return Rows(digest=hashlib.sha256(content).hexdigest()[:36], by_id=dict(zip(ids, found, strict=True)))
+    return Rows(digest=digest_of(content), by_id=dict(zip(ids, found, strict=True)))
+
+
+def digest_of(content: bytes) -> str:
+    """Return the digest of a file's content: the beginning of its SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:36]
 
 
 def _parsed(path: Path, content: bytes) -> list[dict[str, Any]]:

@@ -1,0 +1,150 @@
+"""``genops evaluate``: evaluations of answers, which are verbs of ``genops evaluations``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest
+from genops_lab.genai.evaluations.models import AnswersReport, BegunAnswers, NewAnswerEvaluation, NewScores
+from genops_lab.genai.evaluations.service import AnswersService
+
+from .deployment_files import text_of
+from .document import Document, Note
+from .grammar import noun
+from .session import NOT_WRITTEN, Json, Session, Yes, command
+from .views import answers as views
+from .waiting import followed
+from .writing import append_whole
+
+answer_evaluations = noun()
+
+#: The answers are scored, and some are missing.
+EXIT_MISSING = 8
+
+Result = Annotated[str, typer.Argument(metavar="RESULT", help="The id of an evaluation of answers.")]
+Markdown = Annotated[
+    Path | None,
+    typer.Option("--markdown", metavar="FILE", help="Append the report to this file, such as a job summary."),
+]
+
+
+@answer_evaluations.command("run")
+def run_evaluation(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="An evaluation file, kind: Evaluation; - is standard input.")
+    ],
+    data: Annotated[
+        str, typer.Option("--data", metavar="FILE", help="Rows in place of those that the file names.")
+    ] = "",
+    markdown: Markdown = None,
+    json: Json = False,
+) -> None:
+    """Ask models for answers to rows, score the answers, and report what they show.
+
+    The exit code is 8 if answers are missing. `genops evaluate resume` asks for them.
+    """
+    with command(json) as session:
+        path = Path(file)
+        body = NewAnswerEvaluation(
+            text=text_of(file),
+            name=file,
+            folder=str((Path.cwd() if file == "-" else path.parent).absolute()),
+            data=str(Path(data).expanduser().absolute()) if data else "",
+        )
+        _followed(session, session.call(AnswersService.begin_answers, body=body), markdown)
+
+
+@answer_evaluations.command("resume")
+def resume_evaluation(result: Result, markdown: Markdown = None, json: Json = False) -> None:
+    """Ask for the answers that are missing.
+
+    Answers that are there are kept. Failed calls and those that were in flight when a process ended are made again.
+    """
+    with command(json) as session:
+        _followed(session, session.call(AnswersService.resume_answers, id=result), markdown)
+
+
+@answer_evaluations.command("score")
+def score_evaluation(
+    result: Result,
+    scorer: Annotated[
+        list[str],
+        typer.Option(
+            "--scorer",
+            metavar="SCORER",
+            help="A kind of scorer such as exact, or a file with scorers. Give it several times for more.",
+        ),
+    ],
+    markdown: Markdown = None,
+    json: Json = False,
+) -> None:
+    """Score the kept answers by more scorers. No new answer is paid for."""
+    with command(json) as session:
+        begun = None
+        for each in scorer:
+            is_file = Path(each).is_file()
+            body = NewScores(
+                text=text_of(each) if is_file else f"scorers:\n- scorer: {_word(each)}\n",
+                name=each if is_file else "--scorer",
+            )
+            begun = session.call(AnswersService.score_answers, id=result, body=body)
+            followed(session, begun.task)
+        assert begun is not None
+        _shown(session, begun.evaluation.id, markdown)
+
+
+@answer_evaluations.command("delete")
+def delete_evaluation(result: Result, yes: Yes = False, json: Json = False) -> None:
+    """Delete the answers and scores of an evaluation of answers. Runs and traces in MLflow stay."""
+    with command(json) as session:
+        session.agree(f"The answers and scores of {result} will be deleted.", yes)
+        session.call(AnswersService.delete_answer_evaluation, id=result)
+        session.show({"deleted": result}, Document([Note(f"{result} is deleted.")]))
+
+
+def _word(kind: str) -> str:
+    """Return a kind of scorer. Raises InvalidRequest for other text."""
+    if not kind.replace("_", "").replace("-", "").isalnum():
+        raise InvalidRequest(
+            f"There is no file {kind!r}, and it is no kind of scorer.",
+            hint="Give a kind such as exact, or a file with the list scorers.",
+        )
+    return kind
+
+
+def _followed(session: Session, begun: BegunAnswers, markdown: Path | None) -> None:
+    id = begun.evaluation.id
+    session.say(f"The evaluation is {id}.")
+    try:
+        followed(session, begun.task)
+    except KeyboardInterrupt:
+        session.say(f"The answers so far are kept. Go on with: genops evaluate resume {id}")
+        raise
+    except GenOpsError as error:
+        hint = error.hint or f"The answers so far are kept. Go on with: genops evaluate resume {id}"
+        raise Failed(error.message, hint=hint) from error
+    _shown(session, id, markdown)
+
+
+def _shown(session: Session, id: str, markdown: Path | None) -> None:
+    found = session.call(AnswersService.get_answer_evaluation, id=id)
+    session.show(found, views.report(found))
+    _keep_markdown(found, markdown)
+    if found.evaluation.missing:
+        raise typer.Exit(EXIT_MISSING)
+
+
+def _keep_markdown(found: AnswersReport, file: Path | None) -> None:
+    if file is None:
+        return
+    try:
+        append_whole(file, views.markdown(found))
+    except OSError as error:
+        raise Failed(
+            f"The report cannot be written to {file}: {error.strerror}.",
+            code=NOT_WRITTEN,
+            hint=f"Free some disk space, or give another file: genops evaluate show {found.evaluation.id}",
+        ) from error

@@ -1,0 +1,185 @@
+"""Evaluations of answers as documents and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from genops_lab.genai.evaluations.models import (
+    AnswerEvaluation,
+    AnswersReport,
+    ComparedModels,
+    ModelAnswers,
+    ScoredModel,
+    ScoreEstimate,
+)
+
+from ..document import Block, Cell, Column, Document, Facts, Note, Row, Table, Tone, moment
+
+_TONES: dict[str, Tone] = {"better": "good", "worse": "bad"}
+#: The examples that a report names.
+_NAMED = 10
+
+
+def evaluations(found: Sequence[AnswerEvaluation]) -> Document:
+    """``evaluate list``."""
+    rows: list[Row] = [
+        [
+            each.id,
+            ", ".join(model.model for model in each.models),
+            f"{each.rows:,}",
+            f"{sum(model.answered for model in each.models):,}",
+            Cell(f"{each.missing:,}", "bad" if each.missing else ""),
+            each.stage,
+            moment(each.created_at),
+        ]
+        for each in found
+    ]
+    columns = [
+        Column("result"),
+        Column("models", shrinks=True),
+        Column("rows", right=True),
+        Column("answers", right=True),
+        Column("missing", right=True),
+        Column("stage", leaves=1),
+        Column("made"),
+    ]
+    empty = "There are no evaluations of answers. Make one: genops evaluate FILE"
+    return Document([Table(columns, rows, empty=empty)])
+
+
+def report(shown: AnswersReport) -> Document:
+    """``evaluate FILE`` and ``evaluate show``."""
+    evaluation = shown.evaluation
+    repeats = f", {evaluation.repeats} answers to each" if evaluation.repeats > 1 else ""
+    blocks: list[Block] = [
+        Facts(
+            [
+                ("result", evaluation.id),
+                ("rows", f"{evaluation.rows:,}{repeats}"),
+                ("data", f"{evaluation.data}@{evaluation.digest[:8]}"),
+            ]
+        ),
+        Table(
+            [
+                Column("model"), Column("answers", right=True), Column("failed", right=True),
+                Column("tokens", right=True), Column("cost", right=True), Column("median time", right=True),
+            ],
+            [_model(each) for each in evaluation.models],
+            title="Answers",
+        ),
+    ]  # fmt: skip
+    blocks += [Note(line, "bad") for line in problems(evaluation)]
+    if shown.report is None:
+        return Document(
+            [*blocks, Note(f"Not scored yet. Go on with: genops evaluate resume {evaluation.id}")]
+        )
+    columns = [
+        Column("model"),
+        Column("scorer"),
+        Column("mean", right=True),
+        Column("95 % interval", right=True),
+    ]
+    columns += [Column("answers", right=True), Column("not scored", right=True)]
+    blocks.append(Table(columns, [_scored(each) for each in shown.report.scored], title="Scores"))
+    if shown.report.compared:
+        columns = [Column("model"), Column("against"), Column("scorer"), Column("difference", right=True)]
+        columns += [Column("95 % interval", right=True), Column("verdict"), Column("worse", right=True)]
+        columns += [Column("better", right=True)]
+        blocks.append(
+            Table(columns, [_compared(each) for each in shown.report.compared], title="Differences")
+        )
+        blocks += [Note(line) for each in shown.report.compared if (line := _named(each))]
+    return Document([*blocks, *(Note(each) for each in evaluation.notes)])
+
+
+def problems(evaluation: AnswerEvaluation) -> list[str]:
+    """Return what is missing, a sentence each."""
+    found = []
+    for each in evaluation.models:
+        if each.failed:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in each.failures.items())
+            found.append(
+                f"{each.model}: {each.failed:,} calls have no answer ({kinds}). They count as neither right nor wrong. "
+                f"The last one: {each.message}"
+            )
+        if each.stopped:
+            found.append(f"{each.model}: {each.stopped}")
+        if each.repeated:
+            cost = "" if each.repeated_money is None else f" and cost up to {each.repeated_money:.4g}"
+            found.append(
+                f"{each.model}: {each.repeated:,} calls were in flight when a process ended, and were made again. "
+                f"They may have used up to {each.repeated_tokens:,} tokens{cost}."
+            )
+    if evaluation.missing and evaluation.stage == "done":
+        found.append(f"Ask for the missing answers: genops evaluate resume {evaluation.id}")
+    return found
+
+
+def markdown(shown: AnswersReport) -> str:
+    """Return the report for a pull request."""
+    evaluation = shown.evaluation
+    lines = [f"### Evaluation {_md(evaluation.name)}", ""]
+    lines += [f"{evaluation.rows:,} rows, digest `{evaluation.digest[:8]}`, result `{evaluation.id}`", ""]
+    lines += ["| model | answers | failed | tokens | cost | median time |", "|---|---:|---:|---:|---:|---:|"]
+    lines += [_line(_model(each)) for each in evaluation.models]
+    if shown.report is not None:
+        lines += ["", "| model | scorer | mean | 95 % interval | answers | not scored |"]
+        lines += ["|---|---|---:|---:|---:|---:|"]
+        lines += [_line(_scored(each)) for each in shown.report.scored]
+        if shown.report.compared:
+            lines += [
+                "",
+                "| model | against | scorer | difference | 95 % interval | verdict | worse | better |",
+            ]
+            lines += ["|---|---|---|---:|---:|---|---:|---:|"]
+            lines += [_line(_compared(each)) for each in shown.report.compared]
+    said = [*problems(evaluation), *evaluation.notes]
+    return "\n".join([*lines, *([""] if said else []), *(f"- {_md(each)}" for each in said), ""]) + "\n"
+
+
+def _line(row: Row) -> str:
+    return "| " + " | ".join(_md(each.text if isinstance(each, Cell) else each) for each in row) + " |"
+
+
+def _md(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+
+
+def _model(each: ModelAnswers) -> Row:
+    return [
+        each.model,
+        f"{each.answered:,} of {each.wanted:,}",
+        Cell(f"{each.failed:,}", "bad" if each.failed else ""),
+        f"{each.spent.total:,}",
+        "unknown" if each.money is None else f"{each.money:.4g}",
+        "" if each.latency_s is None else f"{each.latency_s:.2f} s",
+    ]
+
+
+def _scored(each: ScoredModel) -> Row:
+    return [
+        each.model, each.scorer, _number(each.mean.value), _interval(each.mean), f"{each.answers:,}",
+        Cell(f"{each.not_scored:,}", "busy" if each.not_scored else ""),
+    ]  # fmt: skip
+
+
+def _compared(each: ComparedModels) -> Row:
+    return [
+        each.model, each.against, each.scorer, _number(each.difference.value), _interval(each.difference),
+        Cell(each.verdict, _TONES.get(each.verdict, "dim")), f"{len(each.worse):,}", f"{len(each.better):,}",
+    ]  # fmt: skip
+
+
+def _named(each: ComparedModels) -> str:
+    if not each.worse:
+        return ""
+    more = f" and {len(each.worse) - _NAMED:,} more" if len(each.worse) > _NAMED else ""
+    return f"{each.model} is worse by {each.scorer} on: {', '.join(each.worse[:_NAMED])}{more}"
+
+
+def _interval(each: ScoreEstimate) -> str:
+    return "" if each.low is None or each.high is None else f"{_number(each.low)} to {_number(each.high)}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"

@@ -1,0 +1,38 @@
+"""Declare evaluations of answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.features import Feature
+
+from .routes import OPERATIONS
+
+if TYPE_CHECKING:
+    from genops_lab.core.services import Services
+
+
+def _provide(services: Services) -> None:
+    from genops_lab.core.events import EventBus
+    from genops_lab.core.settings import Settings
+    from genops_lab.core.work import WorkService
+    from genops_lab.deployments.service import DeploymentsService
+    from genops_lab.experiments.mlflow import MlflowConnection
+
+    from .service import AnswersService
+
+    services.provide(
+        AnswersService,
+        lambda get: AnswersService(
+            get(Settings), get(MlflowConnection), get(EventBus), get(WorkService), get(DeploymentsService)
+        ),
+    )
+
+
+FEATURE = Feature(
+    name="answer-evaluations",
+    resource="answer-evaluations",
+    operations=OPERATIONS,
+    events=("answer-evaluation",),
+    provide=_provide,
+)

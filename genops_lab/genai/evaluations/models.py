@@ -1,0 +1,198 @@
+"""Wire types of evaluations of answers. Times in seconds since 1970."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from genops_lab.core.models import Task
+from genops_lab.core.paging import PageQuery
+from genops_lab.genai.endpoints.limits import Usage
+
+#: asking, scoring and recording: an end is missing, so either a task runs or ``resume`` goes on.
+Stage = Literal["asking", "scoring", "recording", "done"]
+
+
+class NewAnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """Begin an evaluation of answers.
+
+    - text: the content of an evaluation file, ``kind: Evaluation``.
+    - name: what errors call the file.
+    - folder: the absolute path of the folder that ``data`` of the file is below, on the Lab's machine.
+    - data: the absolute path of other rows, in place of those of the file.
+    """
+
+    text: str
+    name: str = "evaluation.yaml"
+    folder: str
+    data: str = ""
+
+
+class NewScores(msgspec.Struct, frozen=True, kw_only=True):
+    """Score kept answers by more scorers. ``text``: YAML with the list ``scorers``, as an evaluation file has it."""
+
+    text: str
+    name: str = "scorers.yaml"
+
+
+class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers of a model.
+
+    - wanted: answers that the evaluation needs: rows times repeats.
+    - failed, failures: calls without an answer, also by kind.
+    - joined: answers that were shared, because another row has the same messages.
+    - cut: answers that ended at ``max_tokens``.
+    - again: answers that needed more than one call.
+    - repeated, repeated_tokens: calls that were in flight when a process ended, and the most tokens that they cost.
+    - spent, money: of all calls, the repeated ones at their most; ``money`` is None without a price.
+    - names, fingerprints: those that the endpoint returned. Several: the model changed meanwhile.
+    - stopped: why not all answers were asked for.
+    """
+
+    model: str
+    wanted: int
+    answered: int
+    failed: int = 0
+    failures: dict[str, int] = {}
+    message: str = ""
+    joined: int = 0
+    cut: int = 0
+    again: int = 0
+    repeated: int = 0
+    repeated_tokens: int = 0
+    repeated_money: float | None = None
+    spent: Usage = Usage()
+    money: float | None = None
+    latency_s: float | None = None
+    names: list[str] = []
+    fingerprints: list[str] = []
+    stopped: str = ""
+    run_id: str = ""
+
+
+class AnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluation of answers. ``digest`` is that of the rows. ``notes`` say what a reader must know of it."""
+
+    id: str
+    name: str
+    created_at: float
+    data: str
+    digest: str
+    rows: int
+    repeats: int
+    scorers: list[str]
+    models: list[ModelAnswers]
+    stage: Stage = "asking"
+    notes: list[str] = []
+
+    @property
+    def missing(self) -> int:
+        """Return how many answers are missing."""
+        return sum(each.wanted - each.answered for each in self.models)
+
+
+class BegunAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """The evaluation that a task works on."""
+
+    evaluation: AnswerEvaluation
+    task: Task
+
+
+class ScoreEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """A number with its interval at 95 %. None: the data cannot tell. ``n`` counts examples."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+class ScoredModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model by a scorer. ``answers`` were scored; ``failed`` calls and ``not_scored`` answers count as neither right
+    nor wrong. ``between`` and ``within``: the standard deviation between examples, and between answers to one example.
+    """
+
+    model: str
+    scorer: str
+    mean: ScoreEstimate
+    answers: int
+    failed: int
+    not_scored: int
+    between: float | None = None
+    within: float | None = None
+    pass_at_k: ScoreEstimate | None = None
+    pass_hat_k: ScoreEstimate | None = None
+
+
+class ComparedModels(msgspec.Struct, frozen=True, kw_only=True):
+    """Two models on the examples that both answered: ``model`` less ``against``. The lists have ids of examples."""
+
+    model: str
+    against: str
+    scorer: str
+    difference: ScoreEstimate
+    verdict: str
+    worse: list[str]
+    better: list[str]
+
+
+class ScoresReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The results of an evaluation."""
+
+    scored: list[ScoredModel]
+    compared: list[ComparedModels]
+
+
+class AnswersReport(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluation with its results; None until its answers are scored."""
+
+    evaluation: AnswerEvaluation
+    report: ScoresReport | None
+
+
+class AnswersQuery(PageQuery, frozen=True, kw_only=True):
+    """The answers of an evaluation by row. ``against``: another evaluation, whose answers to the same row stand beside.
+
+    ``only``: failed (no answer), differing (scores of a row differ), or all.
+    """
+
+    against: str = ""
+    only: Literal["all", "failed", "differing"] = "all"
+
+
+class ShownScore(msgspec.Struct, frozen=True, kw_only=True):
+    """A score of an answer. ``value`` is None for one that was not scored; ``reason`` says why."""
+
+    scorer: str
+    value: float | None
+    reason: str = ""
+
+
+class ShownAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer to a row: that of ``model`` in ``evaluation``, the ``repeat``-th from 0.
+
+    ``failure`` says why there is none.
+    """
+
+    evaluation: str
+    model: str
+    repeat: int
+    text: str = ""
+    failure: str = ""
+    message: str = ""
+    latency_s: float = 0.0
+    tries: int = 1
+    finish_reason: str = ""
+    usage: Usage = Usage()
+    joined: bool = False
+    trace_id: str = ""
+    scores: list[ShownScore] = []
+
+
+class AnsweredRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the data with its answers."""
+
+    example: str
+    row: dict[str, Any]
+    answers: list[ShownAnswer]

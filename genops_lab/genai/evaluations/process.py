@@ -1,0 +1,337 @@
+"""Ask and score in a process of its own: answers of a megabyte and slow patterns never hold up the Lab."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from genops_lab.core.call_progress import CallCancelled, report_progress
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest
+from genops_lab.core.paging import Page
+from genops_lab.genai.endpoints.endpoint import Connection, Endpoint
+from genops_lab.genai.endpoints.limits import Usage
+from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
+from genops_lab.genai.scorers.kinds import Scorer
+
+from .asking import Asked, Asking, Patience, Wanted
+from .evaluation_file import Evaluation, Model, read_evaluation, read_scorers
+from .journal import Call, Journal, Key, read
+from .models import AnsweredRow, AnswerEvaluation, AnswersQuery, ModelAnswers, NewAnswerEvaluation, NewScores
+from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
+from .rows import digest_of, read_rows, written
+
+T = TypeVar("T")
+
+#: How long another process may take to notice that its Lab is gone, and to leave the folder.
+_LEAVES_S = 15.0
+_TELL_S = 0.5
+#: Names and fingerprints of models that are kept for each.
+_KEPT_NAMES = 5
+
+
+class AnswersProcess:
+    """The stages of evaluations of answers, over the folders below ``root``. All methods block."""
+
+    def __init__(self, root: str) -> None:
+        self._root = Path(root)
+
+    def begin(self, body: NewAnswerEvaluation) -> AnswerEvaluation:
+        """Check a file and its rows, and freeze both. Raises EvaluationFileError, InvalidRequest, NotFound, Failed."""
+        file = read_evaluation(body.text, body.name)
+        source = Path(body.data) if body.data else Path(body.folder, file.data)
+        rows = read_rows(source, file.id)
+        for id, row in rows.by_id.items():
+            written(file.messages, row, id)
+        with _on_disk():
+            folder = new_folder(self._root, file.metadata.name)
+            folder.freeze(body.text, rows.by_id)
+            wanted = len(rows.by_id) * file.repeats
+            state = AnswerEvaluation(
+                id=folder.id, name=file.metadata.name, created_at=time.time(), data=str(source),
+                digest=rows.digest, rows=len(rows.by_id), repeats=file.repeats,
+                scorers=[each.label for each in file.scorers],
+                models=[ModelAnswers(model=model, wanted=wanted, answered=0) for model in file.models],
+            )  # fmt: skip
+            folder.keep_state(state)
+        return state
+
+    def add_scorers(self, id: str, body: NewScores) -> AnswerEvaluation:
+        """Add scorers to an evaluation. Raises NotFound, EvaluationFileError, Conflict."""
+        folder = find_folder(self._root, id)
+        given = read_scorers(body.text, body.name)
+        with self._alone(folder), _on_disk():
+            known = {each.label: each for each in all_scorers(folder, self._file(folder))[0]}
+            if all(known.get(each.label) == each for each in given.scorers):  # such as after an interrupt
+                return folder.state()
+            for each in given.scorers:
+                if each.label in known:
+                    raise Conflict(
+                        f"{id} has a scorer with the name {each.label!r} already.",
+                        hint="Give this scorer a name of its own: name: ...",
+                    )
+            folder.keep_added([*folder.added(), body.text])
+            labels = [*known, *(each.label for each in given.scorers)]
+            state = msgspec.structs.replace(folder.state(), scorers=labels, stage="scoring")
+            folder.keep_state(state)
+        return state
+
+    def models(self, id: str) -> tuple[dict[str, Model], dict[str, Model]]:
+        """Return the models that answer, and those that judge. Raises NotFound."""
+        folder = find_folder(self._root, id)
+        file = self._file(folder)
+        return file.models, all_scorers(folder, file)[1]
+
+    def ask(self, id: str, endpoints: list[Endpoint]) -> AnswerEvaluation:
+        """Ask for all answers that are missing. Reports how many there are. Raises Failed, Conflict."""
+        folder = find_folder(self._root, id)
+        file, rows = self._file(folder), folder.rows()
+        with (
+            self._alone(folder),
+            _on_disk(f"What was answered is kept. Free some space, then: {_resume(id)}"),
+        ):
+            asked, lost, calls = asyncio.run(_asked(folder, file, rows, endpoints))
+            prices = {each.name: each.price for each in endpoints}
+            models = []
+            for each in asked:
+                own_lost = [most for key, most in lost if key[0] == each.model]
+                tokens, price = sum(most.total for most in own_lost), prices[each.model]
+                cost = sum(price.of(most) for most in own_lost) if price else None
+                models.append(_outcome(each, calls, tokens, cost))
+            state = folder.state()
+            state = msgspec.structs.replace(
+                state, models=models, stage="scoring", notes=_notes(state, models)
+            )
+            folder.keep_state(state)
+        return state
+
+    def score(self, id: str, judges: list[Endpoint]) -> AnswerEvaluation:
+        """Score all answers that have no score yet, and report on all. Reports how many are done.
+
+        A scorer that cannot score is told by name, and the others go on. Raises Failed, Conflict.
+        """
+        from .report import report_of  # numpy
+        from .scoring import answered
+
+        folder = find_folder(self._root, id)
+        file, rows = self._file(folder), folder.rows()
+        scorers, settings = all_scorers(folder, file)
+        endpoints = {each.name: each for each in judges}
+        with self._alone(folder), _on_disk(f"No answer is lost. Free some space, then: {_resume(id)}"):
+            calls = read(folder.calls)
+            wanted = {
+                (model, each.example, each.repeat): each
+                for model in file.models
+                for each in wanted_of(file, rows, model)
+            }
+            answers = answered(file, calls, wanted, rows)
+            found, notes = {}, []
+            for scorer in scorers:
+                try:
+                    scores, said = self._scores(folder, file, scorer, answers, endpoints, settings)
+                    notes += said
+                except InvalidRequest as error:
+                    scores = []
+                    notes.append(f"{error.message} {error.hint}".strip())
+                folder.keep_scores(scorer.label, scores)
+                found[scorer.label] = {each.key: each for each in scores}
+            clusters = (
+                {id: str(row.get(file.cluster, id)) for id, row in rows.items()} if file.cluster else None
+            )
+            folder.keep_report(report_of(calls, found, list(file.models), file.repeats, clusters))
+            state = folder.state()
+            notes = [*_notes(state, state.models), *notes]
+            state = msgspec.structs.replace(state, stage="recording", notes=notes)
+            folder.keep_state(state)
+        return state
+
+    def _scores(
+        self, folder: ResultsFolder, file: Evaluation, scorer: Rule | Program | Judge, answers: dict[Key, Answered],
+        endpoints: dict[str, Endpoint], judges: dict[str, Model],
+    ) -> tuple[list[KeptScore], list[str]]:  # fmt: skip
+        from .scoring import asked_judge, scored_here
+
+        if not isinstance(scorer, Judge):
+            known = folder.scores(scorer.label)
+            return scored_here(scorer, answers, known, folder.path, report_progress), []
+        done = {scorer.label: 0}
+
+        async def ask() -> tuple[list[KeptScore], Asked]:
+            return await _while_wanted(
+                asyncio.ensure_future(
+                    asked_judge(
+                        scorer, endpoints[scorer.model], answers, judges[scorer.model].settings,
+                        folder.judge_calls(scorer.label), Patience(tries=file.tries, patience_s=file.patience_s),
+                        lambda asked: done.update({scorer.label: asked.answered + asked.failed}),
+                    )
+                ),
+                done,
+            )  # fmt: skip
+
+        scores, asked = asyncio.run(ask())
+        cost = "" if asked.money is None else f", {asked.money:.4g}"
+        said = f"{scorer.label} used {asked.spent.total:,} tokens of {scorer.model}{cost}."
+        return scores, [said, asked.stopped] if asked.stopped else [said]
+
+    def answers(self, id: str, query: AnswersQuery) -> Page[AnsweredRow]:
+        """Return rows with their answers. Raises NotFound, Conflict."""
+        from .answers import answered_rows
+
+        ids = [id, query.against] if query.against else [id]
+        return answered_rows([find_folder(self._root, each) for each in ids], query)
+
+    def _file(self, folder: ResultsFolder) -> Evaluation:
+        return read_evaluation(folder.text(), f"{folder.id}/evaluation.yaml")
+
+    @contextlib.contextmanager
+    def _alone(self, folder: ResultsFolder) -> Iterator[None]:
+        """Hold the folder's lock. Raises Conflict if another process keeps it."""
+        lock = folder.lock()
+        deadline = time.monotonic() + _LEAVES_S
+        while not lock.try_acquire():
+            report_progress(0)
+            if time.monotonic() > deadline:
+                raise Conflict(
+                    f"Another process works on the evaluation {folder.id}.",
+                    hint="Wait until it is done, or cancel its task.",
+                    code="under_way",
+                )
+            time.sleep(0.1)
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+async def _asked(
+    folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], endpoints: Sequence[Endpoint]
+) -> tuple[list[Asked], list[tuple[Key, Usage]], dict[Key, Call]]:
+    """Ask all models at the same time."""
+    done: dict[str, int] = {}
+
+    def tell(asked: Asked) -> None:
+        done[asked.model] = asked.answered + asked.failed
+
+    async with contextlib.AsyncExitStack() as stack:
+        journal = await stack.enter_async_context(Journal(folder.calls))
+        known = dict.fromkeys(key[0] for key in journal.calls)
+        done.update({model: sum(key[0] == model for key in journal.calls) for model in known})
+        patience = Patience(tries=file.tries, patience_s=file.patience_s)
+        runs = []
+        for endpoint in endpoints:
+            connection = await stack.enter_async_context(Connection(endpoint))
+            asking = Asking(connection, journal, patience, tell)
+            runs.append(asking.ask(wanted_of(file, rows, endpoint.name)))
+        found = await _while_wanted(asyncio.gather(*runs), done)
+        return found, journal.lost, dict(journal.calls)
+
+
+async def _while_wanted(work: asyncio.Future[T], done: dict[str, int]) -> T:
+    """Wait for the end; report progress meanwhile, and stop when the caller cancels or is gone."""
+    while True:
+        ended, _ = await asyncio.wait([work], timeout=_TELL_S)
+        if ended:
+            return work.result()
+        try:
+            report_progress(sum(done.values()))
+        except (CallCancelled, OSError):
+            work.cancel()
+            await asyncio.wait([work])
+            raise
+
+
+def all_scorers(folder: ResultsFolder, file: Evaluation) -> tuple[list[Scorer], dict[str, Model]]:
+    """Return the scorers of a file and those that were added, and the models that judge."""
+    scorers, judges = [*file.scorers], dict(file.judges)
+    for text in folder.added():
+        added = read_scorers(text)
+        scorers += added.scorers
+        judges |= added.judges
+    return scorers, judges
+
+
+def wanted_of(file: Evaluation, rows: dict[str, dict[str, Any]], model: str) -> list[Wanted]:
+    """Return the answers that an evaluation needs of a model: repeat by repeat, so that an early end has all rows."""
+    settings = {**file.settings, **file.models[model].settings}
+    found = []
+    for repeat in range(file.repeats):
+        own = settings if file.seed is None else {**settings, "seed": file.seed + repeat}
+        found += [
+            Wanted(example=id, repeat=repeat, messages=written(file.messages, row, id), settings=own)
+            for id, row in rows.items()
+        ]
+    return found
+
+
+def _outcome(
+    asked: Asked, calls: dict[Key, Call], lost_tokens: int, lost_money: float | None
+) -> ModelAnswers:
+    own = [call for key, call in calls.items() if key[0] == asked.model]
+    answers = [call.answer for call in own if call.answer is not None]
+    failures = [call for call in own if call.answer is None]
+    latencies = sorted(call.latency_s for call in own if call.answer is not None and not call.joined)
+    return ModelAnswers(
+        model=asked.model,
+        wanted=asked.wanted,
+        answered=len(answers),
+        failed=len(failures),
+        failures=dict(Counter(call.failure for call in failures).most_common()),
+        message=failures[-1].message if failures else "",
+        joined=sum(call.joined for call in own),
+        cut=sum(each.finish_reason == "length" for each in answers),
+        again=sum(call.tries > 1 for call in own),
+        repeated=asked.repeated,
+        repeated_tokens=lost_tokens,
+        repeated_money=lost_money,
+        spent=asked.spent,
+        money=asked.money,
+        latency_s=latencies[len(latencies) // 2] if latencies else None,
+        names=_most(each.model for each in answers),
+        fingerprints=_most(each.fingerprint for each in answers),
+        stopped=asked.stopped,
+    )
+
+
+def _most(words: Iterator[str]) -> list[str]:
+    return [word for word, _times in Counter(filter(None, words)).most_common(_KEPT_NAMES)]
+
+
+def _notes(state: AnswerEvaluation, models: Sequence[ModelAnswers]) -> list[str]:
+    """Say what a reader must know of the answers."""
+    found = []
+    for each in models:
+        if len(each.names) > 1:
+            found.append(
+                f"{each.model} changed while it answered: the endpoint named {', '.join(each.names)}."
+            )
+        if len(each.fingerprints) > 1:
+            found.append(f"{each.model} answered with {len(each.fingerprints)} fingerprints of its system.")
+        if each.cut:
+            found.append(f"{each.cut:,} answers of {each.model} were cut off at max_tokens.")
+    with contextlib.suppress(OSError):  # the file may be gone: its rows are kept
+        if digest_of(Path(state.data).read_bytes()) != state.digest:
+            found.append(
+                f"{Path(state.data).name} was edited since the evaluation began. Its rows are those of the beginning."
+            )
+    return found
+
+
+def _resume(id: str) -> str:
+    return f"genops evaluate resume {id}"
+
+
+@contextlib.contextmanager
+def _on_disk(hint: str = "Free some disk space, and evaluate again.") -> Iterator[None]:
+    """Turn errors of the disk into ours."""
+    try:
+        yield
+    except OSError as error:
+        raise Failed(
+            f"The evaluation cannot be written: {error.strerror or error}.", hint=hint, code="disk"
+        ) from error

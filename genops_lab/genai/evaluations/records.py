@@ -1,0 +1,152 @@
+"""Write an evaluation of answers into MLflow, in its worker process: a run for each model, a trace for each answer."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors, quoted
+from genops_lab.genai.scorers.base import BaseScorer, Expecting, Judge
+
+from .evaluation_file import Evaluation, read_evaluation
+from .journal import read
+from .models import AnswerEvaluation, ModelAnswers, ScoresReport
+from .process import all_scorers, wanted_of
+from .results_folder import ResultsFolder
+from .traces import AnswerTrace, Mark, TraceWriter
+
+EXPERIMENT = "Evaluations of answers"
+#: Tags of a run: the evaluation's id, and the name of the model in its file.
+EVALUATION_TAG, MODEL_TAG = "genops.answers.evaluation", "genops.answers.model"
+_METRIC = re.compile(r"[^\w .:/-]")
+
+
+class AnswerRecords(MlflowBackend):
+    """The runs and traces of evaluations of answers."""
+
+    def record(self, folder: str) -> AnswerEvaluation:
+        """Keep an evaluation in MLflow. Runs and traces of an earlier try stay. Raises Unavailable."""
+        results = ResultsFolder(Path(folder))
+        state, report = results.state(), results.report()
+        file = read_evaluation(results.text())
+        with mlflow_errors(f"The evaluation {state.id} could not be written into MLflow"):
+            experiment = self._experiment(file.experiment or EXPERIMENT)
+            writer = TraceWriter(self._client, experiment)
+            traces = _traces(results, file, state)
+            models = []
+            for each in state.models:
+                run_id = self._run(experiment, state, each)
+                writer.write(run_id, traces.get(each.model, []))
+                self._finish(run_id, results, state, each, report)
+                models.append(msgspec.structs.replace(each, run_id=run_id))
+        state = msgspec.structs.replace(state, models=models, stage="done")
+        results.keep_state(state)
+        return state
+
+    def _experiment(self, name: str) -> str:
+        found = self._client.get_experiment_by_name(name)
+        return str(found.experiment_id if found is not None else self._client.create_experiment(name))
+
+    def _run(self, experiment: str, state: AnswerEvaluation, model: ModelAnswers) -> str:
+        """Return the run of a model, which an earlier try may have made."""
+        clause = (
+            f"tags.`{EVALUATION_TAG}` = {quoted(state.id)} AND tags.`{MODEL_TAG}` = {quoted(model.model)}"
+        )
+        found = self._client.search_runs([experiment], clause, max_results=1)
+        if found:
+            return str(found[0].info.run_id)
+        made = self._client.create_run(
+            experiment,
+            start_time=int(state.created_at * 1000),
+            run_name=f"{state.name} {model.model}",
+            tags={EVALUATION_TAG: state.id, MODEL_TAG: model.model, "mlflow.runType": "genai_evaluate"},
+        )
+        return str(made.info.run_id)
+
+    def _finish(
+        self, run_id: str, results: ResultsFolder, state: AnswerEvaluation, model: ModelAnswers,
+        report: ScoresReport | None,
+    ) -> None:  # fmt: skip
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+        now = int(state.created_at * 1000)
+        metrics = [Metric(name, value, now, 0) for name, value in _metrics(model, report).items()]
+        params = {"model": model.model, "rows": state.rows, "repeats": state.repeats, "data": state.data}
+        self._client.log_batch(
+            run_id, metrics, [Param(key, str(value)[:6000]) for key, value in params.items()]
+        )
+        dataset = Dataset(
+            name=Path(state.data).name[:500] or "rows", digest=state.digest, source_type="local",
+            source=json.dumps({"uri": state.data}), profile=json.dumps({"num_rows": state.rows}),
+        )  # fmt: skip
+        tag = InputTag("mlflow.data.context", "evaluation")
+        self._client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
+        with tempfile.TemporaryDirectory(prefix="answers-", dir=self._scratch) as scratch:
+            (Path(scratch) / "evaluation.yaml").write_text(results.text(), encoding="utf-8")
+            (Path(scratch) / "state.json").write_bytes(msgspec.json.encode(state))
+            if report is not None:
+                (Path(scratch) / "report.json").write_bytes(msgspec.json.encode(report))
+            self._client.log_artifacts(run_id, scratch)
+        self._client.set_terminated(run_id, "FINISHED" if model.answered == model.wanted else "FAILED")
+
+
+def _metrics(model: ModelAnswers, report: ScoresReport | None) -> dict[str, float]:
+    found: dict[str, float | None] = {
+        "answered": model.answered,
+        "failed": model.failed,
+        "input_tokens": model.spent.input,
+        "output_tokens": model.spent.output,
+        "cost": model.money,
+        "latency_s": model.latency_s,
+    }
+    for each in report.scored if report is not None else []:
+        if each.model == model.model:
+            name = _METRIC.sub("_", each.scorer)
+            ends = {"mean": each.mean.value, "low": each.mean.low, "high": each.mean.high}
+            found |= {f"{name}/{end}": value for end, value in ends.items()}
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def _traces(
+    results: ResultsFolder, file: Evaluation, state: AnswerEvaluation
+) -> dict[str, list[AnswerTrace]]:
+    """Return the traces of each model's calls with the marks of all scorers."""
+    calls, rows = read(results.calls), results.rows()
+    scorers, _judges = all_scorers(results, file)
+    marks = {each.label: results.scores(each.label) for each in scorers}
+    sources = {each.label: _source(each) for each in scorers}
+    expected = {each.expected for each in scorers if isinstance(each, Expecting)}
+    found: dict[str, list[AnswerTrace]] = {}
+    for model in file.models:
+        for wanted in wanted_of(file, rows, model):
+            key = (model, wanted.example, wanted.repeat)
+            call = calls.get(key)
+            if call is None:
+                continue
+            own = []
+            for name, scores in marks.items():
+                score = scores.get(key)
+                if score is not None:
+                    own.append(Mark(name, score.value, score.reason, *sources[name]))
+            row = rows[wanted.example]
+            found.setdefault(model, []).append(
+                AnswerTrace(state.id, state.name, wanted, call, own, _expected(row, expected))
+            )
+    return found
+
+
+def _source(scorer: BaseScorer) -> tuple[str, str]:
+    """Return the type and the id of the source of a scorer's marks, as MLflow has them."""
+    if isinstance(scorer, Judge):
+        return "LLM_JUDGE", scorer.model
+    return "CODE", str(scorer.__struct_config__.tag)
+
+
+def _expected(row: Mapping[str, Any], columns: set[str]) -> dict[str, Any]:
+    return {column: row[column] for column in sorted(columns) if row.get(column) is not None}

@@ -1,0 +1,21 @@
+"""Declare the operations of evaluations of answers."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import LazyService, Operation
+
+if TYPE_CHECKING:
+    from .service import AnswersService as Service
+else:
+    Service = LazyService(__package__, "service", "AnswersService")
+
+OPERATIONS = [
+    # It reads files of this machine by their paths, and sends their rows to endpoints.
+    Operation("POST", "/answer-evaluations", Service.begin_answers, action="execute"),
+    Operation("GET", "/answer-evaluations", Service.list_answer_evaluations),
+    Operation("GET", "/answer-evaluations/{id}", Service.get_answer_evaluation),
+    Operation("GET", "/answer-evaluations/{id}/rows", Service.list_answers),
+    Operation("POST", "/answer-evaluations/{id}/resume", Service.resume_answers, action="execute"),
+    Operation("POST", "/answer-evaluations/{id}/scores", Service.score_answers, action="execute"),
+    Operation("DELETE", "/answer-evaluations/{id}", Service.delete_answer_evaluation),
+]

@@ -1,0 +1,245 @@
+"""Evaluate what models answer: begin, resume, score again, and show."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
+
+from genops_lab.core.errors import Conflict, InvalidRequest
+from genops_lab.core.events import EventBus
+from genops_lab.core.models import Task
+from genops_lab.core.paging import FIRST, Page, PageQuery
+from genops_lab.core.services import Service
+from genops_lab.core.settings import Settings
+from genops_lab.core.tasks import TaskHandle
+from genops_lab.core.worker import Worker
+from genops_lab.deployments.secrets import Secrets
+from genops_lab.genai.endpoints.endpoint import Endpoint
+
+from .models import (
+    AnsweredRow,
+    AnswerEvaluation,
+    AnswersQuery,
+    AnswersReport,
+    BegunAnswers,
+    NewAnswerEvaluation,
+    NewScores,
+)
+from .process import AnswersProcess
+from .records import AnswerRecords
+from .results_folder import all_folders, find_folder
+
+if TYPE_CHECKING:
+    from genops_lab.core.work import WorkService
+    from genops_lab.deployments.service import DeploymentsService
+    from genops_lab.experiments.mlflow import MlflowConnection
+
+    from .evaluation_file import Model
+
+#: The kind of durable work; its subject is ``answers:<id>``.
+KIND = "answers"
+_ALL = AnswersQuery()
+
+
+class AnswersService(Service):
+    """Ask and score in a process of its own, as durable work. The results are a folder, and runs of MLflow.
+
+    If JupyterLab ends meanwhile, the next one asks only for the answers that are missing.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        mlflow: MlflowConnection,
+        events: EventBus,
+        work: WorkService,
+        deployments: DeploymentsService | None = None,
+    ) -> None:
+        # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
+        from genops_lab.core.work import WorkKind
+
+        self._root = settings.data_dir / "answers"
+        self._secrets = Secrets(settings.data_dir / "secrets")
+        self._mlflow, self._events, self._work, self._deployments = mlflow, events, work, deployments
+        self._worker = Worker("Evaluations of answers", {"root": str(self._root)}, idle_s=60.0)
+        steps = {"ask": self._ask, "score": self._score, "record": self._record}
+        work.register(WorkKind(KIND, steps, self._cancelled))
+
+    async def close(self) -> None:
+        """Stop the process. Calls in flight are made again when the evaluation goes on."""
+        await self._worker.stop(within_s=1.0)
+
+    async def begin_answers(self, body: NewAnswerEvaluation) -> BegunAnswers:
+        """Freeze a file and its rows, and begin to ask. A task reports the progress."""
+        made = await self._worker.call(AnswersProcess.begin, body)
+        try:
+            await self._endpoints(made.id)
+        except BaseException:
+            await self._removed(made.id)
+            raise
+        self._events.emit("answer-evaluation", made.id)
+        return BegunAnswers(evaluation=made, task=await self._begin(made, "ask"))
+
+    async def resume_answers(self, id: str) -> BegunAnswers:
+        """Ask for the answers that are missing, those of calls that failed too, and score them."""
+        found = await asyncio.to_thread(lambda: find_folder(self._root, id).state())
+        await self._endpoints(id)
+        return BegunAnswers(evaluation=found, task=await self._begin(found, "ask"))
+
+    async def score_answers(self, id: str, body: NewScores) -> BegunAnswers:
+        """Score the kept answers by more scorers. Models are not asked for answers."""
+        found = await self._worker.call(AnswersProcess.add_scorers, id, body)
+        return BegunAnswers(evaluation=found, task=await self._begin(found, "score"))
+
+    async def list_answer_evaluations(self, query: PageQuery = FIRST) -> Page[AnswerEvaluation]:
+        """List evaluations of answers, newest first."""
+        return await asyncio.to_thread(self._page, query)
+
+    async def get_answer_evaluation(self, id: str) -> AnswersReport:
+        """Return an evaluation with its results."""
+
+        def read() -> AnswersReport:
+            folder = find_folder(self._root, id)
+            return AnswersReport(evaluation=folder.state(), report=folder.report())
+
+        return await asyncio.to_thread(read)
+
+    async def list_answers(self, id: str, query: AnswersQuery = _ALL) -> Page[AnsweredRow]:
+        """Return rows with their answers, those of another evaluation of the same rows beside them."""
+        return await self._worker.call(AnswersProcess.answers, id, query)
+
+    async def delete_answer_evaluation(self, id: str) -> None:
+        """Delete the folder of an evaluation. Its runs and traces in MLflow stay."""
+        folder = await asyncio.to_thread(find_folder, self._root, id)
+        lock = folder.lock()
+        if not await asyncio.to_thread(lock.try_acquire):
+            raise Conflict(
+                f"The evaluation {id} is at work.", hint="Cancel its task first.", code="under_way"
+            )
+        lock.release()
+        await self._removed(id)
+        self._events.emit("answer-evaluation", id)
+
+    def _page(self, query: PageQuery) -> Page[AnswerEvaluation]:
+        found = [folder.state() for folder in all_folders(self._root)]
+        found.sort(key=lambda each: (-each.created_at, each.id))
+        ids = [each.id for each in found]
+        if query.after and query.after not in ids:
+            raise query.bad_cursor()
+        start = ids.index(query.after) + 1 if query.after else 0
+        items = found[start : start + query.limit]
+        more = start + len(items) < len(found)
+        return Page(items=items, next=items[-1].id if more else "")
+
+    async def _removed(self, id: str) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._root / id)
+
+    async def _begin(self, evaluation: AnswerEvaluation, stage: str) -> Task:
+        count = sum(each.wanted for each in evaluation.models)
+        title = (
+            f"Evaluate {evaluation.name}: {count:,} answers" if stage == "ask" else f"Score {evaluation.name}"
+        )
+        plan = {"id": evaluation.id, "stage": stage}
+        return await self._work.begin(KIND, plan, title=title, subject=f"answers:{evaluation.id}")
+
+    # Endpoints ---------------------------------------------------------------------------------------------------
+
+    async def _endpoints(self, id: str) -> tuple[list[Endpoint], list[Endpoint]]:
+        """Return the endpoints of the models that answer, and of those that judge. Raises NotFound, Conflict."""
+        models, judges = await self._worker.call(AnswersProcess.models, id)
+        answering = [await self._endpoint(label, model) for label, model in models.items()]
+        return answering, [await self._endpoint(label, model) for label, model in judges.items()]
+
+    async def _endpoint(self, label: str, model: Model) -> Endpoint:
+        common: dict[str, Any] = {
+            "name": label, "timeout_s": model.timeout_s, "limits": model.limits, "price": model.price
+        }  # fmt: skip
+        if model.endpoint:
+            raise InvalidRequest(
+                f"The model {label!r} names the endpoint {model.endpoint!r}, and there is no list of endpoints.",
+                hint="Give url and model instead.",
+            )
+        if model.deployment:
+            assert self._deployments is not None
+            found = await self._deployments.get_deployment(model.deployment)
+            if not found.url:
+                raise Conflict(
+                    f"The deployment {model.deployment!r} is {found.state}. {found.message}".strip(),
+                    hint=found.hint or f"See: genops deployments show {model.deployment}",
+                )
+            key = (await self._deployments.get_deployment_key(model.deployment)).key
+            return Endpoint(url=f"{found.url}/v1", model=model.model or model.deployment, key=key, **common)
+        key = ""
+        if model.key:
+            key = (await asyncio.to_thread(self._secrets.values, [model.key]))[model.key]
+        return Endpoint(url=model.url, model=model.model, key=key, **common)
+
+    # The steps of the durable work -------------------------------------------------------------------------------
+
+    async def _ask(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> dict[str, Any]:
+        if plan["stage"] != "ask":
+            return {}
+        id = plan["id"]
+        total = await asyncio.to_thread(lambda: find_folder(self._root, id).state())
+        wanted, began = sum(each.wanted for each in total.models), time.monotonic()
+
+        def told(done: int) -> None:
+            waited = time.monotonic() - began
+            handle.show(f"{done:,} of {wanted:,} answers after {waited:.0f} s.", done / wanted)
+
+        handle.progress(f"Asking for {wanted:,} answers.")
+        found = await self._worker.follow(told, AnswersProcess.ask, id, (await self._endpoints(id))[0])
+        for line in outcome_lines(found):
+            handle.say(line)
+        self._events.emit("answer-evaluation", id)
+        return {}
+
+    async def _score(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        handle.progress("Scoring the answers.")
+        _, judges = await self._endpoints(plan["id"])
+        await self._worker.follow(
+            lambda done: handle.show(f"{done:,} answers scored."), AnswersProcess.score, plan["id"], judges
+        )
+        self._events.emit("answer-evaluation", plan["id"])
+        return data
+
+    async def _record(
+        self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]
+    ) -> dict[str, Any]:
+        handle.progress("Writing runs and traces into MLflow.")
+        await self._work.hold(handle)
+        folder = str(self._root / plan["id"])
+        found = await self._mlflow.call_long(AnswerRecords.record, folder)
+        self._events.emit("answer-evaluation", found.id)
+        missing = found.missing
+        end = f"{missing:,} answers are missing." if missing else "All answers are there."
+        return {"message": f"{found.name} is evaluated. {end}"}
+
+    async def _cancelled(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
+        """Keep what was answered: it is paid for."""
+        handle.say(f"The answers so far are kept. Go on with: genops evaluate resume {plan['id']}")
+        self._events.emit("answer-evaluation", plan["id"])
+
+
+def outcome_lines(evaluation: AnswerEvaluation) -> list[str]:
+    """Return what a person must know of the answers, a line for each fact."""
+    found = []
+    for each in evaluation.models:
+        line = f"{each.model}: {each.answered:,} of {each.wanted:,} answers"
+        if each.failed:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in each.failures.items())
+            line += f", {each.failed:,} calls failed ({kinds})"
+        found.append(f"{line}, {each.spent.total:,} tokens.")
+        if each.repeated:
+            cost = "" if each.repeated_money is None else f", {each.repeated_money:.4g} at most"
+            found.append(
+                f"{each.model}: {each.repeated:,} calls were in flight when a process ended, and were made again. "
+                f"They may have used up to {each.repeated_tokens:,} tokens{cost}."
+            )
+        if each.stopped:
+            found.append(f"{each.model}: {each.stopped}")
+        elif each.message:
+            found.append(f"{each.model}: the last failure: {each.message}")
+    return [*found, *evaluation.notes]

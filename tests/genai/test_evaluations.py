@@ -1,0 +1,234 @@
+"""Evaluations of answers on good and bad days, asked in this process of a real HTTP server."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genops_lab.core.errors import Conflict, Failed
+from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
+from genops_lab.genai.evaluations.journal import read
+from genops_lab.genai.evaluations.models import AnswersQuery, NewAnswerEvaluation, NewScores
+from genops_lab.genai.evaluations.results_folder import find_folder
+
+from .answering import Answering, Evaluating, answer, questions
+
+
+def right(_number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
+    return 200, text.split()[-1], 0.0
+
+
+def calls_of(evaluating: Evaluating) -> Any:
+    return read(evaluating.folder / "answers" / evaluating.id / "calls.jsonl")
+
+
+def test_scores_are_a_stage_of_their_own_and_pay_for_no_answer(tmp_path: Path) -> None:
+    stub = Answering(
+        lambda number, text, headers: (200, "0" if number == 0 else f"It is {text.split()[-1]}", 0.0)
+    )
+    with stub.serving() as url:
+        evaluating = Evaluating(tmp_path, url, questions(20), repeats=2, seed=7)
+        asked = evaluating.ask().models[0]
+        assert (asked.answered, asked.failed, asked.spent.total, asked.money) == (40, 0, 520, None)
+        assert sorted({body["seed"] for body in stub.bodies}) == [7, 8]
+        evaluating.process.score(evaluating.id, [])
+        added = NewScores(text="scorers:\n- {scorer: contains}\n")
+        evaluating.process.add_scorers(evaluating.id, added)
+        evaluating.process.add_scorers(evaluating.id, added)  # such as after an interrupt
+        evaluating.process.score(evaluating.id, [])
+    assert len(stub.said) == 40
+    report = find_folder(tmp_path / "answers", evaluating.id).report()
+    assert report is not None
+    means = {each.scorer: each.mean for each in report.scored}
+    assert means["exact"].value == 1 / 40 and means["contains"].value == 1.0
+    assert means["contains"].n == 20 and means["contains"].low is not None and means["contains"].low < 0.9
+    with pytest.raises(Conflict, match="already"):
+        evaluating.process.add_scorers(
+            evaluating.id, NewScores(text="scorers: [{scorer: numeric, name: exact}]")
+        )
+    page = evaluating.process.answers(evaluating.id, AnswersQuery(only="differing", limit=5))
+    assert [each.example for each in page.items] == ["1"] and not page.next
+
+
+def test_identical_calls_are_joined_and_repeats_never(tmp_path: Path) -> None:
+    stub = Answering(lambda number, text, headers: (200, f"{number}", 0.02))
+    with stub.serving() as url:
+        evaluating = Evaluating(tmp_path, url, [{"q": "Same", "expected": "1"}] * 6, repeats=3)
+        found = evaluating.ask().models[0]
+    assert (len(stub.said), found.answered, found.joined, found.spent.total) == (3, 18, 15, 39)
+
+
+def test_faults_are_all_accounted_for_and_only_they_are_asked_again(tmp_path: Path) -> None:
+    bad = {"Question 3": 500, "Question 9": 0, "Question 12": 200, "Question 15": 200}
+    storm = {"left": 10}
+
+    def reply(number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
+        if storm["left"] and number >= 20:
+            storm["left"] -= 1
+            return 429, b"{}", 0.0
+        status = bad.get(text, 200)
+        if text == "Question 12" and text in bad:
+            return 200, b'{"choices": [{"mess', 0.0
+        if text == "Question 15" and text in bad:
+            return 200, answer("x" * 1_000_000, finish_reason="length"), 0.0
+        return (
+            (status, b"{}", 0.0) if status == 500 else (200, None if status == 0 else text.split()[-1], 0.0)
+        )
+
+    stub = Answering(reply)
+    with stub.serving() as url:
+        more = {"tries": 1, "model": {"timeout_s": 0.3}}
+        evaluating = Evaluating(tmp_path, url, questions(40), **more)
+        found = evaluating.ask().models[0]
+        assert found.failures == {"server": 1, "timeout": 1, "malformed": 1}
+        assert (found.answered, found.failed, found.cut, storm["left"]) == (37, 3, 1, 0)
+        assert 1 <= found.again <= 10  # the storm: several answers, a call more each time
+        evaluating.process.score(evaluating.id, [])
+        report = find_folder(tmp_path / "answers", evaluating.id).report()
+        assert report is not None and report.scored[0].failed == 3 and report.scored[0].mean.value == 36 / 37
+        failed = evaluating.process.answers(evaluating.id, AnswersQuery(only="failed"))
+        assert [each.example for each in failed.items] == ["4", "10", "13"]
+        bad.clear()
+        before = len(stub.said)
+        assert evaluating.ask().models[0].answered == 40
+        assert sorted(stub.said[before:]) == ["Question 12", "Question 3", "Question 9"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(401, "refuses the key"), (400, "refuses every call: HTTP 400: temperature")]
+)
+def test_an_endpoint_that_refuses_stops_the_evaluation(tmp_path: Path, status: int, said: str) -> None:
+    refusal = json.dumps({"error": {"message": "temperature must be 1"}}).encode()
+    after = 10 if status == 401 else 0  # the key is revoked in the middle
+
+    def reply(number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
+        is_refused = number >= after and headers.get("authorization") != "Bearer new"
+        return (status, refusal, 0.0) if is_refused else right(number, text, headers)
+
+    stub = Answering(reply)
+    with stub.serving() as url:
+        limits = {"at_once": 2}
+        evaluating = Evaluating(tmp_path, url, questions(60), model={"limits": limits, "key": "old"})
+        found = evaluating.ask().models[0]
+        assert said in found.stopped and found.answered == after and len(stub.said) < 25
+        if status == 401:
+            import msgspec
+
+            renewed = [msgspec.structs.replace(each, key="new") for each in evaluating.endpoints]
+            assert evaluating.process.ask(evaluating.id, renewed).models[0].answered == 60
+
+
+def test_an_endpoint_that_is_gone_is_waited_for_as_long_as_the_file_says(tmp_path: Path) -> None:
+    with Answering(right).serving() as url:
+        pass
+    evaluating = Evaluating(tmp_path, url, questions(5), patience_s=0.2)
+    found = evaluating.ask().models[0]
+    assert "did not answer for" in found.stopped and found.answered == 0
+    with pytest.raises(Conflict, match="have different rows"):  # nobody compares other rows
+        (tmp_path / "other").mkdir()
+        other = Evaluating(tmp_path / "other", url, questions(6))
+        (tmp_path / "other" / "answers" / other.id).rename(tmp_path / "answers" / other.id)
+        evaluating.process.answers(evaluating.id, AnswersQuery(against=other.id))
+
+
+def test_the_budget_is_reached_and_never_passed(tmp_path: Path) -> None:
+    stub = Answering(right)
+    with stub.serving() as url:
+        limits = {"tokens": 900, "at_once": 4}
+        model = {"limits": limits, "price": {"input": 1000.0, "output": 2000.0}}
+        evaluating = Evaluating(tmp_path, url, questions(100), model=model, settings={"max_tokens": 20})
+        for _ in range(3):
+            found = evaluating.ask().models[0]
+            assert "budget of 900 tokens" in found.stopped
+            assert found.spent.total <= 900 and found.spent.total == 13 * found.answered
+    assert found.money == pytest.approx(found.answered * (10 * 1000 + 3 * 2000) / 1e6)
+    assert len(stub.said) == found.answered >= 50
+
+
+def test_kill_9_repeats_only_what_was_in_flight_and_says_its_cost(tmp_path: Path) -> None:
+    slow = Answering(lambda number, text, headers: (200, text.split()[-1], 0.0 if number < 30 else 5.0))
+    with slow.serving() as url:
+        model = {"price": {"input": 1000.0, "output": 1000.0}}
+        evaluating = Evaluating(tmp_path, url, questions(60), model=model, settings={"max_tokens": 8})
+        evaluating.data.write_text("")  # the data are edited meanwhile
+        code = (
+            "import sys, msgspec; from genops_lab.genai.evaluations.process import AnswersProcess as P;"
+            "from genops_lab.genai.endpoints.endpoint import Endpoint as E;"
+            "P(sys.argv[1]).ask(sys.argv[2], msgspec.json.decode(sys.stdin.read(), type=list[E]))"
+        )
+        import msgspec
+
+        given = msgspec.json.encode(evaluating.endpoints)
+        command = [sys.executable, "-c", code, str(tmp_path / "answers"), evaluating.id]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            process.stdin.write(given)
+            process.stdin.close()
+            deadline = time.monotonic() + 60
+            while len(slow.said) < 38 and time.monotonic() < deadline:
+                time.sleep(0.02)
+            os.kill(process.pid, signal.SIGKILL)
+        assert len(slow.said) == 38 and len(calls_of(evaluating)) == 30
+        slow.reply = right
+        state = evaluating.ask()
+    found = state.models[0]
+    assert (found.answered, found.repeated, len(slow.said)) == (60, 8, 68)
+    assert found.repeated_tokens > 8 * 8 and found.spent.total == 60 * 13 + found.repeated_tokens
+    assert found.repeated_money == pytest.approx(found.repeated_tokens / 1000)
+    assert any("was edited since" in note for note in state.notes)
+
+
+def test_a_full_disk_loses_no_answer(tmp_path: Path) -> None:
+    stub = Answering(right)
+    with stub.serving() as url:
+        evaluating = Evaluating(tmp_path, url, questions(200))
+        unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (12_345, unlimited[1]))
+        try:
+            with pytest.raises(Failed, match="cannot be written") as failed:
+                evaluating.ask()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+        assert f"resume {evaluating.id}" in failed.value.hint
+        kept = len(calls_of(evaluating))
+        assert 0 < kept < 200
+        assert evaluating.ask().models[0].answered == 200
+        assert len(stub.said) <= 200 + 2 * 8  # at most those in flight
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("prices: {}", "line 12, column 5: the key 'prices' is unknown"),
+        ("timeout_s: 0", "line 12, column 16: 'timeout_s' must be more than 0"),
+        ("limits: {tokens: 5}", "line 10, column 5: the model 'a' has a budget"),
+        ("deployment: x", "line 10, column 5: the model 'a' must have one of"),
+    ],
+)
+def test_errors_of_a_file_name_line_and_column(change: str, said: str) -> None:
+    text = (
+        "apiVersion: genops/v1\nkind: Evaluation\nmetadata: {name: x}\ndata: x.csv\nprompt: q\n"
+        f"scorers: [{{scorer: exact}}]\nmodels:\n  ok: {{url: http://x/v1, model: m}}\n"
+        f"  a:\n    url: http://x/v1\n    model: m\n    {change}\n"
+    )
+    with pytest.raises(EvaluationFileError) as found:
+        read_evaluation(text, "e.yaml")
+    assert said in found.value.message
+
+
+def test_a_prompt_that_a_row_cannot_fill_begins_nothing(tmp_path: Path) -> None:
+    with Answering(right).serving() as url:
+        evaluating = Evaluating(tmp_path, url, questions(2))
+    text = evaluating.text.replace("{{q}}", "{{country}}")
+    with pytest.raises(Exception, match="The row 1 has no 'country'"):
+        evaluating.process.begin(NewAnswerEvaluation(text=text, folder=str(tmp_path)))
+    assert len(list((tmp_path / "answers").iterdir())) == 1

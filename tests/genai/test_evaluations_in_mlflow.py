@@ -1,0 +1,183 @@
+"""A whole evaluation through the services of a Lab, and what MLflow's own client sees of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genops_lab.core.models import Task
+from genops_lab.core.settings import Settings
+from genops_lab.genai.evaluations import records, schema, traces
+from genops_lab.genai.evaluations.models import BegunAnswers, NewAnswerEvaluation, NewScores
+from genops_lab.genai.evaluations.service import AnswersService
+from tests.support.application import Lab, open_lab
+from tests.support.homes import Home, temporary_home
+from tests.support.mlflow_file import place_store
+from tests.support.warm import warm_workers
+
+from .answering import Answering, answer, questions
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Home]:
+    with temporary_home() as found, warm_workers():
+        place_store(found.data)
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def opened(home: Home) -> AsyncIterator[Lab]:
+    lab = await open_lab(Settings(data_dir=home.data))
+    try:
+        yield lab
+    finally:
+        await lab.stop()
+
+
+async def ended(lab: Lab, begun: BegunAnswers) -> Task:
+    return await lab.tasks.wait(begun.task.id)
+
+
+def file_of(folder: Path, url: str, **more: Any) -> NewAnswerEvaluation:
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions(12)))
+    file = {
+        "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "numbers"}, "data": "rows.jsonl",
+        "prompt": [{"role": "system", "content": "Answer."}, {"role": "user", "content": "{{q}}"}],
+        "models": {"a": {"url": url, "model": "stub", "key": "KEY"}, "b": {"url": url, "model": "other"}},
+        "scorers": [{"scorer": "exact"}], "tries": 1, "settings": {"max_tokens": 5}, **more,
+    }  # fmt: skip
+    return NewAnswerEvaluation(text=json.dumps(file), folder=str(folder))
+
+
+def test_a_lab_evaluates_and_mlflow_shows_it(home: Home, tmp_path: Path) -> None:
+    bad = {"Question 4"}
+
+    def reply(_number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
+        is_a = headers.get("authorization") == "Bearer sk-1"
+        if text in bad and is_a:
+            return 500, b"{}", 0.0
+        return 200, answer(text.split()[-1] if is_a or text < "Question 2" else "no"), 0.0
+
+    stub = Answering(reply)
+
+    async def evaluate(url: str) -> list[Any]:
+        async with opened(home) as lab:
+            answers = lab.application.get(AnswersService)
+            (home.data / "secrets").mkdir(mode=0o700)
+            (home.data / "secrets" / "KEY").write_text("sk-1")
+            begun = await answers.begin_answers(file_of(tmp_path, url))
+            first = await ended(lab, begun)
+            shown = await answers.get_answer_evaluation(begun.evaluation.id)
+            bad.clear()
+            await ended(lab, await answers.resume_answers(begun.evaluation.id))
+            before = len(stub.said)
+            more = NewScores(text="scorers: [{scorer: contains, name: has}]")
+            await ended(lab, await answers.score_answers(begun.evaluation.id, more))
+            assert len(stub.said) == before == 25
+            return [first, shown, await answers.get_answer_evaluation(begun.evaluation.id)]
+
+    with stub.serving() as url:
+        first, shown, last = asyncio.run(evaluate(url))
+    assert (first.state, first.message) == ("done", "numbers is evaluated. 1 answers are missing.")
+    assert [each.answered for each in shown.evaluation.models] == [11, 12]
+    assert last.evaluation.stage == "done" and last.evaluation.missing == 0
+    worse = next(each for each in last.report.compared if each.scorer == "exact")
+    assert (worse.model, worse.against, worse.verdict, len(worse.worse)) == ("b", "a", "worse", 8)
+    assert "sk-1" not in "".join(
+        each.read_text(errors="replace") for each in (home.data / "answers").rglob("*") if each.is_file()
+    )
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{home.data / 'mlflow' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(records.EXPERIMENT).experiment_id
+    run = client.get_run(last.evaluation.models[0].run_id)
+    assert run.info.status == "FINISHED" and run.data.tags["mlflow.runType"] == "genai_evaluate"
+    assert run.data.metrics["exact/mean"] == run.data.metrics["has/mean"] == 1.0
+    found = client.search_traces(locations=[experiment], run_id=run.info.run_id)
+    assert len(found) == 12 and {each.info.state.value for each in found} == {"OK"}
+    marks = {each.name: each for each in found[0].info.assessments}
+    assert set(marks) == {"exact", "has", "expected"} and marks["exact"].feedback.value == 1.0
+    assert found[0].data.spans[0].outputs["choices"][0]["message"]["content"] == marks["expected"].value
+    _same_in_bulk_and_by_the_api(client)
+
+
+def _same_in_bulk_and_by_the_api(client: Any) -> None:
+    """Rows that are inserted in bulk read as those that MLflow's own client writes."""
+    from genops_lab.genai.endpoints.endpoint import Answer
+    from genops_lab.genai.endpoints.limits import Usage
+    from genops_lab.genai.evaluations.asking import Wanted
+    from genops_lab.genai.evaluations.journal import Call
+
+    given = Answer(text="höher", usage=Usage(input=7, output=2), finish_reason="stop", model="m-1")
+    marks = [
+        traces.Mark("exact", 1.0, "", "CODE", "exact"),
+        traces.Mark("judge", None, "it refused", "LLM_JUDGE", "j"),
+    ]
+    wanted = Wanted(
+        example="1", repeat=0, messages=[{"role": "user", "content": "Wie?"}], settings={"seed": 1}
+    )
+    kept = []
+    for in_bulk in (True, False):
+        experiment = client.create_experiment(f"bulk {in_bulk}")
+        writer = traces.TraceWriter(client, experiment, in_bulk=in_bulk)
+        for call in (
+            Call(model="a", example="1", repeat=0, at=1.8e9, latency_s=0.5, answer=given),
+            Call(
+                model="b",
+                example="1",
+                repeat=0,
+                at=1.8e9,
+                latency_s=0.5,
+                failure="server",
+                message="HTTP 500",
+            ),
+        ):
+            trace = traces.AnswerTrace(f"e{in_bulk}", "name", wanted, call, marks, {"expected": {"x": [1]}})
+            writer.write("r" * 32, [trace])
+            text = json.dumps(client.get_trace(trace.id).to_dict(), sort_keys=True, default=str)
+            kept.append(_without_times(json.loads(text.replace(trace.id, "TRACE"))))
+    assert kept[:2] == kept[2:]
+
+
+def _without_times(value: Any) -> Any:
+    """Return a trace without what differs between two that are the same."""
+    left_out = {"create_time", "last_update_time", "create_time_ms", "last_update_time_ms", "assessment_id"}
+    left_out |= {"trace_id", "span_id", "mlflow.artifactLocation", "experiment_id"}
+    if isinstance(value, dict):
+        return {key: _without_times(each) for key, each in value.items() if key not in left_out}
+    if isinstance(value, list):
+        return [_without_times(each) for each in value]
+    return value
+
+
+def test_the_command_evaluates_without_a_lab_and_says_what_is_missing(home: Home, tmp_path: Path) -> None:
+    def reply(_number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
+        return (500, b"{}", 0.0) if text == "Question 7" else (200, text.split()[-1], 0.0)
+
+    with Answering(reply).serving() as url:
+        body = file_of(tmp_path, url, models={"a": {"url": url, "model": "stub"}})
+        (tmp_path / "e.yaml").write_text(body.text)
+        command = [sys.executable, "-m", "genops_lab.commands", "evaluate", "e.yaml", "--json"]
+        done = subprocess.run(
+            [*command, "--markdown", "report.md"], cwd=tmp_path, env=home.environment(), capture_output=True,
+            text=True, check=False, timeout=120,
+        )  # fmt: skip
+    assert done.returncode == 8, done.stderr
+    found = json.loads(done.stdout)
+    assert found["evaluation"]["models"][0]["failures"] == {"server": 1}
+    assert found["report"]["scored"][0]["mean"]["value"] == 1.0
+    markdown = (tmp_path / "report.md").read_text()
+    assert "| a | 11 of 12 | 1 |" in markdown and "They count as neither right nor wrong." in markdown
+
+
+def test_the_schema_of_evaluation_files_is_that_of_the_code() -> None:
+    assert schema.FILE.read_text() == schema.schema(), "python -m genops_lab.genai.evaluations.schema"
