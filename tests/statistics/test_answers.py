@@ -66,6 +66,19 @@ def test_a_bounded_mean_covers_whatever_the_scores(name: str, n: int) -> None:
             assert_error(naive, number, 0.05)
 
 
+@pytest.mark.parametrize("n", [5, pytest.param(40, marks=pytest.mark.exhaustive)])
+def test_a_bounded_difference_covers_whatever_the_scores(n: int) -> None:
+    (marks, one), (failures, other) = SCORES["marks"], SCORES["rare failures"]
+    random, number = rng(4, n), trials(2_000, 400)
+    outside = 0
+    for _ in range(number):
+        found = bounded.bounded_difference(
+            marks(random, n), failures(random, 2 * n), rng=random, resamples=499
+        )
+        outside += not _covered(found, one - other)
+    assert_error(outside, number, 0.05)
+
+
 def test_three_examples_that_all_pass_have_the_interval_of_clopper_and_pearson() -> None:
     for passed, n in ((3, 3), (0, 3), (9, 10), (30, 40)):
         values = np.repeat([1.0, 0.0], [passed, n - passed])
