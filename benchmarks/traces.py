@@ -86,11 +86,11 @@ def measured(traces: int, *, times: int) -> Iterator[Figure]:
         )
 
 
-#: The nearest that MLflow has: a filter and an order.
+#: The nearest that MLflow has. Its search in texts reads all spans, for minutes, so the text is left out.
 _THEIRS: dict[str, tuple[str, list[str]]] = {
     "newest": ("", ["timestamp_ms DESC"]),
     "errors first": ("", ["status ASC"]),
-    "query": ("status = 'ERROR' AND execution_time > 2000 AND trace.text LIKE '%order 7%'", []),
+    "query": ("status = 'ERROR' AND execution_time > 2000", []),
 }
 
 

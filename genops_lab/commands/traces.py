@@ -35,7 +35,9 @@ def list_traces(
     ] = "",
     experiment: Annotated[
         list[str] | None,
-        typer.Option("--experiment", metavar="NAME", help="Only of this experiment; can be given again."),
+        typer.Option(
+            "--experiment", "-e", metavar="NAME", help="Only of this experiment; can be given again."
+        ),
     ] = None,
     sort: Annotated[
         list[str] | None,
@@ -103,7 +105,7 @@ def compare_traces(
 
 @traces.command("add-row")
 def add_row(
-    found: Annotated[list[str], typer.Argument(metavar="TRACE...", help="Ids of traces, or: latest")],
+    trace_ids: Annotated[list[str], typer.Argument(metavar="TRACE...", help="Ids of traces, or: latest")],
     dataset: Annotated[
         str, typer.Option("--dataset", metavar="NAME", help="The MLflow data set; a new name makes one.")
     ],
@@ -114,7 +116,7 @@ def add_row(
 ) -> None:
     """Make traces rows of an MLflow data set."""
     with command(json) as session:
-        body = NewRows(trace_ids=found, dataset=dataset, with_answer=with_answer)
+        body = NewRows(trace_ids=trace_ids, dataset=dataset, with_answer=with_answer)
         added = session.call(TracesService.add_trace_rows, body=body)
         session.show(added, views.added(added))
 

@@ -17,11 +17,12 @@ from genops_lab.core.errors import NotFound
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors
 from genops_lab.experiments.columns.sqlite_source import SqliteFile, file_of
 from genops_lab.genai.endpoints.limits import Price
+from genops_lab.runtime.traced_cells import CELL, NOTEBOOK
 
 from .comparing import content_digest, pairs_of
 from .content import content_of
 from .models import Assessment, Span, SpanContent, Tokens, Trace, TraceComparison
-from .rows import CELL, COST, MODEL, NOTEBOOK, RUN, SESSION, SOURCE, TRACE_NAME, USAGE, USER, value_of
+from .rows import COST, MODEL, RUN, SESSION, SOURCE, TRACE_NAME, USAGE, USER, value_of
 from .tree import MOST_SPANS, RawSpan, decoded, tree_of
 
 #: MLflow's own metadata that repeat the content, and those that are shown as fields.
