@@ -35,6 +35,7 @@ from . import (
     signatures,
     startup,
     statistics,
+    traces,
     versions,
     wake_ups,
 )
@@ -68,6 +69,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "signatures": signatures.figures,
     "statistics": statistics.figures,
     "versions": versions.figures,
+    "traces": traces.figures,
     "lineage": lineage.figures,
     "wake_ups": wake_ups.figures,
 }

@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
     },
     "Generative AI": {
         "prompts": Word("prompts", "Save and compare versions of prompts, and point aliases at them."),
+        "traces": Word("traces", "List, show, compare and follow traces of generative models."),
     },
     "Compute": {
         "targets": Word("targets", "Add, test and connect machines and clusters that run kernels."),
@@ -62,7 +63,7 @@ VERBS = (
     *("apply", "call"),
     *("run", "register", "set", "alias", "unalias", "revert-alias", "alias-history"),
     "evaluate",
-    *("tag", "undelete", "compare", "restore", "export"),
+    *("tag", "undelete", "compare", "restore", "export", "add-row", "tail"),
     *("code", "stages"),
     *("open", "close"),
     *("analyze", "report", "diff", "memory", "kernel-metrics", "fetch", "tools"),

@@ -3435,6 +3435,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/traces/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return two traces with their spans in pairs, without what was said. */
+        post: operations["traces.compare_traces"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/traces/{trace_id}": {
         parameters: {
             query?: never;
@@ -3463,6 +3480,40 @@ export interface paths {
         put?: never;
         /** Return a window of the matching traces, in order, with the first characters of requests and responses. */
         post: operations["trace_content.query_trace_content"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/trace-content/new": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Give each matching trace that begins from now on, when it lands and again when it ends. */
+        get: operations["trace_content.follow_traces"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/trace-content/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make traces rows of an MLflow data set. A row with the same inputs is updated. */
+        post: operations["trace_content.add_trace_rows"];
         delete?: never;
         options?: never;
         head?: never;
@@ -10225,6 +10276,23 @@ export interface components {
             expected: string | null;
         };
         /**
+         * TwoTraces
+         * @description Two traces to compare, by id, unique prefix of an id, or ``latest``.
+         */
+        TwoTraces: {
+            first: string;
+            second: string;
+        };
+        /**
+         * TraceComparison
+         * @description Two traces side by side, without their spans, and their spans in pairs, depth first.
+         */
+        TraceComparison: {
+            first: components["schemas"]["Trace"];
+            second: components["schemas"]["Trace"];
+            pairs: components["schemas"]["SpanPair"][];
+        };
+        /**
          * Trace
          * @description A trace: its spans depth first, children by start. ``spans_total`` may be more than ``spans``.
          *
@@ -10367,6 +10435,71 @@ export interface components {
             content_bytes: number;
             /** @default  */
             problem: string;
+        };
+        /**
+         * SpanPair
+         * @description A span of the first trace beside its match in the second; None: only the other trace has it.
+         *
+         *     ``same_content``: whether inputs and outputs are equal; None unless both spans have some.
+         */
+        SpanPair: {
+            /** @default null */
+            first: components["schemas"]["Span"] | null;
+            /** @default null */
+            second: components["schemas"]["Span"] | null;
+            /** @default 0 */
+            depth: number;
+            /** @default null */
+            same_content: boolean | null;
+        };
+        /**
+         * TailedTrace
+         * @description A trace that has landed; its status may still be IN_PROGRESS.
+         */
+        TailedTrace: {
+            trace_id: string;
+            /** @default  */
+            name: string;
+            /** @default  */
+            status: string;
+            /** @default null */
+            started_at: number | null;
+            /** @default null */
+            duration: number | null;
+            /** @default null */
+            tokens: number | null;
+            /** @default null */
+            cost: number | null;
+            /** @default  */
+            session: string;
+            /** @default  */
+            request: string;
+            /** @default  */
+            response: string;
+        };
+        /**
+         * NewRows
+         * @description Traces (1 to 200) that become rows of the MLflow data set ``dataset``, which is made if it does not exist.
+         *
+         *     A row has the inputs of the trace's first span, and the expectations that people gave. ``with_answer`` adds the
+         *     answer as the expectation ``expected_response``. A new data set belongs to the experiment of the first trace.
+         */
+        NewRows: {
+            trace_ids: string[];
+            dataset: string;
+            /** @default false */
+            with_answer: boolean;
+        };
+        /**
+         * AddedRows
+         * @description The data set, how many rows came to it, and how many were there before with the same inputs.
+         */
+        AddedRows: {
+            dataset: string;
+            dataset_id: string;
+            rows: number;
+            added: number;
+            updated: number;
         };
         /**
          * SpanContent
@@ -17970,6 +18103,39 @@ export interface operations {
             };
         };
     };
+    "traces.compare_traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TwoTraces"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TraceComparison"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "traces.get_trace": {
         parameters: {
             query?: never;
@@ -18021,6 +18187,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunTable"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "trace_content.follow_traces": {
+        parameters: {
+            query?: {
+                query?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The items, one on each line. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": components["schemas"]["TailedTrace"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "trace_content.add_trace_rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRows"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddedRows"];
                 };
             };
             /** @description The error. */

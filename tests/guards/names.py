@@ -780,6 +780,12 @@ genops prompts diff: --json after before name
 genops prompts list: --json
 genops prompts show: --json --versions name
 genops prompts:
+genops traces add-row: --dataset --json --with-answer trace_ids
+genops traces compare: --json first second
+genops traces list: --errors-first --experiment --filter --json --limit --sort -e
+genops traces show: --json --span trace
+genops traces tail: --filter --json
+genops traces:
 genops pull: --json --target --theirs --yes -y paths
 genops push: --json --ours --target --yes -y paths
 genops quickstart: --json folder

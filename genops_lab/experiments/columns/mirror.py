@@ -177,7 +177,8 @@ class Mirror:
                     return self._closed or bool(self._touched) or (quick and self._asked != asked)
 
                 self._changed.wait_for(woken, pause)
-                looked_at = time.monotonic() <= self._looked_at_until
+                # A question that waits for a long reading looks too.
+                looked_at = bool(self._in_a_hurry) or time.monotonic() <= self._looked_at_until
             if not looked_at:
                 self.save()
                 with self._changed:

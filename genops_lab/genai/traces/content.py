@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from .models import (
     Attribute,
@@ -24,20 +26,25 @@ _MOST_TURNS, _MOST_DOCUMENTS, _MOST_ATTRIBUTES, _MOST_EVENTS = 500, 200, 300, 20
 _PICTURE_BYTES = 2_000_000
 #: Characters of all pictures of a span.
 _PICTURES_BYTES = 8_000_000
-_PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]+")
+_PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,")
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
+#: MLflow moves pictures out of the spans into files, and leaves this in their place.
+_ATTACHMENT = "mlflow-attachment://"
 #: Attributes that are shown elsewhere.
 _SHOWN = (INPUTS, OUTPUTS, KIND, "mlflow.traceRequestId")
 _SOURCES = ("doc_uri", "source", "url", "file", "path")
 _ANSWERS = ("content", "text", "output_text", "response", "answer")
 
 
-def content_of(trace_id: str, raw: RawSpan, begin_ns: int, characters: int) -> SpanContent:
-    """Return a span's content, with at most ``characters`` of each text."""
+def content_of(
+    trace_id: str, raw: RawSpan, begin_ns: int, characters: int, attached: Callable[[str], bytes | None]
+) -> SpanContent:
+    """Return a span's content, with at most ``characters`` of each text. ``attached`` reads MLflow's attachments."""
     most = min(max(characters, 0), MOST_CHARACTERS)
     attributes = attributes_of(raw)
     inputs = value_at(attributes, INPUTS)
     outputs = value_at(attributes, OUTPUTS)
-    reading = _Reading(most)
+    reading = _Reading(most, trace_id, attached)
     kind = str(value_at(attributes, KIND) or "")
     turns = [*reading.turns(inputs, False), *reading.turns(outputs, True)][:_MOST_TURNS]
     return SpanContent(
@@ -81,8 +88,10 @@ def _events(raw: RawSpan, begin_ns: int, most: int) -> Iterator[SpanEvent]:
 class _Reading:
     """Finds chat turns and documents in the forms of OpenAI, Anthropic, LangChain and OpenTelemetry."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, trace_id: str, attached: Callable[[str], bytes | None]) -> None:
         self._most = most
+        self._trace_id = trace_id
+        self._attached = attached
         self._pictures_left = _PICTURES_BYTES
 
     def turns(self, value: Any, is_answer: bool) -> Iterator[ChatTurn]:
@@ -171,12 +180,27 @@ class _Reading:
         )
 
     def _picture(self, url: str) -> Picture:
-        if not url.startswith("data:"):
+        size = len(url)
+        attachment = urlsplit(url) if url.startswith(_ATTACHMENT) else None
+        if attachment is not None:
+            given = parse_qs(attachment.query)
+            kind, size = given.get("content_type", [""])[0], _whole(given.get("size", ["0"])[0]) * 4 // 3
+            url = f"data:{kind};base64,"
+            if given.get("trace_id", [""])[0] != self._trace_id:
+                return Picture(note="The picture belongs to another trace.")
+        elif not url.startswith("data:"):
             return Picture(note=f"The picture is elsewhere and is not fetched: {url[:200]}")
-        if len(url) > _PICTURE_BYTES or len(url) > self._pictures_left:
-            return Picture(note=f"The picture is too large to show: {len(url) / 1e6:.1f} MB.")
-        if not _PICTURE.fullmatch(url):
+        if not _PICTURE.match(url):
             return Picture(note=f"This kind of picture is not shown: {url[:60]}")
+        if size > min(_PICTURE_BYTES, self._pictures_left):
+            return Picture(note=f"The picture is too large to show: {size / 1e6:.1f} MB.")
+        if attachment is not None:
+            content = self._attached(attachment.hostname or "")
+            if content is None or len(content) * 4 // 3 > min(_PICTURE_BYTES, self._pictures_left):
+                return Picture(note="MLflow cannot show the picture: its file is missing or too large.")
+            url += base64.b64encode(content).decode()
+        elif not _BASE64.fullmatch(url.partition(",")[2]):
+            return Picture(note="The picture is damaged.")
         self._pictures_left -= len(url)
         return Picture(url=url)
 
@@ -200,6 +224,10 @@ class _Reading:
                 score=finite(score),
                 metadata=_text(metadata, self._most) if metadata else None,
             )
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
 
 
 def _first_text(part: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
@@ -234,6 +262,8 @@ def _picture_of(part: Mapping[str, Any]) -> str | None:
     source = part.get("source")
     if part.get("type") == "image" and isinstance(source, dict):
         if isinstance(source.get("data"), str):
+            if source["data"].startswith(_ATTACHMENT):
+                return str(source["data"])
             return f"data:{source.get('media_type', 'image/png')};base64,{source['data']}"
         return str(source.get("url", ""))
     if part.get("type") == "blob" and isinstance(part.get("content"), str):

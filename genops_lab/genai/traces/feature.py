@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.features import Feature
+from genops_lab.core.features import Feature, Route
 
 from .routes import CONTENT, OPERATIONS
 
 if TYPE_CHECKING:
+    from genops_lab.core.jupyter import JupyterServer
     from genops_lab.core.services import Services
 
 
@@ -24,6 +25,12 @@ def _provide(services: Services) -> None:
     )
 
 
+def _routes(server: JupyterServer) -> list[Route]:
+    from .otlp import OTLP, OtlpHandler
+
+    return [(OTLP, OtlpHandler, {"services": server.services})]
+
+
 TRACES = Feature(
     name="traces",
     switch="genai",
@@ -31,6 +38,7 @@ TRACES = Feature(
     operations=OPERATIONS,
     events=("trace",),
     provide=_provide,
+    routes=_routes,
 )
 #: An authorizer can forbid this resource alone: traces are then shown without what was said.
 TRACE_CONTENT = Feature(name="trace_content", switch="genai", resource="trace_content", operations=CONTENT)

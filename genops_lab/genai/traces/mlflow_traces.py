@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ from genops_lab.core.errors import NotFound
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors
 from genops_lab.experiments.columns.sqlite_source import SqliteFile, file_of
 from genops_lab.genai.endpoints.limits import Price
+from genops_lab.runtime.traced_cells import CELL, NOTEBOOK
 
+from .comparing import content_digest, pairs_of
 from .content import content_of
-from .models import Assessment, Span, SpanContent, Tokens, Trace
-from .rows import CELL, COST, MODEL, NOTEBOOK, RUN, SESSION, SOURCE, TRACE_NAME, USAGE, USER, value_of
+from .models import Assessment, Span, SpanContent, Tokens, Trace, TraceComparison
+from .rows import COST, MODEL, RUN, SESSION, SOURCE, TRACE_NAME, USAGE, USER, value_of
 from .tree import MOST_SPANS, RawSpan, decoded, tree_of
 
 #: MLflow's own metadata that repeat the content, and those that are shown as fields.
@@ -33,6 +37,9 @@ _SPANS = (
     "SELECT span_id, coalesce(parent_span_id, ''), coalesce(name, ''), start_time_unix_nano, end_time_unix_nano, "
     "content FROM spans WHERE trace_id = ? "
 )
+
+
+log = logging.getLogger("genops_lab")
 
 
 class MlflowTraces(MlflowBackend):
@@ -98,6 +105,34 @@ class MlflowTraces(MlflowBackend):
             problems=problems,
         )
 
+    def compare(self, first: str, second: str, prices: Mapping[str, Price]) -> TraceComparison:
+        """Return two traces with their spans in pairs. Raises NotFound."""
+        whole = [self.trace(each, prices, content=False) for each in (first, second)]
+        digests = []
+        for each in (first, second):
+            with self._spans(self._info(each)) as (found, _):
+                digests.append({raw.span_id: content_digest(raw) for raw in found})
+        pairs = pairs_of(whole[0].spans, whole[1].spans, *digests)
+        one, other = (replace(each, spans=[]) for each in whole)
+        return TraceComparison(first=one, second=other, pairs=pairs)
+
+    def top(self, trace_id: str) -> tuple[RawSpan | None, dict[str, Any], str]:
+        """Return the first span without a parent, the expectations by name, and the session. Raises NotFound."""
+        info = self._info(trace_id)
+        with self._spans(info) as (found, _):
+            tops = [each for each in found if not each.parent_id]
+        expectations = {
+            each.name: each.expectation.value
+            for each in info.assessments or []
+            if each.expectation is not None and each.valid is not False
+        }
+        session = (info.trace_metadata or {}).get(SESSION, "")
+        return min(tops, key=lambda each: each.start_ns, default=None), expectations, session
+
+    def experiment_of(self, trace_id: str) -> str:
+        """Return the id of a trace's experiment. Raises NotFound."""
+        return str(self._info(trace_id).experiment_id)
+
     def content(self, trace_id: str, span_id: str, characters: int) -> SpanContent:
         """Return what a span was asked and what it answered. Raises NotFound (the trace, the span)."""
         info = self._info(trace_id)
@@ -112,7 +147,20 @@ class MlflowTraces(MlflowBackend):
             )
         if self._file is not None and _is_in_store(info):
             begin = self._begin(info.trace_id) or begin
-        return content_of(info.trace_id, raw, begin, characters)
+        return content_of(info.trace_id, raw, begin, characters, partial(self._attached, info))
+
+    def _attached(self, info: Any, attachment_id: str) -> bytes | None:
+        """Return the bytes of an attachment; None if they cannot be read."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            repository = self._client._tracing_client._get_artifact_repo_for_trace(info)
+            return bytes(repository.download_trace_attachment(attachment_id))
+        except (MlflowException, OSError) as error:
+            log.warning(
+                "The attachment %s of the trace %s could not be read: %s", attachment_id, info.trace_id, error
+            )
+            return None
 
     def _info(self, trace_id: str) -> Any:
         from mlflow.exceptions import MlflowException

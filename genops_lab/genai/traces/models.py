@@ -194,7 +194,7 @@ class ContentQuery(msgspec.Struct, frozen=True, kw_only=True):
 class SpanPair(msgspec.Struct, frozen=True, kw_only=True):
     """A span of the first trace beside its match in the second; None: only the other trace has it.
 
-    ``same_content``: None unless both have content.
+    ``same_content``: whether inputs and outputs are equal; None unless both spans have some.
     """
 
     first: Span | None = None
@@ -218,11 +218,11 @@ class TwoTraces(msgspec.Struct, frozen=True, kw_only=True):
     second: str
 
 
-class NewRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Traces that become rows of an MLflow data set, which is made if it does not exist.
+class NewRows(msgspec.Struct, frozen=True, kw_only=True):
+    """Traces (1 to 200) that become rows of the MLflow data set ``dataset``, which is made if it does not exist.
 
-    A row has the trace's inputs, and the expectations that people gave; ``with_answer`` adds the trace's answer as the
-    expectation ``expected_response``. Data sets of MLflow belong to experiments: a new one to that of the first trace.
+    A row has the inputs of the trace's first span, and the expectations that people gave. ``with_answer`` adds the
+    answer as the expectation ``expected_response``. A new data set belongs to the experiment of the first trace.
     """
 
     trace_ids: list[str]
@@ -238,6 +238,27 @@ class AddedRows(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     added: int
     updated: int
+
+
+class TailQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Traces that match ``query`` and begin after the question."""
+
+    query: str = ""
+
+
+class TailedTrace(msgspec.Struct, frozen=True, kw_only=True):
+    """A trace that has landed; its status may still be IN_PROGRESS."""
+
+    trace_id: str
+    name: str = ""
+    status: str = ""
+    started_at: float | None = None
+    duration: float | None = None
+    tokens: float | None = None
+    cost: float | None = None
+    session: str = ""
+    request: str = ""
+    response: str = ""
 
 
 class TracesTaken(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,11 +14,14 @@ OPERATIONS = [
     Operation("GET", "/traces/columns", Service.list_trace_columns),
     Operation("POST", "/traces/completions", Service.complete_trace_query, action="read"),
     Operation("GET", "/traces/state", Service.get_traces_state),
+    Operation("POST", "/traces/compare", Service.compare_traces, action="read"),
     Operation("GET", "/traces/{trace_id}", Service.get_trace),
 ]
 
 CONTENT = [
     Operation("POST", "/trace-content/query", Service.query_trace_content, action="read"),
+    Operation("GET", "/trace-content/new", Service.follow_traces),
+    Operation("POST", "/trace-content/rows", Service.add_trace_rows),
     Operation("GET", "/trace-content/{trace_id}", Service.get_trace_content),
     Operation("GET", "/trace-content/{trace_id}/spans/{span_id}", Service.get_span_content),
 ]

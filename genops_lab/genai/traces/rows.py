@@ -9,12 +9,12 @@ from typing import Any, ClassVar, NamedTuple
 
 from genops_lab.experiments.columns.cells import Rows
 from genops_lab.experiments.columns.changes import Changes, Entries, ExperimentRow, Part, attribute_parts
+from genops_lab.runtime.traced_cells import CELL, NOTEBOOK
 
 #: Characters of a request and of a response that are held for each trace: the table shows and searches these.
 PREVIEW = 250
 #: Characters of other texts.
 _LONGEST = 500
-NOTEBOOK, CELL = "genops.notebook", "genops.cell"
 RUN, USER, MODEL = "mlflow.sourceRun", "mlflow.trace.user", "mlflow.modelId"
 SOURCE, SIZES, SESSION = "mlflow.source.name", "mlflow.trace.sizeStats", "mlflow.trace.session"
 USAGE, COST, TRACE_NAME = "mlflow.trace.tokenUsage", "mlflow.trace.cost", "mlflow.traceName"

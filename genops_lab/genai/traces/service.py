@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -20,14 +22,38 @@ from genops_lab.genai.endpoints.limits import Price
 from .backend import TraceMirror
 from .mlflow_traces import MlflowTraces
 from .models import (
+    AddedRows,
     ContentQuery,
+    NewRows,
     SpanContent,
+    TailedTrace,
+    TailQuery,
     Trace,
+    TraceComparison,
+    TracesTaken,
+    TwoTraces,
 )
+from .writing import DatasetRows, OtlpTraces
 
 #: Ids that are named where a reference means several traces.
 _NAMED = 5
 _WHOLE = 35
+_MOST_ROWS = 200
+#: MLflow's experiment "Default".
+_FIRST_EXPERIMENT = "0"
+_TAILED = [
+    "trace_id",
+    "name",
+    "status",
+    "start_time",
+    "duration",
+    "tokens",
+    "cost",
+    "session",
+    "request",
+    "response",
+]
+_TAIL_WINDOW, _TAIL_WAIT_S = 200, 2.0
 
 
 async def _no_prices() -> Mapping[str, Price]:
@@ -108,6 +134,57 @@ class TracesService(Service):
         found = await self._resolve(trace_id)
         return await self._mlflow.call(MlflowTraces.content, found, span_id, query.characters)
 
+    async def compare_traces(self, body: TwoTraces) -> TraceComparison:
+        """Return two traces with their spans in pairs, without what was said."""
+        first, second = await self._resolve(body.first), await self._resolve(body.second)
+        return await self._mlflow.call(MlflowTraces.compare, first, second, await self._prices.of())
+
+    async def add_trace_rows(self, body: NewRows) -> AddedRows:
+        """Make traces rows of an MLflow data set. A row with the same inputs is updated."""
+        if not 0 < len(body.trace_ids) <= _MOST_ROWS or not body.dataset.strip():
+            raise InvalidRequest(
+                f"{len(body.trace_ids)} traces were named for the data set {body.dataset[:80]!r}.",
+                hint=f"Name 1 to {_MOST_ROWS} traces and a data set.",
+            )
+        found = [await self._resolve(each) for each in body.trace_ids]
+        return await self._mlflow.call(DatasetRows.add, replace(body, trace_ids=found))
+
+    async def follow_traces(self, query: TailQuery) -> AsyncIterator[TailedTrace]:
+        """Give each matching trace that begins from now on, when it lands and again when it ends."""
+        since, told, version = time.time(), dict[str, str](), 0
+        where = f"({query.query}) and " if query.query.strip() else ""
+        asked = RunTableQuery(
+            query=f"{where}start_time > {int(since * 1000)}",
+            columns=_TAILED,
+            limit=_TAIL_WINDOW,
+            lifecycle="all",
+        )
+        while True:
+            found = await self._mlflow.call_columns(TraceMirror.table, asked, True)
+            for row in reversed(_rows(found)):
+                if told.get(row["trace_id"]) != row["status"]:
+                    told[row["trace_id"]] = row["status"]
+                    yield TailedTrace(**row)
+            while (
+                state := await self._mlflow.columns.call(TraceMirror.wait, version, _TAIL_WAIT_S)
+            ).version == version:
+                pass
+            version = state.version
+
+    async def take_spans(
+        self, body: bytes, media_type: str, encoding: str, experiment: str, run_id: str
+    ) -> TracesTaken:
+        """Keep spans that came by OTLP in MLflow; without an ``experiment`` in the first one.
+
+        Raises InvalidRequest (the body), NotFound (the experiment).
+        """
+        taken = await self._mlflow.call(
+            OtlpTraces.take, body, media_type, encoding, experiment or _FIRST_EXPERIMENT, run_id
+        )
+        if taken.spans:
+            self._events.emit("trace")
+        return taken
+
     async def close(self) -> None:
         """Stop reporting changes."""
         self._watch.close()
@@ -124,3 +201,13 @@ class TracesService(Service):
                 hint="Give more characters of the id.",
             )
         return found[0]
+
+
+def _rows(found: RunTable) -> list[dict[str, Any]]:
+    """Return the rows of a window in the form of :class:`TailedTrace`, without missing values."""
+    values = {each.column: each.values for each in found.columns}
+    values["started_at"] = values.pop("start_time")
+    return [
+        {name: column[at] for name, column in values.items() if column[at] is not None}
+        for at in range(len(found.run_ids))
+    ]

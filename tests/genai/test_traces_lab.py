@@ -1,0 +1,148 @@
+"""Traces of a running Lab: those of a cell, those that come over HTTP, who may read what was said, and the commands."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import authorizer
+from tests.support.homes import Home
+from tests.support.lab_kernels import lab_kernel
+from tests.support.lab_server import LabServer, running_lab
+from tests.support.warm import forked_kernels, program
+
+_ALL = [["read", "genops"], ["write", "genops"], ["execute", "genops"]]
+CELL = """import mlflow
+with mlflow.start_run() as run, mlflow.start_span("a cell") as span:
+    span.set_inputs({"question": "secret 4711"})
+    span.set_outputs("yes")
+mlflow.flush_trace_async_logging()
+"""
+
+
+@pytest.fixture(scope="module")
+def grants(module_home: Home) -> Path:
+    return module_home.path / "grants.json"
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home, grants: Path) -> Iterator[LabServer]:
+    grants.write_text(json.dumps(_ALL))
+    name = f"{authorizer.__name__}.{authorizer.Grants.__name__}"
+    env = {authorizer.VARIABLE: str(grants), **forked_kernels(module_home)}
+    with running_lab(module_home, arguments=[f"--ServerApp.authorizer_class={name}"], env=env) as found:
+        yield found
+
+
+def asked(server: LabServer, path: str, **query: Any) -> dict[str, Any]:
+    status, answer = server.request("POST", path, {"wait_s": 30, **query})
+    assert status == 200, answer
+    return dict(answer)
+
+
+def genops(server: LabServer, *arguments: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [*program("genops_lab.commands.main"), *arguments],
+        cwd=server.home.work, env=server.home.environment(), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def cell(server: LabServer) -> tuple[str, str]:
+    """The trace and the run of a cell."""
+    with lab_kernel(server, "python3") as kernel:
+        kernel.run("import os; os.environ['JPY_SESSION_NAME'] = 'chat.ipynb'\n%load_ext genops_lab")
+        content = {"code": CELL, "silent": False, "store_history": True, "allow_stdin": False}
+        message = kernel.client.session.msg("execute_request", content, metadata={"cellId": "c-17"})
+        kernel.client.shell_channel.send(message)
+        assert kernel.reply(message["header"]["msg_id"])["status"] == "ok"
+        printed, _ = kernel.run("print(span.trace_id, run.info.run_id)")
+    trace, run = printed.split()[-2:]
+    return trace, run
+
+
+def test_a_cell_leaves_its_trace_with_notebook_and_run(server: LabServer, cell: tuple[str, str]) -> None:
+    trace, run = cell
+    found = server.get(f"genops/v1/traces/{trace}")
+    place = (found["run_id"], found["notebook"], found["cell"])
+    assert found["name"] == "a cell" and place == (run, "chat.ipynb", "c-17")
+    table = asked(server, "genops/v1/trace-content/query", query="4711")
+    assert table["run_ids"] == [trace]
+
+
+def test_what_was_said_is_a_resource_of_its_own(
+    server: LabServer, cell: tuple[str, str], grants: Path
+) -> None:
+    trace, _ = cell
+    span = server.get(f"genops/v1/traces/{trace}")["spans"][0]["span_id"]
+    grants.write_text(json.dumps([["read", "genops:traces"]]))
+    try:
+        shown = server.get(f"genops/v1/traces/{trace}")
+        assert "4711" not in json.dumps(shown)
+        assert asked(server, "genops/v1/traces/query", query="4711")["run_ids"] == []
+        refused = [
+            server.request("POST", "genops/v1/trace-content/query", {})[0],
+            server.request("GET", f"genops/v1/trace-content/{trace}")[0],
+            server.request("GET", f"genops/v1/trace-content/{trace}/spans/{span}")[0],
+            server.request("POST", "genops/v1/trace-content/rows", {"trace_ids": [trace], "dataset": "d"})[0],
+            server.request("POST", "genops/otlp/v1/traces", {})[0],
+        ]
+        assert refused == [403] * 5
+    finally:
+        grants.write_text(json.dumps(_ALL))
+    content = server.get(f"genops/v1/trace-content/{trace}/spans/{span}")
+    assert "secret 4711" in content["inputs"]["text"]
+
+
+def test_an_application_sends_spans_to_the_address_of_the_lab(server: LabServer) -> None:
+    span = {
+        "traceId": "cd" * 16, "spanId": "12" * 8, "name": "from outside",
+        "startTimeUnixNano": "1790000000000000000", "endTimeUnixNano": "1790000001000000000",
+    }  # fmt: skip
+    body = json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+
+    def send(content: bytes, token: str, **headers: str) -> int:
+        request = urllib.request.Request(
+            server.url + "genops/otlp/v1/traces", data=content, method="POST",
+            headers={"Authorization": f"token {token}", "Content-Type": "application/json", **headers},
+        )  # fmt: skip
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                assert answer.read() == b"{}"
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert send(gzip.compress(body), server.token, **{"Content-Encoding": "gzip"}) == 200
+    assert send(body, "wrong") == 403
+    assert send(b"[", server.token) == 400
+    assert send(body, server.token, **{"x-mlflow-experiment-id": "nowhere"}) == 404
+    trace = server.get("genops/v1/traces/tr-" + "cd" * 16)
+    assert [(each["name"], each["duration"]) for each in trace["spans"]] == [("from outside", 1.0)]
+
+
+def test_the_commands(server: LabServer, cell: tuple[str, str]) -> None:
+    trace, _ = cell
+    code, out, err = genops(server, "traces", "list", "--filter", "name = 'a cell'", "--json")
+    assert code == 0, err
+    assert [(each["trace_id"], each["status"]) for each in json.loads(out)] == [(trace, "OK")]
+    assert "secret 4711" in genops(server, "traces", "list")[1]
+    code, out, err = genops(server, "traces", "show", trace[3:12])
+    assert code == 0 and "a cell" in out and "chat.ipynb" in out, err
+    span = json.loads(genops(server, "traces", "show", trace, "--json")[1])["spans"][0]["span_id"]
+    assert "secret 4711" in genops(server, "traces", "show", trace, "--span", span)[1]
+    code, out, err = genops(server, "traces", "compare", trace, "latest", "--json")
+    assert code == 0 and len(json.loads(out)["pairs"]) == 1, err
+    code, out, err = genops(server, "traces", "add-row", trace, "--dataset", "hard cases", "--with-answer")
+    assert code == 0 and "1 new and 0 updated" in out, err
+    code, _, err = genops(server, "traces", "show", "nobody")
+    assert code != 0 and "There is no trace 'nobody'." in err
