@@ -33,8 +33,6 @@ class AuditLog:
         ``subject`` has ids of the path and names of the answer; a body may have secrets and is left out. ``outcome`` is
         ``ok`` or the error's code.
         """
-        from .store.audit import record
-
         entry = AuditEntry(
             principal=str(PRINCIPAL.get() or ""),
             action=operation.action,
@@ -43,10 +41,16 @@ class AuditLog:
             outcome=outcome,
             detail=dict(subject),
         )
+        await self.add(entry)
+
+    async def add(self, entry: AuditEntry) -> None:
+        """Add a row, also of a request that no operation answers."""
+        from .store.audit import record
+
         try:
             await asyncio.to_thread(record, self._store, entry)
         except GenOpsError as error:  # the operation is done, so its answer must not be lost
-            log.error("%s by %s is not in the audit log: %s", operation.id, entry.principal, error.message)
+            log.error("%s by %s is not in the audit log: %s", entry.operation, entry.principal, error.message)
 
 
 async def in_full(operation: Operation, service: Any, arguments: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ JupyterLab's own drive speaks to the first, so every viewer and editor works.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -13,8 +14,10 @@ from jupyter_server.services.contents.handlers import CheckpointsHandler, Conten
 from tornado import web
 from tornado.iostream import StreamClosedError
 
-from genops_lab.core.api import FileHandler, authorize, refuse
+from genops_lab.core.api import FileHandler, authorize, principal_of, refuse
+from genops_lab.core.audit import AuditLog
 from genops_lab.core.errors import GenOpsError
+from genops_lab.core.models import AuditEntry
 
 from .contents import HostContents
 
@@ -31,6 +34,8 @@ DOWNLOAD = rf"/genops/files/{_HOST}/(?P<path>.+)"
 _RESOURCE = "files"
 #: By host: the bytes that have arrived of files that are sent in portions.
 _uploads: dict[str, dict[str, int]] = {}
+_NAMES = {"PATCH": "files.rename", "DELETE": "files.delete"}
+_noting: set[asyncio.Future[None]] = set()
 
 
 class _OfHost:
@@ -39,6 +44,8 @@ class _OfHost:
     def initialize(self, services: ServiceGate) -> None:
         """Store the gate; its services may still be opening."""
         self._services = services
+        #: The host whose files the request changes; empty for none.
+        self._changes = ""
 
     async def prepare(self: Any) -> None:
         """Find the host, after the checks of the user."""
@@ -46,7 +53,8 @@ class _OfHost:
         host = self.path_kwargs.pop("host")
         if self.request.method == "OPTIONS" or not self.current_user:
             return
-        action: Action = "read" if self.request.method in ("GET", "HEAD") else "write"
+        self._changes = "" if self.request.method in ("GET", "HEAD") else host
+        action: Action = "write" if self._changes else "read"
         await authorize(self, action, _RESOURCE)
         files: FilesService = await self._services.get("FilesService")
         lab = self.settings["contents_manager"]
@@ -62,6 +70,25 @@ class _OfHost:
     def contents_manager(self) -> HostContents:
         """The files of the host, in place of those of this machine."""
         return self._contents
+
+    def on_finish(self: Any) -> None:
+        """Write what changes a file into the audit log; of a file in portions, the last one."""
+        super().on_finish()  # type: ignore[misc]
+        audit, status = self._services.now(AuditLog), self.get_status()
+        chunk = (self.get_json_body() or {}).get("chunk") if self.request.method == "PUT" else None
+        if audit is None or not self._changes or (status < 400 and chunk not in (None, -1)):
+            return
+        entry = AuditEntry(
+            principal=str(principal_of(self)),
+            action="write",
+            resource=_RESOURCE,
+            operation=_NAMES.get(self.request.method, "files.save"),
+            outcome="ok" if status < 400 else str(status),
+            detail={"host": self._changes, "path": (self.path_kwargs.get("path") or "").strip("/")},
+        )
+        noting = asyncio.ensure_future(audit.add(entry))
+        _noting.add(noting)
+        noting.add_done_callback(_noting.discard)
 
     def write_error(self: Any, status_code: int, **kwargs: Any) -> None:
         """Answer with the message of an error of ours, as Jupyter answers with its own."""

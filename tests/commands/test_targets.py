@@ -413,6 +413,18 @@ def test_a_cluster_is_added_and_its_role_printed(lab: RunningLab, tmp_path: Path
         assert script.startswith("#!/bin/bash\n#SBATCH ") and "#SBATCH --partition=gpu" in script
         assert "\nexport HF_HOME=/scratch/hf\n" in script
         assert "KERNEL" in script.split("#SBATCH")[1]
+        edited = tmp_path / "edited.sh"
+        edited.write_text(script.replace("/scratch/hf", "/scratch/mine"))
+        kept = lab.call("targets", "request", "line", "--keep", str(edited))
+        assert kept.code == 0 and "HF_HOME=/scratch/mine" in kept.out
+        assert lab.call("targets", "request", "line").out == kept.out, "later starts are built on it"
+        edited.write_text("#!/bin/bash\nexit 0\n")
+        refused = lab.call("targets", "request", "line", "--keep", str(edited))
+        assert refused.code != 0 and "Line 2 of the batch script" in refused.err
+        missing = lab.call("targets", "request", "line", "--keep", str(tmp_path / "none.sh"))
+        assert missing.code != 0 and "none.sh cannot be read" in missing.err
+        edited.write_text("")
+        assert "HF_HOME" not in lab.call("targets", "request", "line", "--keep", str(edited)).out
     finally:
         lab.call("targets", "delete", "line", "--force")
     assert "needs --kubernetes" in lab.call("targets", "add", "other", "--local", "--gpus", "2").err

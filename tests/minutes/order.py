@@ -24,7 +24,12 @@ TOGETHER = "tests/ui/"
 ONE_WORKER = ("tests/runtime/", "tests/profiling/", "tests/sweeps/")
 #: Files that the worker of another one runs: they share what a machine can have once (a Slurm).
 SAME_WORKER = dict.fromkeys(
-    ("tests/hosts/test_slurm.py", "tests/hosts/test_slurm_ends.py", "tests/ui/test_clusters.py"),
+    (
+        "tests/hosts/test_slurm.py",
+        "tests/hosts/test_slurm_ends.py",
+        "tests/hosts/test_on_clusters.py",
+        "tests/ui/test_clusters.py",
+    ),
     "tests/hosts/test_provider_contract.py",
 )
 

@@ -182,6 +182,15 @@ def test_files_are_listed_opened_saved_renamed_and_deleted(scene: Scene) -> None
     for name in names:
         assert scene.contents("DELETE", f"work/{name}")[0] == 204
     assert scene.contents("DELETE", "work")[0] == 204 and not (home / "work").exists()
+    noted = [
+        (each["operation"], each["detail"]["path"], each["outcome"])
+        for each in scene.lab.get("genops/v1/audit")["items"]
+        if each["detail"].get("host") == "gpu"
+    ]
+    assert ("files.delete", "work", "ok") in noted and ("files.delete", "work", "400") in noted
+    assert [path for verb, path, outcome in noted if (verb, outcome) == ("files.save", "ok")] == [
+        "work/a.ipynb", "work/train.py", "work/train.py", "work",
+    ]  # fmt: skip
 
 
 def test_a_large_file_travels_in_portions_both_ways(scene: Scene) -> None:
