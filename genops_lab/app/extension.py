@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..core.api import ServiceGate
     from ..core.jupyter import JupyterServer
     from ..core.live import LiveHub
+    from ..genai.endpoints.models import NewEndpoint
     from ..hosts.models import NewTarget
     from .application import Application
     from .socket_server import SocketServer
@@ -88,6 +89,12 @@ class GenOpsLab(ExtensionApp):
     target_presets = Dict(
         help="Presets by target, which users cannot change: the name, the resources, the price. "
         'Example: {"cluster": [{"name": "1 x H100", "resources": {"gpus": 1, "gpu_type": "H100"}}]}.'
+    ).tag(config=True)
+    endpoints = List(
+        Dict(),
+        help="Models that answer, for all users, who cannot change them. The fields are those of `genops endpoints "
+        'add`, such as {"name": "house", "url": "https://llm.example.org/v1", "model": "m", "key_secret": "LLM_KEY"}. '
+        "Each user keeps the secret.",
     ).tag(config=True)
     allow_user_targets = Bool(True, help="Whether users may add their own targets.").tag(config=True)
     max_price_per_hour = Float(
@@ -219,7 +226,22 @@ class GenOpsLab(ExtensionApp):
             max_price_per_hour=self.max_price_per_hour,
             target_fields=self.target_fields,
             target_presets=self.target_presets,
+            endpoints=self._administrators_endpoints(),
         )
+
+    def _administrators_endpoints(self) -> tuple[NewEndpoint, ...]:
+        import msgspec
+
+        from ..core.errors import InvalidRequest
+        from ..genai.endpoints.models import NewEndpoint
+
+        try:
+            return msgspec.convert(self.endpoints, tuple[NewEndpoint, ...])
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(
+                f"GenOpsLab.endpoints in the server's configuration is invalid: {error}",
+                hint="Each endpoint needs name, url and model: genops endpoints add --help",
+            ) from error
 
     def _address(self) -> str:
         """Return the address of this JupyterLab; HUB stands for a name that the server does not know."""

@@ -40,6 +40,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
     "Generative AI": {
         "prompts": Word("prompts", "Save and compare versions of prompts, and point aliases at them."),
         "traces": Word("traces", "List, show, compare and follow traces of generative models."),
+        "endpoints": Word("endpoints", "Add, list and test models that answer."),
     },
     "Compute": {
         "targets": Word("targets", "Add, test and connect machines and clusters that run kernels."),

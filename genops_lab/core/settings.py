@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .paths import data_dir
 
 if TYPE_CHECKING:
+    from ..genai.endpoints.models import NewEndpoint
     from ..hosts.models import NewTarget
 
 
@@ -53,6 +54,8 @@ class Settings:
     max_price_per_hour: float | None = None
     #: Default, minimum, maximum, choices and lock by kind and field of a target.
     target_fields: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    #: The administrator's models that answer.
+    endpoints: tuple[NewEndpoint, ...] = ()
     #: Presets by target: name, resources, price_per_hour.
     target_presets: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 

@@ -232,6 +232,21 @@ class MlflowConnection(Service):
         url, key = await self.server.offer()
         return KernelTracking(tracking_uri=url, token=key)
 
+    async def http_address(self) -> tuple[str, str]:
+        """Return the address of MLflow's server without a slash at the end, and its key; empty without one.
+
+        Raises InvalidRequest for a store without a server.
+        """
+        if self.kind == "embedded":
+            await self.ensure()
+            return await self.server.offer()
+        if urlsplit(self.uri).scheme in ("http", "https"):
+            return self.uri.rstrip("/"), os.environ.get("MLFLOW_TRACKING_TOKEN", "")
+        raise InvalidRequest(
+            f"The store {self.shown_uri} has no server that answers HTTP.",
+            hint="Start one: mlflow server --backend-store-uri with the store's address.",
+        )
+
     async def ui_address(self) -> str:
         """Return the address of MLflow's own pages; for the embedded MLflow with a browser's key, on this
         machine only.

@@ -275,6 +275,7 @@ COMMANDS = {
     ),
     "diff": "",
     "doctor": "",
+    "endpoints": "list show add delete test",
     "evaluations": "list show",
     "experiments": "list show add delete undelete",
     "folders": "status pull push",

@@ -3089,6 +3089,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/endpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List all models that answer: a person's, the administrator's, deployments, and MLflow's gateway. */
+        get: operations["endpoints.list_endpoints"];
+        put?: never;
+        /** Add a model to a person's list. A price that is not given is looked up in LiteLLM's table. */
+        post: operations["endpoints.add_endpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return one model that answers. */
+        get: operations["endpoints.get_endpoint"];
+        put?: never;
+        post?: never;
+        /** Delete a model from a person's list; idempotent. Its secret stays. */
+        delete: operations["endpoints.delete_endpoint"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/endpoints/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask an endpoint five short questions, keep what it answered, and say what differs from its first answers. */
+        post: operations["endpoints.test_endpoint"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/lineage": {
         parameters: {
             query?: never;
@@ -9673,6 +9726,178 @@ export interface components {
             value: string;
         };
         /**
+         * ModelEndpoints
+         * @description All models that answer. ``notes`` says which sources could not be asked, and why.
+         */
+        ModelEndpoints: {
+            endpoints: components["schemas"]["ModelEndpoint"][];
+            /** @default [] */
+            notes: string[];
+        };
+        /**
+         * ModelEndpoint
+         * @description A model that answers, as it is listed. ``name`` of a deployment is ``deployment:NAME``.
+         */
+        ModelEndpoint: {
+            name: string;
+            url: string;
+            model: string;
+            /** @default  */
+            key_secret: string;
+            /** @default 120 */
+            timeout_s: number;
+            /**
+             * @default {
+             *       "at_once": 8,
+             *       "requests_per_minute": null,
+             *       "tokens_per_minute": null,
+             *       "tokens": null,
+             *       "money": null
+             *     }
+             */
+            limits: components["schemas"]["Limits"];
+            /** @default null */
+            price: components["schemas"]["Price"] | null;
+            /** @enum {unknown} */
+            kind: "deployment" | "gateway" | "given" | "own";
+            /** @default 0 */
+            added_at: number;
+            /**
+             * @default {
+             *       "state": "untested",
+             *       "message": "",
+             *       "at": 0,
+             *       "probe": null,
+             *       "first": null,
+             *       "differences": []
+             *     }
+             */
+            test: components["schemas"]["EndpointTest"];
+        };
+        /**
+         * Limits
+         * @description Limits of an endpoint. ``tokens`` and ``money`` are for a whole evaluation, resumed ones too.
+         */
+        Limits: {
+            /** @default 8 */
+            at_once: number;
+            /** @default null */
+            requests_per_minute: number | null;
+            /** @default null */
+            tokens_per_minute: number | null;
+            /** @default null */
+            tokens: number | null;
+            /** @default null */
+            money: number | null;
+        };
+        /**
+         * Price
+         * @description Prices of a million tokens, in one currency.
+         *
+         *     Cached input and reasoning have the prices ``cached_input`` and ``reasoning`` where these are given, else those of
+         *     ``input`` and ``output``. ``batch_input`` and ``batch_output`` are those of a batch; a batch without them has no
+         *     known price. ``date`` (YYYY-MM-DD) says when the prices were true, ``source`` who said so.
+         */
+        Price: {
+            input: number;
+            output: number;
+            /** @default null */
+            cached_input: number | null;
+            /** @default null */
+            reasoning: number | null;
+            /** @default null */
+            batch_input: number | null;
+            /** @default null */
+            batch_output: number | null;
+            /** @default USD */
+            currency: string;
+            /** @default  */
+            date: string;
+            /** @default  */
+            source: string;
+        };
+        /**
+         * EndpointTest
+         * @description The findings of a test. ``differences`` are those to ``first``, the probe that the endpoint was added with.
+         */
+        EndpointTest: {
+            /**
+             * @default untested
+             * @enum {unknown}
+             */
+            state: "answers" | "away" | "changed" | "key_refused" | "refused" | "untested";
+            /** @default  */
+            message: string;
+            /** @default 0 */
+            at: number;
+            /** @default null */
+            probe: components["schemas"]["Probe"] | null;
+            /** @default null */
+            first: components["schemas"]["Probe"] | null;
+            /** @default [] */
+            differences: string[];
+        };
+        /**
+         * Probe
+         * @description The model behind an endpoint, as it answered: the name and fingerprint that it returned, and its answers.
+         */
+        Probe: {
+            at: number;
+            /** @default  */
+            model: string;
+            /** @default  */
+            fingerprint: string;
+            /** @default [] */
+            answers: components["schemas"]["ProbeAnswer"][];
+            /** @default 0 */
+            latency_ms: number;
+            /** @default true */
+            usage_known: boolean;
+            /** @default [] */
+            without: string[];
+        };
+        /**
+         * ProbeAnswer
+         * @description An answer to one of the probes, which are asked at temperature 0.
+         */
+        ProbeAnswer: {
+            prompt: string;
+            text: string;
+        };
+        /**
+         * NewEndpoint
+         * @description A model to add. ``url`` ends before ``/chat/completions``; ``key_secret`` is the name of a secret.
+         */
+        NewEndpoint: {
+            name: string;
+            url: string;
+            model: string;
+            /** @default  */
+            key_secret: string;
+            /** @default 120 */
+            timeout_s: number;
+            /**
+             * @default {
+             *       "at_once": 8,
+             *       "requests_per_minute": null,
+             *       "tokens_per_minute": null,
+             *       "tokens": null,
+             *       "money": null
+             *     }
+             */
+            limits: components["schemas"]["Limits"];
+            /** @default null */
+            price: components["schemas"]["Price"] | null;
+        };
+        /**
+         * TestEndpoint
+         * @description Test an endpoint. ``accept`` makes its answers those that later tests compare with.
+         */
+        TestEndpoint: {
+            /** @default false */
+            accept: boolean;
+        };
+        /**
          * Lineage
          * @description The ancestors and descendants of ``root``, nearest first. ``notes`` say what could not be read.
          */
@@ -9931,7 +10156,8 @@ export interface components {
              *       "input": 0,
              *       "output": 0,
              *       "cached_input": 0,
-             *       "reasoning": 0
+             *       "reasoning": 0,
+             *       "known": true
              *     }
              */
             spent: components["schemas"]["Usage"];
@@ -9951,6 +10177,8 @@ export interface components {
         /**
          * Usage
          * @description Tokens of a call. ``output`` includes ``reasoning``, ``input`` includes ``cached_input``.
+         *
+         *     ``known`` is false where the endpoint did not count them: the numbers are 0, and mean nothing.
          */
         Usage: {
             /** @default 0 */
@@ -9961,6 +10189,8 @@ export interface components {
             cached_input: number;
             /** @default 0 */
             reasoning: number;
+            /** @default true */
+            known: boolean;
         };
         /**
          * Page[AnswerEvaluation]
@@ -10076,7 +10306,8 @@ export interface components {
              *       "input": 0,
              *       "output": 0,
              *       "cached_input": 0,
-             *       "reasoning": 0
+             *       "reasoning": 0,
+             *       "known": true
              *     }
              */
             usage: components["schemas"]["Usage"];
@@ -10612,7 +10843,7 @@ export interface components {
          */
         Changed: {
             /** @enum {unknown} */
-            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment" | "answer-evaluation" | "prompt" | "trace";
+            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment" | "endpoint" | "answer-evaluation" | "prompt" | "trace";
             id: string;
             revision: number;
         };
@@ -17239,6 +17470,163 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "endpoints.list_endpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelEndpoints"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "endpoints.add_endpoint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEndpoint"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelEndpoint"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "endpoints.get_endpoint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelEndpoint"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "endpoints.delete_endpoint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "endpoints.test_endpoint": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestEndpoint"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndpointTest"];
+                };
             };
             /** @description The error. */
             default: {

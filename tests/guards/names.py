@@ -378,7 +378,7 @@ CONFIGURATION = _lines(
     "An operator's setting has no effect; a kernelspec does not start.",
     """
 GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_certificate deployment_certificate_key
-    deployment_https deployment_lease_hours deployment_warm_hours keep_local_kernels locked mlflow_uri
+    deployment_https deployment_lease_hours deployment_warm_hours endpoints keep_local_kernels locked mlflow_uri
     outputs_left_to_page_s rooms signature_required store_url target_fields target_presets targets trusted_keys
 GenOpsLocalProvisioner:
 GenOpsTargetProvisioner: cwd lease_s target
@@ -641,9 +641,9 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-answers batches deployments environments evaluations folders gateway-ports incoming kernelspecs.lock load_tests mlflow
-operator.json outputs profiles pulls remote resuming runs said secrets shared.db spool store.db supervisor.lock sweeps
-templates tracking.lock wheels work
+answers batches deployments endpoints.json environments evaluations folders gateway-ports incoming kernelspecs.lock
+load_tests mlflow operator.json outputs profiles pulls remote resuming runs said secrets shared.db spool store.db
+supervisor.lock sweeps templates tracking.lock wheels work
 """,
 )
 
@@ -688,6 +688,14 @@ genops deployments show: --as-file --json --with-key name
 genops deployments stop: --json name
 genops deployments:
 genops doctor: --json
+genops endpoints add: --at-once --currency --json --key-secret --model --money --price-batch-input
+    --price-batch-output --price-cached --price-input --price-output --price-reasoning --requests-per-minute --timeout
+    --tokens --tokens-per-minute --url name
+genops endpoints delete: --json name
+genops endpoints list: --json
+genops endpoints show: --json name
+genops endpoints test: --accept --json name
+genops endpoints:
 genops evaluations delete: --json --yes -y result
 genops evaluations list: --answers --digest --json --model --version
 genops evaluations resume: --json --markdown result

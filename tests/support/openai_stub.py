@@ -18,6 +18,7 @@ import contextlib
 import email.utils
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -186,7 +187,7 @@ class Stub:
         self._now += 1
         self.counts["at_once"] = max(self.counts.get("at_once", 0), self._now)
         try:
-            return await self._chat(writer, headers, body)
+            return await self._chat(reader, writer, headers, body)
         finally:
             self._now -= 1
 
@@ -197,7 +198,9 @@ class Stub:
             self.faults.key and headers.get("authorization") != f"Bearer {self.faults.key}"
         )
 
-    async def _chat(self, writer: asyncio.StreamWriter, headers: dict[str, str], raw: bytes) -> bool:
+    async def _chat(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, headers: dict[str, str], raw: bytes
+    ) -> bool:
         faults = self.faults
         self.count("calls")
         number = self.counts["calls"]
@@ -225,7 +228,9 @@ class Stub:
         fault = _fault(number, faults)
         if fault == "hang":
             self.count("hang")
-            await asyncio.sleep(faults.hang_s)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(reader.read(), faults.hang_s)  # until the client leaves
+                return False
         if fault == "error" or any(text in last for text in faults.always_fails):
             self.count("error")
             return self._error(writer, 500, "The server had an error.")
@@ -404,6 +409,7 @@ async def _run(port: int, control: bool) -> None:
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         given = json.loads(line)
         print(json.dumps(stub.do(given["command"], given)), flush=True)
+    os._exit(0)  # answers that hang are not waited for
 
 
 if __name__ == "__main__":

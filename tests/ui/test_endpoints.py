@@ -1,16 +1,54 @@
-"""The section Generative AI and the page of models that answer."""
+"""The section Generative AI, and the page of models that answer, against a stub of OpenAI's chat completions."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser import LabPage
+from tests.support.browser import WIDE, LabPage
+from tests.support.lab_server import LabServer
+from tests.support.openai_stub import OpenAIStub
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(180)]
 
 
-def test_the_section_opens_the_page_of_endpoints(lab: LabPage) -> None:
-    lab.section("Generative AI").get_by_role("button", name="Endpoints").click()
-    expect(lab.page.locator("#genops-endpoints")).to_be_visible()
-    lab.looks("endpoints", "#genops-endpoints", (1280, 800), daily=False)
+def test_an_endpoint_is_added_tested_and_deleted(lab: LabPage, server: LabServer) -> None:
+    page = lab.page
+    with OpenAIStub() as stub:
+        server.request("PUT", "genops/v1/deployment-secrets/STUB_KEY", {"value": stub.key})
+        lab.section("Generative AI").get_by_role("button", name=re.compile("^Endpoints")).click()
+        shown = page.locator("#genops-endpoints")
+        add = shown.get_by_role("button", name="Add an endpoint…").first
+        add.focus()
+        page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog", name="Add an endpoint")
+        expect(dialog.get_by_label("Name")).to_be_focused()
+        page.keyboard.type("house")
+        dialog.get_by_label("URL").fill(stub.url)
+        dialog.get_by_label("Model", exact=True).fill("m")
+        dialog.get_by_label("Secret with the key").select_option("STUB_KEY")
+        dialog.get_by_label(re.compile("input tokens")).fill("2")
+        expect(dialog.get_by_role("button", name="Add", exact=True)).to_be_disabled()
+        dialog.get_by_label(re.compile("output tokens")).fill("8")
+        lab.looks("endpoints-add", ".jp-Dialog", daily=False)
+        page.keyboard.press("Enter")
+        row = shown.get_by_role("row", name=re.compile("^house"))
+        expect(row.get_by_text("Answers", exact=True)).to_be_visible(timeout=30_000)
+        expect(row.get_by_text("2 in, 8 out (USD)")).to_be_visible()
+        stub.set(model="stub-2")
+        test = row.get_by_role("button", name="Test")
+        test.focus()
+        page.keyboard.press("Enter")
+        expect(row.get_by_text("Another model answers")).to_be_visible(timeout=30_000)
+        expect(shown.get_by_text("The endpoint returns the model stub-2; it was stub-1.")).to_be_visible()
+        lab.looks("endpoints", "#genops-endpoints", (1280, 800), WIDE)
+        row.get_by_role("button", name="Accept").click()
+        expect(row.get_by_text("Answers", exact=True)).to_be_visible(timeout=30_000)
+        stub.set(key="revoked")
+        test.click()
+        expect(row.get_by_text("Key refused")).to_be_visible(timeout=30_000)
+        row.get_by_role("button", name="Delete…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
+        expect(row).to_have_count(0)

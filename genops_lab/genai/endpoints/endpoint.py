@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import email.utils
 import importlib
 import json
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -89,11 +92,112 @@ class Connection:
             raise CallFailed("connection", f"{type(error).__name__}: {error}") from error
         return answer_of(response.status_code, response.headers, response.content)
 
+    async def ask_streamed(
+        self, messages: list[dict[str, Any]], settings: Mapping[str, Any], tell: Callable[[str], None]
+    ) -> Answer:
+        """Return the answer to messages, and tell each part of its text as it arrives. Raises CallFailed.
+
+        The endpoint is asked for the tokens of the stream; those of one that does not tell them are not known.
+        """
+        httpx = self._httpx
+        asked = {**settings, "stream": True, "stream_options": {"include_usage": True}}
+        body = json.dumps({"model": self.endpoint.model, "messages": messages, **asked}).encode()
+        stream = Stream()
+        try:
+            async with self._client.stream(
+                "POST", self._url, content=body, headers=self._headers
+            ) as response:
+                if response.status_code != 200:
+                    answer_of(response.status_code, response.headers, await response.aread())
+                async for line in response.aiter_lines():
+                    if text := stream.add(line):
+                        tell(text)
+        except httpx.TimeoutException as error:
+            raise CallFailed("timeout", f"no answer within {self.endpoint.timeout_s:g} s") from error
+        except httpx.RemoteProtocolError as error:
+            raise CallFailed("cut", f"the answer broke off: {error}") from error
+        except httpx.HTTPError as error:
+            raise CallFailed("connection", f"{type(error).__name__}: {error}") from error
+        return stream.answer()
+
+
+class Stream:
+    """The parts of a streamed answer.
+
+    >>> stream = Stream()
+    >>> stream.add('data: {"choices": [{"delta": {"content": "Hi"}, "finish_reason": "stop"}]}')
+    'Hi'
+    >>> stream.add("data: [DONE]"), stream.answer().text, stream.answer().usage.known
+    ('', 'Hi', False)
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._calls: dict[int, dict[str, Any]] = {}
+        self._usage: Mapping[str, Any] | None = None
+        self._told = {"finish_reason": "", "model": "", "fingerprint": ""}
+        self._bytes = 0
+        self._done = False
+
+    def add(self, line: str) -> str:
+        """Take a line of the stream, and return its text. Raises CallFailed."""
+        self._bytes += len(line)
+        if self._bytes > _MOST_BYTES:
+            raise CallFailed("malformed", f"the answer has over {_MOST_BYTES:,} bytes")
+        if not line.startswith("data:"):
+            return ""
+        content = line.removeprefix("data:").strip()
+        if content == "[DONE]":
+            self._done = True
+            return ""
+        try:
+            return self._part(json.loads(content))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CallFailed("malformed", f"the stream is no chat completion: {content[:_WORDS]}") from error
+
+    def _part(self, found: dict[str, Any]) -> str:
+        if error := found.get("error"):
+            raise CallFailed("server", _said(json.dumps({"error": error}).encode()))
+        self._usage = found.get("usage") or self._usage
+        self._told["model"] = str(found.get("model") or self._told["model"])
+        self._told["fingerprint"] = str(found.get("system_fingerprint") or self._told["fingerprint"])
+        text = ""
+        for choice in found.get("choices") or []:
+            delta = choice.get("delta") or {}
+            text += delta.get("content") or ""
+            for call in delta.get("tool_calls") or []:
+                _join_call(self._calls.setdefault(int(call.get("index", 0)), {}), call)
+            self._told["finish_reason"] = str(choice.get("finish_reason") or self._told["finish_reason"])
+        self._texts.append(text)
+        return text
+
+    def answer(self) -> Answer:
+        """Return the whole answer. Raises CallFailed if the stream has no end."""
+        if not (self._done or self._told["finish_reason"]):
+            raise CallFailed("cut", "the stream broke off")
+        calls = [call for _index, call in sorted(self._calls.items())]
+        return Answer(text="".join(self._texts), usage=usage_of(self._usage), tool_calls=calls, **self._told)
+
+
+def _join_call(call: dict[str, Any], part: Mapping[str, Any]) -> None:
+    """Add a part of a tool call: its id and name come once, its arguments in pieces."""
+    call.update({key: part[key] for key in ("id", "type") if part.get(key)})
+    function, more = call.setdefault("function", {"name": "", "arguments": ""}), part.get("function") or {}
+    function["name"] += more.get("name") or ""
+    function["arguments"] += more.get("arguments") or ""
+
 
 def most_tokens(messages: list[dict[str, Any]], settings: Mapping[str, Any]) -> Usage:
-    """Return the most tokens that a call can use: a byte of the messages has one input token at most."""
-    most = int(settings.get("max_tokens") or settings.get("max_completion_tokens") or 0)
-    return Usage(input=len(json.dumps(messages).encode()) // _BYTES_OF_TOKEN, output=most)
+    """Return the most tokens that a call can use: a byte of the messages has one input token at most.
+
+    ``max_completion_tokens`` is that of reasoning models, and includes their reasoning.
+
+    >>> most_tokens([], {"max_completion_tokens": 500, "n": 2}).output
+    1000
+    """
+    each = max(int(settings.get(name) or 0) for name in ("max_tokens", "max_completion_tokens"))
+    given = json.dumps([messages, settings.get("tools") or [], settings.get("response_format") or {}])
+    return Usage(input=len(given.encode()) // _BYTES_OF_TOKEN, output=each * int(settings.get("n") or 1))
 
 
 def answer_of(status: int, headers: Mapping[str, str], content: bytes) -> Answer:
@@ -110,7 +214,7 @@ def answer_of(status: int, headers: Mapping[str, str], content: bytes) -> Answer
         if not isinstance(text, str) or not isinstance(calls, list):
             raise TypeError("content")
         return Answer(
-            text=text, usage=usage_of(found.get("usage") or {}), tool_calls=calls,
+            text=text, usage=usage_of(found.get("usage")), tool_calls=calls,
             finish_reason=str(choice.get("finish_reason") or ""), model=str(found.get("model") or ""),
             fingerprint=str(found.get("system_fingerprint") or ""),
         )  # fmt: skip
@@ -118,17 +222,19 @@ def answer_of(status: int, headers: Mapping[str, str], content: bytes) -> Answer
         raise CallFailed("malformed", f"the answer is no chat completion: {_said(content)}") from error
 
 
-def usage_of(given: Mapping[str, Any]) -> Usage:
-    """Return the tokens that an endpoint counted."""
+def usage_of(given: Any) -> Usage:
+    """Return the tokens that an endpoint counted; those that it did not count are not known."""
+    if not isinstance(given, Mapping) or not {"prompt_tokens", "completion_tokens"} <= given.keys():
+        return Usage(known=False)
 
     def number(value: Any) -> int:
-        return int(value) if isinstance(value, int | float) else 0
+        return max(0, int(value)) if isinstance(value, int | float) else 0
 
-    inner = given.get("prompt_tokens_details") or {}
-    outer = given.get("completion_tokens_details") or {}
+    inner, outer = given.get("prompt_tokens_details") or {}, given.get("completion_tokens_details") or {}
+    told, written = number(given["prompt_tokens"]), number(given["completion_tokens"])
     return Usage(
-        input=number(given.get("prompt_tokens")), output=number(given.get("completion_tokens")),
-        cached_input=number(inner.get("cached_tokens")), reasoning=number(outer.get("reasoning_tokens")),
+        input=told, cached_input=min(told, number(inner.get("cached_tokens"))),
+        output=written, reasoning=min(written, number(outer.get("reasoning_tokens"))),
     )  # fmt: skip
 
 
@@ -141,8 +247,16 @@ def _kind(status: int) -> Failure:
 
 
 def _after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of ``Retry-After`` (RFC 9110: a number, or a date); None without one.
+
+    >>> _after({"retry-after": "1.5"}), _after({"retry-after": "Fri, 01 Jan 1999 00:00:00 GMT"}), _after({})
+    (1.5, 0.0, None)
+    """
+    told = headers.get("retry-after", "")
+    if re.fullmatch(r"\d+(\.\d+)?", told):
+        return float(told)
     try:
-        return max(0.0, float(headers.get("retry-after", "")))
+        return max(0.0, email.utils.parsedate_to_datetime(told).timestamp() - time.time())
     except ValueError:
         return None
 

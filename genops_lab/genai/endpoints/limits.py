@@ -5,45 +5,81 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Annotated
 
 import msgspec
+
+AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Limits of an endpoint. ``tokens`` and ``money`` are for a whole evaluation, resumed ones too."""
 
-    at_once: int = 8
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    tokens: int | None = None
-    money: float | None = None
+    at_once: AtLeast1 = 8
+    requests_per_minute: Positive | None = None
+    tokens_per_minute: Positive | None = None
+    tokens: AtLeast1 | None = None
+    money: Positive | None = None
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Prices of a million tokens. Cached input tokens cost ``cached_input`` where it is given, else ``input``."""
+    """Prices of a million tokens, in one currency.
 
-    input: float
-    output: float
-    cached_input: float | None = None
+    Cached input and reasoning have the prices ``cached_input`` and ``reasoning`` where these are given, else those of
+    ``input`` and ``output``. ``batch_input`` and ``batch_output`` are those of a batch; a batch without them has no
+    known price. ``date`` (YYYY-MM-DD) says when the prices were true, ``source`` who said so.
+    """
+
+    input: NotNegative
+    output: NotNegative
+    cached_input: NotNegative | None = None
+    reasoning: NotNegative | None = None
+    batch_input: NotNegative | None = None
+    batch_output: NotNegative | None = None
+    currency: str = "USD"
+    date: str = ""
+    source: str = ""
 
     def of(self, usage: Usage) -> float:
         """Return the price of a call.
 
         >>> Price(input=1.0, output=10.0).of(Usage(input=1_000_000, output=100_000))
         2.0
+        >>> Price(input=1.0, output=10.0, reasoning=0.0).of(Usage(output=100_000, reasoning=100_000))
+        0.0
         """
         cached = self.input if self.cached_input is None else self.cached_input
-        plain = usage.input - usage.cached_input
-        return (plain * self.input + usage.cached_input * cached + usage.output * self.output) / 1e6
+        thought = self.output if self.reasoning is None else self.reasoning
+        given = (usage.input - usage.cached_input) * self.input + usage.cached_input * cached
+        written = (usage.output - usage.reasoning) * self.output + usage.reasoning * thought
+        return (given + written) / 1e6
+
+    def most_of(self, usage: Usage) -> float:
+        """Return the most that a call with these tokens can cost: nothing cached, all at the dearer price."""
+        given = max(self.input, self.cached_input or 0.0)
+        written = max(self.output, self.reasoning or 0.0)
+        return (usage.input * given + usage.output * written) / 1e6
+
+    def of_batch(self, usage: Usage) -> float | None:
+        """Return the price of a call in a batch; None if it is not known."""
+        if self.batch_input is None or self.batch_output is None:
+            return None
+        return (usage.input * self.batch_input + usage.output * self.batch_output) / 1e6
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens of a call. ``output`` includes ``reasoning``, ``input`` includes ``cached_input``."""
+    """Tokens of a call. ``output`` includes ``reasoning``, ``input`` includes ``cached_input``.
+
+    ``known`` is false where the endpoint did not count them: the numbers are 0, and mean nothing.
+    """
 
     input: int = 0
     output: int = 0
     cached_input: int = 0
     reasoning: int = 0
+    known: bool = True
 
     @property
     def total(self) -> int:
@@ -58,6 +94,10 @@ class BudgetReached(Exception):
 class Budget:
     """Tokens and money of an evaluation: reserved before each call, so that the sum cannot pass the limit.
 
+    A call whose tokens the endpoint did not count costs all that was reserved. An endpoint that writes more than
+    ``max_tokens`` passes what was reserved: from then on each call reserves as much as the longest answer had, and
+    ``longest`` says so.
+
     >>> budget = Budget(Limits(tokens=100), None)
     >>> call = budget.reserve(Usage(input=20, output=60))
     >>> budget.settle(call, Usage(input=20, output=5))
@@ -69,21 +109,27 @@ class Budget:
         self._limits, self._price = limits, price
         self.spent = spent or Usage()
         self._reserved = Usage()
+        #: The tokens of the longest answer that passed ``max_tokens``; 0 where none did.
+        self.longest = 0
 
     def reserve(self, most: Usage) -> Usage:
         """Set aside what a call may use. Raises BudgetReached."""
-        after = _sum(_sum(self.spent, self._reserved), most)
-        if self._limits.tokens is not None and after.total > self._limits.tokens:
+        most = msgspec.structs.replace(most, output=max(most.output, self.longest))
+        reserved = _sum(self._reserved, most)
+        if self._limits.tokens is not None and self.spent.total + reserved.total > self._limits.tokens:
             raise BudgetReached(f"{self._limits.tokens:,} tokens")
-        if self._limits.money is not None and self._price and self._price.of(after) > self._limits.money:
-            raise BudgetReached(f"{self._limits.money:g} (money)")
-        self._reserved = _sum(self._reserved, most)
+        price, money = self._price, self._limits.money
+        if price and money is not None and price.of(self.spent) + price.most_of(reserved) > money:
+            raise BudgetReached(f"{money:g} {price.currency}")
+        self._reserved = reserved
         return most
 
     def settle(self, reserved: Usage, used: Usage) -> None:
         """Count what a call has used, in place of what was set aside for it."""
         self._reserved = _sum(self._reserved, reserved, -1)
-        self.spent = _sum(self.spent, used)
+        self.spent = _sum(self.spent, used if used.known else reserved)
+        if used.output > reserved.output:
+            self.longest = max(self.longest, used.output)
 
     @property
     def money(self) -> float | None:

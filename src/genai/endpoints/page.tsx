@@ -1,12 +1,231 @@
-import { Widget } from '@lumino/widgets';
+import * as React from 'react';
 
+import type { DataTable } from '../../core';
+import {
+  ActionButton,
+  EmptyState,
+  RelativeTime,
+  Resource,
+  ResourceView,
+  StatusBadge,
+  confirm,
+  tellFailure
+} from '../../core';
+import { ListTable } from '../../core/ui/list-table';
+import { PageHead, ResourcePage } from '../../core/ui/page';
 import { genaiIcon } from '../icon';
 import type { IPageContext } from '../pages';
 
+import type { IEndpoint, IEndpoints } from './service';
+import { EndpointsService } from './service';
+import { kindOf, limitsOf, priceOf, stateOf } from './words';
+
+import '../../../style/genai/endpoints.css';
+
+type Context = Pick<IPageContext, 'core'>;
+
 /** Return the page of models that answer. */
-export function endpointsPage({ core }: IPageContext): Widget {
-  const page = new Widget();
-  page.title.label = core.trans.__('Endpoints');
-  page.title.icon = genaiIcon;
-  return page;
+export function endpointsPage({ core }: Context): ResourcePage<IEndpoints> {
+  const { api, events, trans } = core;
+  const service = new EndpointsService(api);
+  const list = new Resource({
+    fetch: signal => service.list(signal),
+    events,
+    kinds: ['endpoint', 'deployment'],
+    isEmpty: ({ endpoints, notes }) => !endpoints.length && !notes?.length,
+    trans
+  });
+  return new ResourcePage(list, {
+    title: trans.__('Endpoints'),
+    icon: genaiIcon,
+    render: () => <EndpointsView list={list} service={service} core={core} />
+  });
+}
+
+function EndpointsView(
+  props: Context & { list: Resource<IEndpoints>; service: EndpointsService }
+): React.ReactElement {
+  const { list, service } = props;
+  const { trans } = props.core;
+  const [testing, setTesting] = React.useState<readonly string[]>([]);
+  const attempt = (work: Promise<unknown>) =>
+    work.catch((reason: unknown) => tellFailure(reason, trans));
+  const test = async (name: string, accept = false) => {
+    setTesting(before => [...before, name]);
+    await attempt(service.test(name, accept));
+    await list.refresh();
+    setTesting(before => before.filter(each => each !== name));
+  };
+  const add = async () => {
+    const { openAddEndpoint } = await import('./add-dialog');
+    const added = await openAddEndpoint(service, trans);
+    if (added) {
+      await test(added.name);
+    }
+  };
+  const remove = async (name: string) => {
+    const sure = await confirm({
+      title: trans.__('Delete the endpoint “%1”?', name),
+      body: trans.__(
+        'This deletes the endpoint and its tests from your list. Its secret stays.'
+      ),
+      action: trans.__('Delete'),
+      danger: true,
+      trans
+    });
+    if (sure) {
+      await service.delete(name);
+      await list.refresh();
+    }
+  };
+  const onAdd = () => void attempt(add());
+  const columns: DataTable.IColumn<IEndpoint>[] = [
+    {
+      id: 'name',
+      title: trans.__('Name'),
+      isHead: true,
+      cell: ({ name }) => name,
+      value: ({ name }) => name,
+      tip: ({ url }) => url
+    },
+    {
+      id: 'state',
+      title: trans.__('State'),
+      cell: endpoint => {
+        if (testing.includes(endpoint.name)) {
+          return <StatusBadge tone="busy" label={trans.__('Testing…')} />;
+        }
+        const [tone, label] = stateOf(endpoint, trans);
+        return <StatusBadge tone={tone} label={label} />;
+      },
+      value: endpoint => stateOf(endpoint, trans)[1]
+    },
+    {
+      id: 'model',
+      title: trans.__('Model'),
+      titleTip: trans.__('The model as the endpoint names it'),
+      cell: ({ model }) => model,
+      value: ({ model }) => model
+    },
+    {
+      id: 'kind',
+      title: trans.__('From'),
+      wide: true,
+      cell: endpoint => kindOf(endpoint, trans),
+      value: endpoint => kindOf(endpoint, trans)
+    },
+    {
+      id: 'price',
+      title: trans.__('Price'),
+      titleTip: trans.__('Price of a million tokens'),
+      cell: endpoint => priceOf(endpoint, trans) || trans.__('Not known'),
+      value: ({ price }) => price?.input ?? null,
+      tip: ({ price }) =>
+        [price?.source, price?.date].filter(Boolean).join(', ')
+    },
+    {
+      id: 'limits',
+      title: trans.__('Limits'),
+      wide: true,
+      cell: endpoint => limitsOf(endpoint, trans),
+      tip: endpoint => limitsOf(endpoint, trans)
+    },
+    {
+      id: 'tested',
+      title: trans.__('Last test'),
+      cell: ({ test: last }) =>
+        last?.at ? <RelativeTime seconds={last.at} trans={trans} /> : '–',
+      value: ({ test: last }) => last?.at || null
+    },
+    {
+      id: 'actions',
+      title: trans.__('Actions'),
+      cell: ({ name, kind, test: last }) => (
+        <span className="gol-Endpoints-actions">
+          <ActionButton
+            label={trans.__('Test')}
+            caption={trans.__('Ask %1 five short questions', name)}
+            disabled={testing.includes(name)}
+            onClick={() => void test(name)}
+          />
+          {last?.state === 'changed' && (
+            <ActionButton
+              label={trans.__('Accept')}
+              caption={trans.__(
+                'Compare later tests of %1 with its answers of now',
+                name
+              )}
+              disabled={testing.includes(name)}
+              onClick={() => void test(name, true)}
+            />
+          )}
+          {kind === 'own' && (
+            <ActionButton
+              label={trans.__('Delete…')}
+              caption={trans.__('Delete %1 from your list', name)}
+              onClick={() => void attempt(remove(name))}
+            />
+          )}
+        </span>
+      )
+    }
+  ];
+  return (
+    <>
+      <PageHead
+        title={trans.__('Endpoints')}
+        actions={
+          <ActionButton label={trans.__('Add an endpoint…')} onClick={onAdd} />
+        }
+      />
+      <ResourceView
+        resource={list}
+        trans={trans}
+        down={trans.__('Endpoints cannot be read.')}
+        late={trans.__('MLflow and the deployments are asked for endpoints.')}
+        keepMounted
+        empty={
+          <EmptyState
+            text={trans.__(
+              'No endpoints yet. Add a model that answers OpenAI’s chat completions, or deploy a language model.'
+            )}
+            actions={[{ label: trans.__('Add an endpoint…'), onClick: onAdd }]}
+          />
+        }
+      >
+        {({ endpoints, notes }) => (
+          <>
+            {notes?.map(note => (
+              <p key={note} className="gol-Note" role="status">
+                {note}
+              </p>
+            ))}
+            <ListTable
+              caption={trans.__('Endpoints')}
+              columns={columns}
+              rows={endpoints}
+              rowKey={({ name }) => name}
+              below={below}
+              sort={{ column: 'name', descending: false }}
+              count={count => trans._n('%1 endpoint', '%1 endpoints', count)}
+              trans={trans}
+            />
+          </>
+        )}
+      </ResourceView>
+    </>
+  );
+}
+
+/** Why an endpoint does not answer, or what differs from its first answers. */
+function below({ test }: IEndpoint): React.ReactNode {
+  const said = [test?.message ?? '', ...(test?.differences ?? [])];
+  const lines = said.filter(Boolean);
+  return lines.length ? (
+    <ul className="gol-Endpoints-said">
+      {lines.map(line => (
+        <li key={line}>{line}</li>
+      ))}
+    </ul>
+  ) : null;
 }

@@ -1,0 +1,1 @@
+"""Read the endpoints of MLflow in the worker process."""
