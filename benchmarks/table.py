@@ -151,6 +151,15 @@ The stores have MLflow's own schema.""",
         ("statistics ",),
     ),
     Sheet(
+        "redaction",
+        "Redaction",
+        """Secrets and personal data searched in Python code, in spans of conversations, and in lists of packages' files
+with their hashes. The searched files have none: each touched line is an error.
+
+- `with presidio`: the same spans, with names of people and places by Presidio.""",
+        ("redaction ",),
+    ),
+    Sheet(
         "server",
         "Server and front end",
         "The cost of the extension for the start of JupyterLab's server and for a page.",

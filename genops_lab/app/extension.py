@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Bool, Dict, Float, Int, List, Unicode
+from traitlets import Bool, Dict, Enum, Float, Int, List, Unicode
 
 from ..core.errors import Failed, GenOpsError
 from ..core.events import SCHEMA_ID
@@ -124,6 +124,12 @@ class GenOpsLab(ExtensionApp):
         help="Whether GenOps Lab's agent runs the kernels of this machine. Their outputs then survive a reload of the "
         "page, and the kernels a crash of the server.",
     ).tag(config=True)
+    redact_traces = Enum(
+        ("off", "secrets", "personal"),
+        "off",
+        help="Redaction of MLflow traces and evaluation rows before these leave the kernel: off, secrets, or personal "
+        "(secrets and personal data). `%genops redaction set` changes it in a notebook.",
+    ).tag(config=True)
     locked = Dict(
         key_trait=Unicode(),
         value_trait=Unicode(),
@@ -216,6 +222,7 @@ class GenOpsLab(ExtensionApp):
             cell_output_bytes=int(self.cell_output_mb * 1_000_000),
             cell_outputs=self.cell_outputs,
             keep_local_kernels=self.keep_local_kernels,
+            redact_traces=self.redact_traces,
             locked=locked,
             root_dir=Path(self._server.root_dir),
             base_url=self._server.base_url,

@@ -52,6 +52,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
         "quickstart": Word("lab", "Copy the quickstart notebook into a folder."),
         "status": Word("lab", "Show which GenOps Lab and which MLflow are used."),
         "doctor": Word("lab", "Check GenOps Lab, MLflow and targets, and say what to do."),
+        "redaction": Word("redaction", "Show which secrets and personal data would be taken out."),
         "audit": Word("lab", "Show the audit log: who changed or started what."),
         "help": Word("helping", "Show the help of a command, such as: genops help runs list"),
     },

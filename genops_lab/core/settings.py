@@ -43,6 +43,8 @@ class Settings:
     cell_output_bytes: int = 1_000_000
     cell_outputs: int = 2_000
     keep_local_kernels: bool = False
+    #: What kernels take out of traces and evaluation rows: off, secrets, personal.
+    redact_traces: str = "off"
     locked: dict[str, str] = field(default_factory=dict)
     root_dir: Path | None = None
     base_url: str = "/"

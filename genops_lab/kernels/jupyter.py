@@ -86,6 +86,8 @@ class JupyterKernels(Service):
     async def open(self) -> None:
         """Restore the kernels of the last server; a failure does not stop the Lab."""
         gate: StartupGate = self._server.web_settings[GATE]
+        if self._settings.redact_traces != "off":
+            PROCESS.variables = {"GENOPS_REDACT_TRACES": self._settings.redact_traces}
         try:
             await self._keep_local_kernels()
             await self._server_outputs.open()

@@ -46,6 +46,7 @@ async def kernel_environment(
         "GENOPS_KERNEL_ID": kernel_id,
         "GENOPS_CLI": json.dumps([sys.executable, "-m", "genops_lab.commands"]),
         **({"GENOPS_KERNELSPEC": kernelspec} if kernelspec else {}),
+        **PROCESS.variables,
     }
     if interpreter is None:
         return {**env, **added}

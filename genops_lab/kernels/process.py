@@ -95,6 +95,8 @@ class ProcessKernels:
         self._host: KernelHost | None = None
         #: keeps kernels of this machine that start from now on; None: Jupyter itself
         self.keeper: KernelKeeper | None = None
+        #: what each kernel gets of the operator's settings
+        self.variables: Mapping[str, str] = {}
         self._expected_until = 0.0
         self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = set()
 
@@ -116,6 +118,7 @@ class ProcessKernels:
     def leave(self) -> None:
         """Remove the services, which close or cannot be opened: later kernels get nothing from them."""
         self._host = self.keeper = None
+        self.variables = {}
         self._expected_until = 0.0
         self._wake()
 

@@ -108,7 +108,7 @@ class GenOpsTargetProvisioner(KernelProvisionerBase):
         if provider_of(self._entry.route.kind).allocates:
             # A preset's resources: a Lab that finds the kernel again knows only its target.
             self._chosen = {**of_variables(self.kernel_spec.env), **self._chosen}
-        changed = {**self._changed(given, self._entry.secrets), **self._chosen}
+        changed = {**self._changed(given, self._entry.secrets), **PROCESS.variables, **self._chosen}
         if provider_of(self._entry.route.kind).allocates:
             asked = resources_of({**given, **self._chosen})
             if asked.gpus is None:

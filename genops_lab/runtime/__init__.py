@@ -16,11 +16,13 @@ def load_ipython_extension(ipython: Any) -> None:
     from .lab import wake
     from .magics import offer_api, register
     from .own_models import follow
+    from .trace_redaction import begin
     from .traced_cells import follow as follow_traces
 
     register(ipython)
     follow()
     follow_traces()
+    begin()
     first = "" if offer_api(ipython) else "import genops, then "
     print(
         "GenOps: %%track, %%profile, %%sweep and %genops are ready.\n"

@@ -10,7 +10,7 @@ import time
 import tokenize
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, TypeVar
 
-from .redaction import Counts, Redactor, added, marks_in
+from ..redaction.texts import Counts, Redactor, added, marks_in
 from .values import MAX_TEXT_CHARACTERS
 
 #: The latest cells of a long session are kept.

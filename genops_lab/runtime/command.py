@@ -71,6 +71,10 @@ def run_command(line: str, *, always: bool = False) -> Any:
         from .memory import memory_command
 
         return memory_command(arguments[1:])
+    if arguments[:1] == ["redaction"] and arguments[1:2] in ([], ["show"], ["set"]):
+        from .trace_redaction import redaction_command
+
+        return redaction_command(arguments[1:])
     if is_remote() and arguments[:1] == ["pull"]:
         return pull(arguments[1:])
     if is_remote() and arguments[:2] == ["folders", "pull"]:

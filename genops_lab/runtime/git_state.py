@@ -11,7 +11,7 @@ import subprocess
 import threading
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from .redaction import Counts, Redactor, added, marks_in
+from ..redaction.texts import Counts, Redactor, added, marks_in
 
 GIT_TIMEOUT_S = 3.0
 DIFF_TIMEOUT_S = 15.0

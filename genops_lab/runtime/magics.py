@@ -295,6 +295,7 @@ COMMANDS = {
     "push": "",
     "quickstart": "",
     "secrets": "list set delete",
+    "redaction": "check show set",
     "runs": "list show delete tag undelete compare restore export optimize-db",
     "status": "",
     "sweeps": "list show delete run stop resume",

@@ -16,6 +16,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
+from ..redaction.secret_names import current_values
+from ..redaction.texts import Counts, Redactor, added, marks_in
 from .artifacts import CELLS, FOLDER, INSTALLED, PATCH, RECORD, SCRIPT, of_session
 from .cells import Cell, executed_cells, kept_cells, script_cells
 from .display import shell
@@ -24,8 +26,6 @@ from .errors import GenOpsError
 from .gate_file import gate_tags
 from .git_state import Patch, all_counts, git_tags, redacted_again, remote_url, top_of, uncommitted
 from .paths import is_remote, kernelspec_name, script_path
-from .redaction import Counts, Redactor, added, marks_in
-from .secret_names import current_values
 from .source import simple_params
 from .system import nvml_text, visible_by_nvml, visible_by_program
 
@@ -38,11 +38,15 @@ RECORD_VERSION = 1
 WAIT_S = 10.0
 
 
+def secret_values_now() -> List[str]:
+    """Return the present values of secret-named variables, the longest first."""
+    session = shell()
+    return current_values(vars(sys.modules["__main__"]) if session is None else session.user_ns)
+
+
 def redactor_now() -> Redactor:
     """Return a redactor that knows the present values of secret-named variables."""
-    session = shell()
-    namespace = vars(sys.modules["__main__"]) if session is None else session.user_ns
-    return Redactor(current_values(namespace))
+    return Redactor(secret_values_now())
 
 
 class ProvenanceKeeper:

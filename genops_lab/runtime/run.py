@@ -9,6 +9,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 
+from ..redaction.secret_names import MIN_VALUE, is_secret, remember
+from ..redaction.texts import VARIABLE, mark
 from .datasets import Fingerprint, fingerprint
 from .errors import GenOpsError
 from .histograms import DEFAULT_BINS, histogram
@@ -16,8 +18,6 @@ from .history import DIVERGED, History
 from .media import MediaSteps, image_event, table_event
 from .paths import is_remote, script_path, this_process
 from .provenance import ProvenanceKeeper, redactor_now
-from .redaction import VARIABLE, mark
-from .secret_names import MIN_VALUE, is_secret, remember
 from .sender import Ack, Sender
 from .spool import Spool
 from .steps import Steps

@@ -6,7 +6,7 @@ import ast
 from collections import Counter
 from typing import Any, Dict, List, Mapping, Tuple
 
-from .secret_names import is_secret, is_secret_name, remember
+from ..redaction.secret_names import is_secret, is_secret_name, remember
 from .values import scalars
 
 _CONSTANT_NODES = (

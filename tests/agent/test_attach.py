@@ -63,7 +63,7 @@ def test_the_zip_is_the_same_each_time_and_holds_no_more_than_it_must(zipped: Pa
     names = zipfile.ZipFile(zipped).namelist()
     assert {"__main__.py", "genops_lab/__init__.py", "genops_lab/kernel/site/genops.py"} <= set(names)
     tops = {name.split("/")[1] for name in names if name.startswith("genops_lab/") and name.count("/") > 1}
-    assert tops == {"agent", "kernel", "runtime"}
+    assert tops == {"agent", "kernel", "redaction", "runtime"}
     assert not [name for name in names if "pycache" in name or name.endswith(".pyc")]
 
 

@@ -22,9 +22,9 @@ from genops_lab.experiments.restoring.run_source import (
     Record,
     decoded,
 )
+from genops_lab.redaction.texts import Redactor, marks_in
 from genops_lab.runtime.cells import Cell, kept_cells
 from genops_lab.runtime.environment import as_requirements, installed, site_folders
-from genops_lab.runtime.redaction import Redactor, marks_in
 from genops_lab.runtime.values import MAX_TEXT_CHARACTERS
 from tests.support.exhaustive import examples
 

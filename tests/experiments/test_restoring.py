@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from genops_lab.runtime.redaction import marks_in
+from genops_lab.redaction.texts import marks_in
 from tests.support.homes import Home
 from tests.support.kernels import lab_kernel
 from tests.support.lab_server import LabServer, running_lab

@@ -357,6 +357,7 @@ GENOPS_MODEL GENOPS_VERSION
 GENOPS_NSYS_SESSION GENOPS_OUTPUT GENOPS_REMOTE GENOPS_RUNTIME_DIR GENOPS_SOCKET GENOPS_TIME_S GENOPS_TRIAL
 GENOPS_WORKER_CONFIG
 GENOPS_KEY_PASSWORD
+GENOPS_REDACT_TRACES
 GENOPS_SERVICE_ACCOUNT
 """,
 )
@@ -378,8 +379,9 @@ CONFIGURATION = _lines(
     "An operator's setting has no effect; a kernelspec does not start.",
     """
 GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_certificate deployment_certificate_key
-    deployment_https deployment_lease_hours deployment_warm_hours endpoints keep_local_kernels locked mlflow_uri
-    outputs_left_to_page_s rooms signature_required store_url target_fields target_presets targets trusted_keys
+    deployment_https deployment_lease_hours deployment_warm_hours endpoints keep_local_kernels locked
+    max_price_per_hour mlflow_uri outputs_left_to_page_s redact_traces rooms signature_required store_url
+    target_fields target_presets targets trusted_keys
 GenOpsLocalProvisioner:
 GenOpsTargetProvisioner: cwd lease_s target
 """,
@@ -799,6 +801,8 @@ genops push: --json --ours --target --yes -y paths
 genops quickstart: --json folder
 genops runs analyze: --json
 genops runs compare: --baseline --json --repeats --single run
+genops redaction check: --json --personal --secrets --text file
+genops redaction:
 genops runs delete: --json run
 genops runs export: --csv --deleted --experiment --filter --json --limit --sort --spreadsheet -e file
 genops runs list: --deleted --experiment --filter --group --json --limit --sort -e

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from genops_lab.redaction.texts import Redactor, marks_in
 from genops_lab.runtime.git_state import (
     BINARY,
     CODED,
@@ -23,7 +24,6 @@ from genops_lab.runtime.git_state import (
     remote_url,
     uncommitted,
 )
-from genops_lab.runtime.redaction import Redactor, marks_in
 from tests.support.homes import Home
 from tests.support.planted import planted_secrets
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +32,7 @@ def bridged(module_home: Home) -> Iterator[tuple[RunningKernel, LabStandIn]]:
             200,
             {"tracking_uri": uri, "token": ""},
         )
-        env = module_home.environment(GENOPS_SOCKET=str(lab.path))
+        env = module_home.environment(GENOPS_SOCKET=str(lab.path), GENOPS_REDACT_TRACES="personal")
         with running_kernel(sys.executable, env, module_home.work) as kernel:
             kernel.ok("%load_ext genops_lab")
             yield kernel, lab
@@ -130,3 +131,100 @@ def test_a_run_of_the_users_own_stays_theirs(bridged: tuple[RunningKernel, LabSt
     assert metrics_of(lab, own) == {"d": 5.0}
     assert kernel.ok("mlflow.active_run().info.run_id == theirs").result == "True"
     kernel.ok("mlflow.end_run()")
+
+
+# Redaction of traces
+
+TOKEN = "gh" + "p_" + "q1W2e3R4t5Y6u7I8o9P0a1S2d3F4g5H6j7K8"
+MAIL, PASSWORD, NEW = "ada@example.com", "open-sesame-77", "brand-new-phrase"
+
+CELLS = f"""
+import mlflow
+mlflow.tracing.configure(span_processors=[lambda span: span.set_attribute("mine", "ran")])
+SERVICE_PASSWORD = {NEW!r}
+tok, mail, word = {TOKEN!r}, {MAIL!r}, {PASSWORD!r}
+
+@mlflow.trace(span_type="TOOL")
+def tool(arguments):
+    raise ValueError(f"refused {{tok}}")
+
+@mlflow.trace(name=f"chain of {{mail}}", attributes={{"note": {{"deep": [tok]}}}})
+def chain(messages, api_key):
+    mlflow.update_current_trace(tags={{"t": tok}}, metadata={{"m": mail}}, request_preview=f"p {{tok}}")
+    try:
+        tool('{{"password": "%s", "mail": "%s"}}' % (word, mail))
+    except ValueError:
+        pass
+    return {{"choices": [{{"message": {{"content": f"{{mail}} {{tok}} {{word}} {NEW}"}}}}]}}
+
+answer = chain([{{"role": "user", "content": f"I am {{mail}}, with {{tok}}"}}], "sesame-key-1")
+trace_id = mlflow.get_last_active_trace_id()
+trace = mlflow.get_trace(trace_id, flush=True)
+source = mlflow.entities.AssessmentSource("HUMAN", "me")
+mlflow.log_feedback(trace_id=trace_id, name="f", value=f"bad {{tok}}", rationale=f"of {{mail}}", source=source)
+mlflow.log_expectation(trace_id=trace_id, name="e", value={{"answer": tok}})
+mlflow.set_trace_tag(trace_id, "late", tok)
+rows = mlflow.genai.datasets.create_dataset(name="rows", experiment_id=[trace.info.experiment_id])
+rows.merge_records([{{"inputs": {{"q": f"who is {{mail}}?"}}, "expectations": {{"a": tok}}}}])
+print(answer["choices"][0]["message"]["content"] == f"{{mail}} {{tok}} {{word}} {NEW}", trace_id)
+"""
+PLANTED = (TOKEN, MAIL, PASSWORD, NEW, "sesame-key-1")
+
+
+def planted_in(folder: Path) -> dict[str, list[str]]:
+    files = [path for path in folder.rglob("*") if path.is_file() and "history" not in path.name]
+    found = {value: [path.name for path in files if value.encode() in path.read_bytes()] for value in PLANTED}
+    return {value: names for value, names in found.items() if names}
+
+
+def test_nothing_planted_is_in_the_store(
+    bridged: tuple[RunningKernel, LabStandIn], module_home: Home
+) -> None:
+    kernel, _lab = bridged
+    cell = kernel.ok(CELLS)
+    assert cell.stream("stdout").startswith("True")  # the program has its own values
+    assert planted_in(module_home.path) == {}
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{module_home.path}/mlflow.db")
+    trace = client.get_trace(cell.stream("stdout").split()[1])
+    chain, tool = sorted(trace.data.spans, key=lambda span: span.start_time_ns)
+    assert chain.name == "chain of [email 1]" and chain.attributes["mine"] == "ran"
+    assert chain.inputs == {
+        "messages": [{"role": "user", "content": "I am [email 1], with [github token 1]"}],
+        "api_key": "[secret value 2]",
+    }
+    content = chain.outputs["choices"][0]["message"]["content"]
+    assert content.startswith("[email 1] [github token 1] [secret value 1] [secret variable ")
+    assert "refused [github token 1]" in str(tool.events[0].attributes) and tool.status.description.endswith(
+        "]"
+    )
+    assert trace.info.tags["late"] == "[github token 1]" and len(trace.info.assessments) == 2
+
+
+def test_a_span_that_cannot_be_redacted_loses_its_content(
+    bridged: tuple[RunningKernel, LabStandIn], module_home: Home
+) -> None:
+    kernel, _lab = bridged
+    cell = kernel.ok(
+        "from genops_lab.redaction import documents\n"
+        "kept, documents.DocumentRedactor.redact = documents.DocumentRedactor.redact, None\n"
+        f"mlflow.trace(lambda x: x, name='broken')({TOKEN!r})\n"
+        "documents.DocumentRedactor.redact = kept\n"
+        "mlflow.flush_trace_async_logging()"
+    )
+    assert "lost its content" in cell.stream("stderr") and TOKEN not in cell.stream("stderr")
+    assert planted_in(module_home.path) == {}
+
+
+def test_the_setting_is_shown_and_changed_in_the_notebook(
+    bridged: tuple[RunningKernel, LabStandIn], module_home: Home
+) -> None:
+    kernel, _lab = bridged
+    assert "Secrets and personal data are taken out" in kernel.ok("%genops redaction").stream("stdout")
+    assert "as they are" in kernel.ok("%genops redaction set off").stream("stdout")
+    refused = kernel.run("%genops redaction set all")
+    assert refused.status == "error" and "off|secrets|personal" in str(refused.messages)
+    kernel.ok(f"mlflow.trace(lambda x: x, name='open')({MAIL!r}); mlflow.flush_trace_async_logging()")
+    assert set(planted_in(module_home.path)) == {MAIL}

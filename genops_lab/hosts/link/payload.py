@@ -11,7 +11,7 @@ from pathlib import Path
 from ...version import __version__
 
 _PACKAGE = Path(__file__).parent.parent.parent
-_PARTS = ("agent", "kernel", "runtime")
+_PARTS = ("agent", "kernel", "redaction", "runtime")
 _SUFFIXES = (".py", ".js", ".css")
 _DATE = (1980, 1, 1, 0, 0, 0)
 _MAIN = """\

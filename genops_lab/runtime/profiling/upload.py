@@ -20,7 +20,6 @@ from ..display import shell
 from ..errors import GenOpsError, Refused
 from ..paths import is_remote, notebook_path, private_dir
 from ..provenance import OFF_VARIABLE, redactor_now
-from ..redaction import Redactor
 from ..state import runs
 from ..views import ProfileView
 from .budget import hot_lines_text
@@ -29,6 +28,7 @@ from .recorder import said_at_first_start
 from .steps import cost
 
 if TYPE_CHECKING:
+    from ...redaction.texts import Redactor
     from .capture import Capture
     from .lines import LineMarkers
     from .recording_options import Recording

@@ -51,6 +51,7 @@ _whole = _whole_package()
 if _whole is not None:
     _load(_whole)
 else:
+    redaction = _load_part("redaction")
     runtime = _load_part("runtime")
     kernel = _load_part("kernel")
     load_ipython_extension = runtime.load_ipython_extension

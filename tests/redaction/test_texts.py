@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genops_lab.runtime.redaction import ASSIGNED, MARK, RANDOM, VARIABLE, Redactor, mark, marks_in
-from genops_lab.runtime.secret_names import current_values, is_secret_name
+from genops_lab.redaction.secret_names import current_values, is_secret_name
+from genops_lab.redaction.texts import ASSIGNED, MARK, RANDOM, VARIABLE, Redactor, mark, marks_in
 from genops_lab.runtime.source import simple_params
 from tests.support.exhaustive import ALL, examples
 from tests.support.planted import Planted, planted_secrets

@@ -1,14 +1,14 @@
 """Define the forms of well-known tokens and keys, which are redacted everywhere.
 
-Each entry is (kind, texts of which one must occur, pattern). The texts save time: the pattern is tried only
-if one occurs. If a pattern has a group, only the group is the secret. The forms come from the makers'
+Each entry is (kind, texts of which one must occur, pattern). The texts save time: the pattern is compiled and
+tried only if one occurs. If a pattern has a group, only the group is the secret. A pattern is linear in the
+text: what may be long is bounded, or begins only where a run of its characters begins. The forms come from the makers'
 documentation and from secret scanners (gitleaks, detect-secrets); this table is our own.
 """
 
 from __future__ import annotations
 
-import re
-from typing import List, Pattern, Tuple
+from typing import Tuple
 
 from .secret_names import HEX_KEY, HEX_NAME
 
@@ -21,8 +21,10 @@ HEX = "hexadecimal key"
 _GAP = r"(?:[ \t]+[\"']?|[\"']\s*,\s*[\"'])"
 #: A value in a command: no variable, placeholder or further option.
 _WORD = r"(?![$<{%*-])[^\s\"'\\,]"
+#: Between words of a netrc file, also as a text in code; and such a word.
+_BREAK, _ENTRY = r"(?:\s|\\n){1,9}", r"[^\s\\]{1,200}"
 
-_TABLE: Tuple[Tuple[str, Tuple[str, ...], str], ...] = (
+FORMS: Tuple[Tuple[str, Tuple[str, ...], str], ...] = (
     (
         PRIVATE_KEY,
         ("PRIVATE KEY",),
@@ -33,7 +35,7 @@ _TABLE: Tuple[Tuple[str, Tuple[str, ...], str], ...] = (
         r"|(?:(?:\\n|[\s\"'])*[A-Za-z0-9+/=]{30,})+(?:(?:\\n|\s)+[A-Za-z0-9+/]+={0,2})?)",
     ),
     (PRIVATE_KEY, ("AGE-SECRET-KEY-1",), r"AGE-SECRET-KEY-1[A-Z0-9]{58}"),
-    ("json web token", ("eyJ",), r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?"),
+    ("json web token", ("eyJ",), r"(?<![\w-])eyJ[\w-]{8,}\.eyJ[\w-]{8,}(?:\.[\w-]*)?"),
     (URL_PASSWORD, ("://",), r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@'\"<>{}\[\]]*:([^\s/@'\"<>{}\[\]]+)@"),
     (
         "secret in a URL",
@@ -44,7 +46,7 @@ _TABLE: Tuple[Tuple[str, Tuple[str, ...], str], ...] = (
     (
         "authorization header",
         ("earer", "EARER", "asic", "BASIC"),
-        r"(?i)\b(?:bearer|basic)\s+((?=[\w.~+/-]*[0-9])[\w.~+/-]{16,}={0,2})",
+        r"(?i)\b(?:bearer|basic)\s+((?=[\w.~+/-]{0,200}[0-9])[\w.~+/-]{16,}={0,2})",
     ),
     ("aws key", ("AKIA", "ASIA", "ABIA", "ACCA"), r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b"),
     (
@@ -65,7 +67,7 @@ _TABLE: Tuple[Tuple[str, Tuple[str, ...], str], ...] = (
     ("anthropic key", ("sk-ant-",), r"\bsk-ant-[\w-]{20,}"),
     ("openrouter key", ("sk-or-",), r"\bsk-or-[\w-]{20,}"),
     # Names of CSS classes (scikit-learn) also begin with "sk-", but have no digits beside capitals.
-    ("openai key", ("sk-",), r"\bsk-(?=[\w-]*[0-9])(?=[\w-]*[A-Z])[\w-]{20,}"),
+    ("openai key", ("sk-",), r"\bsk-(?=[\w-]{0,200}[0-9])(?=[\w-]{0,200}[A-Z])[\w-]{20,}"),
     ("openai key", ("sk-",), r"\bsk-[0-9a-f]{32,64}\b"),
     ("google key", ("AIza",), r"\bAIza[\w-]{35}"),
     ("google key", ("ya29.",), r"\bya29\.[\w-]{20,}"),
@@ -116,10 +118,14 @@ _TABLE: Tuple[Tuple[str, Tuple[str, ...], str], ...] = (
     (
         NETRC,
         ("password",),
-        r"\b(?:machine(?:\s|\\n)+\S+|default)(?:\s|\\n)+login(?:\s|\\n)+\S+(?:\s|\\n)+"
-        rf"(?:account(?:\s|\\n)+\S+(?:\s|\\n)+)?password(?:\s|\\n)+({_WORD}+)",
+        rf"\b(?:machine{_BREAK}{_ENTRY}|default){_BREAK}login{_BREAK}{_ENTRY}{_BREAK}"
+        rf"(?:account{_BREAK}{_ENTRY}{_BREAK})?password{_BREAK}({_WORD}+)",
     ),
-    (NETRC, ("machine",), rf"\bmachine\s+\S+\s+password\s+({_WORD}+)\s+login\s"),
+    (
+        NETRC,
+        ("machine",),
+        rf"\bmachine{_BREAK}{_ENTRY}{_BREAK}password{_BREAK}({_WORD}{{1,200}}){_BREAK}login\s",
+    ),
     (
         COMMAND,
         ("curl", "wget", "httpie"),
@@ -142,7 +148,7 @@ _TABLE: Tuple[Tuple[str, Tuple[str, ...], str], ...] = (
         COMMAND,
         ("--",),
         r"(?i)(?<![\w-])--(?:[a-z]+-)?(?:password|passwd|passphrase|pass|token|secret|api-?key)"
-        rf"(?:=[\"']?|{_GAP})((?=[^\s\"']*[0-9]){_WORD}{{6,}})",
+        rf"(?:=[\"']?|{_GAP})((?=[^\s\"']{{0,200}}[0-9]){_WORD}{{6,}})",
     ),
     (
         "kaggle key",
@@ -154,11 +160,8 @@ _TABLE: Tuple[Tuple[str, Tuple[str, ...], str], ...] = (
     (
         HEX,
         ("login", "LOGIN", "Login", "wandb", "WANDB"),
-        r"(?i:login|wandb\w*)[^\w\n]{1,6}(?:--[\w-]+\s+)?[\"']?(" + HEX_KEY + ")",
+        r"(?i:login|\bwandb\w{0,40})[^\w\n]{1,6}(?:--[\w-]+\s+)?[\"']?(" + HEX_KEY + ")",
     ),
 )
 
-PATTERNS: List[Tuple[str, Tuple[str, ...], Pattern[str]]] = [
-    (kind, hints, re.compile(pattern)) for kind, hints, pattern in _TABLE
-]
-KINDS = tuple(dict.fromkeys(kind for kind, _, _ in _TABLE))
+KINDS = tuple(dict.fromkeys(kind for kind, _, _ in FORMS))
