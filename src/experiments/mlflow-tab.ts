@@ -23,7 +23,8 @@ export async function showMlflow(options: {
   const { args, isNear, tab, service, trans } = options;
   try {
     const { url, this_machine } = await service.mlflowUi();
-    const address = url + pathOf(args.experiment_id, args.run_id);
+    const address =
+      url + pathOf(args.experiment_id, args.run_id, args.trace_id);
     if (this_machine && !isNear) {
       await showTunnelHelp(address, trans);
     } else if (tab) {
@@ -41,10 +42,21 @@ export async function showMlflow(options: {
   }
 }
 
-/** Return the path of MLflow's pages, which route behind the hash. */
-export function pathOf(experiment: unknown, run: unknown): string {
-  return typeof experiment === 'string' && typeof run === 'string'
-    ? `#/experiments/${encodeURIComponent(experiment)}/runs/${encodeURIComponent(run)}`
+/** Return the path of MLflow's page of a run or a trace; MLflow's pages route behind the hash. */
+export function pathOf(
+  experiment: unknown,
+  run: unknown,
+  trace: unknown = undefined
+): string {
+  if (typeof experiment !== 'string') {
+    return '';
+  }
+  const base = `#/experiments/${encodeURIComponent(experiment)}`;
+  if (typeof trace === 'string') {
+    return `${base}/traces?selectedEvaluationId=${encodeURIComponent(trace)}`;
+  }
+  return typeof run === 'string'
+    ? `${base}/runs/${encodeURIComponent(run)}`
     : '';
 }
 

@@ -22,6 +22,7 @@ export function addMlflowCommand(options: {
         type: 'object',
         properties: {
           run_id: { ...text, description: trans.__('The run to open') },
+          trace_id: { ...text, description: trans.__('The trace to open') },
           experiment_id: { ...text, description: trans.__('Its experiment') }
         }
       }

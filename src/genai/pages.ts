@@ -1,4 +1,5 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { IStateDB } from '@jupyterlab/statedb';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Widget } from '@lumino/widgets';
 
@@ -9,6 +10,8 @@ export interface IPageContext {
   app: JupyterFrontEnd;
   core: IGenOpsCore;
   id: string;
+  /** What the browser's workspace keeps. */
+  state: IStateDB | null;
 }
 
 /** A page of the section "Generative AI". */
@@ -33,6 +36,13 @@ export function genaiPages(trans: TranslationBundle): readonly IGenAIPage[] {
       caption: trans.__('Models that answer: state, price, limits'),
       load: async context =>
         (await import('./endpoints/page')).endpointsPage(context)
+    },
+    {
+      command: 'genops:open-traces',
+      widget: 'genops-traces',
+      title: trans.__('Traces'),
+      caption: trans.__('Requests to models: spans, messages, cost'),
+      load: async context => (await import('./traces/open')).tracesPage(context)
     }
   ];
 }

@@ -4,6 +4,7 @@ import type {
 } from '@jupyterlab/application';
 import { ILayoutRestorer } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { IStateDB } from '@jupyterlab/statedb';
 import * as React from 'react';
 
 import { definer, executor, textArg, textOf } from '../core/commands';
@@ -20,13 +21,14 @@ export const genaiPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Models that answer, prompts, traces and evaluations.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
-  optional: [ICommandPalette, ILayoutRestorer],
+  optional: [ICommandPalette, ILayoutRestorer, IStateDB],
   activate: (
     app: JupyterFrontEnd,
     core: IGenOpsCore,
     panel: IGenOpsPanel,
     palette: ICommandPalette | null,
-    restorer: ILayoutRestorer | null
+    restorer: ILayoutRestorer | null,
+    state: IStateDB | null
   ): void => {
     const { trans } = core;
     const define = definer(app, palette, trans);
@@ -42,7 +44,7 @@ export const genaiPlugin: JupyterFrontEndPlugin<void> = {
           const id = textOf(args.id);
           return opened.open(
             id ? `${widget}-${id}` : widget,
-            () => load({ app, core, id }),
+            () => load({ app, core, id, state }),
             id ? { id } : {}
           );
         }

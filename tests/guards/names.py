@@ -60,6 +60,7 @@ genops-lab:notebook genops-lab:notices
 genops-lab:nsight genops-lab:outputs genops-lab:panel genops-lab:profile-timeline genops-lab:profile-views
 genops-lab:profiles genops-lab:quickstart genops-lab:runs genops-lab:runs-state genops-lab:started genops-lab:sweeps
 genops-lab:targets genops-lab:tasks
+genops-lab:traces genops-lab:traces-dataset
 genops-lab:versions
 """,
 )
@@ -109,7 +110,7 @@ genops-packed-json genops-perfetto genops-perfetto- genops-profile genops-profil
 genops-alias-history genops-alias-history- genops-lineage genops-lineage- genops-model-card
 genops-alias-history- genops-model-card-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
-genops-files- genops-versions
+genops-files- genops-versions genops-traces
 genops-task- genops-timeline genops-timeline- genops-trace genops-try genops-try-
 """,
 )
@@ -123,7 +124,7 @@ genops:choose-target genops:clean-target genops:compare-profiles genops:compare-
 genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-model
 genops:delete-profile genops:evaluate-model genops:apply-deployment-file
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
-genops:genai genops:open-endpoints
+genops:genai genops:open-endpoints genops:open-traces genops:traces
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
 genops:lineage genops:open-lineage

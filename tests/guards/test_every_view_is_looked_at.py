@@ -72,6 +72,10 @@ VIEWS = {
 
 #: Views and states that another view makes.
 STATES = [
+    "traces trace",
+    "traces traces",
+    "traces traces-compared",
+    "traces traces-empty",
     "bad_days mlflow-down",
     "bad_days run-table-nothing-new",
     "charts charts-add",

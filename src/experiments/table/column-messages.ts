@@ -42,6 +42,9 @@ const WIDTHS: Record<string, number> = {
   run: 150,
   source: 200,
   description: 200,
+  name: 180,
+  request: 220,
+  response: 220,
   [NOTE]: 220
 };
 
@@ -112,6 +115,32 @@ export function columnLabel(column: string, trans: TranslationBundle): string {
       return trans.__('Stage');
     case 'description':
       return trans.__('Description');
+    case 'name':
+      return trans.__('Name');
+    case 'trace_id':
+      return trans.__('Trace id');
+    case 'request':
+      return trans.__('Request');
+    case 'response':
+      return trans.__('Response');
+    case 'session':
+      return trans.__('Session');
+    case 'spans':
+      return trans.__('Spans');
+    case 'tokens':
+      return trans.__('Tokens');
+    case 'input_tokens':
+      return trans.__('Input tokens');
+    case 'output_tokens':
+      return trans.__('Output tokens');
+    case 'cost':
+      return trans.__('Cost');
+    case 'model_id':
+      return trans.__('Model id');
+    case 'notebook':
+      return trans.__('Notebook');
+    case 'cell':
+      return trans.__('Cell');
     default:
       return PREFIXES.reduce(
         (name, [prefix]) =>

@@ -23,7 +23,10 @@ import { SELECT, selectColumn } from './select-column';
 const ROW_PX = 28;
 const HEAD_PX = 34;
 /** Attributes that are numbers. */
-const NUMBERS = ['duration', 'version'];
+const NUMBERS = [
+  ...['duration', 'version'],
+  ...['tokens', 'input_tokens', 'output_tokens', 'cost', 'spans']
+];
 /**
  * After this time, in ms, rows of the previous question become pale: that
  * paints the whole table twice.

@@ -1,0 +1,112 @@
+import type { components } from '../../api/generated';
+import type { GenOpsApi } from '../../core';
+import { ApiError } from '../../core';
+import type { IQuestion, IRunTable } from '../../experiments/table/service';
+import type { ITableSource } from '../../experiments/table/subject';
+
+type Schemas = components['schemas'];
+export type ITrace = Schemas['Trace'];
+export type ISpan = Schemas['Span'];
+export type ITokens = Schemas['Tokens'];
+export type ISpanContent = Schemas['SpanContent'];
+export type IChatTurn = Schemas['ChatTurn'];
+export type IText = Schemas['Text'];
+export type IAssessment = Schemas['Assessment'];
+export type ITraceComparison = Schemas['TraceComparison'];
+export type ISpanPair = Schemas['SpanPair'];
+export type IAddedRows = Schemas['AddedRows'];
+
+/** Characters of each text that are fetched at first. */
+export const FIRST_CHARACTERS = 20_000;
+/** Characters of each text that are fetched on demand. */
+export const MOST_CHARACTERS = 5_000_000;
+
+/** The questions of the page of traces. The id of a row is a trace's. */
+export class TracesService implements ITableSource {
+  constructor(private _api: GenOpsApi) {}
+
+  async window(
+    question: IQuestion,
+    offset: number,
+    limit: number,
+    signal?: AbortSignal
+  ): Promise<IRunTable> {
+    const { http } = this._api;
+    const groups = question.groups ?? null;
+    const body = { ...question, groups, offset, limit, wait_s: 0 };
+    if (this._readsContent) {
+      try {
+        return await this._api.data(
+          http.POST('/trace-content/query', { body, signal })
+        );
+      } catch (reason) {
+        if (!(reason instanceof ApiError) || reason.status !== 403) {
+          throw reason;
+        }
+        // An operator may forbid reading what was said: the table then has no requests and answers.
+        this._readsContent = false;
+      }
+    }
+    return this._api.data(http.POST('/traces/query', { body, signal }));
+  }
+
+  columns(signal?: AbortSignal): ReturnType<ITableSource['columns']> {
+    const { http } = this._api;
+    return this._api.data(http.GET('/traces/columns', { signal }));
+  }
+
+  state(signal?: AbortSignal): ReturnType<ITableSource['state']> {
+    const { http } = this._api;
+    return this._api.data(http.GET('/traces/state', { signal }));
+  }
+
+  completions(
+    text: string,
+    position: number,
+    signal?: AbortSignal
+  ): ReturnType<ITableSource['completions']> {
+    const { http } = this._api;
+    const body = { text, position };
+    return this._api.data(http.POST('/traces/completions', { body, signal }));
+  }
+
+  /** Return a trace with its spans, without what they were asked and answered. */
+  trace(trace_id: string, signal?: AbortSignal): Promise<ITrace> {
+    const { http } = this._api;
+    const params = { path: { trace_id } };
+    return this._api.data(http.GET('/traces/{trace_id}', { params, signal }));
+  }
+
+  /** Return what a span was asked and what it answered; of each text so many characters. */
+  content(
+    trace_id: string,
+    span_id: string,
+    characters: number,
+    signal?: AbortSignal
+  ): Promise<ISpanContent> {
+    const { http } = this._api;
+    const params = { path: { trace_id, span_id }, query: { characters } };
+    return this._api.data(
+      http.GET('/trace-content/{trace_id}/spans/{span_id}', { params, signal })
+    );
+  }
+
+  compare(
+    first: string,
+    second: string,
+    signal?: AbortSignal
+  ): Promise<ITraceComparison> {
+    const { http } = this._api;
+    const body = { first, second };
+    return this._api.data(http.POST('/traces/compare', { body, signal }));
+  }
+
+  /** Make rows of traces in an MLflow data set; the set is made if it does not exist. */
+  addRows(trace_ids: string[], dataset: string): Promise<IAddedRows> {
+    const { http } = this._api;
+    const body = { trace_ids, dataset, with_answer: false };
+    return this._api.data(http.POST('/trace-content/rows', { body }));
+  }
+
+  private _readsContent = true;
+}

@@ -1,0 +1,193 @@
+"""Traces on one page: query, failures first, a trace as a tree on an axis of time, what was said, two side by side."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.support.browser import LabPage
+from tests.support.lab_server import LabServer
+
+from .keyboard import Keyboard
+from .programs import own_mlflow, run_script
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+#: A person's own code: an agent that searches, asks a model and calls a tool. One of its answers fails.
+MADE = """
+import mlflow
+from mlflow.entities import SpanType
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+@mlflow.trace(name="answer", span_type=SpanType.AGENT)
+def answer(question, session, fails=False):
+    mlflow.update_current_trace(metadata={"mlflow.trace.session": session})
+    with mlflow.start_span("search", span_type=SpanType.RETRIEVER) as span:
+        span.set_inputs({"query": question})
+        found = [{"page_content": "Refunds take 5 days.", "metadata": {"doc_uri": "refunds.md", "score": 0.91}}]
+        span.set_outputs(found)
+    with mlflow.start_span("ask", span_type=SpanType.CHAT_MODEL) as span:
+        picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + PIXEL}}
+        text = {"type": "text", "text": question + " <img src=x onerror=document.title='run'>"}
+        span.set_inputs({"model": "tiny", "messages": [
+            {"role": "system", "content": "Answer briefly."}, {"role": "user", "content": [text, picture]}]})
+        call = {"id": "call-1", "type": "function", "function": {"name": "order", "arguments": '{"number": 7}'}}
+        said = {"role": "assistant", "content": "Your refund takes 5 days, " + session, "tool_calls": [call]}
+        span.set_outputs({"choices": [{"message": said}]})
+        span.set_attribute("mlflow.chat.tokenUsage", {"input_tokens": 120, "output_tokens": 34, "total_tokens": 154})
+        span.set_attribute("mlflow.llm.cost", {"input_cost": 0.001, "output_cost": 0.002, "total_cost": 0.003})
+    with mlflow.start_span("order", span_type=SpanType.TOOL) as span:
+        span.set_inputs({"number": 7})
+        if fails:
+            raise KeyError("order 7 is unknown")
+        span.set_outputs({"state": "shipped"})
+    return "5 days"
+
+mlflow.set_experiment("of traces")
+answer("Where is my refund?", "anna")
+answer("Where is my money?", "anna")
+try:
+    answer("Where is order 7?", "bert", fails=True)
+except KeyError:
+    pass
+mlflow.flush_trace_async_logging()
+"""
+ROWS = """
+import mlflow
+print(mlflow.genai.datasets.get_dataset(name="of-traces").to_df()["inputs"].tolist())
+"""
+
+
+def page(lab: LabPage) -> Locator:
+    return lab.page.locator(".gol-Traces")
+
+
+def rows(lab: LabPage) -> Locator:
+    return page(lab).locator(".gol-RunTable-rdg .rdg-row")
+
+
+def ask(lab: LabPage, query: str) -> None:
+    box = page(lab).get_by_role("combobox", name="Query")
+    box.fill(query)
+    box.press("Enter")
+
+
+def open_page(lab: LabPage) -> None:
+    lab.execute("genops:open-traces")
+    expect(page(lab)).to_be_visible()
+
+
+def test_an_empty_page_says_how_to_make_a_trace_and_shows_it_when_it_lands(
+    lab: LabPage, server: LabServer
+) -> None:
+    open_page(lab)
+    expect(page(lab)).to_contain_text("mlflow.openai.autolog()")
+    lab.looks("traces-empty", ".gol-Traces", daily=False)
+    run_script(server, MADE, **own_mlflow(server))
+    expect(rows(lab)).to_have_count(3)
+    expect(rows(lab).first).to_contain_text("Where is order 7?")
+    lab.looks("traces", ".gol-Traces")
+
+
+def test_failures_come_first_and_sessions_together(lab: LabPage) -> None:
+    open_page(lab)
+    ask(lab, "request CONTAINS refund or status = ERROR")
+    expect(rows(lab)).to_have_count(2)
+    ask(lab, "statsu = ERROR")
+    expect(page(lab).get_by_role("alert")).to_contain_text("status")
+    ask(lab, "")
+    page(lab).get_by_role("button", name="Errors first").click()
+    expect(rows(lab).first).to_contain_text("Where is order 7?")
+    page(lab).get_by_role("button", name="Sessions").click()
+    expect(page(lab).locator(".gol-RunTable-rdg")).to_have_attribute("role", "treegrid")
+    expect(page(lab)).to_contain_text("anna")
+    page(lab).get_by_role("button", name="Sessions").click()
+    expect(rows(lab)).to_have_count(3)
+
+
+def test_a_trace_is_read_with_the_keyboard_alone(lab: LabPage) -> None:
+    open_page(lab)
+    ask(lab, "session = bert")
+    expect(rows(lab)).to_have_count(1)
+    keyboard = Keyboard(lab.page)
+    rows(lab).first.get_by_role("gridcell").nth(2).click()
+    keyboard.press("Enter")
+    trace = page(lab).get_by_role("region", name="Trace", exact=True)
+    tree = trace.get_by_role("treegrid", name="Spans")
+    chosen = tree.locator("[aria-selected=true]")
+    # The span that failed is shown first.
+    expect(chosen).to_contain_text("order")
+    expect(trace.locator(".gol-Span")).to_contain_text("order 7 is unknown")
+    tree.focus()
+    keyboard.press("Home")
+    expect(chosen).to_have_attribute("aria-level", "1")
+    keyboard.press("ArrowLeft")
+    expect(tree.get_by_role("row")).to_have_count(1)
+    keyboard.press("ArrowRight")
+    keyboard.press("ArrowDown")
+    expect(trace.locator(".gol-Span")).to_contain_text("Refunds take 5 days.")
+    keyboard.press("ArrowDown")
+    turns = trace.get_by_role("list", name="Messages")
+    expect(turns).to_contain_text("Your refund takes 5 days, bert")
+    expect(turns).to_contain_text("Calls order")
+    expect(turns.get_by_role("img")).to_be_visible()
+    expect(turns).to_contain_text("<img src=x onerror=document.title='run'>")
+    assert lab.page.title() != "run"
+    expect(chosen).to_contain_text("154")
+    expect(chosen).to_contain_text("$0.003")
+    lab.looks("trace", ".gol-Traces")
+    keyboard.press("z")
+    expect(trace.get_by_role("button", name="Fit")).to_be_enabled()
+    keyboard.press("0")
+    expect(trace.get_by_role("button", name="Fit")).to_be_disabled()
+    keyboard.press("Enter")
+    expect(trace.locator(".gol-Span")).to_be_focused()
+    keyboard.press("Escape")
+    expect(trace).to_have_count(0)
+
+
+def test_two_traces_stand_side_by_side_with_the_words_that_differ(lab: LabPage) -> None:
+    open_page(lab)
+    ask(lab, "request CONTAINS 'Where is my'")
+    expect(rows(lab)).to_have_count(2)
+    for row in rows(lab).all():
+        row.get_by_role("checkbox").check()
+    page(lab).get_by_role("button", name="Compare", exact=True).click()
+    both = page(lab).get_by_role("region", name="Comparison of two traces")
+    pairs = both.get_by_role("region", name="Spans in pairs")
+    expect(pairs.get_by_role("row")).to_have_count(5)
+    pairs.get_by_role("row", name=re.compile("^ask")).click()
+    asked = both.get_by_role("region", name="Inputs")
+    expect(asked.locator("del")).to_have_text("money")
+    expect(asked.locator("ins")).to_have_text("refund")
+    expect(both.get_by_role("heading", name="Outputs: the same")).to_be_visible()
+    lab.looks("traces-compared", ".gol-Traces")
+
+
+def test_a_trace_becomes_a_row_of_a_data_set_and_new_traces_wait_while_the_tail_is_off(
+    lab: LabPage, server: LabServer
+) -> None:
+    open_page(lab)
+    ask(lab, "session = bert")
+    expect(rows(lab)).to_have_count(1)
+    rows(lab).first.get_by_role("gridcell").nth(2).dblclick()
+    trace = page(lab).get_by_role("region", name="Trace", exact=True)
+    trace.get_by_role("button", name="Add to data set…").click()
+    lab.page.get_by_role("dialog").get_by_role("textbox").fill("of-traces")
+    lab.page.keyboard.press("Enter")
+    expect(lab.page.get_by_text("1 row added to the data set of-traces.")).to_be_visible()
+    trace.get_by_role("button", name="Add to data set of-traces").click()
+    expect(lab.page.get_by_text("already has rows with these inputs")).to_be_visible()
+    found = run_script(server, ROWS, **own_mlflow(server))
+    assert "Where is order 7?" in found
+
+    trace.get_by_role("button", name="Close the trace").click()
+    ask(lab, "session = anna or session = cleo")
+    expect(rows(lab)).to_have_count(2)
+    page(lab).get_by_role("button", name="Live").click()
+    run_script(server, MADE.replace('"anna"', '"cleo"'), **own_mlflow(server))
+    page(lab).get_by_role("button", name="Show new traces").click()
+    expect(rows(lab)).to_have_count(4)
