@@ -190,7 +190,12 @@ class AnswersService(Service):
             handle.show(f"{done:,} of {wanted:,} answers after {waited:.0f} s.", done / wanted)
 
         handle.progress(f"Asking for {wanted:,} answers.")
-        found = await self._worker.follow(told, AnswersProcess.ask, id, (await self._endpoints(id))[0])
+        opening = asyncio.create_task(self._mlflow.call(AnswerRecords.ready))
+        try:
+            found = await self._worker.follow(told, AnswersProcess.ask, id, (await self._endpoints(id))[0])
+        finally:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)  # recording says what is wrong with MLflow
         for line in outcome_lines(found):
             handle.say(line)
         self._events.emit("answer-evaluation", id)
