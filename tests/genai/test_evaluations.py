@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from genops_lab.core.errors import Conflict, Failed
+from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import AnswersQuery, NewAnswerEvaluation, NewScores
@@ -57,6 +58,36 @@ def test_scores_are_a_stage_of_their_own_and_pay_for_no_answer(tmp_path: Path) -
         )
     page = evaluating.process.answers(evaluating.id, AnswersQuery(only="differing", limit=5))
     assert [each.example for each in page.items] == ["1"] and not page.next
+
+
+def test_a_judge_has_a_journal_of_its_own_and_its_refusals_do_not_score(tmp_path: Path) -> None:
+    def reply(number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
+        if "<answer>" not in text:
+            return right(number, text, headers)
+        return (
+            200,
+            "I cannot judge this." if "Question 3" in text else '{"reason": "as asked", "mark": 4}',
+            0.0,
+        )
+
+    stub = Answering(reply)
+    with stub.serving() as url:
+        judge = {"scorer": "rubric", "criterion": "It is right.", "model": "j", "judgements": 2}
+        judges = {"j": {"url": url, "model": "judging", "settings": {"max_tokens": 50}}}
+        evaluating = Evaluating(tmp_path, url, questions(5), scorers=[judge], judges=judges)
+        evaluating.ask()
+        endpoint = Endpoint(name="j", url=url, model="judging")
+        evaluating.process.score(evaluating.id, [endpoint])
+        asked = len(stub.said)
+        state = evaluating.process.score(evaluating.id, [endpoint])
+    assert asked == len(stub.said) == 5 + 5 * 2 and stub.bodies[-1]["max_tokens"] == 50
+    folder = find_folder(tmp_path / "answers", evaluating.id)
+    scores = {each.example: each for each in folder.scores("rubric").values()}
+    assert scores["1"].judgements == [0.75, 0.75] and scores["1"].reason == "as asked"
+    assert scores["4"].value is None and scores["4"].reason
+    report = folder.report()
+    assert report is not None and report.scored[0].mean.value == 0.75 and report.scored[0].not_scored == 1
+    assert any("rubric used 130 tokens of j" in note for note in state.notes)
 
 
 def test_identical_calls_are_joined_and_repeats_never(tmp_path: Path) -> None:
