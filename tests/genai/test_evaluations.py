@@ -12,13 +12,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from genops_lab.core.errors import Conflict, Failed
+from genops_lab.core.worker import Worker
+from genops_lab.core.worker_child import LENGTH, Call
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import AnswersQuery, NewAnswerEvaluation, NewScores
+from genops_lab.genai.evaluations.process import AnswersProcess
 from genops_lab.genai.evaluations.results_folder import find_folder
 
 from .answering import Answering, Evaluating, answer, questions
@@ -152,8 +156,6 @@ def test_an_endpoint_that_refuses_stops_the_evaluation(tmp_path: Path, status: i
         found = evaluating.ask().models[0]
         assert said in found.stopped and found.answered == after and len(stub.said) < 25
         if status == 401:
-            import msgspec
-
             renewed = [msgspec.structs.replace(each, key="new") for each in evaluating.endpoints]
             assert evaluating.process.ask(evaluating.id, renewed).models[0].answered == 60
 
@@ -196,8 +198,6 @@ def test_kill_9_repeats_only_what_was_in_flight_and_says_its_cost(tmp_path: Path
             "from genops_lab.genai.endpoints.endpoint import Endpoint as E;"
             "P(sys.argv[1]).ask(sys.argv[2], msgspec.json.decode(sys.stdin.read(), type=list[E]))"
         )
-        import msgspec
-
         given = msgspec.json.encode(evaluating.endpoints)
         command = [sys.executable, "-c", code, str(tmp_path / "answers"), evaluating.id]
         with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
@@ -216,6 +216,34 @@ def test_kill_9_repeats_only_what_was_in_flight_and_says_its_cost(tmp_path: Path
     assert found.repeated_tokens > 8 * 8 and found.spent.total == 60 * 13 + found.repeated_tokens
     assert found.repeated_money == pytest.approx(found.repeated_tokens / 1000)
     assert any("was edited since" in note for note in state.notes)
+
+
+def test_the_process_leaves_when_its_lab_is_killed(tmp_path: Path) -> None:
+    slow = Answering(lambda number, text, headers: (200, None, 0.0))
+    with slow.serving() as url:
+        evaluating = Evaluating(tmp_path, url, questions(20))
+        place = f"{AnswersProcess.__module__}:{AnswersProcess.__qualname__}"
+        given = {"id": evaluating.id, "endpoints": msgspec.to_builtins(evaluating.endpoints)}
+        payload = msgspec.msgpack.encode(Call(1, place, "ask", given))
+        environment = {**os.environ, "GENOPS_WORKER_CONFIG": json.dumps({"root": str(tmp_path / "answers")})}
+        process = subprocess.Popen(
+            Worker.program,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(LENGTH.pack(len(payload)) + payload)
+        process.stdin.flush()
+        deadline = time.monotonic() + 60
+        while len(slow.said) < 8 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.stdin.close()
+        process.stdout.close()
+        process.wait(30)  # its calls would hang for two minutes
+        slow.reply = right
+        assert evaluating.ask().models[0].repeated == 8
 
 
 def test_a_full_disk_loses_no_answer(tmp_path: Path) -> None:
