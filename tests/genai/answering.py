@@ -65,9 +65,18 @@ class Answering:
         try:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         finally:
-            loop.call_soon_threadsafe(server.close)
+            asyncio.run_coroutine_threadsafe(_end(server), loop).result(10)
             loop.call_soon_threadsafe(loop.stop)
             thread.join(10)
+
+
+async def _end(server: asyncio.Server) -> None:
+    """End the server with its connections."""
+    server.close()
+    serving = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]
+    for each in serving:
+        each.cancel()
+    await asyncio.gather(*serving, return_exceptions=True)
 
 
 class Evaluating:

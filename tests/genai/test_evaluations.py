@@ -12,12 +12,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from genops_lab.core.errors import Conflict, Failed
+from genops_lab.core.worker import Worker
+from genops_lab.core.worker_child import LENGTH, Call
+from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import AnswersQuery, NewAnswerEvaluation, NewScores
+from genops_lab.genai.evaluations.process import AnswersProcess
 from genops_lab.genai.evaluations.results_folder import find_folder
 
 from .answering import Answering, Evaluating, answer, questions
@@ -57,6 +62,36 @@ def test_scores_are_a_stage_of_their_own_and_pay_for_no_answer(tmp_path: Path) -
         )
     page = evaluating.process.answers(evaluating.id, AnswersQuery(only="differing", limit=5))
     assert [each.example for each in page.items] == ["1"] and not page.next
+
+
+def test_a_judge_has_a_journal_of_its_own_and_its_refusals_do_not_score(tmp_path: Path) -> None:
+    def reply(number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
+        if "<answer>" not in text:
+            return right(number, text, headers)
+        return (
+            200,
+            "I cannot judge this." if "Question 3" in text else '{"reason": "as asked", "mark": 4}',
+            0.0,
+        )
+
+    stub = Answering(reply)
+    with stub.serving() as url:
+        judge = {"scorer": "rubric", "criterion": "It is right.", "model": "j", "judgements": 2}
+        judges = {"j": {"url": url, "model": "judging", "settings": {"max_tokens": 50}}}
+        evaluating = Evaluating(tmp_path, url, questions(5), scorers=[judge], judges=judges)
+        evaluating.ask()
+        endpoint = Endpoint(name="j", url=url, model="judging")
+        evaluating.process.score(evaluating.id, [endpoint])
+        asked = len(stub.said)
+        state = evaluating.process.score(evaluating.id, [endpoint])
+    assert asked == len(stub.said) == 5 + 5 * 2 and stub.bodies[-1]["max_tokens"] == 50
+    folder = find_folder(tmp_path / "answers", evaluating.id)
+    scores = {each.example: each for each in folder.scores("rubric").values()}
+    assert scores["1"].judgements == [0.75, 0.75] and scores["1"].reason == "as asked"
+    assert scores["4"].value is None and scores["4"].reason
+    report = folder.report()
+    assert report is not None and report.scored[0].mean.value == 0.75 and report.scored[0].not_scored == 1
+    assert any("rubric used 130 tokens of j" in note for note in state.notes)
 
 
 def test_identical_calls_are_joined_and_repeats_never(tmp_path: Path) -> None:
@@ -121,8 +156,6 @@ def test_an_endpoint_that_refuses_stops_the_evaluation(tmp_path: Path, status: i
         found = evaluating.ask().models[0]
         assert said in found.stopped and found.answered == after and len(stub.said) < 25
         if status == 401:
-            import msgspec
-
             renewed = [msgspec.structs.replace(each, key="new") for each in evaluating.endpoints]
             assert evaluating.process.ask(evaluating.id, renewed).models[0].answered == 60
 
@@ -165,8 +198,6 @@ def test_kill_9_repeats_only_what_was_in_flight_and_says_its_cost(tmp_path: Path
             "from genops_lab.genai.endpoints.endpoint import Endpoint as E;"
             "P(sys.argv[1]).ask(sys.argv[2], msgspec.json.decode(sys.stdin.read(), type=list[E]))"
         )
-        import msgspec
-
         given = msgspec.json.encode(evaluating.endpoints)
         command = [sys.executable, "-c", code, str(tmp_path / "answers"), evaluating.id]
         with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
@@ -185,6 +216,34 @@ def test_kill_9_repeats_only_what_was_in_flight_and_says_its_cost(tmp_path: Path
     assert found.repeated_tokens > 8 * 8 and found.spent.total == 60 * 13 + found.repeated_tokens
     assert found.repeated_money == pytest.approx(found.repeated_tokens / 1000)
     assert any("was edited since" in note for note in state.notes)
+
+
+def test_the_process_leaves_when_its_lab_is_killed(tmp_path: Path) -> None:
+    slow = Answering(lambda number, text, headers: (200, None, 0.0))
+    with slow.serving() as url:
+        evaluating = Evaluating(tmp_path, url, questions(20))
+        place = f"{AnswersProcess.__module__}:{AnswersProcess.__qualname__}"
+        given = {"id": evaluating.id, "endpoints": msgspec.to_builtins(evaluating.endpoints)}
+        payload = msgspec.msgpack.encode(Call(1, place, "ask", given))
+        environment = {**os.environ, "GENOPS_WORKER_CONFIG": json.dumps({"root": str(tmp_path / "answers")})}
+        process = subprocess.Popen(
+            Worker.program,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(LENGTH.pack(len(payload)) + payload)
+        process.stdin.flush()
+        deadline = time.monotonic() + 60
+        while len(slow.said) < 8 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.stdin.close()
+        process.stdout.close()
+        process.wait(30)  # its calls would hang for two minutes
+        slow.reply = right
+        assert evaluating.ask().models[0].repeated == 8
 
 
 def test_a_full_disk_loses_no_answer(tmp_path: Path) -> None:

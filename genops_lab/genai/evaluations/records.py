@@ -30,6 +30,11 @@ _METRIC = re.compile(r"[^\w .:/-]")
 class AnswerRecords(MlflowBackend):
     """The runs and traces of evaluations of answers."""
 
+    def ready(self) -> None:
+        """Import what :meth:`record` needs, while models are still asked."""
+        import mlflow.store.tracking.dbmodels.models
+        import mlflow.store.tracking.utils.sql_trace_rollups  # noqa: F401
+
     def record(self, folder: str) -> AnswerEvaluation:
         """Keep an evaluation in MLflow. Runs and traces of an earlier try stay. Raises Unavailable."""
         results = ResultsFolder(Path(folder))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.core.events import EventBus
@@ -17,6 +20,7 @@ from genops_lab.core.tasks import TaskHandle
 from genops_lab.core.worker import Worker
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints.endpoint import Endpoint
+from genops_lab.genai.endpoints.limits import Limits
 
 from .models import (
     AnsweredRow,
@@ -56,12 +60,15 @@ class AnswersService(Service):
         events: EventBus,
         work: WorkService,
         deployments: DeploymentsService | None = None,
+        named: Callable[[str], Awaitable[Endpoint]] | None = None,
     ) -> None:
+        """Without ``named``, which finds endpoints by their names, files give addresses and deployments alone."""
         # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
 
         self._root = settings.data_dir / "answers"
         self._secrets = Secrets(settings.data_dir / "secrets")
+        self._named = named
         self._mlflow, self._events, self._work, self._deployments = mlflow, events, work, deployments
         self._worker = Worker("Evaluations of answers", {"root": str(self._root)}, idle_s=60.0)
         steps = {"ask": self._ask, "score": self._score, "record": self._record}
@@ -157,20 +164,30 @@ class AnswersService(Service):
             "name": label, "timeout_s": model.timeout_s, "limits": model.limits, "price": model.price
         }  # fmt: skip
         if model.endpoint:
-            raise InvalidRequest(
-                f"The model {label!r} names the endpoint {model.endpoint!r}, and there is no list of endpoints.",
-                hint="Give url and model instead.",
+            if self._named is None:
+                raise InvalidRequest(
+                    f"The model {label!r} names the endpoint {model.endpoint!r}, and there is no list of endpoints.",
+                    hint="Give url and model instead.",
+                )
+            found = await self._named(model.endpoint)
+            limits = found.limits if model.limits == Limits() else model.limits
+            return msgspec.structs.replace(
+                found,
+                name=label,
+                model=model.model or found.model,
+                limits=limits,
+                price=model.price or found.price,
             )
         if model.deployment:
             assert self._deployments is not None
-            found = await self._deployments.get_deployment(model.deployment)
-            if not found.url:
+            served = await self._deployments.get_deployment(model.deployment)
+            if not served.url:
                 raise Conflict(
-                    f"The deployment {model.deployment!r} is {found.state}. {found.message}".strip(),
-                    hint=found.hint or f"See: genops deployments show {model.deployment}",
+                    f"The deployment {model.deployment!r} is {served.state}. {served.message}".strip(),
+                    hint=served.hint or f"See: genops deployments show {model.deployment}",
                 )
             key = (await self._deployments.get_deployment_key(model.deployment)).key
-            return Endpoint(url=f"{found.url}/v1", model=model.model or model.deployment, key=key, **common)
+            return Endpoint(url=f"{served.url}/v1", model=model.model or model.deployment, key=key, **common)
         key = ""
         if model.key:
             key = (await asyncio.to_thread(self._secrets.values, [model.key]))[model.key]
@@ -190,7 +207,12 @@ class AnswersService(Service):
             handle.show(f"{done:,} of {wanted:,} answers after {waited:.0f} s.", done / wanted)
 
         handle.progress(f"Asking for {wanted:,} answers.")
-        found = await self._worker.follow(told, AnswersProcess.ask, id, (await self._endpoints(id))[0])
+        opening = asyncio.create_task(self._mlflow.call(AnswerRecords.ready))
+        try:
+            found = await self._worker.follow(told, AnswersProcess.ask, id, (await self._endpoints(id))[0])
+        finally:
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)  # recording says what is wrong with MLflow
         for line in outcome_lines(found):
             handle.say(line)
         self._events.emit("answer-evaluation", id)

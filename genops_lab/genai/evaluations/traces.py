@@ -120,7 +120,7 @@ class TraceWriter:
                         rows["SqlAssessments"].append({**assessment, "experiment_id": int(self._experiment)})
             for table, values in rows.items():
                 if values:
-                    session.execute(insert(getattr(tables, table)), values)
+                    session.execute(insert(getattr(tables, table).__table__), values)
 
     def _send(self, run_id: str, batch: Sequence[AnswerTrace]) -> None:
         from mlflow.entities import Assessment, Expectation, Feedback, TraceInfo, TraceLocation, TraceState
