@@ -12,7 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from genops_lab.genai.scorers.base import CannotScore
+from genops_lab.genai.scorers import running as scorers
+from genops_lab.genai.scorers.base import Answered, CannotScore
+from genops_lab.genai.scorers.programs import Function
 from genops_lab.genai.scorers.sandbox import sandbox
 from genops_lab.genai.scorers.sandbox.sandbox import WAYS, Bounds, Ended, Way, run
 
@@ -196,6 +198,16 @@ def test_memory_of_one_process_is_bounded_and_plain_programs_run(way: Way) -> No
     found = run("import sys; sys.path.insert(0, __file__[:-8])\n" + threads + "\nprint(input())",
                 files={"helper.py": "x = 5"}, stdin="hello\n", way=way)  # fmt: skip
     assert (found.code, found.out, found.errors) == (0, "5\nhello\n", "")
+
+
+def test_a_function_scores_in_the_sandbox(way: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import numpy, helper\ndef score(text): return numpy.mean([1, helper.x])"
+    )
+    (tmp_path / "helper.py").write_text("x = 2")
+    monkeypatch.setattr(scorers, "chosen", lambda: way)
+    with scorers.running(Function(file="mine.py", files=["helper.py"]), tmp_path) as scoring:
+        assert [each.value for each in scoring.score([Answered(text="")] * 2)] == [1.5, 1.5]
 
 
 def test_without_a_sandbox_it_refuses_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

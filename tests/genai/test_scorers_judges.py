@@ -159,6 +159,8 @@ def test_another_rubric_is_another_judge_and_rules_need_no_calibration() -> None
     known: dict[str, Calibration] = {good.judge: good}
     assert problem(_JUDGE, known) == problem(Exact(), {}) == ""
     assert problem(msgspec.structs.replace(_JUDGE, name="other", judgements=3), known) == ""
+    mlflow = msgspec.convert({"scorer": "mlflow", "class": "Correctness"}, Scorer)
+    assert "is not calibrated" in problem(mlflow, known)
     for changed in (
         {"criterion": "Is it?"},
         {"model": "b"},

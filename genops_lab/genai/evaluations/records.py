@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors, quoted
-from genops_lab.genai.scorers.base import BaseScorer, Expecting, Judge
+from genops_lab.genai.scorers.base import BaseScorer, Judge
 
 from .evaluation_file import Evaluation, read_evaluation
 from .journal import read
@@ -126,7 +126,7 @@ def _traces(
     scorers, _judges = all_scorers(results, file)
     marks = {each.label: results.scores(each.label) for each in scorers}
     sources = {each.label: _source(each) for each in scorers}
-    expected = {each.expected for each in scorers if isinstance(each, Expecting)}
+    expected = {str(name) for each in scorers if (name := getattr(each, "expected", ""))}
     found: dict[str, list[AnswerTrace]] = {}
     for model in file.models:
         for wanted in wanted_of(file, rows, model):

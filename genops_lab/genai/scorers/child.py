@@ -73,7 +73,3 @@ def _bound(memory_mb: int) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (memory_mb << 20, memory_mb << 20))
-
-
-if __name__ == "__main__":
-    main()

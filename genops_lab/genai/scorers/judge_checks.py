@@ -20,6 +20,7 @@ from genops_lab.statistics.results import Result
 
 from .base import BaseScorer, Judge
 from .judges import identity
+from .programs import Mlflow
 
 #: The lower end of kappa's interval: "moderate" agreement begins there. Source: J. R. Landis and G. G. Koch, "The
 #: measurement of observer agreement for categorical data", Biometrics 33 (1977).
@@ -29,6 +30,7 @@ MOST_PREFERENCE = 0.1
 #: The share of pairs in which a judge must choose the same answer in both orders.
 LEAST_CONSISTENT = 0.75
 _LEVEL = 0.05
+_RULES_OF_MLFLOW = frozenset({"RegexMatch", "ResponseLength", "PIIDetection"})
 _SEED = 21
 
 
@@ -84,7 +86,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(
-    judge: Judge,
+    judge: BaseScorer,
     marked: Sequence[Marked],
     *,
     consistent: Sequence[bool] = (),
@@ -117,7 +119,7 @@ def problem(scorer: BaseScorer, known: Mapping[str, Calibration]) -> str:
 
     known: calibrations by the `identity` of their judge.
     """
-    if not isinstance(scorer, Judge):
+    if not asks_a_model(scorer):
         return ""
     found = known.get(identity(scorer))
     if found is None:
@@ -126,6 +128,17 @@ def problem(scorer: BaseScorer, known: Mapping[str, Calibration]) -> str:
             f"Label at least {LEAST_LABELS} answers chosen at random."
         )
     return "" if found.calibrated else f"The judge {scorer.label} is not calibrated. {found.verdict}"
+
+
+def asks_a_model(scorer: BaseScorer) -> bool:
+    """Return whether a model gives the marks: a judge, or one of MLflow's scorers that asks one.
+
+    >>> asks_a_model(Mlflow(scorer_class="RegexMatch")), asks_a_model(Mlflow(scorer_class="Correctness"))
+    (False, True)
+    """
+    return isinstance(scorer, Judge) or (
+        isinstance(scorer, Mlflow) and scorer.scorer_class not in _RULES_OF_MLFLOW
+    )
 
 
 def corrected_mean(
@@ -152,7 +165,7 @@ def _evenly_chosen(core: list[Marked]) -> list[Marked]:
 
 
 def _agreement(
-    judge: Judge, core: Sequence[Marked], least: float
+    judge: BaseScorer, core: Sequence[Marked], least: float
 ) -> tuple[Checked, float | None, float | None]:
     steps = len(getattr(judge, "scale", "abc")) - 1
     one = [round(each.mark * steps) for each in core]

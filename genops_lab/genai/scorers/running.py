@@ -38,7 +38,18 @@ from .sandbox.sandbox import Bounds, box, chosen, confined, run
 
 #: The time of a process until its first answer: an import of torch with a cold disk.
 _START_S = 180.0
-_CHILD = [sys.executable, "-I", "-m", "genops_lab.genai.scorers.child"]
+#: Start the child by the folder of this package: in the sandbox the folder above it cannot be listed.
+_START = """
+import importlib.util, sys
+found = importlib.util.spec_from_file_location(
+    "genops_lab", sys.argv[1] + "/__init__.py", submodule_search_locations=[sys.argv[1]]
+)
+sys.modules["genops_lab"] = package = importlib.util.module_from_spec(found)
+found.loader.exec_module(package)
+from genops_lab.genai.scorers.child import main
+main()
+"""
+_CHILD = [sys.executable, "-I", "-c", _START, str(Path(__file__).parents[2])]
 _MOST_PRINTED = 8 << 20
 _MOST_REPLY = 1 << 20
 

@@ -134,7 +134,7 @@ def confined(
     readable: folders that it may read, besides programs, libraries and this Python.
     """
     folders = sorted(
-        {str(path) for path in (*readable, *_python()) if str(path) not in ("/", str(Path.home()))}
+        {str(path) for path in (*readable, *_python()) if str(path) not in ("/", os.environ.get("HOME"))}
     )
     root = os.getuid() == 0
     given = {
@@ -232,7 +232,7 @@ def problem(way: Way) -> str:
 
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
-        tempfile.NamedTemporaryFile(dir=Path.home()) as kept,
+        tempfile.NamedTemporaryFile(dir=_home()) as kept,
     ):
         given = [str(server.getsockname()[1]), kept.name, str(os.getpid())]
         kept.write(b"kept")
@@ -246,6 +246,12 @@ def problem(way: Way) -> str:
         return ""
     said = found.why or found.errors.strip().rpartition("\n")[2] or found.out.strip()
     return said.removeprefix("genops sandbox: ")[:_LINES] or f"it ended with {found.code}"
+
+
+def _home() -> str | None:
+    """Return the home, or None where it cannot be written: a file in /tmp is hidden as well."""
+    home = os.environ.get("HOME", "")
+    return home if home and os.access(home, os.W_OK) else None
 
 
 class _Watch:
