@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import select
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -130,12 +132,39 @@ def test_an_application_sends_spans_to_the_address_of_the_lab(server: LabServer)
     assert [(each["name"], each["duration"]) for each in trace["spans"]] == [("from outside", 1.0)]
 
 
+def test_traces_are_followed_as_they_land(server: LabServer) -> None:
+    tail = subprocess.Popen(
+        [*program("genops_lab.commands.main"), "traces", "tail", "--filter", "name = landing", "--json"],
+        cwd=server.home.work, env=server.home.environment(), stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert tail.stdout is not None
+    try:
+        sent, ready = [], []
+        while not ready:  # those before the question are not told
+            assert len(sent) < 60, "no trace was told"
+            now = time.time_ns()
+            sent.append(f"tr-{now:032x}")
+            span = {
+                "traceId": f"{now:032x}", "spanId": "34" * 8, "name": "landing",
+                "startTimeUnixNano": str(now), "endTimeUnixNano": str(now + 1),
+            }  # fmt: skip
+            body = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+            assert server.request("POST", "genops/otlp/v1/traces", body)[0] == 200
+            ready = select.select([tail.stdout], [], [], 1.0)[0]
+        told = json.loads(tail.stdout.readline())
+        assert told["trace_id"] in sent and (told["name"], told["status"]) == ("landing", "OK")
+    finally:
+        tail.terminate()
+        tail.wait(30)
+        tail.stdout.close()
+
+
 def test_the_commands(server: LabServer, cell: tuple[str, str]) -> None:
     trace, _ = cell
     code, out, err = genops(server, "traces", "list", "--filter", "name = 'a cell'", "--json")
     assert code == 0, err
     assert [(each["trace_id"], each["status"]) for each in json.loads(out)] == [(trace, "OK")]
-    assert "secret 4711" in genops(server, "traces", "list")[1]
+    assert "secret 4711" in genops(server, "traces", "list", "--limit", "1000")[1]
     code, out, err = genops(server, "traces", "show", trace[3:12])
     assert code == 0 and "a cell" in out and "chat.ipynb" in out, err
     span = json.loads(genops(server, "traces", "show", trace, "--json")[1])["spans"][0]["span_id"]

@@ -23,7 +23,10 @@ _BUDGET_S = 0.01
 _NEEDED = {"trace_name", "session_id", "total_tokens", "total_cost", "request_preview"}
 _TRACES = (
     "SELECT m.request_id, CAST(m.experiment_id AS TEXT), m.timestamp_ms, m.execution_time_ms, m.status, "
-    "substr(m.request_preview, 1, 500), substr(m.response_preview, 1, 500), m.trace_name, m.session_id, "
+    "substr(m.request_preview, 1, 500), substr(m.response_preview, 1, 500), "
+    # MLflow names no traces that came over OTLP.
+    "coalesce(m.trace_name, (SELECT s.name FROM spans s WHERE s.trace_id = m.request_id "
+    "AND s.parent_span_id IS NULL LIMIT 1)), m.session_id, "
     "m.input_tokens, m.output_tokens, m.total_tokens, m.total_cost "
     "FROM json_each(?) j CROSS JOIN trace_info m ON m.request_id = j.value"
 )
