@@ -33,6 +33,14 @@ export function genaiPages(trans: TranslationBundle): readonly IGenAIPage[] {
       caption: trans.__('Models that answer: state, price, limits'),
       load: async context =>
         (await import('./endpoints/page')).endpointsPage(context)
+    },
+    {
+      command: 'genops:open-prompts',
+      widget: 'genops-prompts',
+      title: trans.__('Prompts'),
+      caption: trans.__('Versions of prompts: text, aliases, comparison'),
+      load: async context =>
+        (await import('./prompts/page')).promptsPage(context)
     }
   ];
 }
