@@ -10,15 +10,25 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.paging import every_page
-from genops_lab.genai.prompts.models import Compared, MovePromptAlias, NewPromptVersion, Turn
+from genops_lab.genai.endpoints.limits import Price
+from genops_lab.genai.prompts.models import (
+    ComparedVersions,
+    MovePromptAlias,
+    NewPromptVersion,
+    RemovePromptAlias,
+    Turn,
+)
 from genops_lab.genai.prompts.service import PromptsService
+from genops_lab.genai.prompts.trial_models import PromptTrial, TrialModel
+from genops_lab.genai.prompts.trials import PromptTrials
 from genops_lab.runtime.prompts import parsed, turns_of
 
 from .grammar import noun
 from .session import Json, Yes, command
 from .views import prompts as views
+from .waiting import followed
 
 prompts = noun()
 
@@ -68,7 +78,7 @@ def diff_prompt(
 ) -> None:
     """Compare two versions of a prompt word by word."""
     with command(json) as session:
-        query = Compared(before=before, after=after)
+        query = ComparedVersions(before=before, after=after)
         found = session.call(PromptsService.compare_prompts, name=name, query=query)
         session.show(found, views.difference(found))
 
@@ -127,6 +137,79 @@ def add_prompt(
         session.show(saved, views.saved(saved))
 
 
+@prompts.command("run")
+def run_prompt(
+    name: Plain,
+    data: Annotated[str, typer.Option("--data", metavar="FILE", help="Rows: JSON lines, CSV or Parquet.")],
+    versions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--version", metavar="VERSION", help="A number or an alias. Repeatable. Default: the newest."
+        ),
+    ] = None,
+    deployments: Annotated[
+        list[str] | None, typer.Option("--deployment", metavar="NAME", help="A deployment. Repeatable.")
+    ] = None,
+    url: Annotated[
+        str, typer.Option("--url", metavar="URL", help="An endpoint: its address before /chat/completions.")
+    ] = "",
+    models: Annotated[
+        list[str] | None, typer.Option("--model", metavar="MODEL", help="With --url: a model. Repeatable.")
+    ] = None,
+    key: Annotated[
+        str, typer.Option("--key", metavar="SECRET", help="With --url: the name of the secret with its key.")
+    ] = "",
+    price_input: Annotated[
+        float | None,
+        typer.Option(
+            "--price-input", metavar="PRICE", help="Price of a million input tokens. Default: unknown."
+        ),
+    ] = None,
+    price_output: Annotated[
+        float | None,
+        typer.Option(
+            "--price-output", metavar="PRICE", help="Price of a million output tokens. Default: unknown."
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option("--rows", metavar="NUMBER", help="The first rows. Default: 20.")] = 20,
+    max_tokens: Annotated[
+        int,
+        typer.Option("--max-tokens", metavar="NUMBER", help="The most tokens of an answer. Default: 512."),
+    ] = 0,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the calls.")] = False,
+    json: Json = False,
+) -> None:
+    """Run versions of a prompt on rows with several models; the cost is said before the first call."""
+    with command(json) as session:
+        if bool(models) != bool(url) or not (models or deployments):
+            raise InvalidRequest(
+                "No model is named.", hint="Give --deployment NAME, or --url URL with --model MODEL."
+            )
+        if (price_input is None) != (price_output is None):
+            raise InvalidRequest("A price has two parts.", hint="Give --price-input and --price-output.")
+        price = None
+        if price_input is not None and price_output is not None:
+            price = Price(input=price_input, output=price_output)
+        asked = [TrialModel(name=each, deployment=each, price=price) for each in deployments or []]
+        asked += [TrialModel(name=each, url=url, model=each, key=key, price=price) for each in models or []]
+        body = PromptTrial(
+            versions=versions or ["latest"], models=asked, data=str(Path(data).expanduser().resolve()), rows=rows,
+            settings={"max_tokens": max_tokens} if max_tokens else {},
+        )  # fmt: skip
+        cost = session.call(PromptTrials.get_trial_cost, name=name, body=body)
+        said = views.cost(cost)
+        session.say(said)
+        if not yes:
+            if not session.can_ask:
+                raise Conflict(said, code="confirmation_needed", hint="Add --yes to make the calls.")
+            if not session.confirm("Make the calls?"):
+                raise Conflict("Nothing was asked.", code="confirmation_needed")
+        task = session.call(PromptTrials.start_trial, name=name, body=body)
+        followed(session, task)
+        table = session.call(PromptTrials.get_trial, trial=task.subject.removeprefix("prompt-trial:"))
+        session.show(table, views.trial(table))
+
+
 @prompts.command("alias")
 def alias_prompt(
     name: Plain,
@@ -147,8 +230,6 @@ def alias_prompt(
 ) -> None:
     """Point an alias of a prompt at a version, or delete the alias."""
     with command(json) as session:
-        from genops_lab.genai.prompts.models import RemovePromptAlias
-
         if delete:
             query = RemovePromptAlias(expected=expected)
             found = session.call(PromptsService.delete_prompt_alias, name=name, alias=alias, query=query)

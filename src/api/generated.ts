@@ -3402,6 +3402,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/prompts/{name}/trials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask each model for the answer of each version to each row, as a task. Its subject has the id of the trial. */
+        post: operations["prompts.start_trial"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompts/{name}/trials/cost": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what a trial may cost at most. Nothing is asked. */
+        post: operations["prompts.get_trial_cost"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompt-trials/{trial}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the answers of a trial so far: a row for each row, an answer for each version and model. */
+        get: operations["prompts.get_trial"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/prompts/{name}/aliases/{alias}": {
         parameters: {
             query?: never;
@@ -7099,7 +7150,7 @@ export interface components {
          *
          *     Times are sums over all devices of all ranks. Changes are sorted by size.
          */
-        "genops_lab.profiling.models.profiles.Difference": {
+        Difference: {
             a_step: boolean;
             before_steps: number;
             after_steps: number;
@@ -10477,25 +10528,121 @@ export interface components {
         PromptDifference: {
             before: components["schemas"]["PromptVersion"];
             after: components["schemas"]["PromptVersion"];
-            parts: components["schemas"]["genops_lab.genai.prompts.models.Difference"][];
+            parts: components["schemas"]["PromptPart"][];
             same: boolean;
         };
         /**
-         * Difference
+         * PromptPart
          * @description How one part of a prompt differs. ``part``: a turn such as ``1 system``, or settings, tools, response_format.
          */
-        "genops_lab.genai.prompts.models.Difference": {
+        PromptPart: {
             part: string;
-            pieces: components["schemas"]["Piece"][];
+            pieces: components["schemas"]["TextPiece"][];
         };
         /**
-         * Piece
+         * TextPiece
          * @description A part of a text that both versions have, or one of them alone.
          */
-        Piece: {
+        TextPiece: {
             /** @enum {unknown} */
             change: "added" | "removed" | "same";
             text: string;
+        };
+        /**
+         * PromptTrial
+         * @description Versions (numbers or aliases) and models to run on the first ``rows`` of a file. ``settings`` win over the
+         *     version's.
+         */
+        PromptTrial: {
+            versions: string[];
+            models: components["schemas"]["TrialModel"][];
+            data: string;
+            /** @default 20 */
+            rows: number;
+            /** @default {} */
+            settings: Record<string, never>;
+        };
+        /**
+         * TrialModel
+         * @description A model that answers: a ``deployment``, or ``url`` and ``model`` of an endpoint. ``key``: a secret's name.
+         */
+        TrialModel: {
+            name: string;
+            /** @default  */
+            deployment: string;
+            /** @default  */
+            url: string;
+            /** @default  */
+            model: string;
+            /** @default  */
+            key: string;
+            /** @default null */
+            price: components["schemas"]["Price"] | null;
+            /** @default 8 */
+            at_once: number;
+        };
+        /**
+         * TrialCost
+         * @description The most that a trial costs. ``money`` is None if a model (``without_price``) has no price.
+         */
+        TrialCost: {
+            calls: number;
+            tokens: number;
+            money: number | null;
+            without_price: string[];
+            parts: components["schemas"]["CallCost"][];
+        };
+        /**
+         * CallCost
+         * @description The most that the calls of one version to one model use, in tokens. ``money`` is None without a price.
+         */
+        CallCost: {
+            version: string;
+            model: string;
+            calls: number;
+            input: number;
+            output: number;
+            money: number | null;
+        };
+        /**
+         * TrialTable
+         * @description The answers of a trial. ``digest`` is that of the file; ``columns`` name version and model.
+         */
+        TrialTable: {
+            id: string;
+            name: string;
+            data: string;
+            digest: string;
+            created_at: number;
+            columns: string[];
+            rows: components["schemas"]["TrialRow"][];
+        };
+        /**
+         * TrialRow
+         * @description A row, and its answers in the order of the columns.
+         */
+        TrialRow: {
+            id: string;
+            row: Record<string, never>;
+            answers: components["schemas"]["TrialAnswer"][];
+        };
+        /**
+         * TrialAnswer
+         * @description An answer. ``cut``: it reached max_tokens. The ``text`` of a failed call says why.
+         */
+        TrialAnswer: {
+            /** @enum {unknown} */
+            state: "answered" | "failed" | "missing";
+            /** @default  */
+            text: string;
+            /** @default [] */
+            tool_calls: Record<string, never>[];
+            /** @default false */
+            cut: boolean;
+            /** @default 0 */
+            tokens: number;
+            /** @default 0 */
+            latency_s: number;
         };
         /**
          * MovePromptAlias
@@ -14436,7 +14583,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["genops_lab.profiling.models.profiles.Difference"];
+                    "application/json": components["schemas"]["Difference"];
                 };
             };
             /** @description The error. */
@@ -18284,6 +18431,107 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PromptDifference"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.start_trial": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromptTrial"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.get_trial_cost": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromptTrial"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrialCost"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.get_trial": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                trial: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrialTable"];
                 };
             };
             /** @description The error. */

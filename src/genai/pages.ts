@@ -43,6 +43,14 @@ export function genaiPages(trans: TranslationBundle): readonly IGenAIPage[] {
       title: trans.__('Traces'),
       caption: trans.__('Requests to models: spans, messages, cost'),
       load: async context => (await import('./traces/open')).tracesPage(context)
+    },
+    {
+      command: 'genops:open-prompts',
+      widget: 'genops-prompts',
+      title: trans.__('Prompts'),
+      caption: trans.__('Versions of prompts: text, aliases, comparison'),
+      load: async context =>
+        (await import('./prompts/page')).promptsPage(context)
     }
   ];
 }

@@ -15,6 +15,7 @@ from genops_lab.runtime.prompts import turns_of
 from tests.support.homes import Home, temporary_home
 from tests.support.kernels import LabKernel, lab_kernel
 from tests.support.lab_server import LabServer, running_lab
+from tests.support.openai_stub import OpenAIStub
 from tests.support.rooms import eventually
 from tests.support.warm import program
 
@@ -178,6 +179,36 @@ def test_commands_save_compare_and_delete(lab: LabServer) -> None:
     assert "live" not in genops(lab, "prompts", "show", "city", "--versions")[1]
     assert genops(lab, "prompts", "delete", "city", "--yes")[0] == 0
     assert genops(lab, "prompts", "show", "city")[0] == 3
+
+
+def test_versions_run_on_rows_with_several_models(lab: LabServer) -> None:
+    save(lab, "asked", "Capital of {{country}}?", settings={"max_tokens": 20})
+    save(lab, "asked", "The capital of {{country}}, please.", settings={"max_tokens": 30})
+    data = lab.home.work / "rows.jsonl"
+    data.write_text("".join(json.dumps({"country": each}) + "\n" for each in ("Peru", "Fiji", "Oman")))
+    code, _, _ = genops(lab, "secrets", "set", "stub", stdin="stub-key\n")
+    assert code == 0
+    with OpenAIStub(always_fails=("Fiji",)) as stub:
+        command = (
+            "prompts", "run", "asked", "--data", str(data), "--version", "1", "--version", "2", "--url", stub.url,
+            "--model", "stub-1", "--key", "stub", "--json",
+        )  # fmt: skip
+        # Nothing is asked before the person has agreed to the cost.
+        code, _, err = genops(lab, *command)
+        assert code == 4 and "6 calls with at most" in err and "The price is unknown" in err
+        assert stub.status()["answered"] == 0
+        code, out, err = genops(lab, *command, "--yes", "--price-input", "1", "--price-output", "2")
+        assert code == 0 and "at most 0.000" in err and "4 of 6 answers, 2 calls failed." in err, err
+    table = json.loads(out)
+    assert table["columns"] == ["v1 stub-1", "v2 stub-1"]
+    states = {
+        each["row"]["country"]: [answer["state"] for answer in each["answers"]] for each in table["rows"]
+    }
+    assert states == {"Peru": ["answered"] * 2, "Fiji": ["failed"] * 2, "Oman": ["answered"] * 2}
+    # A row without a value of a variable is named before any call.
+    data.write_text('{"city": "Lima"}\n')
+    code, _, err = genops(lab, *command, "--yes")
+    assert code == 2 and "The row 1 has no value for country" in err
 
 
 def test_a_word_diff_gives_both_texts_back() -> None:

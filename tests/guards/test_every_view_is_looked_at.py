@@ -35,7 +35,7 @@ VIEWS = {
     ("experiments/table/tag-form.tsx", "dialog"): ["run_table tag"],
     ("gates/view/version-gates.tsx", "dialog"): ["gates promote-red"],
     ("genai/endpoints/add-dialog.tsx", "dialog"): ["endpoints endpoints-add"],
-    ("genai/plugin.tsx", "page"): ["endpoints endpoints"],
+    ("genai/plugin.tsx", "page"): ["endpoints endpoints", "prompts prompts"],
     ("genai/plugin.tsx", "section"): ["panel_actions full"],
     ("hosts/kernel-actions.ts", "page"): ["targets kernel-log"],
     ("hosts/open-port.tsx", "dialog"): ["targets open-port"],

@@ -6,8 +6,9 @@ import json
 from typing import Any
 
 from genops_lab.genai.prompts.models import Prompt, PromptDifference, PromptVersion, SavedPrompt
+from genops_lab.genai.prompts.trial_models import TrialAnswer, TrialCost, TrialTable
 
-from ..document import Block, Column, Document, Facts, Lines, Note, Row, Table, moment
+from ..document import Block, Cell, Column, Document, Facts, Lines, Note, Row, Table, moment
 
 
 def prompts(found: list[Prompt]) -> Document:
@@ -116,6 +117,33 @@ def difference(found: PromptDifference) -> Document:
         )
         blocks.append(Lines([f"{part.part}:", *text.splitlines()]))
     return Document(blocks)
+
+
+def cost(found: TrialCost) -> str:
+    """Say what a trial may cost at most."""
+    calls = f"{found.calls:,} calls with at most {found.tokens:,} tokens"
+    if found.money is not None:
+        return f"{calls}, at most {found.money:.4g}."
+    return f"{calls}. The price is unknown: {', '.join(found.without_price)} has none."
+
+
+def trial(found: TrialTable) -> Document:
+    """``prompts run``: a row for each row, a column for each version and model."""
+    columns = [
+        Column("row"),
+        *(Column(each, folds=True, shrinks=True, narrowest=20) for each in found.columns),
+    ]
+    rows: list[Row] = [[each.id, *map(_answer, each.answers)] for each in found.rows]
+    return Document([Table(columns, rows, title=f"{found.name} on {found.data}")])
+
+
+def _answer(answer: TrialAnswer) -> Cell:
+    if answer.state == "failed":
+        return Cell(answer.text, "bad")
+    if answer.state == "missing":
+        return Cell("not asked", "dim")
+    calls = " ".join(json.dumps(each.get("function") or each) for each in answer.tool_calls)
+    return Cell(" ".join(filter(None, [answer.text, calls, "(cut)" if answer.cut else ""])))
 
 
 def _line(value: Any) -> str:

@@ -8,23 +8,23 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from .models import Difference, Piece, PromptContent, Turn
+from .models import PromptContent, PromptPart, TextPiece, Turn
 
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 #: Above this many words in a changed block, its lines are compared and not its words: that would take seconds.
 _MOST_WORDS = 6000
 
 
-def words_changed(before: str, after: str) -> list[Piece]:
+def words_changed(before: str, after: str) -> list[TextPiece]:
     """Return what two texts share and what each has alone, in the order of the text.
 
     >>> [(piece.change, piece.text) for piece in words_changed("Answer in a word.", "Answer in one word.")]
     [('same', 'Answer in '), ('removed', 'a'), ('added', 'one'), ('same', ' word.')]
     """
     if before == after:
-        return [Piece(change="same", text=before)] if before else []
+        return [TextPiece(change="same", text=before)] if before else []
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    found: list[Piece] = []
+    found: list[TextPiece] = []
     for kind, i, j, k, m in _blocks(old, new):
         gone, come = "".join(old[i:j]), "".join(new[k:m])
         if kind == "equal":
@@ -44,7 +44,7 @@ def words_changed(before: str, after: str) -> list[Piece]:
     return found
 
 
-def differences(before: PromptContent, after: PromptContent) -> list[Difference]:
+def differences(before: PromptContent, after: PromptContent) -> list[PromptPart]:
     """Return the turns of two prompts in order, then their settings, tools and answer schemas, where there are any."""
     found = [
         _difference(
@@ -61,8 +61,8 @@ def differences(before: PromptContent, after: PromptContent) -> list[Difference]
     return found
 
 
-def _difference(part: str, before: str, after: str) -> Difference:
-    return Difference(part=part, pieces=words_changed(before, after))
+def _difference(part: str, before: str, after: str) -> PromptPart:
+    return PromptPart(part=part, pieces=words_changed(before, after))
 
 
 def _role(old: Sequence[Turn], new: Sequence[Turn], place: int) -> str:
@@ -85,9 +85,9 @@ def _blocks(old: Sequence[str], new: Sequence[str]) -> list[tuple[str, int, int,
     return list(difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes())
 
 
-def _add(pieces: list[Piece], change: Literal["same", "added", "removed"], text: str) -> None:
+def _add(pieces: list[TextPiece], change: Literal["same", "added", "removed"], text: str) -> None:
     if not text:
         return
     if pieces and pieces[-1].change == change:
         text = pieces.pop().text + text
-    pieces.append(Piece(change=change, text=text))
+    pieces.append(TextPiece(change=change, text=text))

@@ -14,11 +14,21 @@ if TYPE_CHECKING:
 
 def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
+    from genops_lab.core.settings import Settings
+    from genops_lab.core.tasks import TasksService
+    from genops_lab.deployments.service import DeploymentsService
     from genops_lab.experiments.mlflow import MlflowConnection
 
     from .service import PromptsService
+    from .trials import PromptTrials
 
     services.provide(PromptsService, lambda get: PromptsService(get(MlflowConnection), get(EventBus)))
+    services.provide(
+        PromptTrials,
+        lambda get: PromptTrials(
+            get(Settings), get(PromptsService), get(DeploymentsService), get(TasksService), get(EventBus)
+        ),
+    )
 
 
 FEATURE = Feature(

@@ -13,7 +13,7 @@ VARIABLE = re.compile(r"\{\{\s*([a-zA-Z_][a-zA-Z0-9_]*(?:\.[a-zA-Z_][a-zA-Z0-9_]
 Kind = Literal["text", "chat"]
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a prompt. ``parts``: content that is no text, such as pictures, as OpenAI's API has it."""
 
     role: str
@@ -101,25 +101,25 @@ class RemovePromptAlias(msgspec.Struct, frozen=True, kw_only=True):
     expected: str | None = None
 
 
-class Compared(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedVersions(msgspec.Struct, frozen=True, kw_only=True):
     """The two versions to compare, by number or alias."""
 
     before: str
     after: str = "latest"
 
 
-class Piece(msgspec.Struct, frozen=True, kw_only=True):
+class TextPiece(msgspec.Struct, frozen=True, kw_only=True):
     """A part of a text that both versions have, or one of them alone."""
 
     change: Literal["same", "added", "removed"]
     text: str
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
+class PromptPart(msgspec.Struct, frozen=True, kw_only=True):
     """How one part of a prompt differs. ``part``: a turn such as ``1 system``, or settings, tools, response_format."""
 
     part: str
-    pieces: list[Piece]
+    pieces: list[TextPiece]
 
 
 class PromptDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,5 +127,5 @@ class PromptDifference(msgspec.Struct, frozen=True, kw_only=True):
 
     before: PromptVersion
     after: PromptVersion
-    parts: list[Difference]
+    parts: list[PromptPart]
     same: bool

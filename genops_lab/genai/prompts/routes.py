@@ -6,7 +6,9 @@ from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
     from .service import PromptsService as Service
+    from .trials import PromptTrials
 else:
+    PromptTrials = LazyService(__package__, "trials", "PromptTrials")
     Service = LazyService(__package__, "service", "PromptsService")
 
 OPERATIONS = [
@@ -17,6 +19,9 @@ OPERATIONS = [
     Operation("GET", "/prompts/{name}/versions/{version}", Service.get_prompt_version),
     Operation("DELETE", "/prompts/{name}/versions/{version}", Service.delete_prompt_version),
     Operation("GET", "/prompts/{name}/difference", Service.compare_prompts),
+    Operation("POST", "/prompts/{name}/trials", PromptTrials.start_trial, action="execute"),
+    Operation("POST", "/prompts/{name}/trials/cost", PromptTrials.get_trial_cost, action="read"),
+    Operation("GET", "/prompt-trials/{trial}", PromptTrials.get_trial),
     Operation("PUT", "/prompts/{name}/aliases/{alias}", Service.set_prompt_alias),
     Operation("DELETE", "/prompts/{name}/aliases/{alias}", Service.delete_prompt_alias),
 ]

@@ -16,7 +16,7 @@ from genops_lab.registry.service import check_alias
 from .backend import MlflowPrompts
 from .differences import differences
 from .models import (
-    Compared,
+    ComparedVersions,
     MovePromptAlias,
     NewPromptVersion,
     Prompt,
@@ -57,7 +57,7 @@ class PromptsService:
         check_prompt_name(name)
         return await self._mlflow.call(MlflowPrompts.get_version, name, version)
 
-    async def compare_prompts(self, name: str, query: Compared) -> PromptDifference:
+    async def compare_prompts(self, name: str, query: ComparedVersions) -> PromptDifference:
         """Compare two versions of a prompt word by word."""
         before = await self.get_prompt_version(name, query.before)
         after = await self.get_prompt_version(name, query.after)

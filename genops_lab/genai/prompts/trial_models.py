@@ -1,0 +1,84 @@
+"""The wire types of trials: versions of a prompt run on rows with several models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from genops_lab.genai.endpoints.limits import Price
+
+
+class TrialModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that answers: a ``deployment``, or ``url`` and ``model`` of an endpoint. ``key``: a secret's name."""
+
+    name: str
+    deployment: str = ""
+    url: str = ""
+    model: str = ""
+    key: str = ""
+    price: Price | None = None
+    at_once: Annotated[int, msgspec.Meta(ge=1, le=100)] = 8
+
+
+class PromptTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """Versions (numbers or aliases) and models to run on the first ``rows`` of a file. ``settings`` win over the
+    version's."""
+
+    versions: list[str]
+    models: list[TrialModel]
+    data: str
+    rows: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 20
+    settings: dict[str, Any] = {}
+
+
+class CallCost(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that the calls of one version to one model use, in tokens. ``money`` is None without a price."""
+
+    version: str
+    model: str
+    calls: int
+    input: int
+    output: int
+    money: float | None
+
+
+class TrialCost(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that a trial costs. ``money`` is None if a model (``without_price``) has no price."""
+
+    calls: int
+    tokens: int
+    money: float | None
+    without_price: list[str]
+    parts: list[CallCost]
+
+
+class TrialAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer. ``cut``: it reached max_tokens. The ``text`` of a failed call says why."""
+
+    state: Literal["answered", "failed", "missing"]
+    text: str = ""
+    tool_calls: list[dict[str, Any]] = []
+    cut: bool = False
+    tokens: int = 0
+    latency_s: float = 0.0
+
+
+class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row, and its answers in the order of the columns."""
+
+    id: str
+    row: dict[str, Any]
+    answers: list[TrialAnswer]
+
+
+class TrialTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers of a trial. ``digest`` is that of the file; ``columns`` name version and model."""
+
+    id: str
+    name: str
+    data: str
+    digest: str
+    created_at: float
+    columns: list[str]
+    rows: list[TrialRow]

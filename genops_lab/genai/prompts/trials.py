@@ -1,0 +1,277 @@
+"""Run versions of a prompt on the rows of a file with several models, and keep the answers side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
+from genops_lab.core.events import EventBus
+from genops_lab.core.models import Task
+from genops_lab.core.paths import private_dir
+from genops_lab.deployments.secrets import Secrets
+from genops_lab.genai.endpoints.endpoint import Connection, Endpoint, most_tokens
+from genops_lab.genai.endpoints.limits import Limits, Usage
+from genops_lab.genai.evaluations.asking import Asked, Asking, Wanted
+from genops_lab.genai.evaluations.journal import Journal, read
+from genops_lab.genai.evaluations.rows import Rows, read_rows
+
+from .models import VARIABLE, PromptVersion
+from .trial_models import CallCost, PromptTrial, TrialAnswer, TrialCost, TrialModel, TrialRow, TrialTable
+
+if TYPE_CHECKING:
+    from genops_lab.core.settings import Settings
+    from genops_lab.core.tasks import TaskHandle, TasksService
+    from genops_lab.deployments.service import DeploymentsService
+
+    from .service import PromptsService
+
+_ID = re.compile(r"[0-9a-f]{12}")
+#: Asked of a model where neither the prompt nor the person says how long an answer may be.
+_MAX_TOKENS = 512
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial on disk: what was asked for, and the versions as they were."""
+
+    name: str
+    trial: PromptTrial
+    versions: list[PromptVersion]
+    digest: str
+    created_at: float
+
+
+class PromptTrials:
+    """Trials of prompts. Answers are kept in ``prompts/trials/ID`` of the data folder as they come."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        prompts: PromptsService,
+        deployments: DeploymentsService,
+        tasks: TasksService,
+        events: EventBus,
+    ) -> None:
+        self._root = settings.data_dir / "prompts" / "trials"
+        self._secrets = Secrets(settings.data_dir / "secrets")
+        self._prompts, self._deployments = prompts, deployments
+        self._tasks, self._events = tasks, events
+
+    async def get_trial_cost(self, name: str, body: PromptTrial) -> TrialCost:
+        """Say what a trial may cost at most. Nothing is asked."""
+        versions, rows = await self._material(name, body)
+        return await asyncio.to_thread(cost_of, body, versions, rows)
+
+    async def start_trial(self, name: str, body: PromptTrial) -> Task:
+        """Ask each model for the answer of each version to each row, as a task. Its subject has the id of the trial."""
+        versions, rows = await self._material(name, body)
+        endpoints = [await self._endpoint(model) for model in body.models]
+        id = secrets.token_hex(6)
+        kept = Kept(name=name, trial=body, versions=versions, digest=rows.digest, created_at=time.time())
+        folder = await asyncio.to_thread(self._keep, id, kept, rows)
+        cells = [(version, endpoint) for version in versions for endpoint in endpoints]
+
+        async def work(handle: TaskHandle) -> str:
+            total = len(cells) * len(rows.by_id)
+            handle.progress(f"Asking for {total:,} answers.", 0.0)
+            done: dict[str, Asked] = {}
+
+            def tell(asked: Asked) -> None:
+                done[asked.model] = asked
+                count = sum(each.answered + each.failed for each in done.values())
+                handle.show(f"{count:,} of {total:,} answers.", count / total)
+
+            async with Journal(folder / "calls.jsonl") as journal:
+                for version, endpoint in cells:
+                    await self._ask(version, endpoint, rows, body, journal, tell)
+            failed = sum(each.failed for each in done.values())
+            stopped = [each.stopped for each in done.values() if each.stopped]
+            for line in stopped:
+                handle.say(line)
+            answered = sum(each.answered for each in done.values())
+            self._events.emit("prompt", name)
+            said = f"{answered:,} of {total:,} answers, {failed:,} calls failed."
+            return f"{said} {stopped[0]}" if stopped else said
+
+        title = f"Run {name} on {len(rows.by_id):,} rows"
+        return self._tasks.start(title, work, subject=f"prompt-trial:{id}", kind="prompt-trial")
+
+    async def get_trial(self, trial: str) -> TrialTable:
+        """Return the answers of a trial so far: a row for each row, an answer for each version and model."""
+        if not _ID.fullmatch(trial) or not (self._root / trial / "trial.json").is_file():
+            raise NotFound(f"There is no trial {trial[:40]!r}.", hint="Run the prompt on rows again.")
+        return await asyncio.to_thread(_table, self._root / trial, trial)
+
+    async def _material(self, name: str, body: PromptTrial) -> tuple[list[PromptVersion], Rows]:
+        versions = [await self._prompts.get_prompt_version(name, each) for each in body.versions]
+        versions = list({each.version: each for each in versions}.values())
+        if not versions or not body.models:
+            raise InvalidRequest("A trial needs a version and a model.", hint="Give at least one of each.")
+        if len({each.name for each in body.models}) < len(body.models):
+            raise InvalidRequest(
+                "Two models of the trial have one name.", hint="Give each a name of its own."
+            )
+        rows = await asyncio.to_thread(_rows, body.data)
+        first = dict(list(rows.by_id.items())[: body.rows])
+        rows = Rows(digest=rows.digest, by_id=first)
+        for version in versions:
+            _check_variables(version, rows)
+        return versions, rows
+
+    async def _endpoint(self, model: TrialModel) -> Endpoint:
+        limits = Limits(at_once=model.at_once)
+        if model.deployment:
+            found = await self._deployments.get_deployment(model.deployment)
+            if not found.url:
+                raise Conflict(
+                    f"The deployment {model.deployment!r} is {found.state}.",
+                    hint=f"See: genops deployments show {model.deployment}",
+                )
+            key = (await self._deployments.get_deployment_key(model.deployment)).key
+            return Endpoint(
+                name=model.name, url=f"{found.url}/v1", model=model.model or model.deployment, key=key,
+                limits=limits, price=model.price,
+            )  # fmt: skip
+        if not model.url or not model.model:
+            raise InvalidRequest(
+                f"The model {model.name!r} has neither a deployment, nor a url and a model.",
+                hint="Give the name of a deployment, or the url of an endpoint and its model.",
+            )
+        key = ""
+        if model.key:
+            key = (await asyncio.to_thread(self._secrets.values, [model.key]))[model.key]
+        return Endpoint(
+            name=model.name, url=model.url, model=model.model, key=key, limits=limits, price=model.price
+        )
+
+    def _keep(self, id: str, kept: Kept, rows: Rows) -> Path:
+        folder = self._root / id
+        for each in (self._root.parent, self._root, folder):
+            private_dir(each)
+        (folder / "rows.json").write_bytes(msgspec.json.encode(rows.by_id))
+        (folder / "trial.json").write_bytes(msgspec.json.encode(kept))
+        return folder
+
+    async def _ask(
+        self, version: PromptVersion, endpoint: Endpoint, rows: Rows, body: PromptTrial, journal: Journal, tell: Any
+    ) -> None:  # fmt: skip
+        labelled = msgspec.structs.replace(endpoint, name=label(version.version, endpoint.name))
+        wanted = [
+            Wanted(
+                example=id, repeat=0, messages=messages_of(version, row), settings=settings_of(version, body)
+            )
+            for id, row in rows.by_id.items()
+        ]
+        async with Connection(labelled) as connection:
+            await Asking(connection, journal, tell=tell).ask(wanted)
+
+
+def label(version: str, model: str) -> str:
+    """Return the name of a column of answers."""
+    return f"v{version} {model}"
+
+
+def settings_of(version: PromptVersion, body: PromptTrial) -> dict[str, Any]:
+    """Return the settings of a call: those of the trial, then those of the version."""
+    kept = {key: value for key, value in version.settings.items() if key not in ("model_name", "provider")}
+    found: dict[str, Any] = {"max_tokens": _MAX_TOKENS, **kept, **body.settings}
+    if version.tools:
+        found["tools"] = version.tools
+    if version.response_format:
+        found["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": "answer", "schema": version.response_format},
+        }
+    return found
+
+
+def messages_of(version: PromptVersion, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the messages of a version with a row's values."""
+
+    def filled(text: str) -> str:
+        return VARIABLE.sub(lambda found: _text(row[found[1]]), text)
+
+    return [{"role": each.role, "content": each.parts or filled(each.content)} for each in version.turns]
+
+
+def _rows(data: str) -> Rows:
+    return read_rows(Path(data).expanduser())
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _check_variables(version: PromptVersion, rows: Rows) -> None:
+    if version.templates or version.problem:
+        raise InvalidRequest(
+            f"Version {version.version} cannot be run on rows: "
+            f"{version.problem or 'it has statements of Jinja2.'}",
+            hint="Choose a version that has only {{variables}}.",
+        )
+    for id, row in rows.by_id.items():
+        missing = [each for each in version.variables if row.get(each) is None]
+        if missing:
+            raise InvalidRequest(
+                f"The row {id} has no value for {', '.join(missing)}, which version {version.version} uses.",
+                hint=f"Its columns: {', '.join(row)}.",
+            )
+
+
+def cost_of(body: PromptTrial, versions: list[PromptVersion], rows: Rows) -> TrialCost:
+    """Return the most that a trial can use: each call reserves its text and ``max_tokens``."""
+    calls: list[CallCost] = []
+    for version in versions:
+        settings = settings_of(version, body)
+        used = [most_tokens(messages_of(version, row), settings) for row in rows.by_id.values()]
+        most = Usage(input=sum(each.input for each in used), output=sum(each.output for each in used))
+        calls += [
+            CallCost(
+                version=version.version, model=model.name, calls=len(used), input=most.input, output=most.output,
+                money=model.price.of(most) if model.price else None,
+            )
+            for model in body.models
+        ]  # fmt: skip
+    money = [each.money for each in calls if each.money is not None]
+    return TrialCost(
+        calls=sum(each.calls for each in calls),
+        tokens=sum(each.input + each.output for each in calls),
+        money=sum(money) if len(money) == len(calls) else None,
+        without_price=sorted({each.model for each in calls if each.money is None}),
+        parts=calls,
+    )
+
+
+def _table(folder: Path, id: str) -> TrialTable:
+    kept = msgspec.json.decode((folder / "trial.json").read_bytes(), type=Kept)
+    rows = msgspec.json.decode((folder / "rows.json").read_bytes(), type=dict[str, dict[str, Any]])
+    calls = read(folder / "calls.jsonl")
+    columns = [label(each.version, model.name) for each in kept.versions for model in kept.trial.models]
+    found = []
+    for example, row in rows.items():
+        answers = []
+        for column in columns:
+            call = calls.get((column, example, 0))
+            if call is None:
+                answers.append(TrialAnswer(state="missing"))
+            elif call.answer is None:
+                answers.append(TrialAnswer(state="failed", text=call.message))
+            else:
+                answer = call.answer
+                answers.append(
+                    TrialAnswer(
+                        state="answered", text=answer.text, tool_calls=answer.tool_calls,
+                        cut=answer.finish_reason == "length", tokens=answer.usage.total, latency_s=call.latency_s,
+                    )
+                )  # fmt: skip
+        found.append(TrialRow(id=example, row=row, answers=answers))
+    return TrialTable(
+        id=id, name=kept.name, data=kept.trial.data, digest=kept.digest, created_at=kept.created_at,
+        columns=columns, rows=found,
+    )  # fmt: skip
