@@ -152,7 +152,7 @@ function StartText(props: {
       <pre
         className="gol-Resources-text"
         tabIndex={0}
-        aria-label={trans.__('What the start sends')}
+        aria-label={trans.__('Request of this start')}
       >
         {text || trans.__('Loading…')}
       </pre>
