@@ -378,7 +378,7 @@ CONFIGURATION = _lines(
     "An operator's setting has no effect; a kernelspec does not start.",
     """
 GenOpsLab: allow_user_targets cell_output_mb cell_outputs data_dir deployment_certificate deployment_certificate_key
-    deployment_https deployment_lease_hours deployment_warm_hours keep_local_kernels locked mlflow_uri
+    deployment_https deployment_lease_hours deployment_warm_hours keep_local_kernels locked max_price_per_hour mlflow_uri
     outputs_left_to_page_s rooms signature_required store_url target_fields target_presets targets trusted_keys
 GenOpsLocalProvisioner:
 GenOpsTargetProvisioner: cwd lease_s target

@@ -144,12 +144,17 @@ function StartText(props: {
       window.clearTimeout(timer);
     };
   }, [choice, chosen, trans]);
+  const shown = React.useRef<HTMLPreElement>(null);
+  React.useEffect(() => {
+    shown.current?.scrollIntoView?.({ block: 'nearest' });
+  }, [text]);
   if (error) {
     return <FormError error={error} />;
   }
   return (
     <>
       <pre
+        ref={shown}
         className="gol-Resources-text"
         tabIndex={0}
         aria-label={trans.__('Request of this start')}
