@@ -65,7 +65,9 @@ class PresetsService(Service):
         that the target does not have, and InvalidRequest for what the administrator does not allow."""
         record = await self._allocating(name)
         preset = await self._preset(name, query.preset) if query.preset else None
-        resources = Resources() if preset is None else preset.resources
+        resources = query.resources if preset is None else preset.resources
+        if preset is None:
+            await self.check(name, resources)
         provider, route = provider_of(record.route.kind), record.route
 
         def shown() -> str:

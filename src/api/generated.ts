@@ -12562,6 +12562,11 @@ export interface operations {
         parameters: {
             query?: {
                 preset?: string;
+                gpus?: number | null;
+                gpu_type?: string | null;
+                cpus?: number | null;
+                memory_bytes?: number | null;
+                time_s?: number | null;
             };
             header?: never;
             path: {

@@ -8,6 +8,7 @@ import { ApiError, GIB } from '../core';
 import { declaredWords } from './messages';
 import type {
   IFormField,
+  IHostRequest,
   IPreset,
   IResourceForm,
   IResources,
@@ -165,6 +166,16 @@ export class ResourceChoice implements IDisposable {
       }
     }
     return found as unknown as IResources;
+  }
+
+  /** What a start with this choice sends to its scheduler. */
+  request(): Promise<IHostRequest> {
+    const { preset, resources } = this;
+    const given = Object.entries(resources).filter(([, each]) => each !== null);
+    return this._service.request(
+      this.target,
+      preset ? { preset: preset.name } : Object.fromEntries(given)
+    );
   }
 
   /** Keep the resources as a preset if asked. @returns the kernel to start. */

@@ -319,9 +319,14 @@ export class TargetsService {
   }
 
   /** What the start of a kernel sends to the scheduler. */
-  request(name: string): Promise<IHostRequest> {
+  request(
+    name: string,
+    query: { preset?: string } & Partial<IResources> = {}
+  ): Promise<IHostRequest> {
     return this._api.data(
-      this._api.http.GET('/targets/{name}/request', path(name))
+      this._api.http.GET('/targets/{name}/request', {
+        params: { path: { name }, query }
+      })
     );
   }
 

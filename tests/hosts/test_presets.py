@@ -134,6 +134,8 @@ def test_an_edited_manifest_is_checked_and_kept_as_the_targets_template(at_home:
             presets, templates = (lab.application.get(each) for each in (PresetsService, TemplatesService))
             first = await presets.get_request("cluster", RequestQuery())
             assert (first.language, first.template, first.can_keep) == ("yaml", "", True)
+            chosen = await presets.get_request("cluster", RequestQuery(gpus=3))
+            assert "nvidia.com/gpu: '3'" in chosen.text.replace('"', "'") and "nvidia" not in first.text
             edited = first.text.replace("spec:\n", "spec:\n  hostname: mine\n", 1)
             kept = await templates.keep_request("cluster", KeptRequest(text=edited))
             file = at_home.data / "templates" / "cluster.yaml"

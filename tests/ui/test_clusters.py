@@ -143,8 +143,10 @@ def test_a_kernel_waits_in_a_full_partition_and_is_given_back(
     keys.press("Space")
     keys.to(picker.get_by_label("Name of the preset"))
     keys.write(PRESET)
+    keys.choose(picker.get_by_role("button", name="Batch script of this start"))
+    expect(picker.get_by_label("Request of this start")).to_contain_text("--gres=gpu:h100:1")
     looks(lab, "picker", ".jp-Dialog")
-    keys.press("Enter")
+    keys.choose(picker.get_by_role("button", name=re.compile("tart kernel")))
     expect(picker).to_have_count(0)
     expect(item(lab)).to_contain_text("waiting to start", timeout=PATIENT_MS)
     expect(item(lab)).to_have_attribute(

@@ -33,9 +33,19 @@ class NewPreset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The preset whose resources are requested; empty: those of the target."""
+    """The preset whose resources are requested; empty: these resources, or those of the target."""
 
     preset: str = ""
+    gpus: int | None = None
+    gpu_type: str | None = None
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    time_s: float | None = None
+
+    @property
+    def resources(self) -> Resources:
+        """Return the resources without the preset."""
+        return Resources(**{name: getattr(self, name) for name in Resources.__struct_fields__})
 
 
 class HostRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -207,8 +207,14 @@ describe('the picker', () => {
   });
 
   it('asks for resources of a new host within limits, and keeps a preset', async () => {
-    const queue = target({ name: 'queue', allocates: true, host_noun: 'pod' });
+    const queue = target({
+      name: 'queue',
+      allocates: true,
+      host_noun: 'pod',
+      request_language: 'yaml'
+    });
     bench.answers['GET /targets'] = [queue];
+    bench.answers['GET /targets/queue/request'] = { text: 'kind: Pod' };
     bench.answers['GET /targets/queue/resources'] = {
       fields: [
         { ...GPUS, default: 1, maximum: 4 },
@@ -247,6 +253,11 @@ describe('the picker', () => {
       memory_bytes: 1.5 * 1024 ** 3
     });
     expect(accept('Start kernel').disabled).toBe(false);
+    fireEvent.click(screen.getByRole('button', { name: 'YAML of this start' }));
+    expect(await screen.findByText('kind: Pod')).toBeTruthy();
+    expect(bench.asked('GET /targets/queue/request')).toEqual([
+      { gpus: '2', memory_bytes: `${1.5 * 1024 ** 3}` }
+    ]);
     fireEvent.click(screen.getByLabelText(/Keep as a preset/));
     await act(async () => expect(await picker.connect()).toBe(true));
     expect(bench.bodies).toContainEqual({

@@ -88,6 +88,7 @@ export function target(part: Partial<ITarget> = {}): ITarget {
     pending: [],
     presets: [],
     capacity: null,
+    shares_files: null,
     capacity_age_s: null,
     saved: null,
     ...part

@@ -153,6 +153,7 @@ export function PlaceFields(props: {
           key={picker.chosen}
           choice={picker.resources}
           noun={hostNoun(picker.place.target, trans)}
+          language={picker.place.target.request_language ?? ''}
           trans={trans}
         />
       )}

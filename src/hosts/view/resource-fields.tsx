@@ -1,20 +1,25 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Disclosure, Field, FormError } from '../../core';
+import { ApiError, Disclosure, Field, FormError } from '../../core';
 
 import { administeredWords, declaredWords, presetWords } from '../messages';
 import type { ResourceChoice } from '../resource-choice';
 import type { IFormField } from '../service';
+
+/** Milliseconds after the last key until the text is fetched. */
+const TYPED_MS = 300;
 
 /** Choose the resources of a kernel's new host, or a preset of them. */
 export function ResourceFields(props: {
   choice: ResourceChoice;
   /** The noun for the host: a pod, a job. */
   noun: string;
+  /** The language of what a start sends; empty for nothing. */
+  language: string;
   trans: TranslationBundle;
 }): React.ReactElement | null {
-  const { choice, noun, trans } = props;
+  const { choice, language, noun, trans } = props;
   const { form } = choice;
   if (!form) {
     return choice.error ? <FormError error={choice.error} /> : null;
@@ -92,8 +97,74 @@ export function ResourceFields(props: {
             )}
           </>
         )}
+        {language && choice.valid && (
+          <Disclosure
+            title={
+              language === 'yaml'
+                ? trans.__('YAML of this start')
+                : trans.__('Batch script of this start')
+            }
+          >
+            <StartText choice={choice} trans={trans} />
+          </Disclosure>
+        )}
       </div>
     </Disclosure>
+  );
+}
+
+/** What a start with the choice sends, to read and copy; fetched anew for another choice. */
+function StartText(props: {
+  choice: ResourceChoice;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { choice, trans } = props;
+  const [text, setText] = React.useState('');
+  const [error, setError] = React.useState<ApiError>();
+  const chosen = JSON.stringify([choice.preset?.name, choice.resources]);
+  React.useEffect(() => {
+    let isLast = true;
+    const timer = window.setTimeout(() => {
+      choice.request().then(
+        found => {
+          if (isLast) {
+            setError(undefined);
+            setText(found.text);
+          }
+        },
+        (reason: unknown) => {
+          if (isLast) {
+            setError(ApiError.from(reason, trans));
+          }
+        }
+      );
+    }, TYPED_MS);
+    return () => {
+      isLast = false;
+      window.clearTimeout(timer);
+    };
+  }, [choice, chosen, trans]);
+  const shown = React.useRef<HTMLPreElement>(null);
+  React.useEffect(() => {
+    shown.current?.scrollIntoView?.({ block: 'nearest' });
+  }, [text]);
+  if (error) {
+    return <FormError error={error} />;
+  }
+  return (
+    <>
+      <pre
+        ref={shown}
+        className="gol-Resources-text"
+        tabIndex={0}
+        aria-label={trans.__('Request of this start')}
+      >
+        {text || trans.__('Loading…')}
+      </pre>
+      <p className="gol-Note">
+        {trans.__('To edit and keep it, use the target’s card in Compute.')}
+      </p>
+    </>
   );
 }
 
