@@ -13,11 +13,21 @@ import pytest
 from genops_lab.genai.scorers.base import Answered, CannotScore, Score
 from genops_lab.genai.scorers.kinds import Scorer
 from genops_lab.genai.scorers.running import running
+from genops_lab.genai.scorers.sandbox.sandbox import chosen
 
 
 def scorer_of(kind: str, **given: Any) -> Any:
     """The scorer of an evaluation file's entry."""
     return msgspec.convert({"scorer": kind, **given}, Scorer)
+
+
+@pytest.fixture
+def sandboxed() -> None:
+    """Skip where no way of the sandbox works, such as on macOS."""
+    try:
+        chosen()
+    except CannotScore as error:
+        pytest.skip(error.message)
 
 
 def score(kind: str, text: str = "", row: dict[str, Any] | None = None, **given: Any) -> Score:
@@ -205,6 +215,7 @@ def reads(row): return len(open(row["path"]).read())
 """
 
 
+@pytest.mark.usefixtures("sandboxed")
 def test_a_function_scores_and_one_that_goes_wrong_is_told_by_name(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(_FUNCTIONS)
     texts = [
@@ -254,6 +265,7 @@ def test_a_function_scores_and_one_that_goes_wrong_is_told_by_name(tmp_path: Pat
         ({"scorer": "mlflow", "class": "RegexMatch"}, "refuses its arguments"),
     ],
 )
+@pytest.mark.usefixtures("sandboxed")
 def test_a_scorer_that_cannot_start_says_why(tmp_path: Path, given: dict[str, Any], said: str) -> None:
     (tmp_path / "bad.py").write_text("def (")
     (tmp_path / "empty.py").write_text("")
@@ -261,6 +273,7 @@ def test_a_scorer_that_cannot_start_says_why(tmp_path: Path, given: dict[str, An
         pass
 
 
+@pytest.mark.usefixtures("sandboxed")
 def test_code_of_an_answer_passes_its_tests_or_says_why_not() -> None:
     tests = "assert double(2) == 4"
     answers = {
