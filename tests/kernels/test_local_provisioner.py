@@ -63,11 +63,12 @@ def other_environment(tmp_path: Path, mlflow: str = "") -> str:
     return str(tmp_path / "bin" / "python")
 
 
-async def test_the_own_environment_gets_no_path() -> None:
+async def test_the_own_environment_gets_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PROCESS, "variables", {"GENOPS_REDACT_TRACES": "secrets"})
     lab = lab_with({"MLFLOW_TRACKING_URI": "sqlite:///f.db"})
     env = await kernel_environment(host_of(lab, "/s/lab.sock"), ["python", "-m", "x"], {"A": "b"}, "k1")
     assert env["A"] == "b" and env["GENOPS_SOCKET"] == "/s/lab.sock" and env["GENOPS_KERNEL_ID"] == "k1"
-    assert env["GENOPS_DATA_DIR"] == "/data"
+    assert env["GENOPS_DATA_DIR"] == "/data" and env["GENOPS_REDACT_TRACES"] == "secrets"
     assert json.loads(env["GENOPS_CLI"]) == [sys.executable, "-m", "genops_lab.commands"]
     assert env["MLFLOW_TRACKING_URI"] == "sqlite:///f.db"
     assert "PYTHONPATH" not in env
