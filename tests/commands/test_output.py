@@ -226,7 +226,7 @@ def test_a_command_is_a_plural_noun_and_a_verb_of_one_list_and_has_json_and_help
     for words, command in commands():
         assert len(words) <= 2, words
         if len(words) == 2:
-            assert words[0].endswith("s") or words[0] == "lineage", words  # which has no plural
+            assert words[0].endswith("s") or words[0] in ("lineage", "redaction"), words  # without a plural
             verbs.add(words[1])
         assert "--json" in {option for each in command.params for option in each.opts}, words
         # The help begins with an imperative.
@@ -340,7 +340,8 @@ def test_the_magic_completes_the_same_words() -> None:
     for words, _command in commands():
         known[words[0]].update(words[1:])
     short = {word: set[str]() for word in grammar.SHORTCUTS if " " not in word}
-    own = {"memory": {"record", "show", "stop"}}  # of the kernel itself
+    # Of the kernel itself.
+    own = {"memory": {"record", "show", "stop"}, "redaction": {"check", "show", "set"}}
     assert {word: set(verbs.split()) for word, verbs in magics.COMMANDS.items()} == known | short | own
 
     def completed(line: str) -> list[str]:
