@@ -20,6 +20,7 @@ traces = noun()
 #: Traces of one request.
 _PAGE = 1000
 _WAIT_S = 60
+_A_YEAR_S = 365 * 86_400
 _COLUMNS = (
     *("trace_id", "name", "status", "start_time", "duration", "spans", "tokens", "cost"),
     *("session", "user", "experiment", "run_id", "notebook", "request", "response"),
@@ -130,7 +131,8 @@ def tail_traces(
 ) -> None:
     """Print traces as they land, until Ctrl+C."""
     with command(json) as session, query_pointed_at(session, query):
-        for landed in session.stream(TracesService.follow_traces, query=TailQuery(query=query)):
+        asked = TailQuery(query=query, seconds=_A_YEAR_S)
+        for landed in session.stream(TracesService.follow_traces, query=asked):
             session.show_line(landed, views.landed(landed))
 
 

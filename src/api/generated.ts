@@ -18845,6 +18845,7 @@ export interface operations {
         parameters: {
             query?: {
                 query?: string;
+                seconds?: number;
             };
             header?: never;
             path?: never;

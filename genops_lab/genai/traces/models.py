@@ -241,9 +241,10 @@ class AddedRows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TailQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Traces that match ``query`` and begin after the question."""
+    """Traces that match ``query`` and begin after the question; the answer ends after ``seconds``."""
 
     query: str = ""
+    seconds: float = 0
 
 
 class TailedTrace(msgspec.Struct, frozen=True, kw_only=True):

@@ -159,17 +159,19 @@ class TracesService(Service):
             limit=_TAIL_WINDOW,
             lifecycle="all",
         )
+        until = time.monotonic() + query.seconds
         while True:
             found = await self._mlflow.call_columns(TraceMirror.table, asked, True)
             for row in reversed(_rows(found)):
                 if told.get(row["trace_id"]) != row["status"]:
                     told[row["trace_id"]] = row["status"]
                     yield TailedTrace(**row)
-            while (
-                state := await self._mlflow.columns.call(TraceMirror.wait, version, _TAIL_WAIT_S)
-            ).version == version:
-                pass
-            version = state.version
+            before = version
+            while version == before:
+                if time.monotonic() >= until:
+                    return
+                state = await self._mlflow.columns.call(TraceMirror.wait, before, _TAIL_WAIT_S)
+                version = state.version
 
     async def take_spans(
         self, body: bytes, media_type: str, encoding: str, experiment: str, run_id: str
