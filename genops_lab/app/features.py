@@ -18,6 +18,7 @@ from ..experiments.feature import FEATURE as EXPERIMENTS
 from ..files.feature import FEATURE as FILES
 from ..gates.feature import FEATURE as GATES
 from ..genai.endpoints.feature import FEATURE as ENDPOINTS
+from ..genai.evaluations.feature import CONTENT_FEATURE as ANSWER_CONTENT
 from ..genai.evaluations.feature import FEATURE as ANSWERS
 from ..genai.prompts.feature import FEATURE as PROMPTS
 from ..genai.traces.feature import TRACE_CONTENT, TRACES
@@ -57,6 +58,7 @@ FEATURES: tuple[Feature, ...] = (
     LINEAGE,
     CARDS,
     ANSWERS,
+    ANSWER_CONTENT,
     PROMPTS,
     TRACES,
     TRACE_CONTENT,

@@ -3236,10 +3236,10 @@ export interface paths {
             cookie?: never;
         };
         /** List evaluations of answers, newest first. */
-        get: operations["answer-evaluations.list_answer_evaluations"];
+        get: operations["answer_evaluations.list_answer_evaluations"];
         put?: never;
         /** Freeze a file and its rows, and begin to ask. A task reports the progress. */
-        post: operations["answer-evaluations.begin_answers"];
+        post: operations["answer_evaluations.begin_answers"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3254,28 +3254,11 @@ export interface paths {
             cookie?: never;
         };
         /** Return an evaluation with its results. */
-        get: operations["answer-evaluations.get_answer_evaluation"];
+        get: operations["answer_evaluations.get_answer_evaluation"];
         put?: never;
         post?: never;
         /** Delete the folder of an evaluation. Its runs and traces in MLflow stay. */
-        delete: operations["answer-evaluations.delete_answer_evaluation"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/answer-evaluations/{id}/rows": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Return rows with their answers, those of another evaluation of the same rows beside them. */
-        get: operations["answer-evaluations.list_answers"];
-        put?: never;
-        post?: never;
-        delete?: never;
+        delete: operations["answer_evaluations.delete_answer_evaluation"];
         options?: never;
         head?: never;
         patch?: never;
@@ -3291,7 +3274,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Ask for the answers that are missing, those of calls that failed too, and score them. */
-        post: operations["answer-evaluations.resume_answers"];
+        post: operations["answer_evaluations.resume_answers"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3308,7 +3291,24 @@ export interface paths {
         get?: never;
         put?: never;
         /** Score the kept answers by more scorers. Models are not asked for answers. */
-        post: operations["answer-evaluations.score_answers"];
+        post: operations["answer_evaluations.score_answers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/answer-evaluations/{id}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return rows with their answers, those of another evaluation of the same rows beside them. */
+        get: operations["answer_content.list_answers"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -10313,6 +10313,15 @@ export interface components {
             better: string[];
         };
         /**
+         * NewScores
+         * @description Score kept answers by more scorers. ``text``: YAML with the list ``scorers``, as an evaluation file has it.
+         */
+        NewScores: {
+            text: string;
+            /** @default scorers.yaml */
+            name: string;
+        };
+        /**
          * Page[AnsweredRow]
          * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
          */
@@ -10378,15 +10387,6 @@ export interface components {
             value: number | null;
             /** @default  */
             reason: string;
-        };
-        /**
-         * NewScores
-         * @description Score kept answers by more scorers. ``text``: YAML with the list ``scorers``, as an evaluation file has it.
-         */
-        NewScores: {
-            text: string;
-            /** @default scorers.yaml */
-            name: string;
         };
         /**
          * Page[Prompt]
@@ -17994,7 +17994,7 @@ export interface operations {
             };
         };
     };
-    "answer-evaluations.list_answer_evaluations": {
+    "answer_evaluations.list_answer_evaluations": {
         parameters: {
             query?: {
                 limit?: number;
@@ -18026,7 +18026,7 @@ export interface operations {
             };
         };
     };
-    "answer-evaluations.begin_answers": {
+    "answer_evaluations.begin_answers": {
         parameters: {
             query?: never;
             header?: never;
@@ -18059,7 +18059,7 @@ export interface operations {
             };
         };
     };
-    "answer-evaluations.get_answer_evaluation": {
+    "answer_evaluations.get_answer_evaluation": {
         parameters: {
             query?: never;
             header?: never;
@@ -18090,7 +18090,7 @@ export interface operations {
             };
         };
     };
-    "answer-evaluations.delete_answer_evaluation": {
+    "answer_evaluations.delete_answer_evaluation": {
         parameters: {
             query?: never;
             header?: never;
@@ -18119,7 +18119,73 @@ export interface operations {
             };
         };
     };
-    "answer-evaluations.list_answers": {
+    "answer_evaluations.resume_answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunAnswers"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer_evaluations.score_answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewScores"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunAnswers"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer_content.list_answers": {
         parameters: {
             query?: {
                 limit?: number;
@@ -18142,72 +18208,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AnsweredRow_"];
-                };
-            };
-            /** @description The error. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    "answer-evaluations.resume_answers": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["BegunAnswers"];
-                };
-            };
-            /** @description The error. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    "answer-evaluations.score_answers": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewScores"];
-            };
-        };
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["BegunAnswers"];
                 };
             };
             /** @description The error. */

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from genops_lab.core.features import Feature
 
-from .routes import OPERATIONS
+from .routes import CONTENT, OPERATIONS
 
 if TYPE_CHECKING:
     from genops_lab.core.services import Services
@@ -30,9 +30,12 @@ def _provide(services: Services) -> None:
 
 
 FEATURE = Feature(
-    name="answer-evaluations",
-    resource="answer-evaluations",
+    name="answer_evaluations",
+    switch="genai",
+    resource="answer_evaluations",
     operations=OPERATIONS,
     events=("answer-evaluation",),
     provide=_provide,
 )
+#: The same resource as the texts of traces: an authorizer forbids both at once.
+CONTENT_FEATURE = Feature(name="answer_content", switch="genai", resource="trace_content", operations=CONTENT)
