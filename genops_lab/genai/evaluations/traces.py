@@ -1,7 +1,7 @@
 """Write one trace for each answer of an evaluation into MLflow, in batches.
 
-MLflow's client writes each trace, its spans and each assessment in transactions of their own: 30 ms of CPU for one
-answer. So a database gets all rows of a batch by MLflow's own tables. A server of MLflow gets them by its API.
+MLflow's client writes each trace, its spans and each assessment in transactions of their own.
+So a database gets all rows of a batch by MLflow's own tables. A server of MLflow gets them by its API.
 """
 
 from __future__ import annotations
