@@ -15,6 +15,8 @@ import pytest
 
 from genops_lab.core.models import Task
 from genops_lab.core.settings import Settings
+from genops_lab.genai.endpoints.models import NewEndpoint
+from genops_lab.genai.endpoints.service import EndpointsService
 from genops_lab.genai.evaluations import records, schema, traces
 from genops_lab.genai.evaluations.models import BegunAnswers, NewAnswerEvaluation, NewScores
 from genops_lab.genai.evaluations.service import AnswersService
@@ -51,7 +53,7 @@ def file_of(folder: Path, url: str, **more: Any) -> NewAnswerEvaluation:
     file = {
         "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "numbers"}, "data": "rows.jsonl",
         "prompt": [{"role": "system", "content": "Answer."}, {"role": "user", "content": "{{q}}"}],
-        "models": {"a": {"url": url, "model": "stub", "key": "KEY"}, "b": {"url": url, "model": "other"}},
+        "models": {"a": {"url": url, "model": "stub", "key": "KEY"}, "b": {"endpoint": "theirs"}},
         "scorers": [{"scorer": "exact"}], "tries": 1, "settings": {"max_tokens": 5}, **more,
     }  # fmt: skip
     return NewAnswerEvaluation(text=json.dumps(file), folder=str(folder))
@@ -73,6 +75,8 @@ def test_a_lab_evaluates_and_mlflow_shows_it(home: Home, tmp_path: Path) -> None
             answers = lab.application.get(AnswersService)
             (home.data / "secrets").mkdir(mode=0o700)
             (home.data / "secrets" / "KEY").write_text("sk-1")
+            theirs = NewEndpoint(name="theirs", url=url, model="other")
+            await lab.application.get(EndpointsService).add_endpoint(theirs)
             begun = await answers.begin_answers(file_of(tmp_path, url))
             first = await ended(lab, begun)
             shown = await answers.get_answer_evaluation(begun.evaluation.id)

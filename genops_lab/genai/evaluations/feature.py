@@ -18,13 +18,19 @@ def _provide(services: Services) -> None:
     from genops_lab.core.work import WorkService
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.genai.endpoints.service import EndpointsService
 
     from .service import AnswersService
 
     services.provide(
         AnswersService,
         lambda get: AnswersService(
-            get(Settings), get(MlflowConnection), get(EventBus), get(WorkService), get(DeploymentsService)
+            get(Settings),
+            get(MlflowConnection),
+            get(EventBus),
+            get(WorkService),
+            get(DeploymentsService),
+            get(EndpointsService).endpoint,
         ),
     )
 

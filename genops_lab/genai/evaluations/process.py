@@ -83,10 +83,14 @@ class AnswersProcess:
         return state
 
     def models(self, id: str) -> tuple[dict[str, Model], dict[str, Model]]:
-        """Return the models that answer, and those that judge. Raises NotFound."""
+        """Return the models that answer, with all their settings, and those that judge. Raises NotFound."""
         folder = find_folder(self._root, id)
         file = self._file(folder)
-        return file.models, all_scorers(folder, file)[1]
+        models = {
+            label: msgspec.structs.replace(each, settings={**file.settings, **each.settings})
+            for label, each in file.models.items()
+        }
+        return models, all_scorers(folder, file)[1]
 
     def ask(self, id: str, endpoints: list[Endpoint]) -> AnswerEvaluation:
         """Ask for all answers that are missing. Reports how many there are. Raises Failed, Conflict."""

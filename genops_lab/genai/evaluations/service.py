@@ -171,6 +171,12 @@ class AnswersService(Service):
                 )
             found = await self._named(model.endpoint)
             limits = found.limits if model.limits == Limits() else model.limits
+            has_budget = limits.tokens is not None or limits.money is not None
+            if has_budget and not {"max_tokens", "max_completion_tokens"} & set(model.settings):
+                raise InvalidRequest(
+                    f"The endpoint {model.endpoint!r} has a budget, and the model {label!r} has no max_tokens.",
+                    hint="Add max_tokens to settings: it is set aside before each call, so that the budget is kept.",
+                )
             return msgspec.structs.replace(
                 found,
                 name=label,
