@@ -205,7 +205,7 @@ def run_prompt(
             if not session.confirm("Make the calls?"):
                 raise Conflict("Nothing was asked.", code="confirmation_needed")
         task = session.call(PromptTrials.start_trial, name=name, body=body)
-        followed(session, task)
+        session.say(followed(session, task).message)
         table = session.call(PromptTrials.get_trial, trial=task.subject.removeprefix("prompt-trial:"))
         session.show(table, views.trial(table))
 

@@ -646,8 +646,8 @@ DATA_FILES = _words(
     "locks.",
     """
 answers batches deployments endpoints.json environments evaluations folders gateway-ports incoming kernelspecs.lock
-load_tests mlflow operator.json outputs profiles pulls remote resuming runs said secrets shared.db spool store.db
-supervisor.lock sweeps templates tracking.lock wheels work
+load_tests mlflow operator.json outputs profiles prompts pulls remote resuming runs said secrets shared.db spool
+store.db supervisor.lock sweeps templates tracking.lock wheels work
 """,
 )
 
