@@ -17,14 +17,17 @@ pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
 #: A person's own code: an agent that searches, asks a model and calls a tool. One of its answers fails.
 MADE = """
+import json, os, pathlib
 import mlflow
 from mlflow.entities import SpanType
 
+cell = json.loads(pathlib.Path("quickstart.ipynb").read_text())["cells"][-1]["id"]
+CELL = {"genops.notebook": os.path.abspath("quickstart.ipynb"), "genops.cell": cell}
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 @mlflow.trace(name="answer", span_type=SpanType.AGENT)
 def answer(question, session, fails=False):
-    mlflow.update_current_trace(metadata={"mlflow.trace.session": session})
+    mlflow.update_current_trace(metadata={"mlflow.trace.session": session, **CELL})
     with mlflow.start_span("search", span_type=SpanType.RETRIEVER) as span:
         span.set_inputs({"query": question})
         found = [{"page_content": "Refunds take 5 days.", "metadata": {"doc_uri": "refunds.md", "score": 0.91}}]
@@ -191,3 +194,9 @@ def test_a_trace_becomes_a_row_of_a_data_set_and_new_traces_wait_while_the_tail_
     run_script(server, MADE.replace('"anna"', '"cleo"'), **own_mlflow(server))
     page(lab).get_by_role("button", name="Show new traces").click()
     expect(rows(lab)).to_have_count(4)
+
+    page(lab).get_by_role("button", name="Live").click()
+    rows(lab).first.get_by_role("gridcell").nth(2).dblclick()
+    trace.get_by_role("button", name="Go to cell").click()
+    notebook = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    expect(notebook.locator(".jp-Cell").last).to_have_class(re.compile("jp-mod-active"))

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.live import LiveHub
+    from genops_lab.core.settings import Settings
     from genops_lab.experiments.mlflow import MlflowConnection
 
     from .service import TracesService
 
     services.provide(
-        TracesService, lambda get: TracesService(get(MlflowConnection), get(EventBus), get(LiveHub))
+        TracesService,
+        lambda get: TracesService(get(MlflowConnection), get(EventBus), get(LiveHub), get(Settings)),
     )
 
 

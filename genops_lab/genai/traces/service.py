@@ -12,7 +12,9 @@ from msgspec.structs import replace
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
+from genops_lab.core.paths import contents_path
 from genops_lab.core.services import Service
+from genops_lab.core.settings import Settings
 from genops_lab.experiments.columns.models import RunColumns, RunQueryText, RunsState, RunTable, RunTableQuery
 from genops_lab.experiments.columns.watch import TableWatch
 from genops_lab.experiments.mlflow import MlflowConnection
@@ -71,9 +73,15 @@ class TracesService(Service):
     """Asks the mirror in the process of the runs, and the MLflow worker for whole traces."""
 
     def __init__(
-        self, mlflow: MlflowConnection, events: EventBus, live: LiveHub, prices: KnownPrices | None = None
+        self,
+        mlflow: MlflowConnection,
+        events: EventBus,
+        live: LiveHub,
+        settings: Settings,
+        prices: KnownPrices | None = None,
     ) -> None:
         self._mlflow = mlflow
+        self._root_dir = str(settings.root_dir or "")
         self._events = events
         self._prices = prices or KnownPrices()
         self._watch = TableWatch(
@@ -127,7 +135,9 @@ class TracesService(Service):
 
     async def _trace(self, trace_id: str, content: bool) -> Trace:
         found = await self._resolve(trace_id)
-        return await self._mlflow.call(MlflowTraces.trace, found, await self._prices.of(), content)
+        trace = await self._mlflow.call(MlflowTraces.trace, found, await self._prices.of(), content)
+        # The kernel wrote the path of its machine; a notebook outside the Lab's folder keeps it.
+        return replace(trace, notebook=contents_path(trace.notebook, self._root_dir) or trace.notebook)
 
     async def get_span_content(self, trace_id: str, span_id: str, query: ContentQuery) -> SpanContent:
         """Return what a span was asked and what it answered."""

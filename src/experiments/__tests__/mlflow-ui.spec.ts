@@ -46,5 +46,8 @@ describe('the command that opens MLflow', () => {
     const far = ['hub.example', '127.evil', '10.0.0.1', 'localhost.evil'];
     expect(far.filter(isThisMachine)).toEqual([]);
     expect(pathOf(undefined, 'r')).toBe('');
+    expect(pathOf('1', undefined, 'tr-1')).toBe(
+      '#/experiments/1/traces?selectedEvaluationId=tr-1'
+    );
   });
 });

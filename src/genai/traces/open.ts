@@ -1,6 +1,5 @@
 /** Opens the page of traces; loaded with it. */
 import type { JupyterFrontEnd } from '@jupyterlab/application';
-import { PageConfig } from '@jupyterlab/coreutils';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 
 import type { IGenOpsCore } from '../../core';
@@ -33,7 +32,7 @@ function actions(
       execute('genops:open-mlflow', { trace_id, experiment_id }),
     openRun: run_id => execute('genops:open-runs', { run_id }),
     openCell: (notebook, cell) =>
-      void showCell(commands, inLab(notebook), cell).catch(reason =>
+      void showCell(commands, notebook, cell).catch(reason =>
         tellFailure(reason, core.trans)
       )
   };
@@ -54,12 +53,4 @@ async function showCell(
     content.activeCellIndex = at;
     await content.scrollToCell(content.widgets[at], 'center');
   }
-}
-
-/** Return a path of the server's machine as a path of the Lab. */
-function inLab(path: string): string {
-  const root = PageConfig.getOption('serverRoot').replace(/\/$/, '');
-  return root && path.startsWith(`${root}/`)
-    ? path.slice(root.length + 1)
-    : path;
 }

@@ -25,7 +25,7 @@ export const MOST_CHARACTERS = 5_000_000;
 export class TracesService implements ITableSource {
   constructor(private _api: GenOpsApi) {}
 
-  async window(
+  window(
     question: IQuestion,
     offset: number,
     limit: number,
@@ -34,20 +34,10 @@ export class TracesService implements ITableSource {
     const { http } = this._api;
     const groups = question.groups ?? null;
     const body = { ...question, groups, offset, limit, wait_s: 0 };
-    if (this._readsContent) {
-      try {
-        return await this._api.data(
-          http.POST('/trace-content/query', { body, signal })
-        );
-      } catch (reason) {
-        if (!(reason instanceof ApiError) || reason.status !== 403) {
-          throw reason;
-        }
-        // An operator may forbid reading what was said: the table then has no requests and answers.
-        this._readsContent = false;
-      }
-    }
-    return this._api.data(http.POST('/traces/query', { body, signal }));
+    return this._withContent(
+      () => this._api.data(http.POST('/trace-content/query', { body, signal })),
+      () => this._api.data(http.POST('/traces/query', { body, signal }))
+    );
   }
 
   columns(signal?: AbortSignal): ReturnType<ITableSource['columns']> {
@@ -70,11 +60,14 @@ export class TracesService implements ITableSource {
     return this._api.data(http.POST('/traces/completions', { body, signal }));
   }
 
-  /** Return a trace with its spans, without what they were asked and answered. */
+  /** Return a trace with its spans; what each was asked and answered is read span by span. */
   trace(trace_id: string, signal?: AbortSignal): Promise<ITrace> {
     const { http } = this._api;
-    const params = { path: { trace_id } };
-    return this._api.data(http.GET('/traces/{trace_id}', { params, signal }));
+    const asked = { params: { path: { trace_id } }, signal };
+    return this._withContent(
+      () => this._api.data(http.GET('/trace-content/{trace_id}', asked)),
+      () => this._api.data(http.GET('/traces/{trace_id}', asked))
+    );
   }
 
   /** Return what a span was asked and what it answered; of each text so many characters. */
@@ -106,6 +99,24 @@ export class TracesService implements ITableSource {
     const { http } = this._api;
     const body = { trace_ids, dataset, with_answer: false };
     return this._api.data(http.POST('/trace-content/rows', { body }));
+  }
+
+  /** An operator may forbid reading what was said: everything else is then still shown. */
+  private async _withContent<T>(
+    read: () => Promise<T>,
+    readWithout: () => Promise<T>
+  ): Promise<T> {
+    if (this._readsContent) {
+      try {
+        return await read();
+      } catch (reason) {
+        if (!(reason instanceof ApiError) || reason.status !== 403) {
+          throw reason;
+        }
+        this._readsContent = false;
+      }
+    }
+    return readWithout();
   }
 
   private _readsContent = true;
