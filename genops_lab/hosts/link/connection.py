@@ -311,10 +311,12 @@ class HostConnection:
             Exception
         ) as error:  # the boundary to providers and carriers: waiting callers must get any error
             log.warning("The connection to %s failed.", self.route.target, exc_info=True)
-            raise CarrierEnded(
+            failed = CarrierEnded(
                 f"The connection to {self.route.target} failed: {error}",
                 hint=f"Test the target: genops targets test {self.route.target}",
-            ) from error
+            )
+            failed.is_cut = False  # another attempt would fail as well
+            raise failed from error
         finally:
             self._patience = None
         self._took_s = time.monotonic() - started
