@@ -3,15 +3,7 @@ import type { ICommandPalette } from '@jupyterlab/apputils';
 import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { deleteIcon, refreshIcon, stopIcon } from '@jupyterlab/ui-components';
-import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
-import {
-  choose,
-  confirm,
-  definer,
-  deploymentIcon,
-  textArg,
-  textOf
-} from '../core';
+import { definer, deploymentIcon, textArg, textOf } from '../core';
 import type { IGenOpsCore } from '../core';
 import { Pages } from '../core/pages';
 import type { IGenOpsPanel } from '../panel';
@@ -52,6 +44,7 @@ export function addCommands(options: ICommandsOptions): void {
     )
   };
   const define = definer(app, palette, trans);
+  const choosing = () => import('./choosing');
 
   define(CommandIDs.deploy, {
     label: trans.__('Deploy a Model…'),
@@ -121,7 +114,9 @@ export function addCommands(options: ICommandsOptions): void {
     },
     execute: async args => {
       const running = ({ state }: IDeployment) => state === 'running';
-      const name = await chooseName(model, args, running, trans);
+      const name = await (
+        await choosing()
+      ).chooseName(model, args, running, trans);
       if (name) {
         const { openPlayground } = await import('./playground/opening');
         const view = textOf(args.view);
@@ -138,7 +133,9 @@ export function addCommands(options: ICommandsOptions): void {
     icon: stopIcon,
     args: named,
     execute: async args => {
-      const name = await chooseName(model, args, isActive, trans);
+      const name = await (
+        await choosing()
+      ).chooseName(model, args, isActive, trans);
       if (name) {
         await service.stop(name);
         await model.list.refresh();
@@ -155,7 +152,9 @@ export function addCommands(options: ICommandsOptions): void {
     args: named,
     execute: async args => {
       const running = ({ state }: IDeployment) => state === 'running';
-      const name = await chooseName(model, args, running, trans);
+      const name = await (
+        await choosing()
+      ).chooseName(model, args, running, trans);
       if (name) {
         await service.renew(name);
         await model.list.refresh();
@@ -170,42 +169,13 @@ export function addCommands(options: ICommandsOptions): void {
     args: named,
     execute: async args => {
       const ended = (each: IDeployment) => !isActive(each);
-      const name = await chooseName(model, args, ended, trans);
-      if (
-        name &&
-        (await confirm({
-          title: trans.__('Delete the deployment “%1”?', name),
-          body: trans.__(
-            'This also deletes the log of the deployment and cannot be undone. The model stays registered.'
-          ),
-          action: trans.__('Delete'),
-          danger: true,
-          trans
-        }))
-      ) {
+      const name = await (
+        await choosing()
+      ).chooseName(model, args, ended, trans);
+      if (name && (await (await choosing()).confirmDelete(name, trans))) {
         await service.delete(name);
         await model.list.refresh();
       }
     }
   });
-}
-
-async function chooseName(
-  model: DeploymentsModel,
-  args: ReadonlyPartialJSONObject,
-  fits: (deployment: IDeployment) => boolean,
-  trans: TranslationBundle
-): Promise<string | undefined> {
-  const name = textOf(args.name);
-  if (name) {
-    return name;
-  }
-  const found = await choose({
-    items: (await model.service.list()).filter(fits),
-    label: each => `${each.name} (${each.model} v${each.version})`,
-    title: trans.__('Which deployment?'),
-    none: trans.__('No deployment can be chosen for this command.'),
-    trans
-  });
-  return found?.name;
 }

@@ -4,6 +4,6 @@ import { LabIcon } from '@jupyterlab/ui-components';
 export const genaiIcon = new LabIcon({
   name: 'genops:genai',
   svgstr: `<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 24 24">
-  <path class="jp-icon3" fill="#616161" d="M3 4h18v13H11l-5 4v-4H3zm2 2v9h14V6zm2.500 2.500h9v1.500h-9zm0 3h6V13h-6z"/>
+  <path class="jp-icon3" fill="#616161" d="M3 4h18v13H11l-5 4v-4H3zm2 2v9h14V6z"/>
 </svg>`
 });

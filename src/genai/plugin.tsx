@@ -39,7 +39,7 @@ export const genaiPlugin: JupyterFrontEndPlugin<void> = {
         label: trans.__('Open %1', title),
         caption,
         icon: genaiIcon,
-        args: { id: textArg(trans.__('The object that the page shows')) },
+        args: { id: textArg(trans.__('Id of the object')) },
         execute: args => {
           const id = textOf(args.id);
           return opened.open(

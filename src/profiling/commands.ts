@@ -5,7 +5,6 @@ import { addIcon, deleteIcon } from '@jupyterlab/ui-components';
 
 import type { IGenOpsCore } from '../core';
 import { definer, profileIcon, textArg, textOf } from '../core';
-import { LOAD_EXTENSION, insertCells } from '../core/notebook';
 import { Pages } from '../core/pages';
 
 import type { ProfilesService } from './service';
@@ -58,11 +57,8 @@ export function addCommands(options: ICommandsOptions): void {
     icon: addIcon,
     args: {},
     execute: async () => {
-      const starter = [
-        '%%profile',
-        trans.__('# Run a few training steps here: 5 to 20 are enough.')
-      ].join('\n');
-      await insertCells([LOAD_EXTENSION, starter], { commands, notebooks });
+      const { insertProfileCell } = await import('./inserting');
+      await insertProfileCell(commands, notebooks, trans);
     }
   });
 

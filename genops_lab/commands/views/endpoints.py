@@ -25,7 +25,7 @@ def listed(found: ModelEndpoints) -> Document:
         Column("model"),
         Column("state"),
         Column("price"),
-        Column("limits"),
+        Column("limits", leaves=1),
     ]
     rows: list[list[str | Cell]] = [
         [
