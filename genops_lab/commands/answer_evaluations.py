@@ -42,7 +42,7 @@ def run_evaluation(
     markdown: Markdown = None,
     json: Json = False,
 ) -> None:
-    """Ask models for answers to rows, score the answers, and report what they show.
+    """Ask models for answers, score them, and report what they show.
 
     The exit code is 8 if answers are missing. `genops evaluate resume` asks for them.
     """

@@ -39,7 +39,7 @@ def list_endpoints(json: Json = False) -> None:
 
 @endpoints.command("show")
 def show_endpoint(name: Name, json: Json = False) -> None:
-    """Show an endpoint: its state, price and limits, and which model answered."""
+    """Show the state, price, limits and model of an endpoint."""
     with command(json) as session:
         found = session.call(EndpointsService.get_endpoint, name=name)
         session.show(found, views.shown(found))
@@ -148,7 +148,7 @@ def test_endpoint(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Ask an endpoint five short questions, and say whether the same model answers as at first.
+    """Ask five short questions: does the same model answer as at first?
 
     The exit code is 1 where the endpoint does not answer or another model does.
     """

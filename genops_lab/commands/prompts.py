@@ -179,7 +179,10 @@ def run_prompt(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the calls.")] = False,
     json: Json = False,
 ) -> None:
-    """Run versions of a prompt on rows with several models; the cost is said before the first call."""
+    """Run versions of a prompt on rows, with one or more models.
+
+    The cost at most is said before the first call.
+    """
     with command(json) as session:
         if bool(models) != bool(url) or not (models or deployments):
             raise InvalidRequest(
@@ -228,7 +231,7 @@ def alias_prompt(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Point an alias of a prompt at a version, or delete the alias."""
+    """Point an alias at a version, or delete the alias."""
     with command(json) as session:
         if delete:
             query = RemovePromptAlias(expected=expected)
@@ -241,7 +244,7 @@ def alias_prompt(
 
 @prompts.command("delete")
 def delete_prompt(name: Name, yes: Yes = False, json: Json = False) -> None:
-    """Delete a version of a prompt (NAME/NUMBER), or a prompt with all its versions (NAME)."""
+    """Delete a version (NAME/NUMBER) or a whole prompt (NAME)."""
     with command(json) as session:
         plain, version = parsed(name)
         if version == "latest":

@@ -98,7 +98,7 @@ def compare_traces(
     second: Annotated[str, typer.Argument(metavar="TRACE", help="The trace beside it.")],
     json: Json = False,
 ) -> None:
-    """Compare the spans of two traces: durations, tokens, and whether inputs and outputs are equal."""
+    """Compare two traces span by span: durations, tokens, contents."""
     with command(json) as session:
         found = session.call(TracesService.compare_traces, body=TwoTraces(first=first, second=second))
         session.show(found, views.comparison(found))

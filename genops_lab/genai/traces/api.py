@@ -12,7 +12,8 @@ from genops_lab.experiments.columns.changes import Changes, ExperimentRow
 from genops_lab.experiments.columns.snapshot import Snapshot
 from genops_lab.experiments.columns.source import SourceKind
 
-from .rows import COST, SESSION, TRACE_NAME, USAGE, TraceChanges, TraceRow
+from .metadata import COST, SESSION, TRACE_NAME, USAGE
+from .rows import TraceChanges, TraceRow
 
 #: MLflow's largest page of traces.
 PAGE = 500

@@ -8,21 +8,19 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from genops_lab.core.errors import NotFound
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors
-from genops_lab.experiments.columns.sqlite_source import SqliteFile, file_of
 from genops_lab.genai.endpoints.limits import Price
 from genops_lab.runtime.traced_cells import CELL, NOTEBOOK
 
 from .comparing import content_digest, pairs_of
 from .content import content_of
+from .metadata import COST, MODEL, RUN, SESSION, SOURCE, TRACE_NAME, USAGE, USER, value_of
 from .models import Assessment, Span, SpanContent, Tokens, Trace, TraceComparison
-from .rows import COST, MODEL, RUN, SESSION, SOURCE, TRACE_NAME, USAGE, USER, value_of
 from .tree import MOST_SPANS, RawSpan, decoded, tree_of
 
 #: MLflow's own metadata that repeat the content, and those that are shown as fields.
@@ -33,10 +31,6 @@ _LEFT_OUT = (
     "mlflow.trace.infoFinalized",
 )
 _IN_STORE = "TRACKING_STORE"
-_SPANS = (
-    "SELECT span_id, coalesce(parent_span_id, ''), coalesce(name, ''), start_time_unix_nano, end_time_unix_nano, "
-    "content FROM spans WHERE trace_id = ? "
-)
 
 
 log = logging.getLogger("genops_lab")
@@ -47,6 +41,8 @@ class MlflowTraces(MlflowBackend):
 
     def __init__(self, tracking_uri: str, scratch: str | None = None, **others: Any) -> None:
         super().__init__(tracking_uri, scratch, **others)
+        from genops_lab.experiments.columns.sqlite_source import file_of
+
         self._file = file_of(tracking_uri)
         self._experiments: dict[str, str] = {}
 
@@ -180,7 +176,9 @@ class MlflowTraces(MlflowBackend):
             spans = self._through_mlflow(info)
             yield iter(spans[:MOST_SPANS]), len(spans)
             return
-        store = _SpansFile(self._file)
+        from .spans_file import SpansFile
+
+        store = SpansFile(self._file)
         try:
             yield store.spans(info.trace_id, only), store.number(info.trace_id)
         finally:
@@ -189,7 +187,9 @@ class MlflowTraces(MlflowBackend):
     def _begin(self, trace_id: str) -> int | None:
         if self._file is None:
             return None
-        store = _SpansFile(self._file)
+        from .spans_file import SpansFile
+
+        store = SpansFile(self._file)
         try:
             return store.begin(trace_id)
         finally:
@@ -218,33 +218,6 @@ class MlflowTraces(MlflowBackend):
             with mlflow_errors(f"The experiment {experiment_id} could not be read"):
                 self._experiments[experiment_id] = self._client.get_experiment(experiment_id).name
         return self._experiments[experiment_id]
-
-
-class _SpansFile(SqliteFile):
-    """The spans in an SQLite file."""
-
-    def __init__(self, file: Path) -> None:
-        super().__init__(file)
-        try:
-            self._check()
-        except BaseException:
-            self.close()
-            raise
-
-    def number(self, trace_id: str) -> int:
-        return int(self._all("SELECT count(*) FROM spans WHERE trace_id = ?", trace_id)[0][0])
-
-    def begin(self, trace_id: str) -> int | None:
-        found = self._all("SELECT min(start_time_unix_nano) FROM spans WHERE trace_id = ?", trace_id)
-        return None if found[0][0] is None else int(found[0][0])
-
-    def spans(self, trace_id: str, only: str) -> Iterator[RawSpan]:
-        statement, values = f"{_SPANS} ORDER BY start_time_unix_nano LIMIT {MOST_SPANS}", [trace_id]
-        if only:
-            statement, values = f"{_SPANS} AND span_id = ?", [trace_id, only]
-        # One by one: the texts of a large trace are never all in memory.
-        for id, parent, name, start, end, content in self._connection.execute(statement, values):
-            yield RawSpan(id, parent, name, start, end, decoded(content), len(content))
 
 
 def _raw(content: dict[str, Any]) -> RawSpan:

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from genops_lab.experiments.columns.cells import Rows
 from genops_lab.experiments.columns.changes import Changes, Entries, ExperimentRow, Part, attribute_parts
-from genops_lab.runtime.traced_cells import CELL, NOTEBOOK
+
+from .metadata import OF_ATTRIBUTES, SIZES, value_of
 
 #: Characters of a request and of a response that are held for each trace: the table shows and searches these.
 PREVIEW = 250
 #: Characters of other texts.
 _LONGEST = 500
-RUN, USER, MODEL = "mlflow.sourceRun", "mlflow.trace.user", "mlflow.modelId"
-SOURCE, SIZES, SESSION = "mlflow.source.name", "mlflow.trace.sizeStats", "mlflow.trace.session"
-USAGE, COST, TRACE_NAME = "mlflow.trace.tokenUsage", "mlflow.trace.cost", "mlflow.traceName"
-#: Metadata that become attributes. All others of MLflow's own are left out, those of applications are ``params``.
-OF_ATTRIBUTES = {
-    RUN: "run_id",
-    USER: "user",
-    MODEL: "model_id",
-    SOURCE: "source",
-    NOTEBOOK: "notebook",
-    CELL: "cell",
-}
 
 
 class TraceRow(NamedTuple):
@@ -118,23 +106,6 @@ class TraceChanges(Changes):
                 "spans": self._spans,
             },
         )
-
-
-def value_of(text: str) -> float | str | None:
-    """Return an assessment's JSON value as a number or a text; a judge's yes and no are 1 and 0, as in MLflow.
-
-    >>> value_of("true"), value_of('"No"'), value_of('"billing"'), value_of("null")
-    (1.0, 0.0, 'billing', None)
-    """
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text or None
-    if isinstance(value, bool | int | float):
-        return float(value) if abs(value) < math.inf or isinstance(value, float) else None
-    if isinstance(value, str):
-        return {"yes": 1.0, "no": 0.0}.get(value.casefold(), value or None)
-    return None if value is None else text
 
 
 def _entries(found: dict[tuple[int, str], Any]) -> Entries:

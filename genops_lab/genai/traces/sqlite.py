@@ -13,7 +13,8 @@ from genops_lab.experiments.columns.snapshot import Snapshot
 from genops_lab.experiments.columns.source import SourceKind, UnknownSchema
 from genops_lab.experiments.columns.sqlite_source import SqliteFile
 
-from .rows import OF_ATTRIBUTES, SIZES, TraceChanges, TraceRow
+from .metadata import OF_ATTRIBUTES, SIZES
+from .rows import TraceChanges, TraceRow
 
 _LEAST_BLOCK, _BLOCKS = 2000, 10
 #: Rows of a slice; traces that were changed in one poll before the rest waits for the next.
