@@ -18,13 +18,17 @@ def _provide(services: Services) -> None:
     from genops_lab.core.live import LiveHub
     from genops_lab.core.settings import Settings
     from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.genai.endpoints.service import EndpointsService
 
-    from .service import TracesService
+    from .service import KnownPrices, TracesService
 
     services.provide(
         TracesService,
-        lambda get: TracesService(get(MlflowConnection), get(EventBus), get(LiveHub), get(Settings)),
-    )
+        lambda get: TracesService(
+            get(MlflowConnection), get(EventBus), get(LiveHub), get(Settings),
+            KnownPrices(get(EndpointsService).prices),
+        ),
+    )  # fmt: skip
 
 
 def _routes(server: JupyterServer) -> list[Route]:
