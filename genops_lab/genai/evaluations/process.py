@@ -21,7 +21,7 @@ from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
 from genops_lab.genai.scorers.kinds import Scorer
 
 from .asking import Asked, Asking, Patience, Wanted
-from .evaluation_file import Evaluation, Model, read_evaluation, read_scorers
+from .evaluation_file import Evaluation, EvaluationFileError, Model, read_evaluation, read_scorers
 from .journal import Call, Journal, Key, read
 from .models import AnsweredRow, AnswerEvaluation, AnswersQuery, ModelAnswers, NewAnswerEvaluation, NewScores
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
@@ -45,6 +45,11 @@ class AnswersProcess:
     def begin(self, body: NewAnswerEvaluation) -> AnswerEvaluation:
         """Check a file and its rows, and freeze both. Raises EvaluationFileError, InvalidRequest, NotFound, Failed."""
         file = read_evaluation(body.text, body.name)
+        if not (body.data or file.data):
+            raise EvaluationFileError(
+                f"{body.name} has no data.",
+                hint="Name a file with rows, data: FILE, or give rows with the command.",
+            )
         source = Path(body.data) if body.data else Path(body.folder, file.data)
         rows = read_rows(source, file.id)
         for id, row in rows.by_id.items():
@@ -54,7 +59,7 @@ class AnswersProcess:
             folder.freeze(body.text, rows.by_id)
             wanted = len(rows.by_id) * file.repeats
             state = AnswerEvaluation(
-                id=folder.id, name=file.metadata.name, created_at=time.time(), data=str(source),
+                id=folder.id, name=file.metadata.name, created_at=time.time(), data=body.data_name or str(source),
                 digest=rows.digest, rows=len(rows.by_id), repeats=file.repeats,
                 scorers=[each.label for each in file.scorers],
                 models=[ModelAnswers(model=model, wanted=wanted, answered=0) for model in file.models],
@@ -319,7 +324,7 @@ def _notes(state: AnswerEvaluation, models: Sequence[ModelAnswers]) -> list[str]
         if each.cut:
             found.append(f"{each.cut:,} answers of {each.model} were cut off at max_tokens.")
     with contextlib.suppress(OSError):  # the file may be gone: its rows are kept
-        if digest_of(Path(state.data).read_bytes()) != state.digest:
+        if Path(state.data).is_absolute() and digest_of(Path(state.data).read_bytes()) != state.digest:
             found.append(
                 f"{Path(state.data).name} was edited since the evaluation began. Its rows are those of the beginning."
             )
