@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 import msgspec
@@ -101,6 +103,8 @@ class AnswersProcess:
         """Ask for all answers that are missing. Reports how many there are. Raises Failed, Conflict."""
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
+        # The report needs numpy and scipy: imported while answers are waited for.
+        Thread(target=importlib.import_module, args=(f"{__package__}.report",), daemon=True).start()
         with (
             self._alone(folder),
             _on_disk(f"What was answered is kept. Free some space, then: {_resume(id)}"),
