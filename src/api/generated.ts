@@ -10125,6 +10125,7 @@ export interface components {
          *     - name: what errors call the file.
          *     - folder: the absolute path of the folder that ``data`` of the file is below, on the Lab's machine.
          *     - data: the absolute path of other rows, in place of those of the file.
+         *     - data_name: what the evaluation calls ``data`` where the file is gone later, such as rows of a notebook.
          */
         NewAnswerEvaluation: {
             text: string;
@@ -10133,6 +10134,8 @@ export interface components {
             folder: string;
             /** @default  */
             data: string;
+            /** @default  */
+            data_name: string;
         };
         /**
          * BegunAnswers

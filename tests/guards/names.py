@@ -149,6 +149,7 @@ genops:toggle-line-times genops:toggle-section genops:try-deployment
 MAGICS = _lines(
     "A cell of a notebook that worked stops.",
     """
+cell evaluate
 cell genops_repeat
 cell profile
 cell prompt
@@ -165,8 +166,8 @@ line track
 API = _words(
     "A notebook or script that worked stops.",
     """
-GenOpsError Run chat dataset deployment end log log_file log_histogram log_image log_predictions log_table log_text
-params predict profile prompts run start tag
+GenOpsError Run chat dataset deployment end evaluate feedback log log_file log_histogram log_image log_predictions
+log_table log_text params predict profile prompts run start tag
 """,
 )
 
@@ -233,7 +234,8 @@ KERNEL_PATHS = _words(
     """
 /deployments/ /folder/pull /folder/pull/ /profiles /profiles/ /profiles/beside /profiles/expected /sweeps /sweeps/
 /sweeps/summary /tracking/events /tracking/files /tracking/files/ /tracking/kernel /tracking/models /tracking/resume
-/tracking/wake /v1/deployments/ /v1/evaluations/predictions /v1/prompts/
+/tracking/wake /v1/deployments/ /v1/evaluations/predictions /v1/prompts/ /v1/answer-evaluations
+/v1/answer-evaluations/ /v1/deployment-feedback /v1/tasks/
 """,
 )
 

@@ -70,10 +70,10 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     apiVersion: Literal["genops/v1"]
     kind: Literal["Evaluation"]
     metadata: Metadata
-    data: str
     prompt: str | list[Message]
     models: dict[Name, Model]
     scorers: list[Scorer]
+    data: str = ""
     judges: dict[Name, Model] = {}
     experiment: str = ""
     id: str = ""

@@ -21,12 +21,14 @@ class NewAnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     - name: what errors call the file.
     - folder: the absolute path of the folder that ``data`` of the file is below, on the Lab's machine.
     - data: the absolute path of other rows, in place of those of the file.
+    - data_name: what the evaluation calls ``data`` where the file is gone later, such as rows of a notebook.
     """
 
     text: str
     name: str = "evaluation.yaml"
     folder: str
     data: str = ""
+    data_name: str = ""
 
 
 class NewScores(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,7 +23,7 @@ from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
 from genops_lab.genai.scorers.kinds import Scorer
 
 from .asking import Asked, Asking, Patience, Wanted
-from .evaluation_file import Evaluation, Model, read_evaluation, read_scorers
+from .evaluation_file import Evaluation, EvaluationFileError, Model, read_evaluation, read_scorers
 from .journal import Call, Journal, Key, read
 from .models import AnsweredRow, AnswerEvaluation, AnswersQuery, ModelAnswers, NewAnswerEvaluation, NewScores
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
@@ -45,6 +47,11 @@ class AnswersProcess:
     def begin(self, body: NewAnswerEvaluation) -> AnswerEvaluation:
         """Check a file and its rows, and freeze both. Raises EvaluationFileError, InvalidRequest, NotFound, Failed."""
         file = read_evaluation(body.text, body.name)
+        if not (body.data or file.data):
+            raise EvaluationFileError(
+                f"{body.name} has no data.",
+                hint="Name a file with rows, data: FILE, or give rows with the command.",
+            )
         source = Path(body.data) if body.data else Path(body.folder, file.data)
         rows = read_rows(source, file.id)
         for id, row in rows.by_id.items():
@@ -54,7 +61,7 @@ class AnswersProcess:
             folder.freeze(body.text, rows.by_id)
             wanted = len(rows.by_id) * file.repeats
             state = AnswerEvaluation(
-                id=folder.id, name=file.metadata.name, created_at=time.time(), data=str(source),
+                id=folder.id, name=file.metadata.name, created_at=time.time(), data=body.data_name or str(source),
                 digest=rows.digest, rows=len(rows.by_id), repeats=file.repeats,
                 scorers=[each.label for each in file.scorers],
                 models=[ModelAnswers(model=model, wanted=wanted, answered=0) for model in file.models],
@@ -96,6 +103,8 @@ class AnswersProcess:
         """Ask for all answers that are missing. Reports how many there are. Raises Failed, Conflict."""
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
+        # The report needs numpy and scipy: imported while answers are waited for.
+        Thread(target=importlib.import_module, args=(f"{__package__}.report",), daemon=True).start()
         with (
             self._alone(folder),
             _on_disk(f"What was answered is kept. Free some space, then: {_resume(id)}"),
@@ -319,7 +328,7 @@ def _notes(state: AnswerEvaluation, models: Sequence[ModelAnswers]) -> list[str]
         if each.cut:
             found.append(f"{each.cut:,} answers of {each.model} were cut off at max_tokens.")
     with contextlib.suppress(OSError):  # the file may be gone: its rows are kept
-        if digest_of(Path(state.data).read_bytes()) != state.digest:
+        if Path(state.data).is_absolute() and digest_of(Path(state.data).read_bytes()) != state.digest:
             found.append(
                 f"{Path(state.data).name} was edited since the evaluation began. Its rows are those of the beginning."
             )

@@ -7,6 +7,8 @@ So a database gets all rows of a batch by MLflow's own tables. A server of MLflo
 from __future__ import annotations
 
 import base64
+import dataclasses
+import functools
 import hashlib
 import importlib
 import json
@@ -36,7 +38,8 @@ class Mark(NamedTuple):
     source_id: str
 
 
-class AnswerTrace(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class AnswerTrace:
     """The answer of one trace. ``expected``: columns of the row that scorers compare with."""
 
     evaluation: str
@@ -46,7 +49,7 @@ class AnswerTrace(NamedTuple):
     marks: list[Mark]
     expected: dict[str, Any]
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """Return the trace's id, the same at each try."""
         return trace_id(self.evaluation, self.call.model, self.call.example, self.call.repeat)
