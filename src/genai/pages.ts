@@ -51,6 +51,14 @@ export function genaiPages(trans: TranslationBundle): readonly IGenAIPage[] {
       caption: trans.__('Versions of prompts: text, aliases, comparison'),
       load: async context =>
         (await import('./prompts/page')).promptsPage(context)
+    },
+    {
+      command: 'genops:open-evaluations',
+      widget: 'genops-evaluations',
+      title: trans.__('Evaluations'),
+      caption: trans.__('Answers of models: scores, differences, examples'),
+      load: async context =>
+        (await import('./evaluations/page')).evaluationsPage(context)
     }
   ];
 }
