@@ -3315,6 +3315,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/answer-evaluations/{id}/examples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return all examples with the mean score of each model's answers, for a table. */
+        get: operations["answer_content.list_examples"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/prompts": {
         parameters: {
             query?: never;
@@ -10148,6 +10165,8 @@ export interface components {
         /**
          * AnswerEvaluation
          * @description An evaluation of answers. ``digest`` is that of the rows. ``notes`` say what a reader must know of it.
+         *
+         *     ``scores`` are those by the first scorer; lists alone have them.
          */
         AnswerEvaluation: {
             id: string;
@@ -10166,6 +10185,8 @@ export interface components {
             stage: "asking" | "done" | "recording" | "scoring";
             /** @default [] */
             notes: string[];
+            /** @default [] */
+            scores: components["schemas"]["ScoredModel"][];
         };
         /**
          * ModelAnswers
@@ -10247,31 +10268,6 @@ export interface components {
             known: boolean;
         };
         /**
-         * Page[AnswerEvaluation]
-         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
-         */
-        Page_AnswerEvaluation_: {
-            items: components["schemas"]["AnswerEvaluation"][];
-            /** @default  */
-            next: string;
-        };
-        /**
-         * AnswersReport
-         * @description An evaluation with its results; None until its answers are scored.
-         */
-        AnswersReport: {
-            evaluation: components["schemas"]["AnswerEvaluation"];
-            report: components["schemas"]["ScoresReport"] | null;
-        };
-        /**
-         * ScoresReport
-         * @description The results of an evaluation.
-         */
-        ScoresReport: {
-            scored: components["schemas"]["ScoredModel"][];
-            compared: components["schemas"]["ComparedModels"][];
-        };
-        /**
          * ScoredModel
          * @description A model by a scorer. ``answers`` were scored; ``failed`` calls and ``not_scored`` answers count as neither right
          *     nor wrong. ``between`` and ``within``: the standard deviation between examples, and between answers to one example.
@@ -10301,6 +10297,31 @@ export interface components {
             low: number | null;
             high: number | null;
             n: number;
+        };
+        /**
+         * Page[AnswerEvaluation]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_AnswerEvaluation_: {
+            items: components["schemas"]["AnswerEvaluation"][];
+            /** @default  */
+            next: string;
+        };
+        /**
+         * AnswersReport
+         * @description An evaluation with its results; None until its answers are scored.
+         */
+        AnswersReport: {
+            evaluation: components["schemas"]["AnswerEvaluation"];
+            report: components["schemas"]["ScoresReport"] | null;
+        };
+        /**
+         * ScoresReport
+         * @description The results of an evaluation.
+         */
+        ScoresReport: {
+            scored: components["schemas"]["ScoredModel"][];
+            compared: components["schemas"]["ComparedModels"][];
         };
         /**
          * ComparedModels
@@ -10390,6 +10411,38 @@ export interface components {
             value: number | null;
             /** @default  */
             reason: string;
+        };
+        /**
+         * Examples
+         * @description The examples in the order of the data. ``left_out``: how many more there are.
+         */
+        Examples: {
+            models: string[];
+            examples: components["schemas"]["ExampleLine"][];
+            /** @default 0 */
+            left_out: number;
+        };
+        /**
+         * ExampleLine
+         * @description An example in a list. ``asked`` is the begin of the last message; ``results`` are in the order of the models.
+         */
+        ExampleLine: {
+            example: string;
+            asked: string;
+            results: components["schemas"]["ExampleResult"][];
+        };
+        /**
+         * ExampleResult
+         * @description The answers of a model to an example. ``value`` is the mean of their scores; None if none was scored.
+         */
+        ExampleResult: {
+            value: number | null;
+            /** @default 0 */
+            answered: number;
+            /** @default 0 */
+            failed: number;
+            /** @default 0 */
+            not_scored: number;
         };
         /**
          * Page[Prompt]
@@ -18194,6 +18247,7 @@ export interface operations {
                 limit?: number;
                 after?: string;
                 against?: string;
+                example?: string;
                 only?: "all" | "differing" | "failed";
             };
             header?: never;
@@ -18211,6 +18265,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AnsweredRow_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer_content.list_examples": {
+        parameters: {
+            query: {
+                scorer: string;
+                models?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Examples"];
                 };
             };
             /** @description The error. */

@@ -22,7 +22,9 @@ export const PAGES: Record<string, (context: IPageContext) => Promise<Widget>> =
     'genops-traces': async context =>
       (await import('./traces/open')).tracesPage(context),
     'genops-prompts': async context =>
-      (await import('./prompts/page')).promptsPage(context)
+      (await import('./prompts/page')).promptsPage(context),
+    'genops-evaluations': async context =>
+      (await import('./evaluations/page')).evaluationsPage(context)
   };
 
 /** What each page shows, in a line. */
@@ -30,6 +32,11 @@ export function captions(trans: TranslationBundle): Record<string, string> {
   return {
     'genops-endpoints': trans.__('Models that answer: state, price, limits'),
     'genops-traces': trans.__('Requests to models: spans, messages, cost'),
-    'genops-prompts': trans.__('Versions of prompts: text, aliases, comparison')
+    'genops-prompts': trans.__(
+      'Versions of prompts: text, aliases, comparison'
+    ),
+    'genops-evaluations': trans.__(
+      'Answers of models: scores, differences, examples'
+    )
   };
 }

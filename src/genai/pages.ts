@@ -9,5 +9,6 @@ export const genaiPages = (
 ): [string, string, string][] => [
   ['genops:open-endpoints', 'genops-endpoints', trans.__('Endpoints')],
   ['genops:open-traces', 'genops-traces', trans.__('Traces')],
-  ['genops:open-prompts', 'genops-prompts', trans.__('Prompts')]
+  ['genops:open-prompts', 'genops-prompts', trans.__('Prompts')],
+  ['genops:open-evaluations', 'genops-evaluations', trans.__('Evaluations')]
 ];

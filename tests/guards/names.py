@@ -112,7 +112,7 @@ genops-alias-history- genops-model-card-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
 genops-files- genops-versions genops-traces
 genops-task- genops-timeline genops-timeline- genops-trace genops-try genops-try-
-genops-prompts
+genops-prompts genops-evaluations
 """,
 )
 
@@ -125,7 +125,7 @@ genops:choose-target genops:clean-target genops:compare-profiles genops:compare-
 genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-model
 genops:delete-profile genops:evaluate-model genops:apply-deployment-file
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
-genops:genai genops:open-endpoints genops:open-prompts genops:open-traces genops:traces
+genops:genai genops:open-endpoints genops:open-evaluations genops:open-prompts genops:open-traces genops:traces
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
 genops:lineage genops:open-lineage

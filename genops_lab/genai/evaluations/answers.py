@@ -33,8 +33,8 @@ def answered_rows(folders: Sequence[ResultsFolder], query: AnswersQuery) -> Page
             marks = [(name, own[key]) for name, own in scores.items() if key in own]
             by_row.setdefault(call.example, []).append(_shown(folder.id, call, marks))
     rows = folders[0].rows()
-    ids = list(rows)
-    if query.after and query.after not in rows:
+    ids = [each for each in rows if query.example in ("", each)]
+    if query.after and query.after not in ids:
         raise query.bad_cursor()
     found: list[AnsweredRow] = []
     for id in ids[ids.index(query.after) + 1 if query.after else 0 :]:

@@ -74,7 +74,10 @@ class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """An evaluation of answers. ``digest`` is that of the rows. ``notes`` say what a reader must know of it."""
+    """An evaluation of answers. ``digest`` is that of the rows. ``notes`` say what a reader must know of it.
+
+    ``scores`` are those by the first scorer; lists alone have them.
+    """
 
     id: str
     name: str
@@ -87,6 +90,7 @@ class AnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelAnswers]
     stage: Stage = "asking"
     notes: list[str] = []
+    scores: list[ScoredModel] = []
 
     @property
     def missing(self) -> int:
@@ -156,10 +160,11 @@ class AnswersReport(msgspec.Struct, frozen=True, kw_only=True):
 class AnswersQuery(PageQuery, frozen=True, kw_only=True):
     """The answers of an evaluation by row. ``against``: another evaluation, whose answers to the same row stand beside.
 
-    ``only``: failed (no answer), differing (scores of a row differ), or all.
+    ``only``: failed (no answer), differing (scores of a row differ), or all. ``example``: the one row with this id.
     """
 
     against: str = ""
+    example: str = ""
     only: Literal["all", "failed", "differing"] = "all"
 
 
@@ -198,3 +203,35 @@ class AnsweredRow(msgspec.Struct, frozen=True, kw_only=True):
     example: str
     row: dict[str, Any]
     answers: list[ShownAnswer]
+
+
+class ExamplesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The examples of an evaluation by the scores of ``scorer``. ``models``: names with commas between; empty: all."""
+
+    scorer: str
+    models: str = ""
+
+
+class ExampleResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers of a model to an example. ``value`` is the mean of their scores; None if none was scored."""
+
+    value: float | None
+    answered: int = 0
+    failed: int = 0
+    not_scored: int = 0
+
+
+class ExampleLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An example in a list. ``asked`` is the begin of the last message; ``results`` are in the order of the models."""
+
+    example: str
+    asked: str
+    results: list[ExampleResult]
+
+
+class Examples(msgspec.Struct, frozen=True, kw_only=True):
+    """The examples in the order of the data. ``left_out``: how many more there are."""
+
+    models: list[str]
+    examples: list[ExampleLine]
+    left_out: int = 0

@@ -25,7 +25,16 @@ from genops_lab.genai.scorers.kinds import Scorer
 from .asking import Asked, Asking, Patience, Wanted
 from .evaluation_file import Evaluation, EvaluationFileError, Model, read_evaluation, read_scorers
 from .journal import Call, Journal, Key, read
-from .models import AnsweredRow, AnswerEvaluation, AnswersQuery, ModelAnswers, NewAnswerEvaluation, NewScores
+from .models import (
+    AnsweredRow,
+    AnswerEvaluation,
+    AnswersQuery,
+    Examples,
+    ExamplesQuery,
+    ModelAnswers,
+    NewAnswerEvaluation,
+    NewScores,
+)
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
 from .rows import digest_of, read_rows, written
 
@@ -198,6 +207,15 @@ class AnswersProcess:
 
         ids = [id, query.against] if query.against else [id]
         return answered_rows([find_folder(self._root, each) for each in ids], query)
+
+    def examples(self, id: str, query: ExamplesQuery) -> Examples:
+        """Return the examples with their scores. Raises NotFound."""
+        from .examples import list_examples
+
+        folder = find_folder(self._root, id)
+        file = self._file(folder)
+        asked = {id: str(written(file.messages, row, id)[-1]["content"]) for id, row in folder.rows().items()}
+        return list_examples(folder, asked, list(file.models), query)
 
     def _file(self, folder: ResultsFolder) -> Evaluation:
         return read_evaluation(folder.text(), f"{folder.id}/evaluation.yaml")

@@ -20,4 +20,7 @@ OPERATIONS = [
 ]
 
 #: The texts of rows and answers.
-CONTENT = [Operation("GET", "/answer-evaluations/{id}/rows", Service.list_answers)]
+CONTENT = [
+    Operation("GET", "/answer-evaluations/{id}/rows", Service.list_answers),
+    Operation("GET", "/answer-evaluations/{id}/examples", Service.list_examples),
+]

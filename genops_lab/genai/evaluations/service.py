@@ -28,6 +28,8 @@ from .models import (
     AnswersQuery,
     AnswersReport,
     BegunAnswers,
+    Examples,
+    ExamplesQuery,
     NewAnswerEvaluation,
     NewScores,
 )
@@ -117,6 +119,10 @@ class AnswersService(Service):
         """Return rows with their answers, those of another evaluation of the same rows beside them."""
         return await self._worker.call(AnswersProcess.answers, id, query)
 
+    async def list_examples(self, id: str, query: ExamplesQuery) -> Examples:
+        """Return all examples with the mean score of each model's answers, for a table."""
+        return await self._worker.call(AnswersProcess.examples, id, query)
+
     async def delete_answer_evaluation(self, id: str) -> None:
         """Delete the folder of an evaluation. Its runs and traces in MLflow stay."""
         folder = await asyncio.to_thread(find_folder, self._root, id)
@@ -136,9 +142,17 @@ class AnswersService(Service):
         if query.after and query.after not in ids:
             raise query.bad_cursor()
         start = ids.index(query.after) + 1 if query.after else 0
-        items = found[start : start + query.limit]
+        items = [self._scored(each) for each in found[start : start + query.limit]]
         more = start + len(items) < len(found)
         return Page(items=items, next=items[-1].id if more else "")
+
+    def _scored(self, evaluation: AnswerEvaluation) -> AnswerEvaluation:
+        """Return an evaluation with the scores that a list shows."""
+        report = find_folder(self._root, evaluation.id).report()
+        if report is None:
+            return evaluation
+        first = [each for each in report.scored if each.scorer == evaluation.scorers[0]]
+        return msgspec.structs.replace(evaluation, scores=first)
 
     async def _removed(self, id: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._root / id)
