@@ -3264,6 +3264,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/answer-evaluations/{id}/comparison": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the differences of an evaluation to another of the same rows. */
+        get: operations["answer_evaluations.compare_answer_evaluations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/answer-evaluations/{id}/resume": {
         parameters: {
             query?: never;
@@ -10262,16 +10279,27 @@ export interface components {
         };
         /**
          * ScoresReport
-         * @description The results of an evaluation.
+         * @description The results of an evaluation. ``sentences``: what they show, in plain words, the most important first.
          */
         ScoresReport: {
             scored: components["schemas"]["ScoredModel"][];
             compared: components["schemas"]["ComparedModels"][];
+            /** @default null */
+            stopped: components["schemas"]["AskedUntilKnown"] | null;
+            /** @default [] */
+            judges: components["schemas"]["JudgeVerdict"][];
+            /** @default [] */
+            sentences: string[];
         };
         /**
          * ScoredModel
          * @description A model by a scorer. ``answers`` were scored; ``failed`` calls and ``not_scored`` answers count as neither right
-         *     nor wrong. ``between`` and ``within``: the standard deviation between examples, and between answers to one example.
+         *     nor wrong.
+         *
+         *     - between, within, judging: standard deviations: between examples, between answers to one example, and between a
+         *       judge's judgements of one answer. None: nothing was repeated.
+         *     - pass_at_k, pass_hat_k: the chance that one, or all, of the repeats pass; of scores that are 0 or 1.
+         *     - corrected: the mean of people's labels, of which the judge's marks tell those that are missing.
          */
         ScoredModel: {
             model: string;
@@ -10285,9 +10313,13 @@ export interface components {
             /** @default null */
             within: number | null;
             /** @default null */
+            judging: number | null;
+            /** @default null */
             pass_at_k: components["schemas"]["ScoreEstimate"] | null;
             /** @default null */
             pass_hat_k: components["schemas"]["ScoreEstimate"] | null;
+            /** @default null */
+            corrected: components["schemas"]["ScoreEstimate"] | null;
         };
         /**
          * ScoreEstimate
@@ -10302,15 +10334,93 @@ export interface components {
         /**
          * ComparedModels
          * @description Two models on the examples that both answered: ``model`` less ``against``. The lists have ids of examples.
+         *
+         *     - against_result: the other evaluation, where ``against`` answered in one.
+         *     - p: corrected for all ``tests`` comparisons of the report.
+         *     - points: scores are from 0 to 1, so a difference of 0.04 is 4 points.
+         *     - worse, better: with any difference. new_failures, mended: of scores that are 0 or 1, where most answers passed
+         *       before and do not now, or the other way round.
+         *     - corrected: the difference of people's labels, of which the judge's marks tell those that are missing.
          */
         ComparedModels: {
             model: string;
             against: string;
             scorer: string;
             difference: components["schemas"]["ScoreEstimate"];
-            verdict: string;
+            /** @enum {unknown} */
+            verdict: "better" | "equal" | "higher" | "lower" | "within chance" | "worse";
             worse: string[];
             better: string[];
+            /** @default  */
+            against_result: string;
+            /** @default 1 */
+            p: number;
+            /** @default 1 */
+            tests: number;
+            /** @default false */
+            points: boolean;
+            /** @default null */
+            new_failures: string[] | null;
+            /** @default null */
+            mended: string[] | null;
+            /** @default [] */
+            slices: components["schemas"]["ComparedSlice"][];
+            /** @default null */
+            corrected: components["schemas"]["ScoreEstimate"] | null;
+        };
+        /**
+         * ComparedSlice
+         * @description The difference on the examples whose ``column`` has a value. The verdict is corrected for the other slices.
+         */
+        ComparedSlice: {
+            column: string;
+            value: string;
+            difference: components["schemas"]["ScoreEstimate"];
+            /** @enum {unknown} */
+            verdict: "better" | "equal" | "higher" | "lower" | "within chance" | "worse";
+        };
+        /**
+         * AskedUntilKnown
+         * @description How far an evaluation with ``stop_when_known`` came: ``examples`` of ``of`` were asked, in a random order.
+         *
+         *     - known: each comparison is known.
+         *     - spared, spared_money: answers that were not asked for, and what they would have cost at the mean price so far.
+         *     - finite: the answer is about these rows alone.
+         */
+        AskedUntilKnown: {
+            examples: number;
+            of: number;
+            known: boolean;
+            spared: number;
+            /** @default null */
+            spared_money: number | null;
+            /** @default false */
+            finite: boolean;
+        };
+        /**
+         * JudgeVerdict
+         * @description The verdict on a judge by people's labels. Marks of one that is not ``calibrated`` decide nothing.
+         */
+        JudgeVerdict: {
+            scorer: string;
+            calibrated: boolean;
+            verdict: string;
+            /** @default null */
+            agreement: components["schemas"]["ScoreEstimate"] | null;
+        };
+        /**
+         * ComparedResults
+         * @description Two evaluations of the same rows, compared as :class:`ScoresReport` compares models.
+         *
+         *     ``notes`` say what a reader must know, such as rows that only one of them asked.
+         */
+        ComparedResults: {
+            id: string;
+            against: string;
+            compared: components["schemas"]["ComparedModels"][];
+            sentences: string[];
+            /** @default [] */
+            notes: string[];
         };
         /**
          * NewScores
@@ -18107,6 +18217,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer_evaluations.compare_answer_evaluations": {
+        parameters: {
+            query: {
+                against: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparedResults"];
+                };
             };
             /** @description The error. */
             default: {

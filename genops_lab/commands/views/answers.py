@@ -8,6 +8,8 @@ from genops_lab.genai.evaluations.models import (
     AnswerEvaluation,
     AnswersReport,
     ComparedModels,
+    ComparedResults,
+    ComparedSlice,
     ModelAnswers,
     ScoredModel,
     ScoreEstimate,
@@ -68,6 +70,8 @@ def report(shown: AnswersReport) -> Document:
             title="Answers",
         ),
     ]  # fmt: skip
+    if shown.report is not None:
+        blocks = [*(Note(each) for each in shown.report.sentences), *blocks]
     blocks += [Note(line, "bad") for line in problems(evaluation)]
     if shown.report is None:
         return Document(
@@ -81,15 +85,42 @@ def report(shown: AnswersReport) -> Document:
     ]
     columns += [Column("answers", right=True), Column("not scored", right=True)]
     blocks.append(Table(columns, [_scored(each) for each in shown.report.scored], title="Scores"))
-    if shown.report.compared:
-        columns = [Column("model"), Column("against"), Column("scorer"), Column("difference", right=True)]
-        columns += [Column("95 % interval", right=True), Column("verdict"), Column("worse", right=True)]
-        columns += [Column("better", right=True)]
-        blocks.append(
-            Table(columns, [_compared(each) for each in shown.report.compared], title="Differences")
-        )
-        blocks += [Note(line) for each in shown.report.compared if (line := _named(each))]
+    repeated = [row for each in shown.report.scored if (row := _repeated(each))]
+    if repeated:
+        columns = [
+            Column("model"),
+            Column("scorer"),
+            Column("pass@k", right=True),
+            Column("pass^k", right=True),
+        ]
+        columns += [
+            Column(name, right=True) for name in ("between rows", "between answers", "between judgements")
+        ]
+        blocks.append(Table(columns, repeated, title="Repeats"))
+    blocks += _differences(shown.report.compared)
     return Document([*blocks, *(Note(each) for each in evaluation.notes)])
+
+
+def comparison(found: ComparedResults) -> Document:
+    """``evaluate show --against``."""
+    said = [Note(each) for each in found.sentences]
+    return Document([*said, *_differences(found.compared), *(Note(each) for each in found.notes)])
+
+
+def _differences(compared: Sequence[ComparedModels]) -> list[Block]:
+    if not compared:
+        return []
+    columns = [Column("model"), Column("against"), Column("scorer"), Column("difference", right=True)]
+    columns += [Column("95 % interval", right=True), Column("p", right=True), Column("verdict")]
+    columns += [Column("worse", right=True), Column("better", right=True)]
+    blocks: list[Block] = [Table(columns, [_compared(each) for each in compared], title="Differences")]
+    blocks += [Note(line) for each in compared if (line := _named(each))]
+    slices = [_slice(each, part) for each in compared for part in each.slices]
+    if slices:
+        columns = [Column("model"), Column("scorer"), Column("where"), Column("rows", right=True)]
+        columns += [Column("difference", right=True), Column("95 % interval", right=True), Column("verdict")]
+        blocks.append(Table(columns, slices, title="By slice"))
+    return blocks
 
 
 def problems(evaluation: AnswerEvaluation) -> list[str]:
@@ -119,6 +150,8 @@ def markdown(shown: AnswersReport) -> str:
     """Return the report for a pull request."""
     evaluation = shown.evaluation
     lines = [f"### Evaluation {_md(evaluation.name)}", ""]
+    if shown.report is not None and shown.report.sentences:
+        lines += [*(f"- {_md(each)}" for each in shown.report.sentences), ""]
     lines += [f"{evaluation.rows:,} rows, digest `{evaluation.digest[:8]}`, result `{evaluation.id}`", ""]
     lines += ["| model | answers | failed | tokens | cost | median time |", "|---|---:|---:|---:|---:|---:|"]
     lines += [_line(_model(each)) for each in evaluation.models]
@@ -129,9 +162,9 @@ def markdown(shown: AnswersReport) -> str:
         if shown.report.compared:
             lines += [
                 "",
-                "| model | against | scorer | difference | 95 % interval | verdict | worse | better |",
+                "| model | against | scorer | difference | 95 % interval | p | verdict | worse | better |",
             ]
-            lines += ["|---|---|---|---:|---:|---|---:|---:|"]
+            lines += ["|---|---|---|---:|---:|---:|---|---:|---:|"]
             lines += [_line(_compared(each)) for each in shown.report.compared]
     said = [*problems(evaluation), *evaluation.notes]
     return "\n".join([*lines, *([""] if said else []), *(f"- {_md(each)}" for each in said), ""]) + "\n"
@@ -166,12 +199,28 @@ def _scored(each: ScoredModel) -> Row:
 def _compared(each: ComparedModels) -> Row:
     return [
         each.model, each.against, each.scorer, _number(each.difference.value), _interval(each.difference),
-        Cell(each.verdict, _TONES.get(each.verdict, "dim")), f"{len(each.worse):,}", f"{len(each.better):,}",
+        f"{each.p:.2g}", Cell(each.verdict, _TONES.get(each.verdict, "dim")), f"{len(each.worse):,}",
+        f"{len(each.better):,}",
+    ]  # fmt: skip
+
+
+def _repeated(each: ScoredModel) -> Row | None:
+    spreads = (each.between, each.within, each.judging)
+    if all(spread is None for spread in spreads):
+        return None
+    chances = ["" if found is None else _number(found.value) for found in (each.pass_at_k, each.pass_hat_k)]
+    return [each.model, each.scorer, *chances, *map(_number, spreads)]
+
+
+def _slice(each: ComparedModels, part: ComparedSlice) -> Row:
+    return [
+        each.model, each.scorer, f"{part.column} {part.value}", f"{part.difference.n:,}",
+        _number(part.difference.value), _interval(part.difference), Cell(part.verdict, _TONES.get(part.verdict, "dim")),
     ]  # fmt: skip
 
 
 def _named(each: ComparedModels) -> str:
-    if not each.worse:
+    if not each.worse or each.new_failures is not None:  # the sentences name new failures
         return ""
     more = f" and {len(each.worse) - _NAMED:,} more" if len(each.worse) > _NAMED else ""
     return f"{each.model} is worse by {each.scorer} on: {', '.join(each.worse[:_NAMED])}{more}"

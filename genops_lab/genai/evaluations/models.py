@@ -110,7 +110,12 @@ class ScoreEstimate(msgspec.Struct, frozen=True, kw_only=True):
 
 class ScoredModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model by a scorer. ``answers`` were scored; ``failed`` calls and ``not_scored`` answers count as neither right
-    nor wrong. ``between`` and ``within``: the standard deviation between examples, and between answers to one example.
+    nor wrong.
+
+    - between, within, judging: standard deviations: between examples, between answers to one example, and between a
+      judge's judgements of one answer. None: nothing was repeated.
+    - pass_at_k, pass_hat_k: the chance that one, or all, of the repeats pass; of scores that are 0 or 1.
+    - corrected: the mean of people's labels, of which the judge's marks tell those that are missing.
     """
 
     model: str
@@ -121,27 +126,105 @@ class ScoredModel(msgspec.Struct, frozen=True, kw_only=True):
     not_scored: int
     between: float | None = None
     within: float | None = None
+    judging: float | None = None
     pass_at_k: ScoreEstimate | None = None
     pass_hat_k: ScoreEstimate | None = None
+    corrected: ScoreEstimate | None = None
+
+
+#: "equal": the interval lies within the smallest difference that the evaluation file names.
+CompareVerdict = Literal["better", "worse", "higher", "lower", "equal", "within chance"]
+
+
+class ComparedSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """The difference on the examples whose ``column`` has a value. The verdict is corrected for the other slices."""
+
+    column: str
+    value: str
+    difference: ScoreEstimate
+    verdict: CompareVerdict
 
 
 class ComparedModels(msgspec.Struct, frozen=True, kw_only=True):
-    """Two models on the examples that both answered: ``model`` less ``against``. The lists have ids of examples."""
+    """Two models on the examples that both answered: ``model`` less ``against``. The lists have ids of examples.
+
+    - against_result: the other evaluation, where ``against`` answered in one.
+    - p: corrected for all ``tests`` comparisons of the report.
+    - points: scores are from 0 to 1, so a difference of 0.04 is 4 points.
+    - worse, better: with any difference. new_failures, mended: of scores that are 0 or 1, where most answers passed
+      before and do not now, or the other way round.
+    - corrected: the difference of people's labels, of which the judge's marks tell those that are missing.
+    """
 
     model: str
     against: str
     scorer: str
     difference: ScoreEstimate
-    verdict: str
+    verdict: CompareVerdict
     worse: list[str]
     better: list[str]
+    against_result: str = ""
+    p: float = 1.0
+    tests: int = 1
+    points: bool = False
+    new_failures: list[str] | None = None
+    mended: list[str] | None = None
+    slices: list[ComparedSlice] = []
+    corrected: ScoreEstimate | None = None
+
+
+class AskedUntilKnown(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an evaluation with ``stop_when_known`` came: ``examples`` of ``of`` were asked, in a random order.
+
+    - known: each comparison is known.
+    - spared, spared_money: answers that were not asked for, and what they would have cost at the mean price so far.
+    - finite: the answer is about these rows alone.
+    """
+
+    examples: int
+    of: int
+    known: bool
+    spared: int
+    spared_money: float | None = None
+    finite: bool = False
+
+
+class JudgeVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on a judge by people's labels. Marks of one that is not ``calibrated`` decide nothing."""
+
+    scorer: str
+    calibrated: bool
+    verdict: str
+    agreement: ScoreEstimate | None = None
 
 
 class ScoresReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of an evaluation."""
+    """The results of an evaluation. ``sentences``: what they show, in plain words, the most important first."""
 
     scored: list[ScoredModel]
     compared: list[ComparedModels]
+    stopped: AskedUntilKnown | None = None
+    judges: list[JudgeVerdict] = []
+    sentences: list[str] = []
+
+
+class ComparisonQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Compare with another evaluation of the same rows."""
+
+    against: str
+
+
+class ComparedResults(msgspec.Struct, frozen=True, kw_only=True):
+    """Two evaluations of the same rows, compared as :class:`ScoresReport` compares models.
+
+    ``notes`` say what a reader must know, such as rows that only one of them asked.
+    """
+
+    id: str
+    against: str
+    compared: list[ComparedModels]
+    sentences: list[str]
+    notes: list[str] = []
 
 
 class AnswersReport(msgspec.Struct, frozen=True, kw_only=True):

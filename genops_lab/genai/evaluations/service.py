@@ -28,6 +28,8 @@ from .models import (
     AnswersQuery,
     AnswersReport,
     BegunAnswers,
+    ComparedResults,
+    ComparisonQuery,
     NewAnswerEvaluation,
     NewScores,
 )
@@ -112,6 +114,10 @@ class AnswersService(Service):
             return AnswersReport(evaluation=folder.state(), report=folder.report())
 
         return await asyncio.to_thread(read)
+
+    async def compare_answer_evaluations(self, id: str, query: ComparisonQuery) -> ComparedResults:
+        """Return the differences of an evaluation to another of the same rows."""
+        return await self._worker.call(AnswersProcess.compare, id, query.against)
 
     async def list_answers(self, id: str, query: AnswersQuery = _ALL) -> Page[AnsweredRow]:
         """Return rows with their answers, those of another evaluation of the same rows beside them."""
@@ -215,7 +221,8 @@ class AnswersService(Service):
         handle.progress(f"Asking for {wanted:,} answers.")
         opening = asyncio.create_task(self._mlflow.call(AnswerRecords.ready))
         try:
-            found = await self._worker.follow(told, AnswersProcess.ask, id, (await self._endpoints(id))[0])
+            answering, judges = await self._endpoints(id)
+            found = await self._worker.follow(told, AnswersProcess.ask, id, answering, judges)
         finally:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)  # recording says what is wrong with MLflow
