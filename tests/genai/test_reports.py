@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
 from genops_lab.genai.evaluations.journal import Call, Key
-from genops_lab.genai.evaluations.models import ScoresReport
+from genops_lab.genai.evaluations.models import NewAnswerEvaluation, ScoresReport
 from genops_lab.genai.evaluations.report import Question, Scores, compared, report_of
 from genops_lab.genai.evaluations.report_means import Means, Sequences
 from genops_lab.genai.evaluations.report_words import sentences
@@ -249,3 +251,64 @@ def test_a_judge_is_checked_and_corrected_by_labels_and_decides_nothing_before()
     }
     assert not reported(scores, labels={"rubric": by_chance}, **of).judges[0].calibrated
     assert unknown_models({}, Question(models=["a"], scorers={})) == []
+
+
+def test_a_plan_says_cost_power_duplicates_and_leaks_before_the_start(tmp_path: Path) -> None:
+    rows = [
+        {"q": f"Which of the {at} rivers of area {at * 7} flows into sea {at * 13}?", "expected": "x", "split": split}
+        for split in ("test", "train")
+        for at in range(50)
+    ]  # fmt: skip
+    rows[7]["q"] = rows[3]["q"].upper() + " "
+    (tmp_path / "train.jsonl").write_text(
+        json.dumps({"messages": [{"role": "user", "content": f"Please: {rows[9]['q']} Thanks a lot."}]})
+        + "\n"
+    )
+    judge = {"scorer": "rubric", "criterion": "It is right.", "model": "j", "judgements": 2}
+    more = {
+        "models": {
+            "a": {"url": "http://x/v1", "model": "m", "price": {"input": 1.0, "output": 10.0}},
+            "b": {"url": "http://x/v1", "model": "n"},
+        },
+        "judges": {"j": {"url": "http://x/v1", "model": "judging", "settings": {"max_tokens": 20}}},
+        "scorers": [{"scorer": "exact"}, judge], "settings": {"max_tokens": 100}, "repeats": 2,
+        "only": {"split": "test"}, "training": "train.jsonl",
+    }  # fmt: skip
+    evaluating = Evaluating(tmp_path, "", rows, **more)
+    body = NewAnswerEvaluation(text=evaluating.text, folder=str(tmp_path))
+    plan = evaluating.process.plan(body)
+    assert (plan.rows, [each.calls for each in plan.models], plan.judges[0].calls) == (50, [100, 100], 400)
+    assert plan.models[0].output_tokens == 100 * 100 and plan.models[1].money is None
+    assert plan.models[0].money == pytest.approx((plan.models[0].input_tokens + 10 * 100 * 100) / 1e6)
+    assert plan.judges[0].input_tokens > 400 * 100  # answers as long as they may be
+    shows = {each.differing: each.difference for each in plan.shows}
+    assert shows[0.05] is None and shows[0.4] is not None and 0.2 < shows[0.4] < 0.4 and plan.tests == 2
+    assert plan.notes[0].startswith("2 rows are nearly the same as others, such as 4, 8.")
+    assert plan.notes[1].startswith("1 row is in train.jsonl: 10.")
+    assert find_folder(tmp_path / "answers", evaluating.id).state().notes == plan.notes
+    with pytest.raises(InvalidRequest, match="no column 'region'"):
+        evaluating.process.plan(
+            NewAnswerEvaluation(
+                text=evaluating.text.replace('"repeats"', '"slices": ["region"], "repeats"'),
+                folder=str(tmp_path),
+            )
+        )
+
+
+def test_two_results_of_the_same_rows_are_compared_and_others_refused(tmp_path: Path) -> None:
+    stub = Answering(lambda number, text, headers: (200, text.split()[-1], 0.0))
+    with stub.serving() as url:
+        first = Evaluating(tmp_path, url, questions(30))
+        first.ask()
+        stub.reply = lambda number, text, headers: (200, "no" if "1" in text else text.split()[-1], 0.0)
+        second = Evaluating(tmp_path, url, questions(30))
+        second.ask()
+        for each in (first, second):
+            each.process.score(each.id, [])
+        (tmp_path / "rows.jsonl").unlink()
+        other = Evaluating(tmp_path, url, questions(29))
+    found = second.process.compare(second.id, first.id)
+    assert found.compared[0].new_failures == [str(at + 1) for at in range(30) if "1" in str(at)]
+    assert found.sentences[0].startswith(f"a is worse than a of {first.id} by 40 points in exact")
+    with pytest.raises(Conflict, match="have different rows"):
+        second.process.compare(second.id, other.id)

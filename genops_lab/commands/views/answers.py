@@ -11,8 +11,11 @@ from genops_lab.genai.evaluations.models import (
     ComparedResults,
     ComparedSlice,
     ModelAnswers,
+    PlannedCalls,
+    PlannedEvaluation,
     ScoredModel,
     ScoreEstimate,
+    ShownDifference,
 )
 
 from ..document import Block, Cell, Column, Document, Facts, Note, Row, Table, Tone, moment
@@ -121,6 +124,46 @@ def _differences(compared: Sequence[ComparedModels]) -> list[Block]:
         columns += [Column("difference", right=True), Column("95 % interval", right=True), Column("verdict")]
         blocks.append(Table(columns, slices, title="By slice"))
     return blocks
+
+
+def plan(found: PlannedEvaluation) -> Document:
+    """``evaluate plan``."""
+    repeats = f", {found.repeats} answers to each" if found.repeats > 1 else ""
+    columns = [Column("model"), Column("calls", right=True), Column("input tokens", right=True)]
+    columns += [Column("output tokens", right=True), Column("cost", right=True)]
+    rows = [_planned(each, "") for each in found.models] + [
+        _planned(each, " (judge)") for each in found.judges
+    ]
+    blocks: list[Block] = [
+        Facts([("rows", f"{found.rows:,}{repeats}"), ("digest", found.digest[:8])]),
+        Table(columns, rows, title="At most"),
+    ]
+    shown = [_shown(each) for each in found.shows]
+    if shown:
+        many = f", corrected for {found.tests} comparisons" if found.tests > 1 else ""
+        columns = [
+            Column("rows on which the models differ", right=True),
+            Column("smallest difference", right=True),
+        ]
+        blocks.append(Table(columns, shown, title=f"Shown with a probability of 80 %{many}"))
+    if found.clusters:
+        blocks.append(
+            Note(f"These differences are for {found.clusters:,} clusters whose rows tell the same.")
+        )
+    return Document([*blocks, *(Note(each, "bad") for each in found.notes)])
+
+
+def _planned(each: PlannedCalls, more: str) -> Row:
+    return [
+        each.model + more, f"{each.calls:,}", f"{each.input_tokens:,}",
+        "no bound" if each.output_tokens is None else f"{each.output_tokens:,}",
+        "unknown" if each.money is None else f"{each.money:.4g}",
+    ]  # fmt: skip
+
+
+def _shown(each: ShownDifference) -> Row:
+    size = "none" if each.difference is None else f"{100 * each.difference:.1f} points"
+    return [f"{each.differing:.0%}".replace("%", " %"), size]
 
 
 def problems(evaluation: AnswerEvaluation) -> list[str]:

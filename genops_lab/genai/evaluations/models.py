@@ -72,7 +72,10 @@ class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """An evaluation of answers. ``digest`` is that of the rows. ``notes`` say what a reader must know of it."""
+    """An evaluation of answers. ``digest`` is that of the file of the rows.
+
+    ``notes`` say what a reader must know of it, ``data_notes`` of its rows.
+    """
 
     id: str
     name: str
@@ -85,6 +88,7 @@ class AnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelAnswers]
     stage: Stage = "asking"
     notes: list[str] = []
+    data_notes: list[str] = []
 
     @property
     def missing(self) -> int:
@@ -206,6 +210,49 @@ class ScoresReport(msgspec.Struct, frozen=True, kw_only=True):
     stopped: AskedUntilKnown | None = None
     judges: list[JudgeVerdict] = []
     sentences: list[str] = []
+
+
+class PlannedCalls(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model is asked at most.
+
+    ``output_tokens`` is None where no ``max_tokens`` bounds them; ``money`` too, or where the price is unknown.
+    """
+
+    model: str
+    calls: int
+    input_tokens: int
+    output_tokens: int | None
+    money: float | None
+
+
+class ShownDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """The smallest difference that is shown with a probability of 80 %, if two models differ on so many rows.
+
+    ``differing`` is a share of rows. ``difference`` is None where no difference is shown.
+    """
+
+    differing: float
+    difference: float | None
+
+
+class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """What an evaluation would ask, cost at most, and could show. Nothing was asked.
+
+    - tests: comparisons that share the level.
+    - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
+    - notes: what a person must know of the rows.
+    """
+
+    name: str
+    digest: str
+    rows: int
+    repeats: int
+    models: list[PlannedCalls]
+    judges: list[PlannedCalls]
+    shows: list[ShownDifference]
+    tests: int
+    clusters: int = 0
+    notes: list[str] = []
 
 
 class ComparisonQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,9 +32,10 @@ from .models import (
     ModelAnswers,
     NewAnswerEvaluation,
     NewScores,
+    PlannedEvaluation,
 )
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
-from .rows import digest_of, read_rows, written
+from .rows import Rows, digest_of, read_rows, written
 from .stopping import asked_until_known, looks, random_order, unknown_models
 
 if TYPE_CHECKING:
@@ -57,11 +58,10 @@ class AnswersProcess:
 
     def begin(self, body: NewAnswerEvaluation) -> AnswerEvaluation:
         """Check a file and its rows, and freeze both. Raises EvaluationFileError, InvalidRequest, NotFound, Failed."""
-        file = read_evaluation(body.text, body.name)
-        source = Path(body.data) if body.data else Path(body.folder, file.data)
-        rows = read_rows(source, file.id, file.only)
-        for id, row in rows.by_id.items():
-            written(file.messages, row, id)
+        from .planning import data_notes, training_of
+
+        file, source, rows = _read(body)
+        said = data_notes(file, rows, training_of(file, body.folder))
         with _on_disk():
             folder = new_folder(self._root, file.metadata.name)
             folder.freeze(body.text, rows.by_id)
@@ -73,9 +73,17 @@ class AnswersProcess:
                 digest=rows.digest, rows=len(rows.by_id), repeats=file.repeats,
                 scorers=[each.label for each in file.scorers],
                 models=[ModelAnswers(model=model, wanted=wanted, answered=0) for model in file.models],
+                notes=said, data_notes=said,
             )  # fmt: skip
             folder.keep_state(state)
         return state
+
+    def plan(self, body: NewAnswerEvaluation) -> PlannedEvaluation:
+        """Return what an evaluation would ask. Raises EvaluationFileError, InvalidRequest, NotFound."""
+        from .planning import planned, training_of
+
+        file, _source, rows = _read(body)
+        return planned(file, rows, training_of(file, body.folder))
 
     def add_scorers(self, id: str, body: NewScores) -> AnswerEvaluation:
         """Add scorers to an evaluation. Raises NotFound, EvaluationFileError, Conflict."""
@@ -254,6 +262,22 @@ class AnswersProcess:
             lock.release()
 
 
+def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
+    """Return a file, the path of its rows and the rows. Raises EvaluationFileError, InvalidRequest, NotFound."""
+    file = read_evaluation(body.text, body.name)
+    source = Path(body.data) if body.data else Path(body.folder, file.data)
+    rows = read_rows(source, file.id, file.only)
+    for id, row in rows.by_id.items():
+        written(file.messages, row, id)
+    known = {column for row in rows.by_id.values() for column in row}
+    for column in [file.cluster, *file.slices]:
+        if column and column not in known:
+            raise InvalidRequest(
+                f"{source.name} has no column {column!r}.", hint=f"Its columns: {', '.join(sorted(known))}."
+            )
+    return file, source, rows
+
+
 async def _asked(
     folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], endpoints: Sequence[Endpoint],
     unknown: Callable[[dict[Key, Call]], list[str]] | None = None,
@@ -411,7 +435,7 @@ def _most(words: Iterator[str]) -> list[str]:
 
 def _notes(state: AnswerEvaluation, models: Sequence[ModelAnswers]) -> list[str]:
     """Say what a reader must know of the answers."""
-    found = []
+    found = list(state.data_notes)
     for each in models:
         if len(each.names) > 1:
             found.append(

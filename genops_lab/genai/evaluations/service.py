@@ -32,6 +32,7 @@ from .models import (
     ComparisonQuery,
     NewAnswerEvaluation,
     NewScores,
+    PlannedEvaluation,
 )
 from .process import AnswersProcess
 from .records import AnswerRecords
@@ -90,6 +91,10 @@ class AnswersService(Service):
             raise
         self._events.emit("answer-evaluation", made.id)
         return BegunAnswers(evaluation=made, task=await self._begin(made, "ask"))
+
+    async def plan_answers(self, body: NewAnswerEvaluation) -> PlannedEvaluation:
+        """Return what an evaluation would ask, what it would cost at most, and what it could show."""
+        return await self._worker.call(AnswersProcess.plan, body)
 
     async def resume_answers(self, id: str) -> BegunAnswers:
         """Ask for the answers that are missing, those of calls that failed too, and score them."""
