@@ -3246,6 +3246,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/answer-evaluations/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return what an evaluation would ask, what it would cost at most, and what it could show. */
+        post: operations["answer_evaluations.plan_answers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/answer-evaluations/{id}": {
         parameters: {
             query?: never;
@@ -3259,6 +3276,23 @@ export interface paths {
         post?: never;
         /** Delete the folder of an evaluation. Its runs and traces in MLflow stay. */
         delete: operations["answer_evaluations.delete_answer_evaluation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/answer-evaluations/{id}/comparison": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the differences of an evaluation to another of the same rows. */
+        get: operations["answer_evaluations.compare_answer_evaluations"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -3585,6 +3619,25 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return which requests of a deployment become traces, and how many did. Raises NotFound. */
+        get: operations["traces.get_deployment_traces"];
+        /** Make traces of a sample of a deployment's requests from now on. Raises NotFound. */
+        put: operations["traces.set_deployment_traces"];
+        post?: never;
+        /** Make no more traces of a deployment's requests; idempotent. The traces stay. */
+        delete: operations["traces.delete_deployment_traces"];
         options?: never;
         head?: never;
         patch?: never;
@@ -10164,9 +10217,10 @@ export interface components {
         };
         /**
          * AnswerEvaluation
-         * @description An evaluation of answers. ``digest`` is that of the rows. ``notes`` say what a reader must know of it.
+         * @description An evaluation of answers. ``digest`` is that of the file of the rows.
          *
-         *     ``scores`` are those by the first scorer; lists alone have them.
+         *     ``notes`` say what a reader must know of it, ``data_notes`` of its rows. ``scores`` are those by the first scorer;
+         *     lists alone have them.
          */
         AnswerEvaluation: {
             id: string;
@@ -10187,6 +10241,8 @@ export interface components {
             notes: string[];
             /** @default [] */
             scores: components["schemas"]["ScoredModel"][];
+            /** @default [] */
+            data_notes: string[];
         };
         /**
          * ModelAnswers
@@ -10270,7 +10326,12 @@ export interface components {
         /**
          * ScoredModel
          * @description A model by a scorer. ``answers`` were scored; ``failed`` calls and ``not_scored`` answers count as neither right
-         *     nor wrong. ``between`` and ``within``: the standard deviation between examples, and between answers to one example.
+         *     nor wrong.
+         *
+         *     - between, within, judging: standard deviations: between examples, between answers to one example, and between a
+         *       judge's judgements of one answer. None: nothing was repeated.
+         *     - pass_at_k, pass_hat_k: the chance that one, or all, of the repeats pass; of scores that are 0 or 1.
+         *     - corrected: the mean of people's labels, of which the judge's marks tell those that are missing.
          */
         ScoredModel: {
             model: string;
@@ -10284,9 +10345,13 @@ export interface components {
             /** @default null */
             within: number | null;
             /** @default null */
+            judging: number | null;
+            /** @default null */
             pass_at_k: components["schemas"]["ScoreEstimate"] | null;
             /** @default null */
             pass_hat_k: components["schemas"]["ScoreEstimate"] | null;
+            /** @default null */
+            corrected: components["schemas"]["ScoreEstimate"] | null;
         };
         /**
          * ScoreEstimate
@@ -10297,6 +10362,51 @@ export interface components {
             low: number | null;
             high: number | null;
             n: number;
+        };
+        /**
+         * PlannedEvaluation
+         * @description What an evaluation would ask, cost at most, and could show. Nothing was asked.
+         *
+         *     - tests: comparisons that share the level.
+         *     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
+         *     - notes: what a person must know of the rows.
+         */
+        PlannedEvaluation: {
+            name: string;
+            digest: string;
+            rows: number;
+            repeats: number;
+            models: components["schemas"]["PlannedCalls"][];
+            judges: components["schemas"]["PlannedCalls"][];
+            shows: components["schemas"]["ShownDifference"][];
+            tests: number;
+            /** @default 0 */
+            clusters: number;
+            /** @default [] */
+            notes: string[];
+        };
+        /**
+         * PlannedCalls
+         * @description What a model is asked at most.
+         *
+         *     ``output_tokens`` is None where no ``max_tokens`` bounds them; ``money`` too, or where the price is unknown.
+         */
+        PlannedCalls: {
+            model: string;
+            calls: number;
+            input_tokens: number;
+            output_tokens: number | null;
+            money: number | null;
+        };
+        /**
+         * ShownDifference
+         * @description The smallest difference that is shown with a probability of 80 %, if two models differ on so many rows.
+         *
+         *     ``differing`` is a share of rows. ``difference`` is None where no difference is shown.
+         */
+        ShownDifference: {
+            differing: number;
+            difference: number | null;
         };
         /**
          * Page[AnswerEvaluation]
@@ -10317,24 +10427,108 @@ export interface components {
         };
         /**
          * ScoresReport
-         * @description The results of an evaluation.
+         * @description The results of an evaluation. ``sentences``: what they show, in plain words, the most important first.
          */
         ScoresReport: {
             scored: components["schemas"]["ScoredModel"][];
             compared: components["schemas"]["ComparedModels"][];
+            /** @default null */
+            stopped: components["schemas"]["AskedUntilKnown"] | null;
+            /** @default [] */
+            judges: components["schemas"]["JudgeVerdict"][];
+            /** @default [] */
+            sentences: string[];
         };
         /**
          * ComparedModels
          * @description Two models on the examples that both answered: ``model`` less ``against``. The lists have ids of examples.
+         *
+         *     - against_result: the other evaluation, where ``against`` answered in one.
+         *     - p: corrected for all ``tests`` comparisons of the report.
+         *     - points: scores are from 0 to 1, so a difference of 0.04 is 4 points.
+         *     - worse, better: with any difference. new_failures, mended: of scores that are 0 or 1, where most answers passed
+         *       before and do not now, or the other way round.
+         *     - corrected: the difference of people's labels, of which the judge's marks tell those that are missing.
          */
         ComparedModels: {
             model: string;
             against: string;
             scorer: string;
             difference: components["schemas"]["ScoreEstimate"];
-            verdict: string;
+            /** @enum {unknown} */
+            verdict: "better" | "equal" | "higher" | "lower" | "within chance" | "worse";
             worse: string[];
             better: string[];
+            /** @default  */
+            against_result: string;
+            /** @default 1 */
+            p: number;
+            /** @default 1 */
+            tests: number;
+            /** @default false */
+            points: boolean;
+            /** @default null */
+            new_failures: string[] | null;
+            /** @default null */
+            mended: string[] | null;
+            /** @default [] */
+            slices: components["schemas"]["ComparedSlice"][];
+            /** @default null */
+            corrected: components["schemas"]["ScoreEstimate"] | null;
+        };
+        /**
+         * ComparedSlice
+         * @description The difference on the examples whose ``column`` has a value. The verdict is corrected for the other slices.
+         */
+        ComparedSlice: {
+            column: string;
+            value: string;
+            difference: components["schemas"]["ScoreEstimate"];
+            /** @enum {unknown} */
+            verdict: "better" | "equal" | "higher" | "lower" | "within chance" | "worse";
+        };
+        /**
+         * AskedUntilKnown
+         * @description How far an evaluation with ``stop_when_known`` came: ``examples`` of ``of`` were asked, in a random order.
+         *
+         *     - known: each comparison is known.
+         *     - spared, spared_money: answers that were not asked for, and what they would have cost at the mean price so far.
+         *     - finite: the answer is about these rows alone.
+         */
+        AskedUntilKnown: {
+            examples: number;
+            of: number;
+            known: boolean;
+            spared: number;
+            /** @default null */
+            spared_money: number | null;
+            /** @default false */
+            finite: boolean;
+        };
+        /**
+         * JudgeVerdict
+         * @description The verdict on a judge by people's labels. Marks of one that is not ``calibrated`` decide nothing.
+         */
+        JudgeVerdict: {
+            scorer: string;
+            calibrated: boolean;
+            verdict: string;
+            /** @default null */
+            agreement: components["schemas"]["ScoreEstimate"] | null;
+        };
+        /**
+         * ComparedResults
+         * @description Two evaluations of the same rows, compared as :class:`ScoresReport` compares models.
+         *
+         *     ``notes`` say what a reader must know, such as rows that only one of them asked.
+         */
+        ComparedResults: {
+            id: string;
+            against: string;
+            compared: components["schemas"]["ComparedModels"][];
+            sentences: string[];
+            /** @default [] */
+            notes: string[];
         };
         /**
          * NewScores
@@ -10620,10 +10814,14 @@ export interface components {
         };
         /**
          * TrialModel
-         * @description A model that answers: a ``deployment``, or ``url`` and ``model`` of an endpoint. ``key``: a secret's name.
+         * @description A model that answers: an ``endpoint`` of the list, a ``deployment``, or a ``url`` with its ``model``.
+         *
+         *     ``key``: a secret's name. An endpoint has its own limits and, unless ``price`` is given, its price.
          */
         TrialModel: {
             name: string;
+            /** @default  */
+            endpoint: string;
             /** @default  */
             deployment: string;
             /** @default  */
@@ -10885,6 +11083,38 @@ export interface components {
             depth: number;
             /** @default null */
             same_content: boolean | null;
+        };
+        /**
+         * DeploymentTraces
+         * @description Which requests of a deployment become traces. ``kept`` counts since JupyterLab began, ``lost`` since the start.
+         *
+         *     ``redaction`` is off, secrets or personal. ``problem`` says why traces wait.
+         */
+        DeploymentTraces: {
+            name: string;
+            on: boolean;
+            /** @default 0 */
+            sample: number;
+            /** @default  */
+            experiment: string;
+            /** @default 0 */
+            kept: number;
+            /** @default 0 */
+            lost: number;
+            /** @default  */
+            redaction: string;
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * NewDeploymentTraces
+         * @description Make traces of a sample of a deployment's requests.
+         */
+        NewDeploymentTraces: {
+            /** @default 1 */
+            sample: number;
+            /** @default deployments */
+            experiment: string;
         };
         /**
          * TailedTrace
@@ -18115,6 +18345,39 @@ export interface operations {
             };
         };
     };
+    "answer_evaluations.plan_answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAnswerEvaluation"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlannedEvaluation"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "answer_evaluations.get_answer_evaluation": {
         parameters: {
             query?: never;
@@ -18163,6 +18426,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer_evaluations.compare_answer_evaluations": {
+        parameters: {
+            query: {
+                against: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparedResults"];
+                };
             };
             /** @description The error. */
             default: {
@@ -18887,6 +19183,101 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Trace"];
                 };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.get_deployment_traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentTraces"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.set_deployment_traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDeploymentTraces"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentTraces"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.delete_deployment_traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The error. */
             default: {

@@ -704,6 +704,7 @@ genops endpoints test: --accept --json name
 genops endpoints:
 genops evaluations delete: --json --yes -y result
 genops evaluations list: --answers --digest --json --model --version
+genops evaluations plan: --data --json file
 genops evaluations resume: --json --markdown result
 genops evaluations run: --data --json --markdown file
 genops evaluations score: --json --markdown --scorer result

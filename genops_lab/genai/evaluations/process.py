@@ -7,14 +7,14 @@ import contextlib
 import importlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from genops_lab.core.call_progress import CallCancelled, report_progress
+from genops_lab.core.call_progress import CallCancelled, for_another_thread, report_progress
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.paging import Page
 from genops_lab.genai.endpoints.endpoint import Connection, Endpoint
@@ -23,20 +23,27 @@ from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
 from genops_lab.genai.scorers.kinds import Scorer
 
 from .asking import Asked, Asking, Patience, Wanted
-from .evaluation_file import Evaluation, EvaluationFileError, Model, read_evaluation, read_scorers
+from .evaluation_file import Evaluation, Model, read_evaluation, read_scorers
 from .journal import Call, Journal, Key, read
 from .models import (
     AnsweredRow,
     AnswerEvaluation,
     AnswersQuery,
+    AskedUntilKnown,
+    ComparedResults,
     Examples,
     ExamplesQuery,
     ModelAnswers,
     NewAnswerEvaluation,
     NewScores,
+    PlannedEvaluation,
 )
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
-from .rows import digest_of, read_rows, written
+from .rows import Rows, digest_of, read_rows, written
+from .stopping import asked_until_known, looks, random_order, unknown_models
+
+if TYPE_CHECKING:
+    from .report import Question
 
 T = TypeVar("T")
 
@@ -55,28 +62,32 @@ class AnswersProcess:
 
     def begin(self, body: NewAnswerEvaluation) -> AnswerEvaluation:
         """Check a file and its rows, and freeze both. Raises EvaluationFileError, InvalidRequest, NotFound, Failed."""
-        file = read_evaluation(body.text, body.name)
-        if not (body.data or file.data):
-            raise EvaluationFileError(
-                f"{body.name} has no data.",
-                hint="Name a file with rows, data: FILE, or give rows with the command.",
-            )
-        source = Path(body.data) if body.data else Path(body.folder, file.data)
-        rows = read_rows(source, file.id)
-        for id, row in rows.by_id.items():
-            written(file.messages, row, id)
+        from .planning import data_notes, training_of
+
+        file, source, rows = _read(body)
+        said = data_notes(file, rows, training_of(file, body.folder))
         with _on_disk():
             folder = new_folder(self._root, file.metadata.name)
             folder.freeze(body.text, rows.by_id)
+            if file.stop_when_known:
+                folder.keep_order(random_order(list(rows.by_id), clusters_of(file, rows.by_id)))
             wanted = len(rows.by_id) * file.repeats
             state = AnswerEvaluation(
                 id=folder.id, name=file.metadata.name, created_at=time.time(), data=body.data_name or str(source),
                 digest=rows.digest, rows=len(rows.by_id), repeats=file.repeats,
                 scorers=[each.label for each in file.scorers],
                 models=[ModelAnswers(model=model, wanted=wanted, answered=0) for model in file.models],
+                notes=said, data_notes=said,
             )  # fmt: skip
             folder.keep_state(state)
         return state
+
+    def plan(self, body: NewAnswerEvaluation) -> PlannedEvaluation:
+        """Return what an evaluation would ask. Raises EvaluationFileError, InvalidRequest, NotFound."""
+        from .planning import planned, training_of
+
+        file, _source, rows = _read(body)
+        return planned(file, rows, training_of(file, body.folder))
 
     def add_scorers(self, id: str, body: NewScores) -> AnswerEvaluation:
         """Add scorers to an evaluation. Raises NotFound, EvaluationFileError, Conflict."""
@@ -108,8 +119,11 @@ class AnswersProcess:
         }
         return models, all_scorers(folder, file)[1]
 
-    def ask(self, id: str, endpoints: list[Endpoint]) -> AnswerEvaluation:
-        """Ask for all answers that are missing. Reports how many there are. Raises Failed, Conflict."""
+    def ask(self, id: str, endpoints: list[Endpoint], judges: Sequence[Endpoint] = ()) -> AnswerEvaluation:
+        """Ask for all answers that are missing, or until the differences are known. Reports how many there are.
+
+        Raises Failed, Conflict.
+        """
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
         # The report needs numpy and scipy: imported while answers are waited for.
@@ -118,7 +132,8 @@ class AnswersProcess:
             self._alone(folder),
             _on_disk(f"What was answered is kept. Free some space, then: {_resume(id)}"),
         ):
-            asked, lost, calls = asyncio.run(_asked(folder, file, rows, endpoints))
+            known = self._known(folder, file, rows, judges) if file.stop_when_known else None
+            asked, lost, calls = asyncio.run(_asked(folder, file, rows, endpoints, known))
             prices = {each.name: each.price for each in endpoints}
             models = []
             for each in asked:
@@ -139,39 +154,55 @@ class AnswersProcess:
         A scorer that cannot score is told by name, and the others go on. Raises Failed, Conflict.
         """
         from .report import report_of  # numpy
-        from .scoring import answered
+        from .report_words import sentences
 
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
-        scorers, settings = all_scorers(folder, file)
-        endpoints = {each.name: each for each in judges}
         with self._alone(folder), _on_disk(f"No answer is lost. Free some space, then: {_resume(id)}"):
             calls = read(folder.calls)
-            wanted = {
-                (model, each.example, each.repeat): each
-                for model in file.models
-                for each in wanted_of(file, rows, model)
-            }
-            answers = answered(file, calls, wanted, rows)
-            found, notes = {}, []
-            for scorer in scorers:
-                try:
-                    scores, said = self._scores(folder, file, scorer, answers, endpoints, settings)
-                    notes += said
-                except InvalidRequest as error:
-                    scores = []
-                    notes.append(f"{error.message} {error.hint}".strip())
-                folder.keep_scores(scorer.label, scores)
-                found[scorer.label] = {each.key: each for each in scores}
-            clusters = (
-                {id: str(row.get(file.cluster, id)) for id, row in rows.items()} if file.cluster else None
-            )
-            folder.keep_report(report_of(calls, found, list(file.models), file.repeats, clusters))
+            found, notes = self._all_scores(folder, file, rows, calls, judges)
+            report = report_of(calls, found, question_of(folder, file, rows))
             state = folder.state()
+            report = msgspec.structs.replace(report, stopped=_stopped(folder, file, state, found, rows))
+            folder.keep_report(msgspec.structs.replace(report, sentences=sentences(report)))
             notes = [*_notes(state, state.models), *notes]
             state = msgspec.structs.replace(state, stage="recording", notes=notes)
             folder.keep_state(state)
         return state
+
+    def _all_scores(
+        self, folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], calls: dict[Key, Call],
+        judges: Sequence[Endpoint],
+    ) -> tuple[dict[str, dict[Key, KeptScore]], list[str]]:  # fmt: skip
+        """Score all answers that have no score yet, and keep the scores. Returns all by scorer, and what to say."""
+        from .scoring import answered
+
+        scorers, settings = all_scorers(folder, file)
+        endpoints = {each.name: each for each in judges}
+        wanted = {
+            (model, each.example, each.repeat): each
+            for model in file.models
+            for each in wanted_of(file, rows, model)
+        }
+        answers = answered(file, calls, wanted, rows)
+        found, notes = {}, []
+        for scorer in scorers:
+            try:
+                scores, said = self._scores(folder, file, scorer, answers, endpoints, settings)
+                notes += said
+            except InvalidRequest as error:
+                scores = []
+                notes.append(f"{error.message} {error.hint}".strip())
+            folder.keep_scores(scorer.label, scores)
+            found[scorer.label] = {each.key: each for each in scores}
+        return found, notes
+
+    def _known(
+        self, folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], judges: Sequence[Endpoint]
+    ) -> Callable[[dict[Key, Call]], list[str]]:  # fmt: skip
+        """Return what says which models have a difference that is not known yet."""
+        question = question_of(folder, file, rows)
+        return lambda calls: unknown_models(self._all_scores(folder, file, rows, calls, judges)[0], question)
 
     def _scores(
         self, folder: ResultsFolder, file: Evaluation, scorer: Rule | Program | Judge, answers: dict[Key, Answered],
@@ -217,6 +248,12 @@ class AnswersProcess:
         asked = {id: str(written(file.messages, row, id)[-1]["content"]) for id, row in folder.rows().items()}
         return list_examples(folder, asked, list(file.models), query)
 
+    def compare(self, id: str, against: str) -> ComparedResults:
+        """Return the differences of an evaluation to another of the same rows. Raises NotFound, Conflict."""
+        from .comparing import compare_results
+
+        return compare_results(find_folder(self._root, id), find_folder(self._root, against))
+
     def _file(self, folder: ResultsFolder) -> Evaluation:
         return read_evaluation(folder.text(), f"{folder.id}/evaluation.yaml")
 
@@ -240,10 +277,32 @@ class AnswersProcess:
             lock.release()
 
 
+def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
+    """Return a file, the path of its rows and the rows. Raises EvaluationFileError, InvalidRequest, NotFound."""
+    file = read_evaluation(body.text, body.name)
+    if not (body.data or file.data):
+        raise EvaluationFileError(
+            f"{body.name} has no data.",
+            hint="Name a file with rows, data: FILE, or give rows with the command.",
+        )
+    source = Path(body.data) if body.data else Path(body.folder, file.data)
+    rows = read_rows(source, file.id, file.only)
+    for id, row in rows.by_id.items():
+        written(file.messages, row, id)
+    known = {column for row in rows.by_id.values() for column in row}
+    for column in [file.cluster, *file.slices]:
+        if column and column not in known:
+            raise InvalidRequest(
+                f"{source.name} has no column {column!r}.", hint=f"Its columns: {', '.join(sorted(known))}."
+            )
+    return file, source, rows
+
+
 async def _asked(
-    folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], endpoints: Sequence[Endpoint]
-) -> tuple[list[Asked], list[tuple[Key, Usage]], dict[Key, Call]]:
-    """Ask all models at the same time."""
+    folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], endpoints: Sequence[Endpoint],
+    unknown: Callable[[dict[Key, Call]], list[str]] | None = None,
+) -> tuple[list[Asked], list[tuple[Key, Usage]], dict[Key, Call]]:  # fmt: skip
+    """Ask all models at the same time. ``unknown``: the models that need more rows, by the calls so far."""
     done: dict[str, int] = {}
 
     def tell(asked: Asked) -> None:
@@ -254,13 +313,34 @@ async def _asked(
         known = dict.fromkeys(key[0] for key in journal.calls)
         done.update({model: sum(key[0] == model for key in journal.calls) for model in known})
         patience = Patience(tries=file.tries, patience_s=file.patience_s)
-        runs = []
+        asking: dict[str, Asking] = {}
         for endpoint in endpoints:
             connection = await stack.enter_async_context(Connection(endpoint))
-            asking = Asking(connection, journal, patience, tell)
-            runs.append(asking.ask(wanted_of(file, rows, endpoint.name)))
-        found = await _while_wanted(asyncio.gather(*runs), done)
-        return found, journal.lost, dict(journal.calls)
+            asking[endpoint.name] = Asking(connection, journal, patience, tell)
+
+        async def ask(models: Sequence[str], of: dict[str, dict[str, Any]]) -> dict[str, Asked]:
+            runs = [asking[each].ask(wanted_of(file, of, each)) for each in models]
+            return dict(zip(models, await asyncio.gather(*runs), strict=True))
+
+        async def ask_until_known() -> dict[str, Asked]:
+            assert unknown is not None
+            first, *_ = models = list(asking)
+            found: dict[str, Asked] = {}
+            order = folder.order()
+            for count in looks(order, clusters_of(file, rows)):
+                found |= await ask(models, {id: rows[id] for id in order[:count]})
+                if any(each.stopped for each in found.values()):
+                    break
+                calls = dict(journal.calls)
+                open_ = await asyncio.to_thread(for_another_thread(lambda: unknown(calls)))  # noqa: B023
+                if not open_:
+                    break
+                models = [first, *(each for each in models if each in open_)]
+            return {each: found[each] for each in asking}
+
+        work = ask(list(asking), rows) if unknown is None else ask_until_known()
+        found = await _while_wanted(asyncio.ensure_future(work), done)
+        return list(found.values()), journal.lost, dict(journal.calls)
 
 
 async def _while_wanted(work: asyncio.Future[T], done: dict[str, int]) -> T:
@@ -275,6 +355,46 @@ async def _while_wanted(work: asyncio.Future[T], done: dict[str, int]) -> T:
             work.cancel()
             await asyncio.wait([work])
             raise
+
+
+def clusters_of(file: Evaluation, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return what each row belongs together by; empty without a column."""
+    return {id: str(row.get(file.cluster, id)) for id, row in rows.items()} if file.cluster else {}
+
+
+def question_of(folder: ResultsFolder, file: Evaluation, rows: Mapping[str, Mapping[str, Any]]) -> Question:
+    """Return what the report of an evaluation is about."""
+    from .report import Question
+    from .report_means import Means, Sequences
+
+    clusters, order = clusters_of(file, rows), folder.order()
+    scorers, judges = all_scorers(folder, file)
+    return Question(
+        models=list(file.models),
+        scorers={each.label: each for each in scorers},
+        repeats=file.repeats,
+        means=Sequences(order, clusters, is_finite=file.about == "these rows") if order else Means(clusters),
+        slices={
+            column: {id: str(row[column]) for id, row in rows.items() if row.get(column) is not None}
+            for column in file.slices
+        },
+        smallest=file.smallest_difference,
+        labels={each.label: folder.labels(each.label) for each in scorers},
+        names={name: each.model or each.deployment for name, each in {**file.models, **judges}.items()},
+    )
+
+
+def _stopped(
+    folder: ResultsFolder, file: Evaluation, state: AnswerEvaluation, scores: dict[str, dict[Key, KeptScore]],
+    rows: dict[str, dict[str, Any]],
+) -> AskedUntilKnown | None:  # fmt: skip
+    """Return how far an evaluation with ``stop_when_known`` came."""
+    if not file.stop_when_known:
+        return None
+    return asked_until_known(
+        state.models, max(each.wanted for each in state.models) // file.repeats, state.rows, file.repeats,
+        known=not unknown_models(scores, question_of(folder, file, rows)), finite=file.about == "these rows",
+    )  # fmt: skip
 
 
 def all_scorers(folder: ResultsFolder, file: Evaluation) -> tuple[list[Scorer], dict[str, Model]]:
@@ -335,7 +455,7 @@ def _most(words: Iterator[str]) -> list[str]:
 
 def _notes(state: AnswerEvaluation, models: Sequence[ModelAnswers]) -> list[str]:
     """Say what a reader must know of the answers."""
-    found = []
+    found = list(state.data_notes)
     for each in models:
         if len(each.names) > 1:
             found.append(

@@ -48,6 +48,24 @@ class KeptScore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return (self.model, self.example, self.repeat)
 
 
+class KeptLabel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A person's label of an answer, from 0 to 1.
+
+    ``chance``: with which the answer was chosen to be labelled at random; None: it was chosen for another reason.
+    """
+
+    model: str
+    example: str
+    repeat: int = 0
+    value: float
+    chance: float | None = None
+
+    @property
+    def key(self) -> Key:
+        """Return what identifies the answer."""
+        return (self.model, self.example, self.repeat)
+
+
 class ResultsFolder:
     """The folder of one evaluation. All methods block."""
 
@@ -128,6 +146,34 @@ class ResultsFolder:
         """Keep all scores of a scorer. Raises OSError."""
         lines = b"".join(msgspec.json.encode(each) + b"\n" for each in scores)
         write_private(self._scores(name), lines.decode())
+
+    def labels(self, name: str) -> dict[Key, KeptLabel]:
+        """Return people's labels for a scorer by the key of their answer."""
+        decoder = msgspec.json.Decoder(list[KeptLabel])
+        try:
+            return {each.key: each for each in decoder.decode(self._labels(name).read_bytes())}
+        except FileNotFoundError:
+            return {}
+
+    def keep_labels(self, name: str, labels: Sequence[KeptLabel]) -> None:
+        """Keep all labels for a scorer. Raises OSError."""
+        private_dir(self.path / "labels")
+        write_private(self._labels(name), msgspec.json.encode(labels).decode())
+
+    def _labels(self, name: str) -> Path:
+        return self.path / "labels" / f"{_slug(name)}.json"
+
+    def order(self) -> list[str]:
+        """Return the ids of the rows in the random order in which they are asked; empty: in their own."""
+        try:
+            found: list[str] = msgspec.json.decode((self.path / "order.json").read_bytes())
+        except FileNotFoundError:
+            return []
+        return found
+
+    def keep_order(self, order: Sequence[str]) -> None:
+        """Keep the order in which rows are asked. Raises OSError."""
+        write_private(self.path / "order.json", msgspec.json.encode(order).decode())
 
     def judge_calls(self, name: str) -> Path:
         """Return the path of the journal of a judge's calls."""

@@ -28,10 +28,13 @@ from .models import (
     AnswersQuery,
     AnswersReport,
     BegunAnswers,
+    ComparedResults,
+    ComparisonQuery,
     Examples,
     ExamplesQuery,
     NewAnswerEvaluation,
     NewScores,
+    PlannedEvaluation,
 )
 from .process import AnswersProcess
 from .records import AnswerRecords
@@ -91,6 +94,10 @@ class AnswersService(Service):
         self._events.emit("answer-evaluation", made.id)
         return BegunAnswers(evaluation=made, task=await self._begin(made, "ask"))
 
+    async def plan_answers(self, body: NewAnswerEvaluation) -> PlannedEvaluation:
+        """Return what an evaluation would ask, what it would cost at most, and what it could show."""
+        return await self._worker.call(AnswersProcess.plan, body)
+
     async def resume_answers(self, id: str) -> BegunAnswers:
         """Ask for the answers that are missing, those of calls that failed too, and score them."""
         found = await asyncio.to_thread(lambda: find_folder(self._root, id).state())
@@ -114,6 +121,10 @@ class AnswersService(Service):
             return AnswersReport(evaluation=folder.state(), report=folder.report())
 
         return await asyncio.to_thread(read)
+
+    async def compare_answer_evaluations(self, id: str, query: ComparisonQuery) -> ComparedResults:
+        """Return the differences of an evaluation to another of the same rows."""
+        return await self._worker.call(AnswersProcess.compare, id, query.against)
 
     async def list_answers(self, id: str, query: AnswersQuery = _ALL) -> Page[AnsweredRow]:
         """Return rows with their answers, those of another evaluation of the same rows beside them."""
@@ -229,7 +240,8 @@ class AnswersService(Service):
         handle.progress(f"Asking for {wanted:,} answers.")
         opening = asyncio.create_task(self._mlflow.call(AnswerRecords.ready))
         try:
-            found = await self._worker.follow(told, AnswersProcess.ask, id, (await self._endpoints(id))[0])
+            answering, judges = await self._endpoints(id)
+            found = await self._worker.follow(told, AnswersProcess.ask, id, answering, judges)
         finally:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)  # recording says what is wrong with MLflow
