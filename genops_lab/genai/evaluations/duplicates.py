@@ -42,7 +42,7 @@ def near_duplicates(texts: Mapping[str, str]) -> list[list[str]]:
     >>> near_duplicates({"1": "Who wrote Faust?", "2": "Who wrote Hamlet?", "3": "who wrote faust"})
     [['1', '3']]
     """
-    parts = {id: found for id, text in texts.items() if (found := parts_of(text))}
+    parts = {id: own for id, text in texts.items() if (own := parts_of(text))}
     rare = _rarest(parts)
     index: dict[int, list[str]] = {}
     group: dict[str, str] = {}
@@ -71,7 +71,7 @@ def leaked(texts: Mapping[str, str], training: Iterable[Mapping[str, Any]]) -> d
     >>> leaked({"a": "Name the longest river of Peru"}, [{"text": "Q: name the longest river of Peru. A: Ucayali"}])
     {'a': 1}
     """
-    parts = {id: found for id, text in texts.items() if (found := parts_of(text))}
+    parts = {id: own for id, text in texts.items() if (own := parts_of(text))}
     index: dict[int, list[str]] = {}
     for id, rare in _rarest(parts).items():
         for part in rare:

@@ -23,7 +23,7 @@ from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
 from genops_lab.genai.scorers.kinds import Scorer
 
 from .asking import Asked, Asking, Patience, Wanted
-from .evaluation_file import Evaluation, Model, read_evaluation, read_scorers
+from .evaluation_file import Evaluation, EvaluationFileError, Model, read_evaluation, read_scorers
 from .journal import Call, Journal, Key, read
 from .models import (
     AnsweredRow,
