@@ -26,6 +26,7 @@ from .asking import Asked, Asking, Patience, Wanted
 from .evaluation_file import Evaluation, Model, read_evaluation, read_scorers
 from .journal import Call, Journal, Key, read
 from .models import (
+    AllGateEvidence,
     AnsweredRow,
     AnswerEvaluation,
     AnswersQuery,
@@ -247,6 +248,21 @@ class AnswersProcess:
         file = self._file(folder)
         asked = {id: str(written(file.messages, row, id)[-1]["content"]) for id, row in folder.rows().items()}
         return list_examples(folder, asked, list(file.models), query)
+
+    def gate_evidence(self, id: str) -> AllGateEvidence:
+        """Return what gates may stand on; the notes of the evaluation get what is left out. Raises NotFound."""
+        from .gate_evidence import evidence_of
+
+        folder = find_folder(self._root, id)
+        report = folder.report()
+        assert report is not None
+        with self._alone(folder), _on_disk():
+            found = evidence_of(folder, self._file(folder), folder.state(), report)
+            if found.left_out:
+                state = folder.state()
+                notes = list(dict.fromkeys([*state.notes, *found.left_out]))
+                folder.keep_state(msgspec.structs.replace(state, notes=notes))
+        return found
 
     def compare(self, id: str, against: str) -> ComparedResults:
         """Return the differences of an evaluation to another of the same rows. Raises NotFound, Conflict."""
