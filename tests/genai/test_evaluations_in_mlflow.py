@@ -218,7 +218,10 @@ def test_a_gate_stands_on_an_evaluation_and_an_uncalibrated_judge_turns_none_gre
         60,
         pytest.approx(1 / 3),
     )
-    assert rubric.rules[0].verdict == "cannot_be_checked" and "no evaluation on gated.rubric" in rubric.rules[0].clause
+    assert (
+        rubric.rules[0].verdict == "cannot_be_checked"
+        and "no evaluation on gated.rubric" in rubric.rules[0].clause
+    )
     assert sum("by rubric. The judge rubric is not calibrated" in each for each in notes) == 2
 
 

@@ -23,7 +23,7 @@ from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
 from genops_lab.genai.scorers.kinds import Scorer
 
 from .asking import Asked, Asking, Patience, Wanted
-from .evaluation_file import Evaluation, Model, read_evaluation, read_scorers
+from .evaluation_file import Evaluation, EvaluationFileError, Model, read_evaluation, read_scorers
 from .journal import Call, Journal, Key, read
 from .models import (
     AllGateEvidence,
@@ -380,14 +380,17 @@ def clusters_of(file: Evaluation, rows: Mapping[str, Mapping[str, Any]]) -> dict
 
 def question_of(folder: ResultsFolder, file: Evaluation, rows: Mapping[str, Mapping[str, Any]]) -> Question:
     """Return what the report of an evaluation is about."""
+    from .kept_labels import kept_labels
     from .report import Question
+    from .report_labels import labels_of
     from .report_means import Means, Sequences
 
     clusters, order = clusters_of(file, rows), folder.order()
-    scorers, judges = all_scorers(folder, file)
+    given, judges = all_scorers(folder, file)
+    scorers = {each.label: each for each in given}
     return Question(
         models=list(file.models),
-        scorers={each.label: each for each in scorers},
+        scorers=scorers,
         repeats=file.repeats,
         means=Sequences(order, clusters, is_finite=file.about == "these rows") if order else Means(clusters),
         slices={
@@ -395,7 +398,7 @@ def question_of(folder: ResultsFolder, file: Evaluation, rows: Mapping[str, Mapp
             for column in file.slices
         },
         smallest=file.smallest_difference,
-        labels={each.label: folder.labels(each.label) for each in scorers},
+        labels=labels_of(scorers, kept_labels(folder)),
         names={name: each.model or each.deployment for name, each in {**file.models, **judges}.items()},
     )
 
