@@ -301,7 +301,7 @@ COMMANDS = {
     "doctor": "",
     "endpoints": "list show add delete test",
     "evaluate": "list show delete resume score",
-    "evaluations": "list show delete run resume score",
+    "evaluations": "list show delete run plan resume score",
     "experiments": "list show add delete undelete",
     "folders": "status pull push",
     "gates": "init check explain",

@@ -10365,7 +10365,7 @@ export interface components {
         };
         /**
          * PlannedEvaluation
-         * @description What an evaluation would ask, cost at most, and could show. Nothing was asked.
+         * @description A plan: what would be asked, what it costs at most, and what it could show. Nothing was asked.
          *
          *     - tests: comparisons that share the level.
          *     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
@@ -10387,7 +10387,7 @@ export interface components {
         };
         /**
          * PlannedCalls
-         * @description What a model is asked at most.
+         * @description The calls of a model, at most.
          *
          *     ``output_tokens`` is None where no ``max_tokens`` bounds them; ``money`` too, or where the price is unknown.
          */

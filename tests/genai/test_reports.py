@@ -14,11 +14,13 @@ import pytest
 from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
 from genops_lab.genai.evaluations.journal import Call, Key
+from genops_lab.genai.evaluations.kept_labels import KeptLabel, KeptLabels
 from genops_lab.genai.evaluations.models import NewAnswerEvaluation, ScoresReport
 from genops_lab.genai.evaluations.report import Question, Scores, compared, report_of
+from genops_lab.genai.evaluations.report_labels import labels_of
 from genops_lab.genai.evaluations.report_means import Means, Sequences
 from genops_lab.genai.evaluations.report_words import sentences
-from genops_lab.genai.evaluations.results_folder import KeptLabel, KeptScore, find_folder
+from genops_lab.genai.evaluations.results_folder import KeptScore, find_folder
 from genops_lab.genai.evaluations.stopping import looks, random_order, unknown_models
 from genops_lab.genai.scorers.base import BaseScorer
 from genops_lab.genai.scorers.judges import Rubric
@@ -229,7 +231,7 @@ def test_a_judge_is_checked_and_corrected_by_labels_and_decides_nothing_before()
     chosen = np.flatnonzero(rng.random(n) < 0.3)
     labels = {
         ("ab"[model], str(at), 0): KeptLabel(
-            model="ab"[model], example=str(at), value=truth[model, at], chance=0.3
+            model="ab"[model], example=str(at), repeat=0, value=truth[model, at], raters=1, chance=0.3
         )
         for at in chosen
         for model in (0, 1)
@@ -246,9 +248,10 @@ def test_a_judge_is_checked_and_corrected_by_labels_and_decides_nothing_before()
     assert corrected is not None and corrected.low is not None and corrected.high is not None
     assert corrected.low < truth[1].mean() - truth[0].mean() < corrected.high
     by_chance = {
-        key: KeptLabel(model=key[0], example=key[1], value=float(rng.random() < 0.5), chance=0.3)
-        for key in labels
+        key: msgspec.structs.replace(each, value=float(rng.random() < 0.5)) for key, each in labels.items()
     }
+    kept = [KeptLabels(question="rubric", labels=list(labels.values()))]
+    assert labels_of({"rubric": judge, "exact": Exact()}, kept) == {"rubric": labels}
     assert not reported(scores, labels={"rubric": by_chance}, **of).judges[0].calibrated
     assert unknown_models({}, Question(models=["a"], scorers={})) == []
 

@@ -56,11 +56,11 @@ def near_duplicates(texts: Mapping[str, str]) -> list[list[str]]:
                 break
         for part in rare[id]:
             index.setdefault(part, []).append(id)
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for id in parts:
         if id in group:
-            found.setdefault(group[id], []).append(id)
-    return sorted(found.values(), key=lambda each: -len(each))
+            groups.setdefault(group[id], []).append(id)
+    return sorted(groups.values(), key=lambda each: -len(each))
 
 
 def leaked(texts: Mapping[str, str], training: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -76,14 +76,14 @@ def leaked(texts: Mapping[str, str], training: Iterable[Mapping[str, Any]]) -> d
     for id, rare in _rarest(parts).items():
         for part in rare:
             index.setdefault(part, []).append(id)
-    found: dict[str, int] = {}
+    seen: dict[str, int] = {}
     for number, row in enumerate(training, start=1):
         for text in _texts(row):
             there = parts_of(text)
             for id in {id for part in there & index.keys() for id in index[part]}:
-                if id not in found and len(parts[id] & there) >= SAME * len(parts[id]):
-                    found[id] = number
-    return found
+                if id not in seen and len(parts[id] & there) >= SAME * len(parts[id]):
+                    seen[id] = number
+    return seen
 
 
 def _rarest(parts: Mapping[str, Parts]) -> dict[str, list[int]]:

@@ -38,6 +38,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A model that answers: a ``deployment`` of GenOps Lab, an ``endpoint`` of its list, or ``url`` and ``model``.
 
+    ``registered``: the version of the registry that it serves, such as ``digits@3``, so that gates see its scores.
     ``url`` ends before ``/chat/completions``, such as ``https://api.example.com/v1``. ``key`` is the name of a
     secret. ``settings`` replace those of the evaluation.
     """
@@ -46,6 +47,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     endpoint: str = ""
     url: str = ""
     model: str = ""
+    registered: Annotated[str, msgspec.Meta(pattern=r"\A(|[^@]+@[^@]+)\Z")] = ""
     key: str = ""
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 120.0
     settings: dict[str, Any] = {}
@@ -113,7 +115,10 @@ _FILE = YamlKind(
         "role": ("system", "user", "assistant"),
         "about": ("rows like these", "these rows"),
     },
-    shapes={"name": "must be letters, digits, '.', '_' or '-', and begin with a letter or digit"},
+    shapes={
+        "registered": "must be NAME@VERSION or NAME@ALIAS, such as digits@3",
+        "name": "must be letters, digits, '.', '_' or '-', and begin with a letter or digit",
+    },
 )
 
 

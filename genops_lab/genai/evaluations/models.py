@@ -8,6 +8,7 @@ import msgspec
 
 from genops_lab.core.models import Task
 from genops_lab.core.paging import PageQuery
+from genops_lab.evaluations.models import LoggedPredictions
 from genops_lab.genai.endpoints.limits import Usage
 
 #: asking, scoring and recording: an end is missing, so either a task runs or ``resume`` goes on.
@@ -217,7 +218,7 @@ class ScoresReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedCalls(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model is asked at most.
+    """The calls of a model, at most.
 
     ``output_tokens`` is None where no ``max_tokens`` bounds them; ``money`` too, or where the price is unknown.
     """
@@ -240,7 +241,7 @@ class ShownDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """What an evaluation would ask, cost at most, and could show. Nothing was asked.
+    """A plan: what would be asked, what it costs at most, and what it could show. Nothing was asked.
 
     - tests: comparisons that share the level.
     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
@@ -276,6 +277,20 @@ class ComparedResults(msgspec.Struct, frozen=True, kw_only=True):
     compared: list[ComparedModels]
     sentences: list[str]
     notes: list[str] = []
+
+
+class GateEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """The scores of a registered version as predictions. ``content`` becomes the JSON file ``predictions.path``."""
+
+    predictions: LoggedPredictions
+    content: dict[str, Any]
+
+
+class AllGateEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """The evidence that an evaluation gives to gates. ``left_out`` says what they do not see, and why."""
+
+    evidence: list[GateEvidence]
+    left_out: list[str]
 
 
 class AnswersReport(msgspec.Struct, frozen=True, kw_only=True):

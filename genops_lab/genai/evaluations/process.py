@@ -26,6 +26,7 @@ from .asking import Asked, Asking, Patience, Wanted
 from .evaluation_file import Evaluation, EvaluationFileError, Model, read_evaluation, read_scorers
 from .journal import Call, Journal, Key, read
 from .models import (
+    AllGateEvidence,
     AnsweredRow,
     AnswerEvaluation,
     AnswersQuery,
@@ -248,6 +249,21 @@ class AnswersProcess:
         asked = {id: str(written(file.messages, row, id)[-1]["content"]) for id, row in folder.rows().items()}
         return list_examples(folder, asked, list(file.models), query)
 
+    def gate_evidence(self, id: str) -> AllGateEvidence:
+        """Return what gates may stand on; the notes of the evaluation get what is left out. Raises NotFound."""
+        from .gate_evidence import evidence_of
+
+        folder = find_folder(self._root, id)
+        report = folder.report()
+        assert report is not None
+        with self._alone(folder), _on_disk():
+            found = evidence_of(folder, self._file(folder), folder.state(), report)
+            if found.left_out:
+                state = folder.state()
+                notes = list(dict.fromkeys([*state.notes, *found.left_out]))
+                folder.keep_state(msgspec.structs.replace(state, notes=notes))
+        return found
+
     def compare(self, id: str, against: str) -> ComparedResults:
         """Return the differences of an evaluation to another of the same rows. Raises NotFound, Conflict."""
         from .comparing import compare_results
@@ -364,14 +380,17 @@ def clusters_of(file: Evaluation, rows: Mapping[str, Mapping[str, Any]]) -> dict
 
 def question_of(folder: ResultsFolder, file: Evaluation, rows: Mapping[str, Mapping[str, Any]]) -> Question:
     """Return what the report of an evaluation is about."""
+    from .kept_labels import kept_labels
     from .report import Question
+    from .report_labels import labels_of
     from .report_means import Means, Sequences
 
     clusters, order = clusters_of(file, rows), folder.order()
-    scorers, judges = all_scorers(folder, file)
+    given, judges = all_scorers(folder, file)
+    scorers = {each.label: each for each in given}
     return Question(
         models=list(file.models),
-        scorers={each.label: each for each in scorers},
+        scorers=scorers,
         repeats=file.repeats,
         means=Sequences(order, clusters, is_finite=file.about == "these rows") if order else Means(clusters),
         slices={
@@ -379,7 +398,7 @@ def question_of(folder: ResultsFolder, file: Evaluation, rows: Mapping[str, Mapp
             for column in file.slices
         },
         smallest=file.smallest_difference,
-        labels={each.label: folder.labels(each.label) for each in scorers},
+        labels=labels_of(scorers, kept_labels(folder)),
         names={name: each.model or each.deployment for name, each in {**file.models, **judges}.items()},
     )
 

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from genops_lab.genai.scorers import judge_checks
 from genops_lab.genai.scorers.base import BaseScorer
 from genops_lab.genai.scorers.judge_checks import Calibration, Marked, asks_a_model, check
-from genops_lab.genai.scorers.judges import identity
+from genops_lab.genai.scorers.judges import Pairwise, identity
 from genops_lab.statistics.results import Result
 
 from .journal import Call, Key
+from .kept_labels import KeptLabel, KeptLabels
 from .models import JudgeVerdict, ScoreEstimate
 from .report_means import Means, Sequences
-from .results_folder import KeptLabel, KeptScore
+from .results_folder import KeptScore
 
 #: Labels of one scorer's answers by their key.
 Labels = Mapping[Key, KeptLabel]
+
+
+def labels_of(scorers: Mapping[str, BaseScorer], kept: Sequence[KeptLabels]) -> dict[str, Labels]:
+    """Return the labels of each scorer that asks a model: those of the question of its name, else of another.
+
+    A pairwise judge has none: its marks are of pairs.
+    """
+    found: dict[str, Labels] = {}
+    for label, scorer in scorers.items():
+        if asks_a_model(scorer) and not isinstance(scorer, Pairwise):
+            named = [each for each in kept if each.question == label]
+            general = [each for each in kept if each.question not in scorers]
+            for each in (named or general)[-1:]:
+                found[label] = {own.key: own for own in each.labels}
+    return found
 
 
 def calibrations(

@@ -48,24 +48,6 @@ class KeptScore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return (self.model, self.example, self.repeat)
 
 
-class KeptLabel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A person's label of an answer, from 0 to 1.
-
-    ``chance``: with which the answer was chosen to be labelled at random; None: it was chosen for another reason.
-    """
-
-    model: str
-    example: str
-    repeat: int = 0
-    value: float
-    chance: float | None = None
-
-    @property
-    def key(self) -> Key:
-        """Return what identifies the answer."""
-        return (self.model, self.example, self.repeat)
-
-
 class ResultsFolder:
     """The folder of one evaluation. All methods block."""
 
@@ -147,22 +129,6 @@ class ResultsFolder:
         lines = b"".join(msgspec.json.encode(each) + b"\n" for each in scores)
         write_private(self._scores(name), lines.decode())
 
-    def labels(self, name: str) -> dict[Key, KeptLabel]:
-        """Return people's labels for a scorer by the key of their answer."""
-        decoder = msgspec.json.Decoder(list[KeptLabel])
-        try:
-            return {each.key: each for each in decoder.decode(self._labels(name).read_bytes())}
-        except FileNotFoundError:
-            return {}
-
-    def keep_labels(self, name: str, labels: Sequence[KeptLabel]) -> None:
-        """Keep all labels for a scorer. Raises OSError."""
-        private_dir(self.path / "labels")
-        write_private(self._labels(name), msgspec.json.encode(labels).decode())
-
-    def _labels(self, name: str) -> Path:
-        return self.path / "labels" / f"{_slug(name)}.json"
-
     def order(self) -> list[str]:
         """Return the ids of the rows in the random order in which they are asked; empty: in their own."""
         try:
@@ -177,10 +143,10 @@ class ResultsFolder:
 
     def judge_calls(self, name: str) -> Path:
         """Return the path of the journal of a judge's calls."""
-        return private_dir(self.path / "judges") / f"{_slug(name)}.jsonl"
+        return private_dir(self.path / "judges") / f"{file_name(name)}.jsonl"
 
     def _scores(self, name: str) -> Path:
-        return self.path / "scores" / f"{_slug(name)}.jsonl"
+        return self.path / "scores" / f"{file_name(name)}.jsonl"
 
     def lock(self) -> FileLock:
         """Return the lock of the process that writes into the folder."""
@@ -209,7 +175,7 @@ def all_folders(root: Path) -> list[ResultsFolder]:
     return [ResultsFolder(each) for each in root.iterdir() if (each / "state.json").is_file()]
 
 
-def _slug(name: str) -> str:
+def file_name(name: str) -> str:
     """Return the name of a file for a scorer's name."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:100]
     if plain == name and not name.startswith("."):

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, InvalidRequest
+from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.models import Task
 from genops_lab.core.paging import FIRST, Page, PageQuery
+from genops_lab.core.paths import write_private
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle
@@ -43,6 +44,7 @@ from .results_folder import all_folders, find_folder
 if TYPE_CHECKING:
     from genops_lab.core.work import WorkService
     from genops_lab.deployments.service import DeploymentsService
+    from genops_lab.evaluations.service import EvaluationsService
     from genops_lab.experiments.mlflow import MlflowConnection
 
     from .evaluation_file import Model
@@ -66,14 +68,18 @@ class AnswersService(Service):
         work: WorkService,
         deployments: DeploymentsService | None = None,
         named: Callable[[str], Awaitable[Endpoint]] | None = None,
+        evaluations: EvaluationsService | None = None,
     ) -> None:
-        """Without ``named``, which finds endpoints by their names, files give addresses and deployments alone."""
+        """Without ``named``, which finds endpoints by their names, files give addresses and deployments alone.
+
+        ``evaluations`` keeps what gates read.
+        """
         # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
 
         self._root = settings.data_dir / "answers"
         self._secrets = Secrets(settings.data_dir / "secrets")
-        self._named = named
+        self._named, self._evaluations = named, evaluations
         self._mlflow, self._events, self._work, self._deployments = mlflow, events, work, deployments
         self._worker = Worker("Evaluations of answers", {"root": str(self._root)}, idle_s=60.0)
         steps = {"ask": self._ask, "score": self._score, "record": self._record}
@@ -266,10 +272,31 @@ class AnswersService(Service):
         await self._work.hold(handle)
         folder = str(self._root / plan["id"])
         found = await self._mlflow.call_long(AnswerRecords.record, folder)
+        await self._show_to_gates(handle, found.id)
         self._events.emit("answer-evaluation", found.id)
         missing = found.missing
         end = f"{missing:,} answers are missing." if missing else "All answers are there."
         return {"message": f"{found.name} is evaluated. {end}"}
+
+    async def _show_to_gates(self, handle: TaskHandle, id: str) -> None:
+        """Keep the scores of registered versions as evaluations that gates read, and say which are left out."""
+        found = await self._worker.call(AnswersProcess.gate_evidence, id)
+        for line in found.left_out:
+            handle.say(line)
+        for each in found.evidence:
+            assert self._evaluations is not None
+            what = f"{each.predictions.model}@{each.predictions.version}"
+            path = self._root / id / f"evidence-{each.predictions.key}.json"
+            await asyncio.to_thread(write_private, path, msgspec.json.encode(each.content).decode())
+            try:
+                await self._evaluations.log_predictions(
+                    msgspec.structs.replace(each.predictions, path=str(path))
+                )
+                handle.say(f"Gates see the scores of {what} as the data {each.predictions.data}.")
+            except (NotFound, InvalidRequest, Conflict) as error:
+                handle.say(f"No gate sees the scores of {what}: {error.message} {error.hint}".strip())
+            finally:
+                await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _cancelled(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
         """Keep what was answered: it is paid for."""
