@@ -3573,6 +3573,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deployments/{name}/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return which requests of a deployment become traces, and how many did. Raises NotFound. */
+        get: operations["traces.get_deployment_traces"];
+        /** Make traces of a sample of a deployment's requests from now on. Raises NotFound. */
+        put: operations["traces.set_deployment_traces"];
+        post?: never;
+        /** Make no more traces of a deployment's requests; idempotent. The traces stay. */
+        delete: operations["traces.delete_deployment_traces"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/trace-content/query": {
         parameters: {
             query?: never;
@@ -10564,10 +10583,14 @@ export interface components {
         };
         /**
          * TrialModel
-         * @description A model that answers: a ``deployment``, or ``url`` and ``model`` of an endpoint. ``key``: a secret's name.
+         * @description A model that answers: an ``endpoint`` of the list, a ``deployment``, or a ``url`` with its ``model``.
+         *
+         *     ``key``: a secret's name. An endpoint has its own limits and, unless ``price`` is given, its price.
          */
         TrialModel: {
             name: string;
+            /** @default  */
+            endpoint: string;
             /** @default  */
             deployment: string;
             /** @default  */
@@ -10829,6 +10852,38 @@ export interface components {
             depth: number;
             /** @default null */
             same_content: boolean | null;
+        };
+        /**
+         * DeploymentTraces
+         * @description Which requests of a deployment become traces. ``kept`` counts since JupyterLab began, ``lost`` since the start.
+         *
+         *     ``redaction`` is off, secrets or personal. ``problem`` says why traces wait.
+         */
+        DeploymentTraces: {
+            name: string;
+            on: boolean;
+            /** @default 0 */
+            sample: number;
+            /** @default  */
+            experiment: string;
+            /** @default 0 */
+            kept: number;
+            /** @default 0 */
+            lost: number;
+            /** @default  */
+            redaction: string;
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * NewDeploymentTraces
+         * @description Make traces of a sample of a deployment's requests.
+         */
+        NewDeploymentTraces: {
+            /** @default 1 */
+            sample: number;
+            /** @default deployments */
+            experiment: string;
         };
         /**
          * TailedTrace
@@ -18796,6 +18851,101 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Trace"];
                 };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.get_deployment_traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentTraces"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.set_deployment_traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDeploymentTraces"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentTraces"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.delete_deployment_traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The error. */
             default: {
