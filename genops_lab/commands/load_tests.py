@@ -147,7 +147,7 @@ def record(
     an hour at most, and are written to no file. Nobody can read them here: they may be personal data.
 
     With --traces, a sample of the requests and answers become traces in MLflow while JupyterLab runs. They have the
-    name of the caller's key, never the key. What GenOpsLab.redact_traces says is taken out of them.
+    name of the caller's key, never the key. GenOpsLab.redact_traces says what is taken out of them.
     """
     with command(json) as session:
         if traces:

@@ -36,6 +36,7 @@ genops.evaluation.place genops.evaluation.session genops.evaluation.version
 genops.answers.evaluation genops.answers.example genops.answers.model genops.answers.repeat
 genops.import genops.manifest
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
+genops.caller genops.cut genops.deployment genops.request_id genops.revision genops.time_to_first_token_s
 genops.base_model genops.card genops.parent genops.signature genops.signature.key
 genops.cell genops.notebook
 """,
@@ -587,7 +588,8 @@ JSON = _lines(
 deployments.spec: allow_pickle described{at file folder text} gpus https{address carried certificate digest key}
     keys{created_at limit name sha256 tokens} lease_s
     memory_bytes note revisions{allow_pickle commit created_at digest environment given{adapter command health path port
-    secret settings} id model number scorer secrets serving sleep_s version} scale{concurrency max min} update warm_s
+    secret settings} id model number scorer secrets serving sleep_s version} scale{concurrency max min}
+    traces{experiment sample} update warm_s
 deployments/NAME/deployment.json: generation
 deployments/NAME/process.json: begun generation number outlives_server pid pid_created revision version wanted
 deployments/NAME/route.json: generation keys{created_at limit name sha256 tokens} name revisions{id key number port
@@ -685,7 +687,7 @@ genops deployments load: --data --json --limit-ms --rate --recorded --seconds de
 genops deployments load-tests: --id --json deployment
 genops deployments logs: --follow --json --lines --revision -f -n name
 genops deployments promote: --json name
-genops deployments record: --forget --json --requests --show deployment
+genops deployments record: --experiment --forget --json --requests --sample --show --traces deployment
 genops deployments renew: --json name
 genops deployments revoke-key: --json deployment name
 genops deployments rollback: --json --timeout --to --wait name
@@ -793,8 +795,8 @@ genops prompts alias: --delete --expected --json alias name version
 genops prompts delete: --json --yes -y name
 genops prompts diff: --json after before name
 genops prompts list: --json
-genops prompts run: --data --deployment --json --key --max-tokens --model --price-input --price-output --rows --url
-    --version --yes -y name
+genops prompts run: --data --deployment --endpoint --json --key --max-tokens --model --price-input --price-output --rows
+    --url --version --yes -y name
 genops prompts show: --json --versions name
 genops prompts:
 genops traces add-row: --dataset --json --with-answer trace_ids

@@ -31,7 +31,7 @@ log = logging.getLogger("genops_lab")
 
 @dataclass
 class _Progress:
-    """What this Lab has taken from a run of the gateway: the number of the last sample, and counts."""
+    """The samples that this Lab has taken from a run of the gateway: the number of the last one, and counts."""
 
     run: str = ""
     last: int = 0

@@ -1,7 +1,7 @@
 """Keep a sample of requests with their answers, until the Lab has made traces of them.
 
-The Lab asks every few seconds and says which share it wants, so nothing is kept for a Lab that is gone. What does not
-fit into the bounds is counted as lost. The memory of this process is the only place.
+The Lab asks every few seconds and says which share it wants, so nothing is kept for a Lab that is gone. Samples beyond
+the bounds are counted as lost. The memory of this process is the only place.
 """
 
 from __future__ import annotations
