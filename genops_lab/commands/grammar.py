@@ -39,6 +39,7 @@ SECTIONS: dict[str, dict[str, Word]] = {
     },
     "Generative AI": {
         "prompts": Word("prompts", "Save and compare versions of prompts, and point aliases at them."),
+        "labels": Word("labels", "Label answers, and see whether raters and judges agree."),
         "traces": Word("traces", "List, show, compare and follow traces of generative models."),
         "endpoints": Word("endpoints", "Add, list and test models that answer."),
     },
@@ -85,6 +86,7 @@ VERBS = (
     ),
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
     *("init", "check", "explain", "promote"),
+    "begin",
     *("sign", "verify", "card", "bom"),
     *("terminal", "hosts", "capacity", "savings", "stop-host"),
     *("role", "request", "presets", "add-preset", "delete-preset"),

@@ -307,6 +307,7 @@ COMMANDS = {
     "gates": "init check explain",
     "help": "",
     "kernels": "list attach extend-lifetime stop logs add-nsight",
+    "labels": "list show add delete begin",
     "lineage": "show",
     "memory": "record show stop",
     "models": (

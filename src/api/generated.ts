@@ -3728,6 +3728,95 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/label-queues": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List review queues of MLflow, newest first. */
+        get: operations["labels.list_label_queues"];
+        put?: never;
+        /** Choose rows of an evaluation at random, and make a review queue of their answers. */
+        post: operations["labels.begin_labels"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return what the labels of a queue show, and keep the verdicts on judges with the evaluation. */
+        get: operations["labels.get_label_report"];
+        put?: never;
+        post?: never;
+        /** Delete a review queue. Its labels stay at the traces. */
+        delete: operations["labels.delete_label_queue"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}/disagreements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Add answers on which scorers disagree. They count for no rate of agreement. */
+        post: operations["labels.add_label_disagreements"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the answers of a queue in a rater's order, with the rater's own labels. */
+        get: operations["labels.list_label_items"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}/items/{trace}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return what a rater reads of an answer: no model, no marks. */
+        get: operations["label_content.get_label_content"];
+        /** Keep a rater's label of an answer. */
+        put: operations["labels.set_label"];
+        post?: never;
+        /** Take a rater's label of an answer back. */
+        delete: operations["labels.delete_label"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -11271,12 +11360,209 @@ export interface components {
             attributes: components["schemas"]["Attribute"][];
         };
         /**
+         * Page[LabelQueue]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_LabelQueue_: {
+            items: components["schemas"]["LabelQueue"][];
+            /** @default  */
+            next: string;
+        };
+        /**
+         * LabelQueue
+         * @description A review queue of MLflow.
+         *
+         *     - evaluation: whose answers it has; empty for traces of another origin.
+         *     - question: None where GenOps Lab cannot ask it; ``problem`` says why.
+         *     - items, labelled: answers in it, and those that anybody labelled.
+         */
+        LabelQueue: {
+            id: string;
+            name: string;
+            experiment: string;
+            created_at: number;
+            items: number;
+            labelled: number;
+            /** @default  */
+            evaluation: string;
+            /** @default null */
+            question: components["schemas"]["LabelQuestion"] | null;
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * LabelQuestion
+         * @description The question of a queue. ``choices``: the worst first; empty for a question that is answered by a text.
+         *
+         *     ``truth``: MLflow keeps the label as true (the second choice) or false.
+         */
+        LabelQuestion: {
+            name: string;
+            /** @default [] */
+            choices: string[];
+            /** @default  */
+            instruction: string;
+            /** @default false */
+            truth: boolean;
+        };
+        /**
+         * NewLabelQueue
+         * @description Begin to label answers of an evaluation.
+         *
+         *     - evaluation: its id.
+         *     - rows: how many rows are chosen at random. All models' answers to a chosen row are labelled.
+         *     - judge: the name of a scorer whose scale the choices are; its marks are compared with the labels.
+         *     - question, choices: without a judge; 2 to 9 choices, the worst first. MLflow shows both to reviewers.
+         *     - failures: the name of a scorer. Then answers that it gives less than 1 are chosen, to note why they fail.
+         */
+        NewLabelQueue: {
+            evaluation: string;
+            /** @default 50 */
+            rows: number;
+            /** @default  */
+            judge: string;
+            /** @default  */
+            question: string;
+            /** @default [] */
+            choices: string[];
+            /** @default  */
+            instruction: string;
+            /** @default  */
+            failures: string;
+        };
+        /**
+         * LabelReport
+         * @description The results of the labels of a queue. ``between``: agreement of the raters on answers that two or more labelled.
+         */
+        LabelReport: {
+            queue: components["schemas"]["LabelQueue"];
+            raters: components["schemas"]["RaterLabels"][];
+            between: components["schemas"]["ScoreEstimate"];
+            /** @default [] */
+            judges: components["schemas"]["JudgeAgreement"][];
+            /** @default [] */
+            corrected: components["schemas"]["CorrectedMean"][];
+            /** @default [] */
+            notes: string[];
+        };
+        /**
+         * RaterLabels
+         * @description How many answers a rater labelled.
+         */
+        RaterLabels: {
+            rater: string;
+            labels: number;
+        };
+        /**
+         * JudgeAgreement
+         * @description A scorer's marks beside people's labels, on answers that were chosen at random.
+         *
+         *     - kappa: agreement beyond chance. rate: the share of equal marks. base_rate: the share of the most common label.
+         *     - calibrated: whether the marks may decide anything; None for a scorer that asks no model.
+         *     - not_marked: labelled answers without a mark, such as where a judge refused.
+         */
+        JudgeAgreement: {
+            scorer: string;
+            kappa: components["schemas"]["ScoreEstimate"];
+            /** @default null */
+            rate: number | null;
+            /** @default null */
+            base_rate: number | null;
+            /** @default null */
+            calibrated: boolean | null;
+            /** @default  */
+            verdict: string;
+            /** @default 0 */
+            not_marked: number;
+        };
+        /**
+         * CorrectedMean
+         * @description The mean label of all answers of a model, from labels of a part and a judge's marks of all.
+         *
+         *     With ``against`` it is the difference to this model, on rows that both answered.
+         */
+        CorrectedMean: {
+            scorer: string;
+            model: string;
+            judged: number | null;
+            corrected: components["schemas"]["ScoreEstimate"];
+            /** @default  */
+            against: string;
+        };
+        /**
+         * MoreLabels
+         * @description Add answers that were not chosen at random: the ``rows`` on which scorers disagree most.
+         */
+        MoreLabels: {
+            /** @default 20 */
+            rows: number;
+        };
+        /**
+         * LabelItems
+         * @description All answers of a queue in the order of one rater: those chosen at random first, in an order of the rater's own.
+         *
+         *     After them come answers on which people or judges disagree.
+         */
+        LabelItems: {
+            queue: components["schemas"]["LabelQueue"];
+            rater: string;
+            items: components["schemas"]["LabelItem"][];
+        };
+        /**
+         * LabelItem
+         * @description An answer of a queue. ``label`` and ``note`` are the rater's own; empty: none yet.
+         *
+         *     ``random``: the answer was chosen at random. ``outdated``: the label is none of today's choices.
+         */
+        LabelItem: {
+            trace_id: string;
+            random: boolean;
+            /** @default  */
+            label: string;
+            /** @default  */
+            note: string;
+            /** @default false */
+            outdated: boolean;
+        };
+        /**
+         * NewLabel
+         * @description A label: one of the question's choices, or a text. ``note``: why.
+         */
+        NewLabel: {
+            label: string;
+            /** @default  */
+            note: string;
+            /** @default  */
+            rater: string;
+        };
+        /**
+         * LabelContent
+         * @description The content of an answer for a rater: neither the model nor a mark is in it. ``expected``: values to compare with, by name.
+         */
+        LabelContent: {
+            trace_id: string;
+            turns: components["schemas"]["LabelTurn"][];
+            answer: string;
+            /** @default {} */
+            expected: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * LabelTurn
+         * @description A turn of the question to the model.
+         */
+        LabelTurn: {
+            role: string;
+            text: string;
+        };
+        /**
          * Changed
          * @description The payload of an event: an object of this kind changed. An empty ``id`` means several objects.
          */
         Changed: {
             /** @enum {unknown} */
-            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment" | "endpoint" | "answer-evaluation" | "prompt" | "trace";
+            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment" | "endpoint" | "answer-evaluation" | "prompt" | "trace" | "label";
             id: string;
             revision: number;
         };
@@ -19441,6 +19727,299 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SpanContent"];
                 };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.list_label_queues": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LabelQueue_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.begin_labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLabelQueue"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelQueue"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.get_label_report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelReport"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.delete_label_queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.add_label_disagreements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoreLabels"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelQueue"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.list_label_items": {
+        parameters: {
+            query?: {
+                rater?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelItems"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "label_content.get_label_content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                trace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelContent"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.set_label": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                trace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLabel"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelItem"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.delete_label": {
+        parameters: {
+            query?: {
+                rater?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+                trace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The error. */
             default: {

@@ -790,6 +790,12 @@ genops profiles report: --json --output --title -o traces
 genops profiles show: --json --usd-per-hour profile_id
 genops profiles tools: --json
 genops profiles:
+genops labels add: --json --rows queue
+genops labels begin: --choice --failures --instruction --json --judge --question --sample result
+genops labels delete: --json --yes -y queue
+genops labels list: --json
+genops labels show: --json queue
+genops labels:
 genops prompts add: --alias --expected --file --json --message --schema --settings --text --tools -f name
 genops prompts alias: --delete --expected --json alias name version
 genops prompts delete: --json --yes -y name
