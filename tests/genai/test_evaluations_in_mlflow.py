@@ -105,6 +105,7 @@ def test_a_lab_evaluates_and_mlflow_shows_it(home: Home, tmp_path: Path) -> None
     experiment = client.get_experiment_by_name(records.EXPERIMENT).experiment_id
     run = client.get_run(last.evaluation.models[0].run_id)
     assert run.info.status == "FINISHED" and run.data.tags["mlflow.runType"] == "genai_evaluate"
+    assert "b is worse than a by" in run.data.tags["mlflow.note.content"]
     assert run.data.metrics["exact/mean"] == run.data.metrics["has/mean"] == 1.0
     found = client.search_traces(locations=[experiment], run_id=run.info.run_id)
     assert len(found) == 12 and {each.info.state.value for each in found} == {"OK"}
