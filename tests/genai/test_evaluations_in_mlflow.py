@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from genops_lab.genai.evaluations.service import AnswersService
 from tests.support.application import Lab, open_lab
 from tests.support.homes import Home, temporary_home
 from tests.support.mlflow_file import place_store
-from tests.support.warm import warm_workers
+from tests.support.warm import program, warm_workers
 
 from .answering import Answering, answer, questions
 
@@ -233,7 +232,7 @@ def test_the_command_evaluates_without_a_lab_and_says_what_is_missing(home: Home
     with Answering(reply).serving() as url:
         body = file_of(tmp_path, url, models={"a": {"url": url, "model": "stub"}})
         (tmp_path / "e.yaml").write_text(body.text)
-        command = [sys.executable, "-m", "genops_lab.commands", "evaluate", "e.yaml", "--json"]
+        command = [*program("genops_lab.commands.main"), "evaluate", "e.yaml", "--json"]
         done = subprocess.run(
             [*command, "--markdown", "report.md"], cwd=tmp_path, env=home.environment(), capture_output=True,
             text=True, check=False, timeout=120,
