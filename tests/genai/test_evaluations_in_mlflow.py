@@ -163,17 +163,21 @@ def _without_times(value: Any) -> Any:
     return value
 
 
-def test_the_command_evaluates_without_a_lab_and_says_what_is_missing(home: Home, tmp_path: Path) -> None:
+def test_the_command_evaluates_without_a_lab_redacts_and_says_what_is_missing(
+    home: Home, tmp_path: Path
+) -> None:
     def reply(_number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
         return (500, b"{}", 0.0) if text == "Question 7" else (200, text.split()[-1], 0.0)
 
     with Answering(reply).serving() as url:
-        body = file_of(tmp_path, url, models={"a": {"url": url, "model": "stub"}})
+        secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"  # the form of a token, of nobody
+        turns = [{"role": "system", "content": f"The key is {secret}."}, {"role": "user", "content": "{{q}}"}]
+        body = file_of(tmp_path, url, models={"a": {"url": url, "model": "stub"}}, prompt=turns)
         (tmp_path / "e.yaml").write_text(body.text)
         command = [sys.executable, "-m", "genops_lab.commands", "evaluate", "e.yaml", "--json"]
         done = subprocess.run(
-            [*command, "--markdown", "report.md"], cwd=tmp_path, env=home.environment(), capture_output=True,
-            text=True, check=False, timeout=120,
+            [*command, "--markdown", "report.md"], cwd=tmp_path, capture_output=True,
+            env=home.environment() | {"GENOPS_REDACT_TRACES": "secrets"}, text=True, check=False, timeout=120,
         )  # fmt: skip
     assert done.returncode == 8, done.stderr
     found = json.loads(done.stdout)
@@ -181,6 +185,8 @@ def test_the_command_evaluates_without_a_lab_and_says_what_is_missing(home: Home
     assert found["report"]["scored"][0]["mean"]["value"] == 1.0
     markdown = (tmp_path / "report.md").read_text()
     assert "| a | 11 of 12 | 1 |" in markdown and "They count as neither right nor wrong." in markdown
+    store = b"".join(each.read_bytes() for each in (home.data / "mlflow").rglob("*") if each.is_file())
+    assert secret.encode() not in store and store.count(b"The key is [github token 1].") > 12
 
 
 def test_the_schema_of_evaluation_files_is_that_of_the_code() -> None:

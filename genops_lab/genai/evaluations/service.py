@@ -67,6 +67,7 @@ class AnswersService(Service):
         from genops_lab.core.work import WorkKind
 
         self._root = settings.data_dir / "answers"
+        self._redaction = settings.redact_traces
         self._secrets = Secrets(settings.data_dir / "secrets")
         self._named = named
         self._mlflow, self._events, self._work, self._deployments = mlflow, events, work, deployments
@@ -239,7 +240,7 @@ class AnswersService(Service):
         handle.progress("Writing runs and traces into MLflow.")
         await self._work.hold(handle)
         folder = str(self._root / plan["id"])
-        found = await self._mlflow.call_long(AnswerRecords.record, folder)
+        found = await self._mlflow.call_long(AnswerRecords.record, folder, self._redaction)
         self._events.emit("answer-evaluation", found.id)
         missing = found.missing
         end = f"{missing:,} answers are missing." if missing else "All answers are there."

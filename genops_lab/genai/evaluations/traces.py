@@ -37,7 +37,10 @@ class Mark(NamedTuple):
 
 
 class AnswerTrace(NamedTuple):
-    """The answer of one trace. ``expected``: columns of the row that scorers compare with."""
+    """The answer of one trace. ``expected``: columns of the row that scorers compare with.
+
+    The id is made of ``call``. All that is shown of the row is in ``wanted``, which may be redacted.
+    """
 
     evaluation: str
     name: str
@@ -159,7 +162,7 @@ class TraceWriter:
                 state=TraceState(_state(each.call)),
                 request_preview=_request_preview(each),
                 response_preview=_response_preview(each),
-                client_request_id=each.call.example[:50],
+                client_request_id=each.wanted.example[:50],
                 tags={"mlflow.traceName": each.name, **_tags(each)},
                 trace_metadata=_metadata(each, run_id),
                 assessments=assessments,
@@ -185,7 +188,7 @@ def _add_trace(
             "timestamp_ms": _started_ms(call),
             "execution_time_ms": round(call.latency_s * 1000),
             "status": _state(call),
-            "client_request_id": call.example[:50],
+            "client_request_id": trace.wanted.example[:50],
             "request_preview": _request_preview(trace),
             "response_preview": _response_preview(trace),
             "trace_name": trace.name,
@@ -291,7 +294,7 @@ def _assessments(trace: AnswerTrace, run_id: str) -> Iterator[dict[str, Any]]:
 
 def _tags(trace: AnswerTrace) -> dict[str, str]:
     return {
-        "genops.answers.example": trace.call.example[:4000],
+        "genops.answers.example": trace.wanted.example[:4000],
         "genops.answers.repeat": str(trace.call.repeat),
     }
 
