@@ -120,6 +120,7 @@ def _same_in_bulk_and_by_the_api(client: Any) -> None:
     from genops_lab.genai.endpoints.limits import Usage
     from genops_lab.genai.evaluations.asking import Wanted
     from genops_lab.genai.evaluations.journal import Call
+    from genops_lab.genai.evaluations.steps import Step
 
     given = Answer(text="höher", usage=Usage(input=7, output=2), finish_reason="stop", model="m-1")
     marks = [
@@ -129,6 +130,14 @@ def _same_in_bulk_and_by_the_api(client: Any) -> None:
     wanted = Wanted(
         example="1", repeat=0, messages=[{"role": "user", "content": "Wie?"}], settings={"seed": 1}
     )
+    called = {"id": "c1", "type": "function", "function": {"name": "height", "arguments": "{}"}}
+    turns = [("model", {"role": "assistant", "tool_calls": [called]}, "c", Usage(input=3))]
+    turns += [("tool", {"role": "tool", "tool_call_id": "c1", "content": "[5]"}, "height", Usage())]
+    turns += [("model", {"role": "assistant", "content": "höher"}, "c", Usage(input=4, output=2))]
+    steps = [
+        Step(kind=kind, message=message, name=name, usage=usage, at=1.8e9 + at)
+        for at, (kind, message, name, usage) in enumerate(turns)
+    ]
     kept = []
     for in_bulk in (True, False):
         experiment = client.create_experiment(f"bulk {in_bulk}")
@@ -144,18 +153,20 @@ def _same_in_bulk_and_by_the_api(client: Any) -> None:
                 failure="server",
                 message="HTTP 500",
             ),
+            Call(model="c", example="1", repeat=0, at=1.8e9, latency_s=3.0, answer=given, steps=steps),
         ):
             trace = traces.AnswerTrace(f"e{in_bulk}", "name", wanted, call, marks, {"expected": {"x": [1]}})
             writer.write("r" * 32, [trace])
             text = json.dumps(client.get_trace(trace.id).to_dict(), sort_keys=True, default=str)
             kept.append(_without_times(json.loads(text.replace(trace.id, "TRACE"))))
-    assert kept[:2] == kept[2:]
+    for one, other in zip(kept[:3], kept[3:], strict=True):
+        assert one == other
 
 
 def _without_times(value: Any) -> Any:
     """Return a trace without what differs between two that are the same."""
     left_out = {"create_time", "last_update_time", "create_time_ms", "last_update_time_ms", "assessment_id"}
-    left_out |= {"trace_id", "span_id", "mlflow.artifactLocation", "experiment_id"}
+    left_out |= {"trace_id", "span_id", "parent_span_id", "mlflow.artifactLocation", "experiment_id"}
     if isinstance(value, dict):
         return {key: _without_times(each) for key, each in value.items() if key not in left_out}
     if isinstance(value, list):

@@ -148,6 +148,11 @@ class Asking:
         )
         return call
 
+    async def kept_or_asked(self, wanted: Wanted, budget: Budget, found: Asked) -> Call | None:
+        """Return the call that the journal has, or make it."""
+        call = self._journal.calls.get(self._key(wanted))
+        return call if call is not None and call.answer else await self._asked(wanted, budget, found)
+
     async def _asked(self, wanted: Wanted, budget: Budget, found: Asked) -> Call | None:
         most = most_tokens(wanted.messages, wanted.settings)
         try:

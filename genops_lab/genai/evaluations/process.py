@@ -15,17 +15,20 @@ import msgspec
 from genops_lab.core.call_progress import CallCancelled, report_progress
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.paging import Page
+from genops_lab.core.paths import private_dir
 from genops_lab.genai.endpoints.endpoint import Connection, Endpoint
 from genops_lab.genai.endpoints.limits import Usage
 from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
 from genops_lab.genai.scorers.kinds import Scorer
 
 from .asking import Asked, Asking, Patience, Wanted
+from .conversing import Conversations, user_notes
 from .evaluation_file import Evaluation, Model, read_evaluation, read_scorers
+from .frozen_files import keep_files
 from .journal import Call, Journal, Key, read
 from .models import AnsweredRow, AnswerEvaluation, AnswersQuery, ModelAnswers, NewAnswerEvaluation, NewScores
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
-from .rows import digest_of, read_rows, written
+from .rows import digest_of, history_in, read_rows, turns_in, written
 
 T = TypeVar("T")
 
@@ -48,10 +51,11 @@ class AnswersProcess:
         source = Path(body.data) if body.data else Path(body.folder, file.data)
         rows = read_rows(source, file.id)
         for id, row in rows.by_id.items():
-            written(file.messages, row, id)
+            first_turns(file, row, id)
         with _on_disk():
             folder = new_folder(self._root, file.metadata.name)
             folder.freeze(body.text, rows.by_id)
+            keep_files(file, Path(body.folder), folder.files)
             wanted = len(rows.by_id) * file.repeats
             state = AnswerEvaluation(
                 id=folder.id, name=file.metadata.name, created_at=time.time(), data=str(source),
@@ -92,15 +96,20 @@ class AnswersProcess:
         }
         return models, all_scorers(folder, file)[1]
 
-    def ask(self, id: str, endpoints: list[Endpoint]) -> AnswerEvaluation:
-        """Ask for all answers that are missing. Reports how many there are. Raises Failed, Conflict."""
+    def ask(
+        self, id: str, endpoints: list[Endpoint], others: list[Endpoint] | None = None
+    ) -> AnswerEvaluation:
+        """Ask for all answers that are missing. Reports how many there are. Raises Failed, Conflict.
+
+        ``others`` are the endpoints of ``judges``, of which one may play the user.
+        """
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
         with (
             self._alone(folder),
             _on_disk(f"What was answered is kept. Free some space, then: {_resume(id)}"),
         ):
-            asked, lost, calls = asyncio.run(_asked(folder, file, rows, endpoints))
+            asked, lost, calls = asyncio.run(_asked(folder, file, rows, endpoints, others or []))
             prices = {each.name: each.price for each in endpoints}
             models = []
             for each in asked:
@@ -110,7 +119,7 @@ class AnswersProcess:
                 models.append(_outcome(each, calls, tokens, cost))
             state = folder.state()
             state = msgspec.structs.replace(
-                state, models=models, stage="scoring", notes=_notes(state, models)
+                state, models=models, stage="scoring", notes=_notes(state, models, file, folder)
             )
             folder.keep_state(state)
         return state
@@ -126,6 +135,7 @@ class AnswersProcess:
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
         scorers, settings = all_scorers(folder, file)
+        private_dir(folder.files)
         endpoints = {each.name: each for each in judges}
         with self._alone(folder), _on_disk(f"No answer is lost. Free some space, then: {_resume(id)}"):
             calls = read(folder.calls)
@@ -150,7 +160,7 @@ class AnswersProcess:
             )
             folder.keep_report(report_of(calls, found, list(file.models), file.repeats, clusters))
             state = folder.state()
-            notes = [*_notes(state, state.models), *notes]
+            notes = [*_notes(state, state.models, file, folder), *notes]
             state = msgspec.structs.replace(state, stage="recording", notes=notes)
             folder.keep_state(state)
         return state
@@ -163,7 +173,7 @@ class AnswersProcess:
 
         if not isinstance(scorer, Judge):
             known = folder.scores(scorer.label)
-            return scored_here(scorer, answers, known, folder.path, report_progress), []
+            return scored_here(scorer, answers, known, folder.files, report_progress), []
         done = {scorer.label: 0}
 
         async def ask() -> tuple[list[KeptScore], Asked]:
@@ -214,7 +224,11 @@ class AnswersProcess:
 
 
 async def _asked(
-    folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], endpoints: Sequence[Endpoint]
+    folder: ResultsFolder,
+    file: Evaluation,
+    rows: dict[str, dict[str, Any]],
+    endpoints: Sequence[Endpoint],
+    others: Sequence[Endpoint],
 ) -> tuple[list[Asked], list[tuple[Key, Usage]], dict[Key, Call]]:
     """Ask all models at the same time."""
     done: dict[str, int] = {}
@@ -227,13 +241,21 @@ async def _asked(
         known = dict.fromkeys(key[0] for key in journal.calls)
         done.update({model: sum(key[0] == model for key in journal.calls) for model in known})
         patience = Patience(tries=file.tries, patience_s=file.patience_s)
+        talks = None
+        if file.converses:
+            talks = Conversations(file, rows, folder.turns, folder.files, others, patience)
+            await stack.enter_async_context(talks)
         runs = []
         for endpoint in endpoints:
             connection = await stack.enter_async_context(Connection(endpoint))
-            asking = Asking(connection, journal, patience, tell)
+            asking = (
+                talks.asking(connection, journal, tell)
+                if talks
+                else Asking(connection, journal, patience, tell)
+            )
             runs.append(asking.ask(wanted_of(file, rows, endpoint.name)))
         found = await _while_wanted(asyncio.gather(*runs), done)
-        return found, journal.lost, dict(journal.calls)
+        return found, [*journal.lost, *(talks.lost if talks else [])], dict(journal.calls)
 
 
 async def _while_wanted(work: asyncio.Future[T], done: dict[str, int]) -> T:
@@ -260,14 +282,27 @@ def all_scorers(folder: ResultsFolder, file: Evaluation) -> tuple[list[Scorer], 
     return scorers, judges
 
 
+def first_turns(file: Evaluation, row: dict[str, Any], id: str) -> list[dict[str, Any]]:
+    """Return what a model is asked first about a row. Raises InvalidRequest."""
+    found = written(file.messages, row, id)
+    plan = file.conversation
+    if plan.history:
+        found += history_in(row, plan.history, id)
+    if plan.turns:
+        turns_in(row, plan.turns, id)
+    return found
+
+
 def wanted_of(file: Evaluation, rows: dict[str, dict[str, Any]], model: str) -> list[Wanted]:
     """Return the answers that an evaluation needs of a model: repeat by repeat, so that an early end has all rows."""
     settings = {**file.settings, **file.models[model].settings}
+    if file.tools:
+        settings["tools"] = [each.declared for each in file.tools]
     found = []
     for repeat in range(file.repeats):
         own = settings if file.seed is None else {**settings, "seed": file.seed + repeat}
         found += [
-            Wanted(example=id, repeat=repeat, messages=written(file.messages, row, id), settings=own)
+            Wanted(example=id, repeat=repeat, messages=first_turns(file, row, id), settings=own)
             for id, row in rows.items()
         ]
     return found
@@ -306,9 +341,11 @@ def _most(words: Iterator[str]) -> list[str]:
     return [word for word, _times in Counter(filter(None, words)).most_common(_KEPT_NAMES)]
 
 
-def _notes(state: AnswerEvaluation, models: Sequence[ModelAnswers]) -> list[str]:
+def _notes(
+    state: AnswerEvaluation, models: Sequence[ModelAnswers], file: Evaluation, folder: ResultsFolder
+) -> list[str]:
     """Say what a reader must know of the answers."""
-    found = []
+    found = user_notes(file, folder.turns)
     for each in models:
         if len(each.names) > 1:
             found.append(

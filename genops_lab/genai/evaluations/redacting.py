@@ -37,15 +37,17 @@ def redacted(trace: AnswerTrace, redact: Redact) -> AnswerTrace:
             "message": call.message,
             "reasons": [mark.reason for mark in trace.marks],
             "expected": trace.expected,
+            "steps": [step.message for step in call.steps],
         }
     )
     if answer is not None:
         answer = replace(answer, text=found["text"], tool_calls=found["tool_calls"])
+    steps = [replace(step, message=message) for step, message in zip(call.steps, found["steps"], strict=True)]
     wanted = replace(
         trace.wanted, example=found["example"], messages=found["messages"], settings=found["settings"]
     )
     marks = [mark._replace(reason=reason) for mark, reason in zip(trace.marks, found["reasons"], strict=True)]
     return trace._replace(
-        wanted=wanted, call=replace(call, answer=answer, message=found["message"]), marks=marks,
+        wanted=wanted, call=replace(call, answer=answer, message=found["message"], steps=steps), marks=marks,
         expected=found["expected"],
     )  # fmt: skip

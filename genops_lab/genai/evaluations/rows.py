@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,52 @@ def _parsed(path: Path, content: bytes) -> list[dict[str, Any]]:
             if not isinstance(row, dict):
                 raise InvalidRequest(f"{path.name}, line {number}: a row must be an object.")
             found.append(row)
+    return found
+
+
+def turns_in(row: Mapping[str, Any], column: str, example: str) -> list[str]:
+    """Return what the user says next by a row: texts, or the turns of users among messages. Raises InvalidRequest.
+
+    >>> turns_in({"next": ["And Chile?", {"role": "user", "content": "Thanks."}]}, "next", "1")
+    ['And Chile?', 'Thanks.']
+    """
+    found = []
+    for each in _list(row, column, example):
+        if isinstance(each, Mapping) and each.get("role") in ("assistant", "system", "tool"):
+            continue
+        text = each.get("content") if isinstance(each, Mapping) else each
+        if not isinstance(text, str):
+            raise InvalidRequest(
+                f"The row {example} has a turn in {column!r} that is no text.",
+                hint="Give texts, or {role, content}.",
+            )
+        found.append(text)
+    return found
+
+
+def history_in(row: Mapping[str, Any], column: str, example: str) -> list[dict[str, Any]]:
+    """Return the earlier turns of a row. Raises InvalidRequest."""
+    found = _list(row, column, example)
+    for each in found:
+        if not isinstance(each, dict) or not isinstance(each.get("role"), str) or "content" not in each:
+            raise InvalidRequest(
+                f"The row {example} has no turns in {column!r}.", hint="Give a list of {role, content}."
+            )
+    return found
+
+
+def _list(row: Mapping[str, Any], column: str, example: str) -> list[Any]:
+    """Return a row's list; a CSV file has it as JSON."""
+    found = row.get(column)
+    if isinstance(found, str):
+        try:
+            found = json.loads(found)
+        except ValueError:
+            found = [found]
+    if not isinstance(found, list):
+        raise InvalidRequest(
+            f"The row {example} has no list in {column!r}.", hint=f"Its columns: {', '.join(row)}."
+        )
     return found
 
 

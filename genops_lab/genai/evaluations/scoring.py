@@ -46,7 +46,9 @@ def answered(
         price = file.models[key[0]].price
         rival = calls.get((first, key[1], key[2])) if key[0] != first else None
         found[key] = Answered(
-            text=call.answer.text, row=rows[key[1]], messages=asked.messages, tool_calls=call.answer.tool_calls,
+            text=call.answer.text, row=rows[key[1]],
+            messages=[*asked.messages, *(step.message for step in call.steps[:-1])],
+            tool_calls=call.answer.tool_calls,
             latency_s=call.latency_s, usage=call.answer.usage, finish_reason=call.answer.finish_reason,
             money=None if price is None else price.of(call.answer.usage),
             against=rival.answer.text if rival is not None and rival.answer is not None else None,

@@ -216,7 +216,7 @@ class AnswersService(Service):
         handle.progress(f"Asking for {wanted:,} answers.")
         opening = asyncio.create_task(self._mlflow.call(AnswerRecords.ready))
         try:
-            found = await self._worker.follow(told, AnswersProcess.ask, id, (await self._endpoints(id))[0])
+            found = await self._worker.follow(told, AnswersProcess.ask, id, *await self._endpoints(id))
         finally:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)  # recording says what is wrong with MLflow
