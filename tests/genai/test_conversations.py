@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import importlib.util
 import json
 import os
 import signal
@@ -208,3 +210,90 @@ def test_a_tool_reads_no_file_outside_the_folder(tmp_path: Path) -> None:
     for table, error in [("../out.csv", InvalidRequest), ("gone.csv", NotFound)]:
         with pytest.raises(error):
             Evaluating(tmp_path / "in", "http://x/v1", questions(1), tools=[{"name": "t", "table": table}])
+
+
+#: A picture of one pixel.
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def pdf_of(text: str) -> bytes:
+    """Return a PDF of one page with a text."""
+    drawn = f"BT /F 12 Tf 10 20 Td ({text}) Tj ET"
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 50]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>",
+        f"<</Length {len(drawn)}>>stream\n{drawn}\nendstream",
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    found, places = "%PDF-1.4\n", []
+    for number, each in enumerate(objects, start=1):
+        places.append(len(found))
+        found += f"{number} 0 obj{each}endobj\n"
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    end = f"xref\n0 6\n0000000000 65535 f \n{table}trailer<</Root 1 0 R/Size 6>>\nstartxref\n{len(found)}\n%%EOF\n"
+    return (found + end).encode()
+
+
+PDF = pdf_of("Lima is big")
+
+
+def test_pictures_and_pdfs_go_with_the_call_and_budgets_know_them(tmp_path: Path) -> None:
+    (tmp_path / "one.png").write_bytes(PNG)
+    (tmp_path / "paper.pdf").write_bytes(PDF)
+    url_of = "data:image/png;base64," + base64.b64encode(PNG).decode()
+    rows = [{"q": "See 0", "at": "one.png"}, {"q": "See 1", "at": url_of}, {"q": "See 2", "at": ""}]
+    rows.append({"q": "See 3", "at": "paper.pdf"})
+    prompt = [{"role": "user", "content": "{{q}}", "attach": ["at"]}]
+    stub = Answering(lambda number, text, headers: (200, "yes", 0.0))
+    with stub.serving() as url:
+        model = {"limits": {"tokens": 5400, "at_once": 1}}
+        more = {"prompt": prompt, "pdf": "file", "settings": {"max_tokens": 5}}
+        evaluating = Evaluating(tmp_path, url, rows, model=model, **more)
+        (tmp_path / "one.png").write_bytes(b"changed")
+        found = evaluating.ask().models[0]
+        assert found.answered == 4 and not found.stopped
+        small = {"limits": {"tokens": 4000, "at_once": 1}}
+        (tmp_path / "one.png").write_bytes(PNG)
+        stopped = Evaluating(tmp_path, url, rows, model=small, **more).ask().models[0]
+        assert stopped.answered == 0 and "budget of 4,000 tokens" in stopped.stopped
+    first, second, third, last = [body["messages"][0]["content"] for body in stub.bodies[:4]]
+    assert first == [{"type": "text", "text": "See 0"}, {"type": "image_url", "image_url": {"url": url_of}}]
+    assert second[1:] == first[1:] and third == "See 2"
+    assert base64.b64decode(last[1]["file"]["file_data"].partition(",")[2]) == PDF
+    folder = find_folder(tmp_path / "answers", evaluating.id)
+    assert len(list(folder.attachments.iterdir())) == 2 and folder.state().digest != ""
+    assert url_of[30:] not in folder.calls.read_text() + (folder.path / "rows.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("../out.png", "outside the folder of the rows"),
+        ("gone.png", "there is no file"),
+        ("text.png", "neither a picture nor a PDF"),
+        ("big.png", "has 10,000,001 bytes"),
+        ("data:image/png;base64,???", "no base64"),
+        ("paper.pdf", "pypdf" if importlib.util.find_spec("pypdf") is None else ""),
+    ],
+)
+def test_a_file_that_cannot_be_attached_begins_nothing(tmp_path: Path, value: str, said: str) -> None:
+    (tmp_path / "out.png").write_bytes(PNG)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "text.png").write_text("text")
+    (folder / "paper.pdf").write_bytes(PDF)
+    with (folder / "big.png").open("wb") as file:
+        file.truncate(10_000_001)
+    prompt = [{"role": "user", "content": "?", "attach": ["at"]}]
+    try:
+        evaluating = Evaluating(folder, "http://x/v1", [{"at": value}], prompt=prompt)
+    except (InvalidRequest, NotFound) as error:
+        assert said and said in error.message
+        assert not list((folder / "answers").iterdir())
+    else:  # pypdf is installed
+        assert not said
+        found = find_folder(folder / "answers", evaluating.id)
+        assert found.rows()["1"]["at"] == "Lima is big"

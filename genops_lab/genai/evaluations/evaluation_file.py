@@ -31,10 +31,14 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One turn of a prompt; ``{{column}}`` stands for a row's value."""
+    """One turn of a prompt; ``{{column}}`` stands for a row's value.
+
+    ``attach``: columns with pictures and PDFs, which follow the text: paths beside the rows, or data URLs.
+    """
 
     role: Literal["system", "user", "assistant"]
     content: str
+    attach: list[str] = []
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,6 +65,7 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     - data: rows as JSON lines, CSV or Parquet, beside the file.
     - prompt: the first turns; it may be left out where ``conversation`` has a history or a user.
     - judges: models that scorers ask, or that play the user; they answer no row.
+    - pdf: whether PDFs are sent as their text, or as files, which few endpoints take.
     - conversation, tools: turns of a user, and tools whose answers are made up.
     - id: the column with each row's id; empty: its number, from 1.
     - cluster: the column with what rows belong together by, such as a document; empty: each row stands alone.
@@ -81,6 +86,7 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     judges: dict[Name, Model] = {}
     conversation: Conversation = Conversation()
     tools: list[Tool] = []
+    pdf: Literal["text", "file"] = "text"
     experiment: str = ""
     id: str = ""
     cluster: str = ""
@@ -96,6 +102,11 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         if isinstance(self.prompt, str):
             return [Message(role="user", content=self.prompt)] if self.prompt else []
         return self.prompt
+
+    @property
+    def attached(self) -> list[str]:
+        """Return the columns with pictures and PDFs."""
+        return list(dict.fromkeys(column for each in self.messages for column in each.attach))
 
     @property
     def converses(self) -> bool:

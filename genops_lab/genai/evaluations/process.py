@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,13 @@ from genops_lab.core.call_progress import CallCancelled, report_progress
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.paging import Page
 from genops_lab.core.paths import private_dir
-from genops_lab.genai.endpoints.endpoint import Connection, Endpoint
+from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.limits import Usage
 from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
 from genops_lab.genai.scorers.kinds import Scorer
 
 from .asking import Asked, Asking, Patience, Wanted
+from .attachments import AttachingConnection, Attachments, digest_with, tokens_of
 from .conversing import Conversations, user_notes
 from .evaluation_file import Evaluation, Model, read_evaluation, read_scorers
 from .frozen_files import keep_files
@@ -54,12 +56,14 @@ class AnswersProcess:
             first_turns(file, row, id)
         with _on_disk():
             folder = new_folder(self._root, file.metadata.name)
-            folder.freeze(body.text, rows.by_id)
-            keep_files(file, Path(body.folder), folder.files)
+            with _removed_if_refused(folder):
+                keep_files(file, Path(body.folder), folder.files)
+                attachments = Attachments(file.attached, file.pdf, source.parent, folder.attachments)
+                folder.freeze(body.text, attachments.kept(rows.by_id))
             wanted = len(rows.by_id) * file.repeats
             state = AnswerEvaluation(
                 id=folder.id, name=file.metadata.name, created_at=time.time(), data=str(source),
-                digest=rows.digest, rows=len(rows.by_id), repeats=file.repeats,
+                digest=digest_with(rows.digest, folder.attachments), rows=len(rows.by_id), repeats=file.repeats,
                 scorers=[each.label for each in file.scorers],
                 models=[ModelAnswers(model=model, wanted=wanted, answered=0) for model in file.models],
             )  # fmt: skip
@@ -181,7 +185,7 @@ class AnswersProcess:
                 asyncio.ensure_future(
                     asked_judge(
                         scorer, endpoints[scorer.model], answers, judges[scorer.model].settings,
-                        folder.judge_calls(scorer.label), Patience(tries=file.tries, patience_s=file.patience_s),
+                        folder, Patience(tries=file.tries, patience_s=file.patience_s),
                         lambda asked: done.update({scorer.label: asked.answered + asked.failed}),
                     )
                 ),
@@ -247,7 +251,7 @@ async def _asked(
             await stack.enter_async_context(talks)
         runs = []
         for endpoint in endpoints:
-            connection = await stack.enter_async_context(Connection(endpoint))
+            connection = await stack.enter_async_context(AttachingConnection(endpoint, folder.attachments))
             asking = (
                 talks.asking(connection, journal, tell)
                 if talks
@@ -302,7 +306,13 @@ def wanted_of(file: Evaluation, rows: dict[str, dict[str, Any]], model: str) -> 
     for repeat in range(file.repeats):
         own = settings if file.seed is None else {**settings, "seed": file.seed + repeat}
         found += [
-            Wanted(example=id, repeat=repeat, messages=first_turns(file, row, id), settings=own)
+            Wanted(
+                example=id,
+                repeat=repeat,
+                messages=(turns := first_turns(file, row, id)),
+                settings=own,
+                attached_tokens=tokens_of(turns),
+            )
             for id, row in rows.items()
         ]
     return found
@@ -356,11 +366,22 @@ def _notes(
         if each.cut:
             found.append(f"{each.cut:,} answers of {each.model} were cut off at max_tokens.")
     with contextlib.suppress(OSError):  # the file may be gone: its rows are kept
-        if digest_of(Path(state.data).read_bytes()) != state.digest:
+        now = digest_with(digest_of(Path(state.data).read_bytes()), folder.attachments)
+        if now != state.digest:
             found.append(
                 f"{Path(state.data).name} was edited since the evaluation began. Its rows are those of the beginning."
             )
     return found
+
+
+@contextlib.contextmanager
+def _removed_if_refused(folder: ResultsFolder) -> Iterator[None]:
+    """Remove a folder whose evaluation cannot begin."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise
 
 
 def _resume(id: str) -> str:

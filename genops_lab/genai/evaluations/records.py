@@ -14,6 +14,7 @@ import msgspec
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors, quoted
 from genops_lab.genai.scorers.base import BaseScorer, Judge
 
+from .attachments import for_trace
 from .evaluation_file import Evaluation, read_evaluation
 from .journal import read
 from .models import AnswerEvaluation, ModelAnswers, ScoresReport
@@ -149,8 +150,9 @@ def _traces(
                 if score is not None:
                     own.append(Mark(name, score.value, score.reason, *sources[name]))
             row = rows[wanted.example]
+            shown = msgspec.structs.replace(wanted, messages=for_trace(wanted.messages, results.attachments))
             found.setdefault(model, []).append(
-                AnswerTrace(state.id, state.name, wanted, call, own, _expected(row, expected))
+                AnswerTrace(state.id, state.name, shown, call, own, _expected(row, expected))
             )
     return found
 

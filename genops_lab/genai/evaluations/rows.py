@@ -16,6 +16,7 @@ import msgspec
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 
+from .attachments import parts_of
 from .evaluation_file import Message
 
 _FIELD = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
@@ -152,4 +153,11 @@ def written(messages: Sequence[Message], row: dict[str, Any], example: str) -> l
         found = row[field[1]]
         return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
-    return [{"role": each.role, "content": _FIELD.sub(value, each.content)} for each in messages]
+    found: list[dict[str, Any]] = []
+    for each in messages:
+        text = _FIELD.sub(value, each.content)
+        parts = parts_of(row, each.attach)
+        found.append(
+            {"role": each.role, "content": [{"type": "text", "text": text}, *parts] if parts else text}
+        )
+    return found

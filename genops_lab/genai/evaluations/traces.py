@@ -273,7 +273,10 @@ def _metadata(trace: AnswerTrace, run_id: str) -> dict[str, str]:
 
 
 def _request_preview(trace: AnswerTrace) -> str:
-    return str(trace.wanted.messages[-1]["content"])[:_PREVIEW]
+    content = trace.wanted.messages[-1]["content"] if trace.wanted.messages else ""
+    if isinstance(content, list):
+        content = " ".join(str(part.get("text", f"[{part.get('type')}]")) for part in content)
+    return str(content)[:_PREVIEW]
 
 
 def _response_preview(trace: AnswerTrace) -> str:
