@@ -37,7 +37,12 @@ def run_evaluation(
         str, typer.Argument(metavar="FILE", help="An evaluation file, kind: Evaluation; - is standard input.")
     ],
     data: Annotated[
-        str, typer.Option("--data", metavar="FILE", help="Rows in place of those that the file names.")
+        str,
+        typer.Option(
+            "--data",
+            metavar="ROWS",
+            help="Rows in place of the file's: a file, traces:QUERY, dataset:NAME.",
+        ),
     ] = "",
     markdown: Markdown = None,
     json: Json = False,
@@ -52,7 +57,7 @@ def run_evaluation(
             text=text_of(file),
             name=file,
             folder=str((Path.cwd() if file == "-" else path.parent).absolute()),
-            data=str(Path(data).expanduser().absolute()) if data else "",
+            data=_data(data),
         )
         _followed(session, session.call(AnswersService.begin_answers, body=body), markdown)
 
@@ -103,6 +108,13 @@ def delete_evaluation(result: Result, yes: Yes = False, json: Json = False) -> N
         session.agree(f"The answers and scores of {result} will be deleted.", yes)
         session.call(AnswersService.delete_answer_evaluation, id=result)
         session.show({"deleted": result}, Document([Note(f"{result} is deleted.")]))
+
+
+def _data(given: str) -> str:
+    """Return rows of MLflow as they are named, and files by their whole path."""
+    if not given or given.startswith(("traces:", "dataset:")):
+        return given
+    return str(Path(given).expanduser().absolute())
 
 
 def _word(kind: str) -> str:

@@ -15,11 +15,14 @@ import pytest
 
 from genops_lab.core.models import Task
 from genops_lab.core.settings import Settings
+from genops_lab.experiments.columns.models import RunTableQuery
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
 from genops_lab.genai.evaluations import records, schema, traces
 from genops_lab.genai.evaluations.models import BegunAnswers, NewAnswerEvaluation, NewScores
 from genops_lab.genai.evaluations.service import AnswersService
+from genops_lab.genai.traces.models import NewRows
+from genops_lab.genai.traces.service import TracesService
 from tests.support.application import Lab, open_lab
 from tests.support.homes import Home, temporary_home
 from tests.support.mlflow_file import place_store
@@ -86,9 +89,32 @@ def test_a_lab_evaluates_and_mlflow_shows_it(home: Home, tmp_path: Path) -> None
             more = NewScores(text="scorers: [{scorer: contains, name: has}]")
             await ended(lab, await answers.score_answers(begun.evaluation.id, more))
             assert len(stub.said) == before == 25
+            await rows_of_mlflow(lab, begun.evaluation.id)
             return [first, shown, await answers.get_answer_evaluation(begun.evaluation.id)]
 
+    async def rows_of_mlflow(lab: Lab, name: str) -> None:
+        """The traces of the evaluation, and a data set of them, are rows of two others."""
+        traces_of = lab.application.get(TracesService)
+        found = await traces_of.query_traces(RunTableQuery(query="status = 'OK'", wait_s=30, lifecycle="all"))
+        assert len(found.run_ids) == 24, name
+        chosen = NewRows(trace_ids=found.run_ids[:3], dataset="chosen", with_answer=True)
+        await traces_of.add_trace_rows(chosen)
+        answers = lab.application.get(AnswersService)
+        for data, count in [("traces: status = 'OK'", 24), ("dataset:chosen", 3)]:
+            more = {"data": data, "prompt": "", "conversation": {"history": "messages"}}
+            begun = await answers.begin_answers(file_of(tmp_path, address[0], **more))
+            assert (await ended(lab, begun)).message.endswith("All answers are there.")
+            shown = await answers.list_answers(begun.evaluation.id)
+            assert len(shown.items) == begun.evaluation.rows == count and begun.evaluation.data == data
+            assert shown.items[0].example.startswith("tr-" if count > 3 else "dr-")
+            assert shown.items[0].row["messages"][0]["content"] == "Answer."
+        again = await answers.begin_answers(file_of(tmp_path, address[0], **more))
+        assert again.evaluation.digest == begun.evaluation.digest
+        await ended(lab, again)
+
+    address: list[str] = []
     with stub.serving() as url:
+        address.append(url)
         first, shown, last = asyncio.run(evaluate(url))
     assert (first.state, first.message) == ("done", "numbers is evaluated. 1 answers are missing.")
     assert [each.answered for each in shown.evaluation.models] == [11, 12]

@@ -62,7 +62,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An evaluation file.
 
-    - data: rows as JSON lines, CSV or Parquet, beside the file.
+    - data: rows as JSON lines, CSV or Parquet, beside the file; ``traces:QUERY``, or ``dataset:NAME`` of MLflow.
     - prompt: the first turns; it may be left out where ``conversation`` has a history or a user.
     - judges: models that scorers ask, or that play the user; they answer no row.
     - pdf: whether PDFs are sent as their text, or as files, which few endpoints take.

@@ -19,6 +19,7 @@ def _provide(services: Services) -> None:
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.genai.endpoints.service import EndpointsService
+    from genops_lab.genai.traces.service import TracesService
 
     from .service import AnswersService
 
@@ -31,6 +32,7 @@ def _provide(services: Services) -> None:
             get(WorkService),
             get(DeploymentsService),
             get(EndpointsService).endpoint,
+            get(TracesService),
         ),
     )
 

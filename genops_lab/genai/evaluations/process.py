@@ -28,9 +28,10 @@ from .conversing import Conversations, user_notes
 from .evaluation_file import Evaluation, Model, read_evaluation, read_scorers
 from .frozen_files import keep_files
 from .journal import Call, Journal, Key, read
+from .mlflow_rows import TakenRows
 from .models import AnsweredRow, AnswerEvaluation, AnswersQuery, ModelAnswers, NewAnswerEvaluation, NewScores
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
-from .rows import digest_of, history_in, read_rows, turns_in, written
+from .rows import digest_of, history_in, read_rows, rows_of, turns_in, written
 
 T = TypeVar("T")
 
@@ -47,22 +48,33 @@ class AnswersProcess:
     def __init__(self, root: str) -> None:
         self._root = Path(root)
 
-    def begin(self, body: NewAnswerEvaluation) -> AnswerEvaluation:
-        """Check a file and its rows, and freeze both. Raises EvaluationFileError, InvalidRequest, NotFound, Failed."""
+    def data(self, body: NewAnswerEvaluation) -> str:
+        """Return what a file names as its data. Raises EvaluationFileError."""
+        return body.data or read_evaluation(body.text, body.name).data
+
+    def begin(self, body: NewAnswerEvaluation, taken: TakenRows | None = None) -> AnswerEvaluation:
+        """Check a file and its rows, and freeze both. Raises EvaluationFileError, InvalidRequest, NotFound, Failed.
+
+        ``taken`` are rows from MLflow, in place of a file.
+        """
         file = read_evaluation(body.text, body.name)
         source = Path(body.data) if body.data else Path(body.folder, file.data)
-        rows = read_rows(source, file.id)
+        if taken is None:
+            rows, data, beside = read_rows(source, file.id), str(source), source.parent
+        else:
+            rows = rows_of(Path("rows.jsonl"), taken.lines, file.id or taken.id)
+            data, beside = body.data or file.data, Path(body.folder)
         for id, row in rows.by_id.items():
             first_turns(file, row, id)
         with _on_disk():
             folder = new_folder(self._root, file.metadata.name)
             with _removed_if_refused(folder):
                 keep_files(file, Path(body.folder), folder.files)
-                attachments = Attachments(file.attached, file.pdf, source.parent, folder.attachments)
+                attachments = Attachments(file.attached, file.pdf, beside, folder.attachments)
                 folder.freeze(body.text, attachments.kept(rows.by_id))
             wanted = len(rows.by_id) * file.repeats
             state = AnswerEvaluation(
-                id=folder.id, name=file.metadata.name, created_at=time.time(), data=str(source),
+                id=folder.id, name=file.metadata.name, created_at=time.time(), data=data,
                 digest=digest_with(rows.digest, folder.attachments), rows=len(rows.by_id), repeats=file.repeats,
                 scorers=[each.label for each in file.scorers],
                 models=[ModelAnswers(model=model, wanted=wanted, answered=0) for model in file.models],

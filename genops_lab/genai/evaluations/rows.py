@@ -41,6 +41,11 @@ def read_rows(path: Path, id_column: str = "") -> Rows:
         raise NotFound(
             f"There is no file {path}.", hint="data: names a file beside the evaluation file."
         ) from None
+    return rows_of(path, content, id_column)
+
+
+def rows_of(path: Path, content: bytes, id_column: str = "") -> Rows:
+    """Return the rows in a file's content. Raises InvalidRequest."""
     found = _parsed(path, content)
     if not found:
         raise InvalidRequest(f"{path.name} has no rows.", hint="Give at least one row.")

@@ -22,6 +22,7 @@ from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.limits import Limits
 
+from .mlflow_rows import taken
 from .models import (
     AnsweredRow,
     AnswerEvaluation,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from genops_lab.core.work import WorkService
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.genai.traces.service import TracesService
 
     from .evaluation_file import Model
 
@@ -61,15 +63,19 @@ class AnswersService(Service):
         work: WorkService,
         deployments: DeploymentsService | None = None,
         named: Callable[[str], Awaitable[Endpoint]] | None = None,
+        traces: TracesService | None = None,
     ) -> None:
-        """Without ``named``, which finds endpoints by their names, files give addresses and deployments alone."""
+        """Without ``named``, which finds endpoints by their names, files give addresses and deployments alone.
+
+        Without ``traces`` rows come from files alone.
+        """
         # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
 
         self._root = settings.data_dir / "answers"
         self._redaction = settings.redact_traces
         self._secrets = Secrets(settings.data_dir / "secrets")
-        self._named = named
+        self._named, self._traces = named, traces
         self._mlflow, self._events, self._work, self._deployments = mlflow, events, work, deployments
         self._worker = Worker("Evaluations of answers", {"root": str(self._root)}, idle_s=60.0)
         steps = {"ask": self._ask, "score": self._score, "record": self._record}
@@ -81,7 +87,11 @@ class AnswersService(Service):
 
     async def begin_answers(self, body: NewAnswerEvaluation) -> BegunAnswers:
         """Freeze a file and its rows, and begin to ask. A task reports the progress."""
-        made = await self._worker.call(AnswersProcess.begin, body)
+        rows = None
+        if self._traces is not None:
+            data = await self._worker.call(AnswersProcess.data, body)
+            rows = await taken(data, self._traces.query_traces, self._mlflow.call_long)
+        made = await self._worker.call(AnswersProcess.begin, body, rows)
         try:
             await self._endpoints(made.id)
         except BaseException:
