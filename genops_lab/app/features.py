@@ -20,6 +20,7 @@ from ..gates.feature import FEATURE as GATES
 from ..genai.endpoints.feature import FEATURE as ENDPOINTS
 from ..genai.evaluations.feature import CONTENT_FEATURE as ANSWER_CONTENT
 from ..genai.evaluations.feature import FEATURE as ANSWERS
+from ..genai.labels.feature import LABEL_CONTENT, LABELS
 from ..genai.prompts.feature import FEATURE as PROMPTS
 from ..genai.traces.feature import TRACE_CONTENT, TRACES
 from ..hosts.feature import FEATURE as HOSTS
@@ -62,6 +63,8 @@ FEATURES: tuple[Feature, ...] = (
     PROMPTS,
     TRACES,
     TRACE_CONTENT,
+    LABELS,
+    LABEL_CONTENT,
 )
 
 #: Names with which an administrator switches features off (``GenOpsLab.rooms``).

@@ -25,6 +25,15 @@ answer_evaluations = noun()
 EXIT_MISSING = 8
 
 Result = Annotated[str, typer.Argument(metavar="RESULT", help="The id of an evaluation of answers.")]
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="An evaluation file, kind: Evaluation; - is standard input.")
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data", metavar="ROWS", help="Rows in place of the file's: a file, traces:QUERY, dataset:NAME."
+    ),
+]
 Markdown = Annotated[
     Path | None,
     typer.Option("--markdown", metavar="FILE", help="Append the report to this file, such as a job summary."),
@@ -33,17 +42,8 @@ Markdown = Annotated[
 
 @answer_evaluations.command("run")
 def run_evaluation(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="An evaluation file, kind: Evaluation; - is standard input.")
-    ],
-    data: Annotated[
-        str,
-        typer.Option(
-            "--data",
-            metavar="ROWS",
-            help="Rows in place of the file's: a file, traces:QUERY, dataset:NAME.",
-        ),
-    ] = "",
+    file: File,
+    data: Data = "",
     markdown: Markdown = None,
     json: Json = False,
 ) -> None:
@@ -52,14 +52,19 @@ def run_evaluation(
     The exit code is 8 if answers are missing. `genops evaluate resume` asks for them.
     """
     with command(json) as session:
-        path = Path(file)
-        body = NewAnswerEvaluation(
-            text=text_of(file),
-            name=file,
-            folder=str((Path.cwd() if file == "-" else path.parent).absolute()),
-            data=_data(data),
-        )
-        _followed(session, session.call(AnswersService.begin_answers, body=body), markdown)
+        begun = session.call(AnswersService.begin_answers, body=_new(file, data))
+        _followed(session, begun, markdown)
+
+
+@answer_evaluations.command("plan")
+def plan_evaluation(file: File, data: Data = "", json: Json = False) -> None:
+    """Say what an evaluation asks, what it costs at most, and the smallest difference that it can show.
+
+    No model is asked. Rows that are nearly the same, or in the training data, are named.
+    """
+    with command(json) as session:
+        found = session.call(AnswersService.plan_answers, body=_new(file, data))
+        session.show(found, views.plan(found))
 
 
 @answer_evaluations.command("resume")
@@ -108,6 +113,15 @@ def delete_evaluation(result: Result, yes: Yes = False, json: Json = False) -> N
         session.agree(f"The answers and scores of {result} will be deleted.", yes)
         session.call(AnswersService.delete_answer_evaluation, id=result)
         session.show({"deleted": result}, Document([Note(f"{result} is deleted.")]))
+
+
+def _new(file: str, data: str) -> NewAnswerEvaluation:
+    return NewAnswerEvaluation(
+        text=text_of(file),
+        name=file,
+        folder=str((Path.cwd() if file == "-" else Path(file).parent).absolute()),
+        data=_data(data),
+    )
 
 
 def _data(given: str) -> str:

@@ -10,6 +10,7 @@ import typer
 from genops_lab.core.paging import every_page
 from genops_lab.evaluations.models import EvaluationsQuery, ReportQuery
 from genops_lab.evaluations.service import EvaluationsService
+from genops_lab.genai.evaluations.models import ComparisonQuery
 from genops_lab.genai.evaluations.service import AnswersService
 
 from .answer_evaluations import answer_evaluations
@@ -85,6 +86,12 @@ def show_evaluation(
     The differences are those to the version that it is compared with.
     """
     with command(json) as session:
+        if not _RUN.fullmatch(run) and against:
+            compared = session.call(
+                AnswersService.compare_answer_evaluations, id=run, query=ComparisonQuery(against=against)
+            )
+            session.show(compared, answer_views.comparison(compared))
+            return
         if not _RUN.fullmatch(run):
             shown = session.call(AnswersService.get_answer_evaluation, id=run)
             session.show(shown, answer_views.report(shown))

@@ -13,6 +13,9 @@ from genops_lab.core.errors import Failed, InvalidRequest
 from genops_lab.deployments.load_models import LoadTest, NewLoadTest, NewRecording
 from genops_lab.deployments.load_tests import LoadTestsService
 from genops_lab.deployments.recording import RecordingService
+from genops_lab.deployments.traced import EXPERIMENT
+from genops_lab.genai.traces.deployments import DeploymentTracesService
+from genops_lab.genai.traces.models import NewDeploymentTraces
 
 from .deployment_argument import Deployed
 from .grammar import noun
@@ -116,17 +119,46 @@ def record(
     show: Annotated[
         bool, typer.Option("--show", help="Show how many are recorded, and begin nothing.")
     ] = False,
-    forget: Annotated[bool, typer.Option("--forget", help="Forget the recorded requests.")] = False,
+    forget: Annotated[
+        bool,
+        typer.Option("--forget", help="Forget the recorded requests; with --traces, make no more traces."),
+    ] = False,
+    traces: Annotated[
+        bool,
+        typer.Option(
+            "--traces", help="Make traces in MLflow of requests with their answers, until --forget."
+        ),
+    ] = False,
+    sample: Annotated[
+        float,
+        typer.Option(
+            "--sample", metavar="SHARE", help="The share that becomes traces, such as 0.05. Default: 1."
+        ),
+    ] = 1.0,
+    experiment: Annotated[
+        str,
+        typer.Option("--experiment", metavar="NAME", help="The experiment of traces. Default: deployments."),
+    ] = EXPERIMENT,
     json: Json = False,
 ) -> None:
-    """Record the next requests to a deployment for a load test.
+    """Record the next requests to a deployment for a load test, or make traces of them.
 
-    `genops deployments load DEPLOYMENT --recorded` sends them.
+    `genops deployments load DEPLOYMENT --recorded` sends them. They stay in the memory of the deployment's gateway for
+    an hour at most, and are written to no file. Nobody can read them here: they may be personal data.
 
-    They stay in the memory of the deployment's gateway for an hour at most, and are written to no file. Nobody can read
-    them here: they may be personal data.
+    With --traces, a sample of the requests and answers become traces in MLflow while JupyterLab runs. They have the
+    name of the caller's key, never the key. GenOpsLab.redact_traces says what is taken out of them.
     """
     with command(json) as session:
+        if traces:
+            if forget:
+                session.call(DeploymentTracesService.delete_deployment_traces, name=deployment)
+            elif not show:
+                wish = NewDeploymentTraces(sample=sample, experiment=experiment)
+                session.call(DeploymentTracesService.set_deployment_traces, name=deployment, body=wish)
+            made = session.call(DeploymentTracesService.get_deployment_traces, name=deployment)
+            session.show(made, views.traces(made))
+            return
         if forget:
             session.call(RecordingService.delete_recording, name=deployment)
             session.say(f"No requests of {deployment} are recorded any more.")

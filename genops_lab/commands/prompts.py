@@ -147,6 +147,10 @@ def run_prompt(
             "--version", metavar="VERSION", help="A number or an alias. Repeatable. Default: the newest."
         ),
     ] = None,
+    endpoints: Annotated[
+        list[str] | None,
+        typer.Option("--endpoint", metavar="NAME", help="A name of genops endpoints list. Repeatable."),
+    ] = None,
     deployments: Annotated[
         list[str] | None, typer.Option("--deployment", metavar="NAME", help="A deployment. Repeatable.")
     ] = None,
@@ -184,16 +188,18 @@ def run_prompt(
     The cost at most is said before the first call.
     """
     with command(json) as session:
-        if bool(models) != bool(url) or not (models or deployments):
+        if bool(models) != bool(url) or not (models or deployments or endpoints):
             raise InvalidRequest(
-                "No model is named.", hint="Give --deployment NAME, or --url URL with --model MODEL."
+                "No model is named.",
+                hint="Give --endpoint NAME, --deployment NAME, or --url URL with --model MODEL.",
             )
         if (price_input is None) != (price_output is None):
             raise InvalidRequest("A price has two parts.", hint="Give --price-input and --price-output.")
         price = None
         if price_input is not None and price_output is not None:
             price = Price(input=price_input, output=price_output)
-        asked = [TrialModel(name=each, deployment=each, price=price) for each in deployments or []]
+        asked = [TrialModel(name=each, endpoint=each, price=price) for each in endpoints or []]
+        asked += [TrialModel(name=each, deployment=each, price=price) for each in deployments or []]
         asked += [TrialModel(name=each, url=url, model=each, key=key, price=price) for each in models or []]
         body = PromptTrial(
             versions=versions or ["latest"], models=asked, data=str(Path(data).expanduser().resolve()), rows=rows,

@@ -9,10 +9,12 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 REPORT_EVERY_S = 0.5
 
 _thread = threading.local()
+T = TypeVar("T")
 
 
 class CallCancelled(BaseException):
@@ -55,3 +57,16 @@ def report_progress(done: int) -> None:
     running: RunningCall | None = getattr(_thread, "running", None)
     if running is not None:
         running.report(done)
+
+
+def for_another_thread(function: Callable[[], T]) -> Callable[[], T]:
+    """Return the function for another thread: there it belongs to the running call of this one."""
+    running: RunningCall | None = getattr(_thread, "running", None)
+
+    def called() -> T:
+        if running is None:
+            return function()
+        with running.in_this_thread():
+            return function()
+
+    return called

@@ -21,6 +21,7 @@ __all__ = [
     "dataset",
     "deployment",
     "end",
+    "evaluate",
     "feedback",
     "log",
     "log_file",
@@ -299,6 +300,31 @@ def profile(
 
     wishes = RecordingOptions(steps, warmup, seconds, megabytes, shapes, stacks, memory, graphs, lines)
     return profiled(title or profile_title(), wishes)
+
+
+def evaluate(file: Any, rows: Any = None, *, name: str = "", keep_running: bool = False) -> Any:
+    """Evaluate what models answer to rows, and return the report: a mapping that a notebook shows as a card.
+
+    Example::
+
+        found = genops.evaluate(
+            {
+                "prompt": "What is the capital of {{country}}? Answer with its name alone.",
+                "models": {"small": {"endpoint": "small"}, "large": {"endpoint": "large"}},
+                "scorers": [{"scorer": "exact"}],
+            },
+            rows=[{"country": "Peru", "expected": "Lima"}],
+        )
+        found["report"]["scored"][0]["mean"]
+
+    ``file`` is the path of an evaluation file, its text, or its content as a dict. ``rows`` is a data frame, a
+    list of dicts or the path of a file; without it the file's ``data`` names one. ``name`` is what the
+    evaluation calls the rows. An interrupt cancels the evaluation, except with ``keep_running``; the answers so
+    far are kept. Raises GenOpsError for a file that is wrong and an evaluation that stopped early, and LabAway.
+    """
+    from .evaluating import evaluate as run
+
+    return run(file, rows, name=name, keep_running=keep_running)
 
 
 def predict(name: str, inputs: Any, timeout_s: float = 60.0, request_id: str = "") -> Any:

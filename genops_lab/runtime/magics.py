@@ -140,6 +140,29 @@ class _Magics:
 
         return prompt_cell(line, cell)
 
+    def evaluate(self, line: str, cell: str) -> Any:
+        """Evaluate what models answer: the cell is an evaluation file.
+
+        Example::
+
+            %%evaluate capitals
+            prompt: "What is the capital of {{country}}? Answer with its name alone."
+            models:
+              small: {endpoint: small}
+              large: {endpoint: large}
+            scorers: [{scorer: exact}]
+
+        ``capitals`` is a data frame or a list of dicts with the columns ``country`` and ``expected``. Without it
+        the file's ``data`` names a file. Options: ``--name NAME``, ``--keep-running``.
+
+        The report has each model's mean with its 95 % interval, and the difference to the first model. A stop of
+        the cell cancels the evaluation, except with ``--keep-running``. The answers so far are kept:
+        ``%genops evaluate resume RESULT``.
+        """
+        from .evaluating import evaluation_cell
+
+        return evaluation_cell(self._shell, line, cell)
+
     def repeat(self, line: str, cell: str) -> None:
         """Run ``%%track --repeat`` (internal)."""
         from .sweeping import repeat
@@ -222,6 +245,7 @@ def register(shell: Any) -> None:
     shell.register_magic_function(magics.sweep, "cell", "sweep")
     shell.register_magic_function(magics.repeat, "cell", REPEAT_MAGIC)
     shell.register_magic_function(magics.prompt, "cell", "prompt")
+    shell.register_magic_function(magics.evaluate, "cell", "evaluate")
     shell.register_magic_function(magics.genops, "line", "genops")
     shell.set_hook("complete_command", _complete, re_key=r"%genops\b.*")
     shell.input_transformers_cleanup.append(repeats_transformed)
@@ -256,7 +280,7 @@ def unregister(shell: Any) -> None:
     delattr(shell, _ATTRIBUTE)
     for kind, names in (
         ("line", (OPEN_MAGIC, "track", "profile", "genops")),
-        ("cell", ("track", "profile", "sweep", "prompt", REPEAT_MAGIC)),
+        ("cell", ("track", "profile", "sweep", "prompt", "evaluate", REPEAT_MAGIC)),
     ):
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
@@ -277,12 +301,13 @@ COMMANDS = {
     "doctor": "",
     "endpoints": "list show add delete test",
     "evaluate": "list show delete resume score",
-    "evaluations": "list show delete run resume score",
+    "evaluations": "list show delete run plan resume score",
     "experiments": "list show add delete undelete",
     "folders": "status pull push",
     "gates": "init check explain",
     "help": "",
     "kernels": "list attach extend-lifetime stop logs add-nsight",
+    "labels": "list show add delete begin",
     "lineage": "show",
     "memory": "record show stop",
     "models": (

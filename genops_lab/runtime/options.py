@@ -232,6 +232,26 @@ def prompt_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def evaluate_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``%%evaluate``."""
+    parser = Parser(
+        prog="%%evaluate",
+        description="Evaluate what models answer, as the cell's evaluation file says.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "rows", nargs="?", default="", help="a variable with rows: a data frame or a list of dicts"
+    )
+    parser.add_argument(
+        "--name", default="", help="the name of the evaluation; default: that of the variable"
+    )
+    parser.add_argument(
+        "--keep-running", action="store_true", help="let the evaluation go on when the cell is stopped"
+    )
+    return parser
+
+
 def cell_options(parser: argparse.ArgumentParser, line: str) -> argparse.Namespace:
     """Return the options of a cell magic's line. Raises GenOpsError with the usage."""
     return parser.parse_args(words(line))

@@ -3246,6 +3246,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/answer-evaluations/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return what an evaluation would ask, what it would cost at most, and what it could show. */
+        post: operations["answer_evaluations.plan_answers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/answer-evaluations/{id}": {
         parameters: {
             query?: never;
@@ -3259,6 +3276,23 @@ export interface paths {
         post?: never;
         /** Delete the folder of an evaluation. Its runs and traces in MLflow stay. */
         delete: operations["answer_evaluations.delete_answer_evaluation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/answer-evaluations/{id}/comparison": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the differences of an evaluation to another of the same rows. */
+        get: operations["answer_evaluations.compare_answer_evaluations"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -3307,6 +3341,23 @@ export interface paths {
         };
         /** Return rows with their answers, those of another evaluation of the same rows beside them. */
         get: operations["answer_content.list_answers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/answer-evaluations/{id}/examples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return all examples with the mean score of each model's answers, for a table. */
+        get: operations["answer_content.list_examples"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3573,6 +3624,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deployments/{name}/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return which requests of a deployment become traces, and how many did. Raises NotFound. */
+        get: operations["traces.get_deployment_traces"];
+        /** Make traces of a sample of a deployment's requests from now on. Raises NotFound. */
+        put: operations["traces.set_deployment_traces"];
+        post?: never;
+        /** Make no more traces of a deployment's requests; idempotent. The traces stay. */
+        delete: operations["traces.delete_deployment_traces"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/trace-content/query": {
         parameters: {
             query?: never;
@@ -3653,6 +3723,95 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List review queues of MLflow, newest first. */
+        get: operations["labels.list_label_queues"];
+        put?: never;
+        /** Choose rows of an evaluation at random, and make a review queue of their answers. */
+        post: operations["labels.begin_labels"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return what the labels of a queue show, and keep the verdicts on judges with the evaluation. */
+        get: operations["labels.get_label_report"];
+        put?: never;
+        post?: never;
+        /** Delete a review queue. Its labels stay at the traces. */
+        delete: operations["labels.delete_label_queue"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}/disagreements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Add answers on which scorers disagree. They count for no rate of agreement. */
+        post: operations["labels.add_label_disagreements"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}/items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the answers of a queue in a rater's order, with the rater's own labels. */
+        get: operations["labels.list_label_items"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}/items/{trace}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return what a rater reads of an answer: no model, no marks. */
+        get: operations["label_content.get_label_content"];
+        /** Keep a rater's label of an answer. */
+        put: operations["labels.set_label"];
+        post?: never;
+        /** Take a rater's label of an answer back. */
+        delete: operations["labels.delete_label"];
         options?: never;
         head?: never;
         patch?: never;
@@ -10125,6 +10284,7 @@ export interface components {
          *     - name: what errors call the file.
          *     - folder: the absolute path of the folder that ``data`` of the file is below, on the Lab's machine.
          *     - data: the absolute path of other rows, in place of those of the file.
+         *     - data_name: what the evaluation calls ``data`` where the file is gone later, such as rows of a notebook.
          */
         NewAnswerEvaluation: {
             text: string;
@@ -10133,6 +10293,8 @@ export interface components {
             folder: string;
             /** @default  */
             data: string;
+            /** @default  */
+            data_name: string;
         };
         /**
          * BegunAnswers
@@ -10144,7 +10306,10 @@ export interface components {
         };
         /**
          * AnswerEvaluation
-         * @description An evaluation of answers. ``digest`` is that of the rows. ``notes`` say what a reader must know of it.
+         * @description An evaluation of answers. ``digest`` is that of the file of the rows.
+         *
+         *     ``notes`` say what a reader must know of it, ``data_notes`` of its rows. ``scores`` are those by the first scorer;
+         *     lists alone have them.
          */
         AnswerEvaluation: {
             id: string;
@@ -10163,6 +10328,10 @@ export interface components {
             stage: "asking" | "done" | "recording" | "scoring";
             /** @default [] */
             notes: string[];
+            /** @default [] */
+            scores: components["schemas"]["ScoredModel"][];
+            /** @default [] */
+            data_notes: string[];
         };
         /**
          * ModelAnswers
@@ -10244,6 +10413,91 @@ export interface components {
             known: boolean;
         };
         /**
+         * ScoredModel
+         * @description A model by a scorer. ``answers`` were scored; ``failed`` calls and ``not_scored`` answers count as neither right
+         *     nor wrong.
+         *
+         *     - between, within, judging: standard deviations: between examples, between answers to one example, and between a
+         *       judge's judgements of one answer. None: nothing was repeated.
+         *     - pass_at_k, pass_hat_k: the chance that one, or all, of the repeats pass; of scores that are 0 or 1.
+         *     - corrected: the mean of people's labels, of which the judge's marks tell those that are missing.
+         */
+        ScoredModel: {
+            model: string;
+            scorer: string;
+            mean: components["schemas"]["ScoreEstimate"];
+            answers: number;
+            failed: number;
+            not_scored: number;
+            /** @default null */
+            between: number | null;
+            /** @default null */
+            within: number | null;
+            /** @default null */
+            judging: number | null;
+            /** @default null */
+            pass_at_k: components["schemas"]["ScoreEstimate"] | null;
+            /** @default null */
+            pass_hat_k: components["schemas"]["ScoreEstimate"] | null;
+            /** @default null */
+            corrected: components["schemas"]["ScoreEstimate"] | null;
+        };
+        /**
+         * ScoreEstimate
+         * @description A number with its interval at 95 %. None: the data cannot tell. ``n`` counts examples.
+         */
+        ScoreEstimate: {
+            value: number | null;
+            low: number | null;
+            high: number | null;
+            n: number;
+        };
+        /**
+         * PlannedEvaluation
+         * @description A plan: what would be asked, what it costs at most, and what it could show. Nothing was asked.
+         *
+         *     - tests: comparisons that share the level.
+         *     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
+         *     - notes: what a person must know of the rows.
+         */
+        PlannedEvaluation: {
+            name: string;
+            digest: string;
+            rows: number;
+            repeats: number;
+            models: components["schemas"]["PlannedCalls"][];
+            judges: components["schemas"]["PlannedCalls"][];
+            shows: components["schemas"]["ShownDifference"][];
+            tests: number;
+            /** @default 0 */
+            clusters: number;
+            /** @default [] */
+            notes: string[];
+        };
+        /**
+         * PlannedCalls
+         * @description The calls of a model, at most.
+         *
+         *     ``output_tokens`` is None where no ``max_tokens`` bounds them; ``money`` too, or where the price is unknown.
+         */
+        PlannedCalls: {
+            model: string;
+            calls: number;
+            input_tokens: number;
+            output_tokens: number | null;
+            money: number | null;
+        };
+        /**
+         * ShownDifference
+         * @description The smallest difference that is shown with a probability of 80 %, if two models differ on so many rows.
+         *
+         *     ``differing`` is a share of rows. ``difference`` is None where no difference is shown.
+         */
+        ShownDifference: {
+            differing: number;
+            difference: number | null;
+        };
+        /**
          * Page[AnswerEvaluation]
          * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
          */
@@ -10262,55 +10516,108 @@ export interface components {
         };
         /**
          * ScoresReport
-         * @description The results of an evaluation.
+         * @description The results of an evaluation. ``sentences``: what they show, in plain words, the most important first.
          */
         ScoresReport: {
             scored: components["schemas"]["ScoredModel"][];
             compared: components["schemas"]["ComparedModels"][];
-        };
-        /**
-         * ScoredModel
-         * @description A model by a scorer. ``answers`` were scored; ``failed`` calls and ``not_scored`` answers count as neither right
-         *     nor wrong. ``between`` and ``within``: the standard deviation between examples, and between answers to one example.
-         */
-        ScoredModel: {
-            model: string;
-            scorer: string;
-            mean: components["schemas"]["ScoreEstimate"];
-            answers: number;
-            failed: number;
-            not_scored: number;
             /** @default null */
-            between: number | null;
-            /** @default null */
-            within: number | null;
-            /** @default null */
-            pass_at_k: components["schemas"]["ScoreEstimate"] | null;
-            /** @default null */
-            pass_hat_k: components["schemas"]["ScoreEstimate"] | null;
-        };
-        /**
-         * ScoreEstimate
-         * @description A number with its interval at 95 %. None: the data cannot tell. ``n`` counts examples.
-         */
-        ScoreEstimate: {
-            value: number | null;
-            low: number | null;
-            high: number | null;
-            n: number;
+            stopped: components["schemas"]["AskedUntilKnown"] | null;
+            /** @default [] */
+            judges: components["schemas"]["JudgeVerdict"][];
+            /** @default [] */
+            sentences: string[];
         };
         /**
          * ComparedModels
          * @description Two models on the examples that both answered: ``model`` less ``against``. The lists have ids of examples.
+         *
+         *     - against_result: the other evaluation, where ``against`` answered in one.
+         *     - p: corrected for all ``tests`` comparisons of the report.
+         *     - points: scores are from 0 to 1, so a difference of 0.04 is 4 points.
+         *     - worse, better: with any difference. new_failures, mended: of scores that are 0 or 1, where most answers passed
+         *       before and do not now, or the other way round.
+         *     - corrected: the difference of people's labels, of which the judge's marks tell those that are missing.
          */
         ComparedModels: {
             model: string;
             against: string;
             scorer: string;
             difference: components["schemas"]["ScoreEstimate"];
-            verdict: string;
+            /** @enum {unknown} */
+            verdict: "better" | "equal" | "higher" | "lower" | "within chance" | "worse";
             worse: string[];
             better: string[];
+            /** @default  */
+            against_result: string;
+            /** @default 1 */
+            p: number;
+            /** @default 1 */
+            tests: number;
+            /** @default false */
+            points: boolean;
+            /** @default null */
+            new_failures: string[] | null;
+            /** @default null */
+            mended: string[] | null;
+            /** @default [] */
+            slices: components["schemas"]["ComparedSlice"][];
+            /** @default null */
+            corrected: components["schemas"]["ScoreEstimate"] | null;
+        };
+        /**
+         * ComparedSlice
+         * @description The difference on the examples whose ``column`` has a value. The verdict is corrected for the other slices.
+         */
+        ComparedSlice: {
+            column: string;
+            value: string;
+            difference: components["schemas"]["ScoreEstimate"];
+            /** @enum {unknown} */
+            verdict: "better" | "equal" | "higher" | "lower" | "within chance" | "worse";
+        };
+        /**
+         * AskedUntilKnown
+         * @description How far an evaluation with ``stop_when_known`` came: ``examples`` of ``of`` were asked, in a random order.
+         *
+         *     - known: each comparison is known.
+         *     - spared, spared_money: answers that were not asked for, and what they would have cost at the mean price so far.
+         *     - finite: the answer is about these rows alone.
+         */
+        AskedUntilKnown: {
+            examples: number;
+            of: number;
+            known: boolean;
+            spared: number;
+            /** @default null */
+            spared_money: number | null;
+            /** @default false */
+            finite: boolean;
+        };
+        /**
+         * JudgeVerdict
+         * @description The verdict on a judge by people's labels. Marks of one that is not ``calibrated`` decide nothing.
+         */
+        JudgeVerdict: {
+            scorer: string;
+            calibrated: boolean;
+            verdict: string;
+            /** @default null */
+            agreement: components["schemas"]["ScoreEstimate"] | null;
+        };
+        /**
+         * ComparedResults
+         * @description Two evaluations of the same rows, compared as :class:`ScoresReport` compares models.
+         *
+         *     ``notes`` say what a reader must know, such as rows that only one of them asked.
+         */
+        ComparedResults: {
+            id: string;
+            against: string;
+            compared: components["schemas"]["ComparedModels"][];
+            sentences: string[];
+            /** @default [] */
+            notes: string[];
         };
         /**
          * NewScores
@@ -10387,6 +10694,38 @@ export interface components {
             value: number | null;
             /** @default  */
             reason: string;
+        };
+        /**
+         * Examples
+         * @description The examples in the order of the data. ``left_out``: how many more there are.
+         */
+        Examples: {
+            models: string[];
+            examples: components["schemas"]["ExampleLine"][];
+            /** @default 0 */
+            left_out: number;
+        };
+        /**
+         * ExampleLine
+         * @description An example in a list. ``asked`` is the begin of the last message; ``results`` are in the order of the models.
+         */
+        ExampleLine: {
+            example: string;
+            asked: string;
+            results: components["schemas"]["ExampleResult"][];
+        };
+        /**
+         * ExampleResult
+         * @description The answers of a model to an example. ``value`` is the mean of their scores; None if none was scored.
+         */
+        ExampleResult: {
+            value: number | null;
+            /** @default 0 */
+            answered: number;
+            /** @default 0 */
+            failed: number;
+            /** @default 0 */
+            not_scored: number;
         };
         /**
          * Page[Prompt]
@@ -10564,10 +10903,14 @@ export interface components {
         };
         /**
          * TrialModel
-         * @description A model that answers: a ``deployment``, or ``url`` and ``model`` of an endpoint. ``key``: a secret's name.
+         * @description A model that answers: an ``endpoint`` of the list, a ``deployment``, or a ``url`` with its ``model``.
+         *
+         *     ``key``: a secret's name. An endpoint has its own limits and, unless ``price`` is given, its price.
          */
         TrialModel: {
             name: string;
+            /** @default  */
+            endpoint: string;
             /** @default  */
             deployment: string;
             /** @default  */
@@ -10831,6 +11174,38 @@ export interface components {
             same_content: boolean | null;
         };
         /**
+         * DeploymentTraces
+         * @description Which requests of a deployment become traces. ``kept`` counts since JupyterLab began, ``lost`` since the start.
+         *
+         *     ``redaction`` is off, secrets or personal. ``problem`` says why traces wait.
+         */
+        DeploymentTraces: {
+            name: string;
+            on: boolean;
+            /** @default 0 */
+            sample: number;
+            /** @default  */
+            experiment: string;
+            /** @default 0 */
+            kept: number;
+            /** @default 0 */
+            lost: number;
+            /** @default  */
+            redaction: string;
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * NewDeploymentTraces
+         * @description Make traces of a sample of a deployment's requests.
+         */
+        NewDeploymentTraces: {
+            /** @default 1 */
+            sample: number;
+            /** @default deployments */
+            experiment: string;
+        };
+        /**
          * TailedTrace
          * @description A trace that has landed; its status may still be IN_PROGRESS.
          */
@@ -10985,12 +11360,209 @@ export interface components {
             attributes: components["schemas"]["Attribute"][];
         };
         /**
+         * Page[LabelQueue]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_LabelQueue_: {
+            items: components["schemas"]["LabelQueue"][];
+            /** @default  */
+            next: string;
+        };
+        /**
+         * LabelQueue
+         * @description A review queue of MLflow.
+         *
+         *     - evaluation: whose answers it has; empty for traces of another origin.
+         *     - question: None where GenOps Lab cannot ask it; ``problem`` says why.
+         *     - items, labelled: answers in it, and those that anybody labelled.
+         */
+        LabelQueue: {
+            id: string;
+            name: string;
+            experiment: string;
+            created_at: number;
+            items: number;
+            labelled: number;
+            /** @default  */
+            evaluation: string;
+            /** @default null */
+            question: components["schemas"]["LabelQuestion"] | null;
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * LabelQuestion
+         * @description The question of a queue. ``choices``: the worst first; empty for a question that is answered by a text.
+         *
+         *     ``truth``: MLflow keeps the label as true (the second choice) or false.
+         */
+        LabelQuestion: {
+            name: string;
+            /** @default [] */
+            choices: string[];
+            /** @default  */
+            instruction: string;
+            /** @default false */
+            truth: boolean;
+        };
+        /**
+         * NewLabelQueue
+         * @description Begin to label answers of an evaluation.
+         *
+         *     - evaluation: its id.
+         *     - rows: how many rows are chosen at random. All models' answers to a chosen row are labelled.
+         *     - judge: the name of a scorer whose scale the choices are; its marks are compared with the labels.
+         *     - question, choices: without a judge; 2 to 9 choices, the worst first. MLflow shows both to reviewers.
+         *     - failures: the name of a scorer. Then answers that it gives less than 1 are chosen, to note why they fail.
+         */
+        NewLabelQueue: {
+            evaluation: string;
+            /** @default 50 */
+            rows: number;
+            /** @default  */
+            judge: string;
+            /** @default  */
+            question: string;
+            /** @default [] */
+            choices: string[];
+            /** @default  */
+            instruction: string;
+            /** @default  */
+            failures: string;
+        };
+        /**
+         * LabelReport
+         * @description The results of the labels of a queue. ``between``: agreement of the raters on answers that two or more labelled.
+         */
+        LabelReport: {
+            queue: components["schemas"]["LabelQueue"];
+            raters: components["schemas"]["RaterLabels"][];
+            between: components["schemas"]["ScoreEstimate"];
+            /** @default [] */
+            judges: components["schemas"]["JudgeAgreement"][];
+            /** @default [] */
+            corrected: components["schemas"]["CorrectedMean"][];
+            /** @default [] */
+            notes: string[];
+        };
+        /**
+         * RaterLabels
+         * @description How many answers a rater labelled.
+         */
+        RaterLabels: {
+            rater: string;
+            labels: number;
+        };
+        /**
+         * JudgeAgreement
+         * @description A scorer's marks beside people's labels, on answers that were chosen at random.
+         *
+         *     - kappa: agreement beyond chance. rate: the share of equal marks. base_rate: the share of the most common label.
+         *     - calibrated: whether the marks may decide anything; None for a scorer that asks no model.
+         *     - not_marked: labelled answers without a mark, such as where a judge refused.
+         */
+        JudgeAgreement: {
+            scorer: string;
+            kappa: components["schemas"]["ScoreEstimate"];
+            /** @default null */
+            rate: number | null;
+            /** @default null */
+            base_rate: number | null;
+            /** @default null */
+            calibrated: boolean | null;
+            /** @default  */
+            verdict: string;
+            /** @default 0 */
+            not_marked: number;
+        };
+        /**
+         * CorrectedMean
+         * @description The mean label of all answers of a model, from labels of a part and a judge's marks of all.
+         *
+         *     With ``against`` it is the difference to this model, on rows that both answered.
+         */
+        CorrectedMean: {
+            scorer: string;
+            model: string;
+            judged: number | null;
+            corrected: components["schemas"]["ScoreEstimate"];
+            /** @default  */
+            against: string;
+        };
+        /**
+         * MoreLabels
+         * @description Add answers that were not chosen at random: the ``rows`` on which scorers disagree most.
+         */
+        MoreLabels: {
+            /** @default 20 */
+            rows: number;
+        };
+        /**
+         * LabelItems
+         * @description All answers of a queue in the order of one rater: those chosen at random first, in an order of the rater's own.
+         *
+         *     After them come answers on which people or judges disagree.
+         */
+        LabelItems: {
+            queue: components["schemas"]["LabelQueue"];
+            rater: string;
+            items: components["schemas"]["LabelItem"][];
+        };
+        /**
+         * LabelItem
+         * @description An answer of a queue. ``label`` and ``note`` are the rater's own; empty: none yet.
+         *
+         *     ``random``: the answer was chosen at random. ``outdated``: the label is none of today's choices.
+         */
+        LabelItem: {
+            trace_id: string;
+            random: boolean;
+            /** @default  */
+            label: string;
+            /** @default  */
+            note: string;
+            /** @default false */
+            outdated: boolean;
+        };
+        /**
+         * NewLabel
+         * @description A label: one of the question's choices, or a text. ``note``: why.
+         */
+        NewLabel: {
+            label: string;
+            /** @default  */
+            note: string;
+            /** @default  */
+            rater: string;
+        };
+        /**
+         * LabelContent
+         * @description The content of an answer for a rater: neither the model nor a mark is in it. ``expected``: values to compare with, by name.
+         */
+        LabelContent: {
+            trace_id: string;
+            turns: components["schemas"]["LabelTurn"][];
+            answer: string;
+            /** @default {} */
+            expected: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * LabelTurn
+         * @description A turn of the question to the model.
+         */
+        LabelTurn: {
+            role: string;
+            text: string;
+        };
+        /**
          * Changed
          * @description The payload of an event: an object of this kind changed. An empty ``id`` means several objects.
          */
         Changed: {
             /** @enum {unknown} */
-            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment" | "endpoint" | "answer-evaluation" | "prompt" | "trace";
+            kind: "settings" | "task" | "machine" | "kernel_notice" | "output" | "target" | "question" | "port" | "experiment" | "run" | "divergence" | "sweep" | "profile" | "model" | "version" | "evaluation" | "deployment" | "endpoint" | "answer-evaluation" | "prompt" | "trace" | "label";
             id: string;
             revision: number;
         };
@@ -18059,6 +18631,39 @@ export interface operations {
             };
         };
     };
+    "answer_evaluations.plan_answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAnswerEvaluation"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlannedEvaluation"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "answer_evaluations.get_answer_evaluation": {
         parameters: {
             query?: never;
@@ -18107,6 +18712,39 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer_evaluations.compare_answer_evaluations": {
+        parameters: {
+            query: {
+                against: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparedResults"];
+                };
             };
             /** @description The error. */
             default: {
@@ -18191,6 +18829,7 @@ export interface operations {
                 limit?: number;
                 after?: string;
                 against?: string;
+                example?: string;
                 only?: "all" | "differing" | "failed";
             };
             header?: never;
@@ -18208,6 +18847,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AnsweredRow_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "answer_content.list_examples": {
+        parameters: {
+            query: {
+                scorer: string;
+                models?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Examples"];
                 };
             };
             /** @description The error. */
@@ -18808,6 +19481,101 @@ export interface operations {
             };
         };
     };
+    "traces.get_deployment_traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentTraces"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.set_deployment_traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDeploymentTraces"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeploymentTraces"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "traces.delete_deployment_traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "trace_content.query_trace_content": {
         parameters: {
             query?: never;
@@ -18959,6 +19727,299 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SpanContent"];
                 };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.list_label_queues": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LabelQueue_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.begin_labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLabelQueue"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelQueue"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.get_label_report": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelReport"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.delete_label_queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.add_label_disagreements": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoreLabels"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelQueue"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.list_label_items": {
+        parameters: {
+            query?: {
+                rater?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelItems"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "label_content.get_label_content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                trace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelContent"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.set_label": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                trace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewLabel"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelItem"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.delete_label": {
+        parameters: {
+            query?: {
+                rater?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+                trace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The error. */
             default: {

@@ -33,18 +33,23 @@ export const genaiPlugin: JupyterFrontEndPlugin<void> = {
     const { trans } = core;
     const define = definer(app, palette, trans);
     const pages = genaiPages(trans);
-    for (const { command, widget, title, caption, load } of pages) {
-      const opened = new Pages(app, { namespace: widget, command, restorer });
+    for (const [command, namespace, title] of pages) {
+      const opened = new Pages(app, { command, namespace, restorer });
       define(command, {
         label: trans.__('Open %1', title),
-        caption,
         icon: genaiIcon,
         args: { id: textArg(trans.__('Id of the object')) },
         execute: args => {
           const id = textOf(args.id);
           return opened.open(
-            id ? `${widget}-${id}` : widget,
-            () => load({ app, core, id, state }),
+            id ? `${namespace}-${id}` : namespace,
+            async () =>
+              (await import('./loading')).PAGES[namespace]({
+                app,
+                core,
+                id,
+                state
+              }),
             id ? { id } : {}
           );
         }

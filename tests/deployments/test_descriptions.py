@@ -110,6 +110,8 @@ def test_a_plan_says_what_is_missing_before_anything_starts(
         apply(rooms, descriptions)
     assert caught.value.code == "no_secret"
     monkeypatch.setattr(memory, "free_bytes", lambda: 1_000_000_000)
+    traced = changes(plan(rooms, descriptions, FILE + "traces: {sample: 0.05}\n"))
+    assert traced["traces"] == ("", "5 % of the requests, in the experiment deployments")
     text = FILE + "resources: {memory: 2.1 GB}\n"
     found = plan(rooms, descriptions, text)
     assert changes(found)["memory"] == ("", "2.0 GiB") and not found.fits

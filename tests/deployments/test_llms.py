@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import struct
@@ -33,6 +34,12 @@ from genops_lab.deployments.models import (
 )
 from genops_lab.deployments.policy import RolloutPolicy, RolloutStep
 from genops_lab.deployments.targets.local import LocalTarget
+from genops_lab.experiments.columns.models import RunTableQuery
+from genops_lab.genai.endpoints.endpoint import Connection
+from genops_lab.genai.endpoints.service import EndpointsService
+from genops_lab.genai.traces.deployments import DeploymentTracesService
+from genops_lab.genai.traces.models import ContentQuery, NewDeploymentTraces
+from genops_lab.genai.traces.service import TracesService
 from genops_lab.registry.service import RegistryService
 from tests.registry.hostile_bytes import gguf, tensor, text
 from tests.registry.hostile_bytes import tensors as tensors_of
@@ -145,6 +152,56 @@ def test_the_openai_client_gets_whole_and_streamed_answers(
     )
     assert _tokens(shown).completion_tokens >= 48 and _tokens(shown).tokens_per_s, shown
     assert shown.errors == 0 and shown.latency_ms
+
+
+def test_its_requests_become_traces_and_it_is_an_endpoint(rooms: Rooms, chat: Deployment) -> None:
+    """The sample is all requests; secrets are taken out; the gateway's second delivery makes no second trace."""
+    settings = dataclasses.replace(rooms.settings, redact_traces="secrets")
+    traced = DeploymentTracesService(settings, rooms.deployments, rooms.store, rooms.mlflow, rooms.events)
+    assert not rooms.run(traced.get_deployment_traces(NAME)).on
+    rooms.run(traced.set_deployment_traces(NAME, NewDeploymentTraces(experiment="asked")))
+    assert "  experiment: asked" in changes_nothing(rooms, NAME)
+
+    endpoints = EndpointsService(rooms.settings, rooms.deployments, rooms.mlflow, rooms.events)
+    (listed,) = rooms.run(endpoints.list_endpoints()).endpoints
+    assert (listed.name, listed.kind, listed.model) == (f"deployment:{NAME}", "deployment", NAME)
+
+    async def ask_endpoint() -> str:
+        async with Connection(await endpoints.endpoint(listed.name)) as connection:
+            return (await connection.ask(QUESTION, {"max_tokens": 8, "temperature": 0})).text
+
+    said = rooms.run(ask_endpoint())
+    secret = "ghp_" + "a1B2" * 9
+    list(
+        client(rooms, chat).chat.completions.create(
+            model=NAME, messages=[{"role": "user", "content": f"Keep {secret}"}], max_tokens=8, stream=True,
+            stream_options={"include_usage": True},
+        )
+    )  # fmt: skip
+    rooms.run(traced.collect())
+    shown = rooms.run(traced.get_deployment_traces(NAME))
+    assert (shown.kept, shown.lost, shown.problem) == (2, 0, "")
+    again = DeploymentTracesService(settings, rooms.deployments, rooms.store, rooms.mlflow, rooms.events)
+    rooms.run(again.collect())
+    service = TracesService(rooms.mlflow, rooms.events, rooms.live, rooms.settings)
+    asked = RunTableQuery(query=f"tags.deployment = '{NAME}'", lifecycle="all", wait_s=30)
+    ids = rooms.run(service.query_traces(asked)).run_ids
+    streamed, whole = [rooms.run(service.get_trace_content(each)) for each in ids]
+    assert (whole.experiment, whole.user, whole.status) == ("asked", "default", "OK")
+    (span,) = whole.spans
+    assert (span.kind, span.provider, span.tokens and span.tokens.output) == ("CHAT_MODEL", "genops", 8)
+    assert whole.duration is not None and 0 < whole.duration < 60
+    content = rooms.run(service.get_span_content(whole.trace_id, span.span_id, ContentQuery()))
+    assert content.inputs is not None and content.outputs is not None
+    assert said in content.outputs.text and "Count from one to twenty." in content.inputs.text
+    assert [turn.role for turn in content.turns] == ["user", "assistant"]
+    assert streamed.spans[0].tokens is not None and streamed.spans[0].tokens.output == 8
+    content = rooms.run(
+        service.get_span_content(streamed.trace_id, streamed.spans[0].span_id, ContentQuery())
+    )
+    assert secret not in str(content) and "[github token 1]" in str(content.inputs)
+    rooms.run(traced.delete_deployment_traces(NAME))
+    assert "traces:" not in changes_nothing(rooms, NAME)
 
 
 def test_a_model_calls_a_tool(rooms: Rooms, chat: Deployment, file: Path, settings: dict[str, str]) -> None:

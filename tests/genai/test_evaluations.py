@@ -37,9 +37,11 @@ def calls_of(evaluating: Evaluating) -> Any:
 
 
 def test_scores_are_a_stage_of_their_own_and_pay_for_no_answer(tmp_path: Path) -> None:
-    stub = Answering(
-        lambda number, text, headers: (200, "0" if number == 0 else f"It is {text.split()[-1]}", 0.0)
-    )
+    def reply(_number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
+        is_exact = text == "Question 0" and stub.bodies[-1]["seed"] == 7
+        return 200, "0" if is_exact else f"It is {text.split()[-1]}", 0.0
+
+    stub = Answering(reply)
     with stub.serving() as url:
         evaluating = Evaluating(tmp_path, url, questions(20), repeats=2, seed=7)
         asked = evaluating.ask().models[0]

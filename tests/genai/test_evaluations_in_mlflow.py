@@ -101,7 +101,8 @@ def test_a_lab_evaluates_and_mlflow_shows_it(home: Home, tmp_path: Path) -> None
         await traces_of.add_trace_rows(chosen)
         answers = lab.application.get(AnswersService)
         for data, count in [("traces: status = 'OK'", 24), ("dataset:chosen", 3)]:
-            more = {"data": data, "prompt": "", "conversation": {"history": "messages"}}
+            id = "trace_id" if count > 3 else "record_id"
+            more = {"data": data, "id": id, "prompt": "", "conversation": {"history": "messages"}}
             begun = await answers.begin_answers(file_of(tmp_path, address[0], **more))
             assert (await ended(lab, begun)).message.endswith("All answers are there.")
             shown = await answers.list_answers(begun.evaluation.id)
@@ -198,6 +199,68 @@ def _without_times(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_times(each) for each in value]
     return value
+
+
+def test_a_gate_stands_on_an_evaluation_and_an_uncalibrated_judge_turns_none_green(
+    home: Home, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    from genops_lab.gates.models import CheckGates, GateReport
+    from genops_lab.gates.service import GatesService
+
+    def reply(number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
+        if "<answer>" in text:
+            return 200, '{"reason": "fine", "mark": 5}', 0.0
+        is_bad = stub.bodies[number]["model"] == "old" and int(text.split()[-1]) % 3 == 0
+        return 200, "no" if is_bad else text.split()[-1], 0.0
+
+    client = MlflowClient(tracking_uri=f"sqlite:///{home.data / 'mlflow' / 'mlflow.db'}")
+    client.create_registered_model("answering")
+    for _ in range(2):
+        client.create_model_version("answering", str(tmp_path))
+    client.set_registered_model_alias("answering", "champion", "1")
+    stub, notes = Answering(reply), list[str]()
+
+    async def evaluate(url: str) -> list[GateReport]:
+        async with opened(home) as lab:
+            body = file_of(
+                tmp_path, url, metadata={"name": "gated"}, cluster="part",
+                models={
+                    "old": {"url": url, "model": "old", "registered": "answering@1"},
+                    "new": {"url": url, "model": "new", "registered": "answering@2"},
+                },
+                judges={"j": {"url": url, "model": "judging"}},
+                scorers=[{"scorer": "exact"}, {"scorer": "rubric", "criterion": "It is right.", "model": "j"}],
+            )  # fmt: skip
+            rows = [{**row, "part": at // 2} for at, row in enumerate(questions(120))]
+            (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            begun = await lab.application.get(AnswersService).begin_answers(body)
+            await ended(lab, begun)
+            shown = await lab.application.get(AnswersService).get_answer_evaluation(begun.evaluation.id)
+            notes.extend(shown.evaluation.notes)
+            found = []
+            for scorer in ("exact", "rubric"):
+                rule = "{rule: better, metric: accuracy, cluster: part}"
+                rules = f"kind: Gates\ndata: gated.{scorer}\nrules: [{rule}]\n"
+                checked = lab.application.get(GatesService).check_gates(
+                    "answering", "2", CheckGates(text=rules)
+                )
+                found.append(await checked)
+            return found
+
+    with stub.serving() as url:
+        exact, rubric = asyncio.run(evaluate(url))
+    assert (exact.verdict, exact.rules[0].clusters, exact.rules[0].estimate) == (
+        "pass",
+        60,
+        pytest.approx(1 / 3),
+    )
+    assert (
+        rubric.rules[0].verdict == "cannot_be_checked"
+        and "no evaluation on gated.rubric" in rubric.rules[0].clause
+    )
+    assert sum("by rubric. The judge rubric is not calibrated" in each for each in notes) == 2
 
 
 def test_the_command_evaluates_without_a_lab_redacts_and_says_what_is_missing(

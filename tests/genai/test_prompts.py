@@ -199,6 +199,18 @@ def test_versions_run_on_rows_with_several_models(lab: LabServer) -> None:
         assert stub.status()["answered"] == 0
         code, out, err = genops(lab, *command, "--yes", "--price-input", "1", "--price-output", "2")
         assert code == 0 and "at most 0.000" in err and "4 of 6 answers, 2 calls failed." in err, err
+        # An endpoint of the list brings its key, its limits and its price.
+        added = genops(
+            lab, "endpoints", "add", "small", "--url", stub.url, "--model", "stub-1", "--key-secret", "stub",
+            "--price-input", "1000", "--price-output", "1000",
+        )  # fmt: skip
+        assert added[0] == 0, added
+        named = ("prompts", "run", "asked", "--data", str(data), "--endpoint", "small", "--json")
+        code, _, err = genops(lab, *named)
+        assert code == 4 and "3 calls with at most" in err and "at most 0.303." in err
+        code, by_name, err = genops(lab, *named, "--yes")
+        assert code == 0 and "2 of 3 answers, 1 calls failed." in err, err
+        assert json.loads(by_name)["columns"] == ["v2 small"]
     table = json.loads(out)
     assert table["columns"] == ["v1 stub-1", "v2 stub-1"]
     states = {

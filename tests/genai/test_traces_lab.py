@@ -132,6 +132,38 @@ def test_an_application_sends_spans_to_the_address_of_the_lab(server: LabServer)
     assert [(each["name"], each["duration"]) for each in trace["spans"]] == [("from outside", 1.0)]
 
 
+def test_the_snippet_of_the_docs_sends_spans_which_cost_what_the_endpoint_costs(
+    server: LabServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="OpenTelemetry's exporter for OTLP")
+    page = Path(__file__).parents[2] / "docs/users/traces.md"
+    if not page.exists():
+        pytest.skip("The docs are not here.")
+    snippet = page.read_text().split("<!-- application -->\n```python\n")[1].split("```")[0]
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", server.url + "genops/otlp/v1/traces")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", f"Authorization=token%20{server.token}")
+
+    def cost_of_the_trace() -> tuple[float | None, str, bool]:
+        names: dict[str, Any] = {}
+        exec(snippet, names)
+        trace = server.get(f"genops/v1/traces/tr-{names['span'].get_span_context().trace_id:032x}")
+        (span,) = trace["spans"]
+        assert (span["model"], span["provider"]) == ("small-1-2026", "house")
+        assert (span["tokens"]["input"], span["tokens"]["output"]) == (1000, 200)
+        assert trace["cost"] == span["cost"] and trace["cost_source"] == span["cost_source"]
+        return trace["cost"], trace["cost_source"], trace["cost_is_partial"]
+
+    endpoint = {"url": "https://models.example/v1", "model": "small-1-2026"}
+    assert cost_of_the_trace() == (None, "", False)
+    for name, price in (("one", {"input": 2, "output": 10}), ("same", {"input": 2, "output": 10})):
+        body = {"name": name, **endpoint, "price": price}
+        assert server.request("POST", "genops/v1/endpoints", body)[0] == 200
+    assert cost_of_the_trace() == (pytest.approx(0.004), "price", False)
+    other = {"name": "dear", **endpoint, "price": {"input": 3, "output": 10}}
+    assert server.request("POST", "genops/v1/endpoints", other)[0] == 200
+    assert cost_of_the_trace() == (None, "", False)  # two prices: nobody knows which
+
+
 def test_traces_are_followed_as_they_land(server: LabServer) -> None:
     tail = subprocess.Popen(
         [*program("genops_lab.commands.main"), "traces", "tail", "--filter", "name = landing", "--json"],

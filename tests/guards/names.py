@@ -36,6 +36,7 @@ genops.evaluation.place genops.evaluation.session genops.evaluation.version
 genops.answers.evaluation genops.answers.example genops.answers.model genops.answers.repeat
 genops.import genops.manifest
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
+genops.caller genops.cut genops.deployment genops.request_id genops.revision genops.time_to_first_token_s
 genops.base_model genops.card genops.parent genops.signature genops.signature.key
 genops.cell genops.notebook
 """,
@@ -112,7 +113,7 @@ genops-alias-history- genops-model-card-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
 genops-files- genops-versions genops-traces
 genops-task- genops-timeline genops-timeline- genops-trace genops-try genops-try-
-genops-prompts
+genops-prompts genops-evaluations
 """,
 )
 
@@ -125,7 +126,7 @@ genops:choose-target genops:clean-target genops:compare-profiles genops:compare-
 genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-model
 genops:delete-profile genops:evaluate-model genops:apply-deployment-file
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
-genops:genai genops:open-endpoints genops:open-prompts genops:open-traces genops:traces
+genops:genai genops:open-endpoints genops:open-evaluations genops:open-prompts genops:open-traces genops:traces
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
 genops:lineage genops:open-lineage
@@ -149,6 +150,7 @@ genops:toggle-line-times genops:toggle-section genops:try-deployment
 MAGICS = _lines(
     "A cell of a notebook that worked stops.",
     """
+cell evaluate
 cell genops_repeat
 cell profile
 cell prompt
@@ -165,8 +167,8 @@ line track
 API = _words(
     "A notebook or script that worked stops.",
     """
-GenOpsError Run chat dataset deployment end log log_file log_histogram log_image log_predictions log_table log_text
-params predict profile prompts run start tag
+GenOpsError Run chat dataset deployment end evaluate feedback log log_file log_histogram log_image log_predictions
+log_table log_text params predict profile prompts run start tag
 """,
 )
 
@@ -233,7 +235,8 @@ KERNEL_PATHS = _words(
     """
 /deployments/ /folder/pull /folder/pull/ /profiles /profiles/ /profiles/beside /profiles/expected /sweeps /sweeps/
 /sweeps/summary /tracking/events /tracking/files /tracking/files/ /tracking/kernel /tracking/models /tracking/resume
-/tracking/wake /v1/deployments/ /v1/evaluations/predictions /v1/prompts/
+/tracking/wake /v1/deployments/ /v1/evaluations/predictions /v1/prompts/ /v1/answer-evaluations
+/v1/answer-evaluations/ /v1/deployment-feedback /v1/tasks/
 """,
 )
 
@@ -585,7 +588,8 @@ JSON = _lines(
 deployments.spec: allow_pickle described{at file folder text} gpus https{address carried certificate digest key}
     keys{created_at limit name sha256 tokens} lease_s
     memory_bytes note revisions{allow_pickle commit created_at digest environment given{adapter command health path port
-    secret settings} id model number scorer secrets serving sleep_s version} scale{concurrency max min} update warm_s
+    secret settings} id model number scorer secrets serving sleep_s version} scale{concurrency max min}
+    traces{experiment sample} update warm_s
 deployments/NAME/deployment.json: generation
 deployments/NAME/process.json: begun generation number outlives_server pid pid_created revision version wanted
 deployments/NAME/route.json: generation keys{created_at limit name sha256 tokens} name revisions{id key number port
@@ -683,7 +687,7 @@ genops deployments load: --data --json --limit-ms --rate --recorded --seconds de
 genops deployments load-tests: --id --json deployment
 genops deployments logs: --follow --json --lines --revision -f -n name
 genops deployments promote: --json name
-genops deployments record: --forget --json --requests --show deployment
+genops deployments record: --experiment --forget --json --requests --sample --show --traces deployment
 genops deployments renew: --json name
 genops deployments revoke-key: --json deployment name
 genops deployments rollback: --json --timeout --to --wait name
@@ -702,6 +706,7 @@ genops endpoints test: --accept --json name
 genops endpoints:
 genops evaluations delete: --json --yes -y result
 genops evaluations list: --answers --digest --json --model --version
+genops evaluations plan: --data --json file
 genops evaluations resume: --json --markdown result
 genops evaluations run: --data --json --markdown file
 genops evaluations score: --json --markdown --scorer result
@@ -785,13 +790,19 @@ genops profiles report: --json --output --title -o traces
 genops profiles show: --json --usd-per-hour profile_id
 genops profiles tools: --json
 genops profiles:
+genops labels add: --json --rows queue
+genops labels begin: --choice --failures --instruction --json --judge --question --sample result
+genops labels delete: --json --yes -y queue
+genops labels list: --json
+genops labels show: --json queue
+genops labels:
 genops prompts add: --alias --expected --file --json --message --schema --settings --text --tools -f name
 genops prompts alias: --delete --expected --json alias name version
 genops prompts delete: --json --yes -y name
 genops prompts diff: --json after before name
 genops prompts list: --json
-genops prompts run: --data --deployment --json --key --max-tokens --model --price-input --price-output --rows --url
-    --version --yes -y name
+genops prompts run: --data --deployment --endpoint --json --key --max-tokens --model --price-input --price-output --rows
+    --url --version --yes -y name
 genops prompts show: --json --versions name
 genops prompts:
 genops traces add-row: --dataset --json --with-answer trace_ids

@@ -213,7 +213,7 @@ def artifacts(home: Path) -> set[str]:
 
 def kernel_paths() -> set[str]:
     """What the kernel side asks of a Lab, below ``/genops``, up to the first variable."""
-    asked = set(re.findall(r'"(/[a-z0-9]+(?:/[a-z]*)*)["{]', _texts(PACKAGE / "runtime")))
+    asked = set(re.findall(r'"(/[a-z0-9]+(?:/[a-z-]*)*)["{]', _texts(PACKAGE / "runtime")))
     return {path for path in asked if not path.startswith(("/proc", "/genops", "/api", "/invocations"))}
 
 

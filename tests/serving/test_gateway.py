@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -359,3 +360,37 @@ def test_metrics_are_those_of_the_keys_deployments(gateway: GatewayProcess, one:
 def test_the_error_has_the_shape_of_mlflows(gateway: GatewayProcess) -> None:
     found = json.loads(gateway.ask(key="wrong").body)
     assert found["error_code"] == "UNAUTHENTICATED" and found["message"]
+
+
+def test_a_sample_of_requests_waits_for_the_lab_within_bounds(gateway: GatewayProcess, one: Scorer) -> None:
+    def samples(share: float = 1.0, run: str = "", after: int = 0) -> dict[str, Any]:
+        return gateway.say({"op": "samples", "name": "digits", "share": share, "run": run, "after": after})
+
+    sent = {"Content_Type": "application/json"}
+    gateway.ask(**sent)  # before anybody asked
+    assert samples()["samples"] == []
+    gateway.ask(body=b'{"n": 1}', **sent)
+    gateway.ask(body=b"no json")
+    gateway.ask(body=b"x" * 200_000, **sent)
+    first = samples()
+    small, large = first["samples"]
+    assert (small["request"], small["answer"], small["status"], small["cut"]) == (
+        '{"n": 1}',
+        '{"n": 1}',
+        200,
+        False,
+    )
+    assert (small["caller"], small["path"], small["revision"]) == ("default", "/invocations", 1)
+    assert KEY not in json.dumps(first) and one.key not in json.dumps(first)
+    assert large["cut"] and len(large["request"]) == len(large["answer"]) == 64 * 1024
+    # They come again until the Lab says that it has them, and to a Lab that knows another run of the gateway.
+    assert samples()["samples"] == first["samples"] == samples(run="other", after=first["last"])["samples"]
+    assert samples(run=first["run"], after=first["last"])["samples"] == []
+    for _ in range(150):
+        gateway.ask(body=b"x" * 64 * 1024, **sent)
+    found = samples()
+    assert found["more"] and 0 < found["lost"] < 50 and len(found["samples"]) < 10
+    assert samples(share=0)["samples"] == [] == samples(share=1e-9)["samples"]
+    gateway.ask(**sent)
+    assert samples()["samples"] == []
+    samples(share=0)

@@ -8,9 +8,14 @@ from genops_lab.genai.evaluations.models import (
     AnswerEvaluation,
     AnswersReport,
     ComparedModels,
+    ComparedResults,
+    ComparedSlice,
     ModelAnswers,
+    PlannedCalls,
+    PlannedEvaluation,
     ScoredModel,
     ScoreEstimate,
+    ShownDifference,
 )
 
 from ..document import Block, Cell, Column, Document, Facts, Note, Row, Table, Tone, moment
@@ -68,6 +73,8 @@ def report(shown: AnswersReport) -> Document:
             title="Answers",
         ),
     ]  # fmt: skip
+    if shown.report is not None:
+        blocks = [*(Note(each) for each in shown.report.sentences), *blocks]
     blocks += [Note(line, "bad") for line in problems(evaluation)]
     if shown.report is None:
         return Document(
@@ -81,15 +88,82 @@ def report(shown: AnswersReport) -> Document:
     ]
     columns += [Column("answers", right=True), Column("not scored", right=True)]
     blocks.append(Table(columns, [_scored(each) for each in shown.report.scored], title="Scores"))
-    if shown.report.compared:
-        columns = [Column("model"), Column("against"), Column("scorer"), Column("difference", right=True)]
-        columns += [Column("95 % interval", right=True), Column("verdict"), Column("worse", right=True)]
-        columns += [Column("better", right=True)]
-        blocks.append(
-            Table(columns, [_compared(each) for each in shown.report.compared], title="Differences")
-        )
-        blocks += [Note(line) for each in shown.report.compared if (line := _named(each))]
+    repeated = [row for each in shown.report.scored if (row := _repeated(each))]
+    if repeated:
+        columns = [
+            Column("model"),
+            Column("scorer"),
+            Column("pass@k", right=True),
+            Column("pass^k", right=True),
+        ]
+        columns += [
+            Column(name, right=True) for name in ("between rows", "between answers", "between judgements")
+        ]
+        blocks.append(Table(columns, repeated, title="Repeats"))
+    blocks += _differences(shown.report.compared)
     return Document([*blocks, *(Note(each) for each in evaluation.notes)])
+
+
+def comparison(found: ComparedResults) -> Document:
+    """``evaluate show --against``."""
+    said = [Note(each) for each in found.sentences]
+    return Document([*said, *_differences(found.compared), *(Note(each) for each in found.notes)])
+
+
+def _differences(compared: Sequence[ComparedModels]) -> list[Block]:
+    if not compared:
+        return []
+    columns = [Column("model"), Column("against"), Column("scorer"), Column("difference", right=True)]
+    columns += [Column("95 % interval", right=True), Column("p", right=True), Column("verdict")]
+    columns += [Column("worse", right=True), Column("better", right=True)]
+    blocks: list[Block] = [Table(columns, [_compared(each) for each in compared], title="Differences")]
+    blocks += [Note(line) for each in compared if (line := _named(each))]
+    slices = [_slice(each, part) for each in compared for part in each.slices]
+    if slices:
+        columns = [Column("model"), Column("scorer"), Column("where"), Column("rows", right=True)]
+        columns += [Column("difference", right=True), Column("95 % interval", right=True), Column("verdict")]
+        blocks.append(Table(columns, slices, title="By slice"))
+    return blocks
+
+
+def plan(found: PlannedEvaluation) -> Document:
+    """``evaluate plan``."""
+    repeats = f", {found.repeats} answers to each" if found.repeats > 1 else ""
+    columns = [Column("model"), Column("calls", right=True), Column("input tokens", right=True)]
+    columns += [Column("output tokens", right=True), Column("cost", right=True)]
+    rows = [_planned(each, "") for each in found.models] + [
+        _planned(each, " (judge)") for each in found.judges
+    ]
+    blocks: list[Block] = [
+        Facts([("rows", f"{found.rows:,}{repeats}"), ("digest", found.digest[:8])]),
+        Table(columns, rows, title="At most"),
+    ]
+    shown = [_shown(each) for each in found.shows]
+    if shown:
+        many = f", corrected for {found.tests} comparisons" if found.tests > 1 else ""
+        columns = [
+            Column("rows on which the models differ", right=True),
+            Column("smallest difference", right=True),
+        ]
+        blocks.append(Table(columns, shown, title=f"Shown with a probability of 80 %{many}"))
+    if found.clusters:
+        blocks.append(
+            Note(f"These differences are for {found.clusters:,} clusters whose rows tell the same.")
+        )
+    return Document([*blocks, *(Note(each, "bad") for each in found.notes)])
+
+
+def _planned(each: PlannedCalls, more: str) -> Row:
+    return [
+        each.model + more, f"{each.calls:,}", f"{each.input_tokens:,}",
+        "no bound" if each.output_tokens is None else f"{each.output_tokens:,}",
+        "unknown" if each.money is None else f"{each.money:.4g}",
+    ]  # fmt: skip
+
+
+def _shown(each: ShownDifference) -> Row:
+    size = "none" if each.difference is None else f"{100 * each.difference:.1f} points"
+    return [f"{each.differing:.0%}".replace("%", " %"), size]
 
 
 def problems(evaluation: AnswerEvaluation) -> list[str]:
@@ -119,6 +193,8 @@ def markdown(shown: AnswersReport) -> str:
     """Return the report for a pull request."""
     evaluation = shown.evaluation
     lines = [f"### Evaluation {_md(evaluation.name)}", ""]
+    if shown.report is not None and shown.report.sentences:
+        lines += [*(f"- {_md(each)}" for each in shown.report.sentences), ""]
     lines += [f"{evaluation.rows:,} rows, digest `{evaluation.digest[:8]}`, result `{evaluation.id}`", ""]
     lines += ["| model | answers | failed | tokens | cost | median time |", "|---|---:|---:|---:|---:|---:|"]
     lines += [_line(_model(each)) for each in evaluation.models]
@@ -129,9 +205,9 @@ def markdown(shown: AnswersReport) -> str:
         if shown.report.compared:
             lines += [
                 "",
-                "| model | against | scorer | difference | 95 % interval | verdict | worse | better |",
+                "| model | against | scorer | difference | 95 % interval | p | verdict | worse | better |",
             ]
-            lines += ["|---|---|---|---:|---:|---|---:|---:|"]
+            lines += ["|---|---|---|---:|---:|---:|---|---:|---:|"]
             lines += [_line(_compared(each)) for each in shown.report.compared]
     said = [*problems(evaluation), *evaluation.notes]
     return "\n".join([*lines, *([""] if said else []), *(f"- {_md(each)}" for each in said), ""]) + "\n"
@@ -166,12 +242,28 @@ def _scored(each: ScoredModel) -> Row:
 def _compared(each: ComparedModels) -> Row:
     return [
         each.model, each.against, each.scorer, _number(each.difference.value), _interval(each.difference),
-        Cell(each.verdict, _TONES.get(each.verdict, "dim")), f"{len(each.worse):,}", f"{len(each.better):,}",
+        f"{each.p:.2g}", Cell(each.verdict, _TONES.get(each.verdict, "dim")), f"{len(each.worse):,}",
+        f"{len(each.better):,}",
+    ]  # fmt: skip
+
+
+def _repeated(each: ScoredModel) -> Row | None:
+    spreads = (each.between, each.within, each.judging)
+    if all(spread is None for spread in spreads):
+        return None
+    chances = ["" if found is None else _number(found.value) for found in (each.pass_at_k, each.pass_hat_k)]
+    return [each.model, each.scorer, *chances, *map(_number, spreads)]
+
+
+def _slice(each: ComparedModels, part: ComparedSlice) -> Row:
+    return [
+        each.model, each.scorer, f"{part.column} {part.value}", f"{part.difference.n:,}",
+        _number(part.difference.value), _interval(part.difference), Cell(part.verdict, _TONES.get(part.verdict, "dim")),
     ]  # fmt: skip
 
 
 def _named(each: ComparedModels) -> str:
-    if not each.worse:
+    if not each.worse or each.new_failures is not None:  # the sentences name new failures
         return ""
     more = f" and {len(each.worse) - _NAMED:,} more" if len(each.worse) > _NAMED else ""
     return f"{each.model} is worse by {each.scorer} on: {', '.join(each.worse[:_NAMED])}{more}"

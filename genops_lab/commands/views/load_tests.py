@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from genops_lab.deployments.load_models import LoadStep, LoadTest, Recording
 from genops_lab.deployments.load_tests import summary
+from genops_lab.genai.traces.models import DeploymentTraces
 
 from ..document import Block, Column, Document, Facts, Note, Row, Table, moment
 
@@ -85,6 +88,22 @@ def recording(deployment: str, found: Recording) -> Document:
     then = f"genops deployments load {deployment} --recorded"
     words = "All are recorded." if found.full else "The next requests with JSON are recorded."
     return Document([Facts(facts), Note(f"{words} Test with them: {then}")])
+
+
+def traces(found: DeploymentTraces) -> Document:
+    """``deployments record --traces``."""
+    if not found.on:
+        return Document([Note(f"Requests to {found.name} do not become traces.")])
+    facts = [
+        ("deployment", found.name), ("sample", f"{100 * found.sample:g} % of the requests"),
+        ("experiment", found.experiment), ("traces", f"{found.kept:,} since JupyterLab began"),
+        ("lost", f"{found.lost:,} that came faster than they were written"), ("redaction", found.redaction),
+    ]  # fmt: skip
+    if found.problem:
+        facts.append(("problem", found.problem))
+    return Document(
+        [Facts(facts), Note(f"Read them: genops traces list --experiment {quote(found.experiment)}")]
+    )
 
 
 def load_tests(deployment: str, found: list[LoadTest]) -> Document:

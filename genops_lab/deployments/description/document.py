@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.deployments.policy import RolloutPolicy, check_policy
 from genops_lab.deployments.scaling import MOST
+from genops_lab.deployments.traced import EXPERIMENT
 
 API_VERSION = "genops/v1"
 #: A name of a deployment or of a key.
@@ -192,6 +193,13 @@ class Https(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("The keys 'certificate' and 'key' are paths on the host: begin them with '/'.")
 
 
+class Traces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Requests that become traces in MLflow: a ``sample`` of all (1), in an ``experiment``."""
+
+    sample: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    experiment: Annotated[str, Meta(min_length=1, max_length=500)] = EXPERIMENT
+
+
 class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A deployment file.
 
@@ -203,6 +211,7 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     - environment: variables of the processes.
     - secrets: names of variables whose values are kept with ``genops secrets set``.
     - callers: everybody who has a key. Other keys are revoked; without this part the keys stay as they are.
+    - traces: requests and answers that become traces in MLflow; none without this part.
     - trust: the digest of the model's files that somebody reviewed, or the key that signed them.
     - rollout: how a new version gets the requests of the one before; without it, all at once.
     """
@@ -219,6 +228,7 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     secrets: Annotated[list[Variable], Meta(max_length=100)] = []
     callers: Annotated[list[Caller], Meta(max_length=1000)] | None = None
     lifetime: Lifetime = Lifetime()
+    traces: Traces | None = None
     trust: Annotated[str, Meta(pattern=DIGEST_PATTERN)] | Signer | None = None
     rollout: RolloutPolicy | None = None
 

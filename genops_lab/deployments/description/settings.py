@@ -46,6 +46,7 @@ class FileSettings:
             gpus=shape.gpus,
             scale=shape.scale,
             https=shape.https,
+            traces=shape.traces,
             described=self.described,
         )
 

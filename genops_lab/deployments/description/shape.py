@@ -15,6 +15,7 @@ from genops_lab.deployments.models import DeploymentChange
 from genops_lab.deployments.needs import Demanded
 from genops_lab.deployments.record import DEFAULT_HEALTH, LOCAL, Given, Record
 from genops_lab.deployments.scaling import Scale
+from genops_lab.deployments.traced import Traced
 from genops_lab.serving.engines.settings import CHAT_TEMPLATE
 
 from . import document
@@ -62,6 +63,7 @@ class Shape:
     sleep_s: float = 0.0
     scale: Scale = ONE
     https: Https | None = None
+    traces: Traced | None = None
     callers: Mapping[str, Limits] | None
 
     @classmethod
@@ -134,6 +136,7 @@ def shape_of(
         gpus=description.resources.gpus if description.resources else 0,
         sleep_s=60 * hours.sleep_minutes,
         scale=Scale(**msgspec.structs.asdict(description.scale)),
+        traces=Traced(**msgspec.structs.asdict(description.traces)) if description.traces else None,
         callers=None if callers is None else {each.name: Limits(each.limit, each.tokens) for each in callers},
     )
 
@@ -157,6 +160,7 @@ def shape_now(record: Record, *, warm_s: float) -> Shape:
         sleep_s=revision.sleep_s,
         scale=wanted.scale,
         https=wanted.https,
+        traces=wanted.traces,
         callers={each.name: Limits(each.limit, each.tokens) for each in wanted.keys},
     )
 
@@ -195,6 +199,8 @@ def _facts(shape: Shape) -> dict[str, str]:
         facts["replicas"] = shape.scale.text
     if shape.https:
         facts["https"] = shape.https.text
+    if shape.traces:
+        facts["traces"] = shape.traces.text
     if shape.sleep_s:
         facts["unloads the model without callers after"] = f"{shape.sleep_s / 60:g} min"
     return facts | {
@@ -248,6 +254,7 @@ def description_of(
         ]
         or None,
         lifetime=Lifetime(lease_hours=lease, warm_hours=warm, sleep_minutes=shape.sleep_s / 60),
+        traces=document.Traces(**msgspec.structs.asdict(shape.traces)) if shape.traces else None,
         trust=trust or None,
         rollout=rollout,
     )

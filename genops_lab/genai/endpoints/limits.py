@@ -42,6 +42,13 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     date: str = ""
     source: str = ""
 
+    @property
+    def rates(self) -> tuple[float, float, float, float]:
+        """Return the prices of input, cached input, output and reasoning, each as it is charged."""
+        cached = self.input if self.cached_input is None else self.cached_input
+        thought = self.output if self.reasoning is None else self.reasoning
+        return self.input, cached, self.output, thought
+
     def of(self, usage: Usage) -> float:
         """Return the price of a call.
 
@@ -50,10 +57,9 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         >>> Price(input=1.0, output=10.0, reasoning=0.0).of(Usage(output=100_000, reasoning=100_000))
         0.0
         """
-        cached = self.input if self.cached_input is None else self.cached_input
-        thought = self.output if self.reasoning is None else self.reasoning
-        given = (usage.input - usage.cached_input) * self.input + usage.cached_input * cached
-        written = (usage.output - usage.reasoning) * self.output + usage.reasoning * thought
+        full, cached, output, thought = self.rates
+        given = (usage.input - usage.cached_input) * full + usage.cached_input * cached
+        written = (usage.output - usage.reasoning) * output + usage.reasoning * thought
         return (given + written) / 1e6
 
     def most_of(self, usage: Usage) -> float:

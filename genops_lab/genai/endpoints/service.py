@@ -21,6 +21,7 @@ from genops_lab.serving.engines.settings import COMMAND
 
 from .backends.gateway import MlflowGateway
 from .endpoint import CallFailed, Connection, Endpoint
+from .limits import Price
 from .models import EndpointTest, ModelEndpoint, ModelEndpoints, NewEndpoint, Probe, TestEndpoint
 from .prices import price_of
 from .probes import STATES, changed, differences, probe
@@ -73,6 +74,23 @@ class EndpointsService(Service):
                 tests = (await asyncio.to_thread(self._file.read)).tests
                 return msgspec.structs.replace(each, test=tests.get(name, EndpointTest()))
         raise NotFound(f"There is no endpoint {name!r}.", hint="All endpoints: genops endpoints list")
+
+    async def prices(self) -> dict[str, Price]:
+        """Return the prices of models in USD, by the names that calls and answers have.
+
+        Two endpoints with different prices for one name leave it without a price.
+        """
+        kept = await asyncio.to_thread(self._file.read)
+        found: dict[str, Price | None] = {}
+        for each in [*self._of_administrator(), *kept.endpoints.values()]:
+            if each.price is None or each.price.currency != "USD":
+                continue
+            probe = kept.tests.get(each.name, EndpointTest()).probe
+            for name in {each.model, probe.model if probe else ""} - {""}:
+                known = found.setdefault(name, each.price)
+                if known is None or known.rates != each.price.rates:
+                    found[name] = None
+        return {name: price for name, price in found.items() if price is not None}
 
     async def add_endpoint(self, body: NewEndpoint) -> ModelEndpoint:
         """Add a model to a person's list. A price that is not given is looked up in LiteLLM's table."""

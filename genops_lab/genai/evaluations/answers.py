@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genops_lab.core.errors import Conflict
 from genops_lab.core.paging import Page
 from genops_lab.genai.endpoints.limits import Usage
 
+from .comparing import check_same_rows
 from .journal import Call, read
 from .models import AnsweredRow, AnswersQuery, ShownAnswer, ShownScore
 from .results_folder import KeptScore, ResultsFolder
@@ -19,13 +19,7 @@ _SHOWN = 20_000
 
 def answered_rows(folders: Sequence[ResultsFolder], query: AnswersQuery) -> Page[AnsweredRow]:
     """Return a page of rows with the answers of each evaluation. Blocks. Raises Conflict for other rows."""
-    digests = [each.state().digest for each in folders]
-    if len(set(digests)) > 1:
-        raise Conflict(
-            f"{folders[0].id} and {folders[1].id} have different rows: their digests are {' and '.join(digests)}.",
-            hint="Compare evaluations of the same rows.",
-            code="other_rows",
-        )
+    check_same_rows(folders[0].state(), folders[-1].state())
     by_row: dict[str, list[ShownAnswer]] = {}
     for folder in folders:
         scores = {name: folder.scores(name) for name in folder.state().scorers}
@@ -33,8 +27,8 @@ def answered_rows(folders: Sequence[ResultsFolder], query: AnswersQuery) -> Page
             marks = [(name, own[key]) for name, own in scores.items() if key in own]
             by_row.setdefault(call.example, []).append(_shown(folder.id, call, marks))
     rows = folders[0].rows()
-    ids = list(rows)
-    if query.after and query.after not in rows:
+    ids = [each for each in rows if query.example in ("", each)]
+    if query.after and query.after not in ids:
         raise query.bad_cursor()
     found: list[AnsweredRow] = []
     for id in ids[ids.index(query.after) + 1 if query.after else 0 :]:

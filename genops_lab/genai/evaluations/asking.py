@@ -74,12 +74,18 @@ class Asking:
         self._away_until = 0.0
         self._joined: dict[str, asyncio.Future[Call]] = {}
         self._in_a_row = 0
+        self._tried: set[Key] = set()
 
     async def ask(self, wanted: Sequence[Wanted]) -> Asked:
-        """Ask for all answers that the journal does not have yet. Raises OSError if the journal cannot be written."""
+        """Ask for all answers that the journal does not have yet. Raises OSError if the journal cannot be written.
+
+        May be called again with more answers: a call that this object made and that failed is not made again.
+        """
         found = self._kept(wanted)
         missing = iter([each for each in wanted if self._needs(each)])
+        self._tried.update(map(self._key, wanted))
         budget = Budget(self._endpoint.limits, self._endpoint.price, found.spent)
+        found.money = budget.money
         workers = [
             asyncio.create_task(self._work(missing, budget, found))
             for _ in range(self._endpoint.limits.at_once)
@@ -114,7 +120,7 @@ class Asking:
     def _needs(self, wanted: Wanted) -> bool:
         """Return whether an answer is missing. A call that failed is made again."""
         call = self._call(wanted)
-        return call is None or call.answer is None
+        return (call is None or call.answer is None) and self._key(wanted) not in self._tried
 
     def _key(self, wanted: Wanted) -> Key:
         return (self._endpoint.name, wanted.example, wanted.repeat)

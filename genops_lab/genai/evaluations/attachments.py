@@ -127,6 +127,14 @@ def parts_of(row: Mapping[str, Any], columns: Sequence[str]) -> list[dict[str, A
     return found
 
 
+def text_of(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Return the text of the last turn; a part without one is named."""
+    content = messages[-1].get("content") if messages else ""
+    if isinstance(content, list):
+        return " ".join(str(part.get("text", f"[{part.get('type')}]")) for part in content)
+    return str(content or "")
+
+
 def tokens_of(messages: Sequence[Mapping[str, Any]]) -> int:
     """Return the most input tokens of the kept files in messages."""
     found = 0

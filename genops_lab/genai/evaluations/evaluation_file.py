@@ -44,6 +44,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A model that answers: a ``deployment`` of GenOps Lab, an ``endpoint`` of its list, or ``url`` and ``model``.
 
+    ``registered``: the version of the registry that it serves, such as ``digits@3``, so that gates see its scores.
     ``url`` ends before ``/chat/completions``, such as ``https://api.example.com/v1``. ``key`` is the name of a
     secret. ``settings`` replace those of the evaluation.
     """
@@ -52,6 +53,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     endpoint: str = ""
     url: str = ""
     model: str = ""
+    registered: Annotated[str, msgspec.Meta(pattern=r"\A(|[^@]+@[^@]+)\Z")] = ""
     key: str = ""
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 120.0
     settings: dict[str, Any] = {}
@@ -74,15 +76,21 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     - tries: calls at most for one answer, where a failure may pass.
     - experiment: that of the runs in MLflow; empty: one for all evaluations of answers.
     - patience_s: how long to wait for an endpoint that is away, or that limits its rate.
+    - only: the rows that are asked: columns with the value that they must have, such as ``{split: test}``.
+    - training: a file of training data; rows that are in it are named.
+    - slices: columns; differences are shown for each of their values.
+    - stop_when_known: rows are asked in a random order until the differences of the models are known.
+    - about: what the answer is about then. "these rows" needs fewer of them, and says nothing of others like them.
+    - smallest_difference: a difference of scores that does not matter: within it, models are equal.
     """
 
     apiVersion: Literal["genops/v1"]
     kind: Literal["Evaluation"]
     metadata: Metadata
-    data: str
-    prompt: str | list[Message] = ""
     models: dict[Name, Model]
     scorers: list[Scorer]
+    data: str = ""
+    prompt: str | list[Message] = ""
     judges: dict[Name, Model] = {}
     conversation: Conversation = Conversation()
     tools: list[Tool] = []
@@ -95,6 +103,12 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     settings: dict[str, Any] = {}
     tries: Annotated[int, msgspec.Meta(ge=1, le=20)] = 4
     patience_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 900.0
+    only: dict[str, str | int | float | bool] = {}
+    training: str = ""
+    slices: list[str] = []
+    stop_when_known: bool = False
+    about: Literal["rows like these", "these rows"] = "rows like these"
+    smallest_difference: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
     @property
     def messages(self) -> list[Message]:
@@ -123,8 +137,12 @@ _FILE = YamlKind(
         "kind": ("Evaluation",),
         "scorer": tuple(str(each.__struct_config__.tag) for each in get_args(Scorer)),
         "role": ("system", "user", "assistant"),
+        "about": ("rows like these", "these rows"),
     },
-    shapes={"name": "must be letters, digits, '.', '_' or '-', and begin with a letter or digit"},
+    shapes={
+        "registered": "must be NAME@VERSION or NAME@ALIAS, such as digits@3",
+        "name": "must be letters, digits, '.', '_' or '-', and begin with a letter or digit",
+    },
 )
 
 
@@ -136,7 +154,19 @@ def read_evaluation(text: str, name: str = "evaluation.yaml") -> Evaluation:
     _check_models(text, name, "models", found.models, found.settings)
     _check_conversation(text, name, found)
     _check_scorers(text, name, found)
+    if found.stop_when_known:
+        _check_stopping(text, name, found)
     return found
+
+
+def _check_stopping(text: str, name: str, found: Evaluation) -> None:
+    if len(found.models) < 2:
+        what = "stop_when_known needs two models: the difference of one is never known."
+        raise _error(text, name, ["stop_when_known"], what, "Name another model, or remove stop_when_known.")
+    if all(each.bounds is None for each in found.scorers):
+        what = "stop_when_known needs a scorer with bounds, such as exact or a judge."
+        hint = "Add one, or give a bound: at_least or at_most."
+        raise _error(text, name, ["stop_when_known"], what, hint)
 
 
 def _check_models(text: str, name: str, key: str, models: dict[str, Model], settings: dict[str, Any]) -> None:

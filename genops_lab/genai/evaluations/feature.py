@@ -17,6 +17,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.settings import Settings
     from genops_lab.core.work import WorkService
     from genops_lab.deployments.service import DeploymentsService
+    from genops_lab.evaluations.service import EvaluationsService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.genai.endpoints.service import EndpointsService
     from genops_lab.genai.traces.service import TracesService
@@ -32,6 +33,7 @@ def _provide(services: Services) -> None:
             get(WorkService),
             get(DeploymentsService),
             get(EndpointsService).endpoint,
+            get(EvaluationsService),
             get(TracesService),
         ),
     )

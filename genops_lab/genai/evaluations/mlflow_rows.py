@@ -6,8 +6,6 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import msgspec
-
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors, quoted
 from genops_lab.experiments.columns.models import RunTableQuery
@@ -17,13 +15,6 @@ TRACES, DATASET = "traces:", "dataset:"
 _MOST, _PAGE, _WAIT_S = 10_000, 1000, 30.0
 
 
-class TakenRows(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows as JSON lines. ``id``: the column with their ids where the file names none."""
-
-    lines: bytes
-    id: str
-
-
 class MlflowRows(MlflowBackend):
     """Reads traces and data sets in MLflow's worker."""
 
@@ -31,7 +22,7 @@ class MlflowRows(MlflowBackend):
         super().__init__(tracking_uri, scratch, **others)
         self._traces = DatasetRows(tracking_uri, scratch)
 
-    def of_traces(self, ids: list[str]) -> TakenRows:
+    def of_traces(self, ids: list[str]) -> bytes:
         """Return a row for each trace: its inputs, what people expect of it, and ``response``.
 
         Raises InvalidRequest (a trace without inputs), NotFound.
@@ -40,9 +31,9 @@ class MlflowRows(MlflowBackend):
         for trace_id in ids:
             found = self._traces.row(trace_id)
             rows.append({**_flat(found), "response": _text(found["outputs"]), "trace_id": trace_id})
-        return TakenRows(lines=_lines(rows), id="trace_id")
+        return _lines(rows)
 
-    def of_dataset(self, name: str) -> TakenRows:
+    def of_dataset(self, name: str) -> bytes:
         """Return the records of a data set. Raises NotFound, InvalidRequest (several of that name), Unavailable."""
         with mlflow_errors(f"The data set {name!r} could not be read"):
             found = self._client.search_datasets(filter_string=f"name = {quoted(name)}", max_results=2)
@@ -69,15 +60,15 @@ class MlflowRows(MlflowBackend):
                 if not token or len(rows) > _MOST:
                     break
         _check_count(len(rows), f"The data set {name!r}")
-        return TakenRows(lines=_lines(rows), id="record_id")
+        return _lines(rows)
 
 
 async def taken(
     data: str,
     query: Callable[[RunTableQuery], Awaitable[Any]],
-    call: Callable[..., Awaitable[TakenRows]],
-) -> TakenRows | None:
-    """Return the rows that ``data`` names in MLflow; None where it names a file.
+    call: Callable[..., Awaitable[bytes]],
+) -> bytes | None:
+    """Return the rows that ``data`` names in MLflow as JSON lines; None where it names a file.
 
     query: asks the table of traces. call: calls a method of a backend in MLflow's worker. Raises InvalidRequest,
     NotFound, Unavailable.

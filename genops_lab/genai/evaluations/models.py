@@ -8,6 +8,7 @@ import msgspec
 
 from genops_lab.core.models import Task
 from genops_lab.core.paging import PageQuery
+from genops_lab.evaluations.models import LoggedPredictions
 from genops_lab.genai.endpoints.limits import Usage
 
 #: asking, scoring and recording: an end is missing, so either a task runs or ``resume`` goes on.
@@ -21,12 +22,14 @@ class NewAnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     - name: what errors call the file.
     - folder: the absolute path of the folder that ``data`` of the file is below, on the Lab's machine.
     - data: the absolute path of other rows, in place of those of the file.
+    - data_name: what the evaluation calls ``data`` where the file is gone later, such as rows of a notebook.
     """
 
     text: str
     name: str = "evaluation.yaml"
     folder: str
     data: str = ""
+    data_name: str = ""
 
 
 class NewScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +75,11 @@ class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """An evaluation of answers. ``digest`` is that of the rows. ``notes`` say what a reader must know of it."""
+    """An evaluation of answers. ``digest`` is that of the file of the rows.
+
+    ``notes`` say what a reader must know of it, ``data_notes`` of its rows. ``scores`` are those by the first scorer;
+    lists alone have them.
+    """
 
     id: str
     name: str
@@ -85,6 +92,8 @@ class AnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     models: list[ModelAnswers]
     stage: Stage = "asking"
     notes: list[str] = []
+    scores: list[ScoredModel] = []
+    data_notes: list[str] = []
 
     @property
     def missing(self) -> int:
@@ -110,7 +119,12 @@ class ScoreEstimate(msgspec.Struct, frozen=True, kw_only=True):
 
 class ScoredModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model by a scorer. ``answers`` were scored; ``failed`` calls and ``not_scored`` answers count as neither right
-    nor wrong. ``between`` and ``within``: the standard deviation between examples, and between answers to one example.
+    nor wrong.
+
+    - between, within, judging: standard deviations: between examples, between answers to one example, and between a
+      judge's judgements of one answer. None: nothing was repeated.
+    - pass_at_k, pass_hat_k: the chance that one, or all, of the repeats pass; of scores that are 0 or 1.
+    - corrected: the mean of people's labels, of which the judge's marks tell those that are missing.
     """
 
     model: str
@@ -121,27 +135,162 @@ class ScoredModel(msgspec.Struct, frozen=True, kw_only=True):
     not_scored: int
     between: float | None = None
     within: float | None = None
+    judging: float | None = None
     pass_at_k: ScoreEstimate | None = None
     pass_hat_k: ScoreEstimate | None = None
+    corrected: ScoreEstimate | None = None
+
+
+#: "equal": the interval lies within the smallest difference that the evaluation file names.
+CompareVerdict = Literal["better", "worse", "higher", "lower", "equal", "within chance"]
+
+
+class ComparedSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """The difference on the examples whose ``column`` has a value. The verdict is corrected for the other slices."""
+
+    column: str
+    value: str
+    difference: ScoreEstimate
+    verdict: CompareVerdict
 
 
 class ComparedModels(msgspec.Struct, frozen=True, kw_only=True):
-    """Two models on the examples that both answered: ``model`` less ``against``. The lists have ids of examples."""
+    """Two models on the examples that both answered: ``model`` less ``against``. The lists have ids of examples.
+
+    - against_result: the other evaluation, where ``against`` answered in one.
+    - p: corrected for all ``tests`` comparisons of the report.
+    - points: scores are from 0 to 1, so a difference of 0.04 is 4 points.
+    - worse, better: with any difference. new_failures, mended: of scores that are 0 or 1, where most answers passed
+      before and do not now, or the other way round.
+    - corrected: the difference of people's labels, of which the judge's marks tell those that are missing.
+    """
 
     model: str
     against: str
     scorer: str
     difference: ScoreEstimate
-    verdict: str
+    verdict: CompareVerdict
     worse: list[str]
     better: list[str]
+    against_result: str = ""
+    p: float = 1.0
+    tests: int = 1
+    points: bool = False
+    new_failures: list[str] | None = None
+    mended: list[str] | None = None
+    slices: list[ComparedSlice] = []
+    corrected: ScoreEstimate | None = None
+
+
+class AskedUntilKnown(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an evaluation with ``stop_when_known`` came: ``examples`` of ``of`` were asked, in a random order.
+
+    - known: each comparison is known.
+    - spared, spared_money: answers that were not asked for, and what they would have cost at the mean price so far.
+    - finite: the answer is about these rows alone.
+    """
+
+    examples: int
+    of: int
+    known: bool
+    spared: int
+    spared_money: float | None = None
+    finite: bool = False
+
+
+class JudgeVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on a judge by people's labels. Marks of one that is not ``calibrated`` decide nothing."""
+
+    scorer: str
+    calibrated: bool
+    verdict: str
+    agreement: ScoreEstimate | None = None
 
 
 class ScoresReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of an evaluation."""
+    """The results of an evaluation. ``sentences``: what they show, in plain words, the most important first."""
 
     scored: list[ScoredModel]
     compared: list[ComparedModels]
+    stopped: AskedUntilKnown | None = None
+    judges: list[JudgeVerdict] = []
+    sentences: list[str] = []
+
+
+class PlannedCalls(msgspec.Struct, frozen=True, kw_only=True):
+    """The calls of a model, at most.
+
+    ``output_tokens`` is None where no ``max_tokens`` bounds them; ``money`` too, or where the price is unknown.
+    """
+
+    model: str
+    calls: int
+    input_tokens: int
+    output_tokens: int | None
+    money: float | None
+
+
+class ShownDifference(msgspec.Struct, frozen=True, kw_only=True):
+    """The smallest difference that is shown with a probability of 80 %, if two models differ on so many rows.
+
+    ``differing`` is a share of rows. ``difference`` is None where no difference is shown.
+    """
+
+    differing: float
+    difference: float | None
+
+
+class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan: what would be asked, what it costs at most, and what it could show. Nothing was asked.
+
+    - tests: comparisons that share the level.
+    - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
+    - notes: what a person must know of the rows.
+    """
+
+    name: str
+    digest: str
+    rows: int
+    repeats: int
+    models: list[PlannedCalls]
+    judges: list[PlannedCalls]
+    shows: list[ShownDifference]
+    tests: int
+    clusters: int = 0
+    notes: list[str] = []
+
+
+class ComparisonQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Compare with another evaluation of the same rows."""
+
+    against: str
+
+
+class ComparedResults(msgspec.Struct, frozen=True, kw_only=True):
+    """Two evaluations of the same rows, compared as :class:`ScoresReport` compares models.
+
+    ``notes`` say what a reader must know, such as rows that only one of them asked.
+    """
+
+    id: str
+    against: str
+    compared: list[ComparedModels]
+    sentences: list[str]
+    notes: list[str] = []
+
+
+class GateEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """The scores of a registered version as predictions. ``content`` becomes the JSON file ``predictions.path``."""
+
+    predictions: LoggedPredictions
+    content: dict[str, Any]
+
+
+class AllGateEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """The evidence that an evaluation gives to gates. ``left_out`` says what they do not see, and why."""
+
+    evidence: list[GateEvidence]
+    left_out: list[str]
 
 
 class AnswersReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,10 +303,11 @@ class AnswersReport(msgspec.Struct, frozen=True, kw_only=True):
 class AnswersQuery(PageQuery, frozen=True, kw_only=True):
     """The answers of an evaluation by row. ``against``: another evaluation, whose answers to the same row stand beside.
 
-    ``only``: failed (no answer), differing (scores of a row differ), or all.
+    ``only``: failed (no answer), differing (scores of a row differ), or all. ``example``: the one row with this id.
     """
 
     against: str = ""
+    example: str = ""
     only: Literal["all", "failed", "differing"] = "all"
 
 
@@ -196,3 +346,35 @@ class AnsweredRow(msgspec.Struct, frozen=True, kw_only=True):
     example: str
     row: dict[str, Any]
     answers: list[ShownAnswer]
+
+
+class ExamplesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The examples of an evaluation by the scores of ``scorer``. ``models``: names with commas between; empty: all."""
+
+    scorer: str
+    models: str = ""
+
+
+class ExampleResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers of a model to an example. ``value`` is the mean of their scores; None if none was scored."""
+
+    value: float | None
+    answered: int = 0
+    failed: int = 0
+    not_scored: int = 0
+
+
+class ExampleLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An example in a list. ``asked`` is the begin of the last message; ``results`` are in the order of the models."""
+
+    example: str
+    asked: str
+    results: list[ExampleResult]
+
+
+class Examples(msgspec.Struct, frozen=True, kw_only=True):
+    """The examples in the order of the data. ``left_out``: how many more there are."""
+
+    models: list[str]
+    examples: list[ExampleLine]
+    left_out: int = 0

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from genops_lab.core.call_progress import CallCancelled, report_progress
+from genops_lab.core.call_progress import CallCancelled, for_another_thread, report_progress
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.paging import Page
 from genops_lab.core.paths import private_dir
@@ -23,15 +25,31 @@ from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
 from genops_lab.genai.scorers.kinds import Scorer
 
 from .asking import Asked, Asking, Patience, Wanted
-from .attachments import AttachingConnection, Attachments, digest_with, tokens_of
+from .attachments import AttachingConnection, Attachments, digest_with, text_of, tokens_of
 from .conversing import Conversations, user_notes
-from .evaluation_file import Evaluation, Model, read_evaluation, read_scorers
+from .evaluation_file import Evaluation, EvaluationFileError, Model, read_evaluation, read_scorers
 from .frozen_files import keep_files
 from .journal import Call, Journal, Key, read
-from .mlflow_rows import TakenRows
-from .models import AnsweredRow, AnswerEvaluation, AnswersQuery, ModelAnswers, NewAnswerEvaluation, NewScores
+from .models import (
+    AllGateEvidence,
+    AnsweredRow,
+    AnswerEvaluation,
+    AnswersQuery,
+    AskedUntilKnown,
+    ComparedResults,
+    Examples,
+    ExamplesQuery,
+    ModelAnswers,
+    NewAnswerEvaluation,
+    NewScores,
+    PlannedEvaluation,
+)
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
-from .rows import digest_of, history_in, read_rows, rows_of, turns_in, written
+from .rows import Rows, digest_of, history_in, read_rows, turns_in, written
+from .stopping import asked_until_known, looks, random_order, unknown_models
+
+if TYPE_CHECKING:
+    from .report import Question
 
 T = TypeVar("T")
 
@@ -52,35 +70,38 @@ class AnswersProcess:
         """Return what a file names as its data. Raises EvaluationFileError."""
         return body.data or read_evaluation(body.text, body.name).data
 
-    def begin(self, body: NewAnswerEvaluation, taken: TakenRows | None = None) -> AnswerEvaluation:
-        """Check a file and its rows, and freeze both. Raises EvaluationFileError, InvalidRequest, NotFound, Failed.
+    def begin(self, body: NewAnswerEvaluation) -> AnswerEvaluation:
+        """Check a file and its rows, and freeze both. Raises EvaluationFileError, InvalidRequest, NotFound, Failed."""
+        from .planning import data_notes, training_of
 
-        ``taken`` are rows from MLflow, in place of a file.
-        """
-        file = read_evaluation(body.text, body.name)
-        source = Path(body.data) if body.data else Path(body.folder, file.data)
-        if taken is None:
-            rows, data, beside = read_rows(source, file.id), str(source), source.parent
-        else:
-            rows = rows_of(Path("rows.jsonl"), taken.lines, file.id or taken.id)
-            data, beside = body.data or file.data, Path(body.folder)
-        for id, row in rows.by_id.items():
-            first_turns(file, row, id)
+        file, source, rows = _read(body)
+        said = data_notes(file, rows, training_of(file, body.folder))
         with _on_disk():
             folder = new_folder(self._root, file.metadata.name)
+            beside = Path(body.folder) if body.data_name else source.parent
             with _removed_if_refused(folder):
                 keep_files(file, Path(body.folder), folder.files)
                 attachments = Attachments(file.attached, file.pdf, beside, folder.attachments)
                 folder.freeze(body.text, attachments.kept(rows.by_id))
+            if file.stop_when_known:
+                folder.keep_order(random_order(list(rows.by_id), clusters_of(file, rows.by_id)))
             wanted = len(rows.by_id) * file.repeats
             state = AnswerEvaluation(
-                id=folder.id, name=file.metadata.name, created_at=time.time(), data=data,
+                id=folder.id, name=file.metadata.name, created_at=time.time(), data=body.data_name or str(source),
                 digest=digest_with(rows.digest, folder.attachments), rows=len(rows.by_id), repeats=file.repeats,
                 scorers=[each.label for each in file.scorers],
                 models=[ModelAnswers(model=model, wanted=wanted, answered=0) for model in file.models],
+                notes=said, data_notes=said,
             )  # fmt: skip
             folder.keep_state(state)
         return state
+
+    def plan(self, body: NewAnswerEvaluation) -> PlannedEvaluation:
+        """Return what an evaluation would ask. Raises EvaluationFileError, InvalidRequest, NotFound."""
+        from .planning import planned, training_of
+
+        file, _source, rows = _read(body)
+        return planned(file, rows, training_of(file, body.folder))
 
     def add_scorers(self, id: str, body: NewScores) -> AnswerEvaluation:
         """Add scorers to an evaluation. Raises NotFound, EvaluationFileError, Conflict."""
@@ -112,20 +133,21 @@ class AnswersProcess:
         }
         return models, all_scorers(folder, file)[1]
 
-    def ask(
-        self, id: str, endpoints: list[Endpoint], others: list[Endpoint] | None = None
-    ) -> AnswerEvaluation:
-        """Ask for all answers that are missing. Reports how many there are. Raises Failed, Conflict.
+    def ask(self, id: str, endpoints: list[Endpoint], judges: Sequence[Endpoint] = ()) -> AnswerEvaluation:
+        """Ask for all answers that are missing, or until the differences are known. Reports how many there are.
 
-        ``others`` are the endpoints of ``judges``, of which one may play the user.
+        Raises Failed, Conflict.
         """
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
+        # The report needs numpy and scipy: imported while answers are waited for.
+        Thread(target=importlib.import_module, args=(f"{__package__}.report",), daemon=True).start()
         with (
             self._alone(folder),
             _on_disk(f"What was answered is kept. Free some space, then: {_resume(id)}"),
         ):
-            asked, lost, calls = asyncio.run(_asked(folder, file, rows, endpoints, others or []))
+            known = self._known(folder, file, rows, judges) if file.stop_when_known else None
+            asked, lost, calls = asyncio.run(_asked(folder, file, rows, endpoints, judges, known))
             prices = {each.name: each.price for each in endpoints}
             models = []
             for each in asked:
@@ -146,40 +168,56 @@ class AnswersProcess:
         A scorer that cannot score is told by name, and the others go on. Raises Failed, Conflict.
         """
         from .report import report_of  # numpy
-        from .scoring import answered
+        from .report_words import sentences
 
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
-        scorers, settings = all_scorers(folder, file)
         private_dir(folder.files)
-        endpoints = {each.name: each for each in judges}
         with self._alone(folder), _on_disk(f"No answer is lost. Free some space, then: {_resume(id)}"):
             calls = read(folder.calls)
-            wanted = {
-                (model, each.example, each.repeat): each
-                for model in file.models
-                for each in wanted_of(file, rows, model)
-            }
-            answers = answered(file, calls, wanted, rows)
-            found, notes = {}, []
-            for scorer in scorers:
-                try:
-                    scores, said = self._scores(folder, file, scorer, answers, endpoints, settings)
-                    notes += said
-                except InvalidRequest as error:
-                    scores = []
-                    notes.append(f"{error.message} {error.hint}".strip())
-                folder.keep_scores(scorer.label, scores)
-                found[scorer.label] = {each.key: each for each in scores}
-            clusters = (
-                {id: str(row.get(file.cluster, id)) for id, row in rows.items()} if file.cluster else None
-            )
-            folder.keep_report(report_of(calls, found, list(file.models), file.repeats, clusters))
+            found, notes = self._all_scores(folder, file, rows, calls, judges)
+            report = report_of(calls, found, question_of(folder, file, rows))
             state = folder.state()
+            report = msgspec.structs.replace(report, stopped=_stopped(folder, file, state, found, rows))
+            folder.keep_report(msgspec.structs.replace(report, sentences=sentences(report)))
             notes = [*_notes(state, state.models, file, folder), *notes]
             state = msgspec.structs.replace(state, stage="recording", notes=notes)
             folder.keep_state(state)
         return state
+
+    def _all_scores(
+        self, folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], calls: dict[Key, Call],
+        judges: Sequence[Endpoint],
+    ) -> tuple[dict[str, dict[Key, KeptScore]], list[str]]:  # fmt: skip
+        """Score all answers that have no score yet, and keep the scores. Returns all by scorer, and what to say."""
+        from .scoring import answered
+
+        scorers, settings = all_scorers(folder, file)
+        endpoints = {each.name: each for each in judges}
+        wanted = {
+            (model, each.example, each.repeat): each
+            for model in file.models
+            for each in wanted_of(file, rows, model)
+        }
+        answers = answered(file, calls, wanted, rows)
+        found, notes = {}, []
+        for scorer in scorers:
+            try:
+                scores, said = self._scores(folder, file, scorer, answers, endpoints, settings)
+                notes += said
+            except InvalidRequest as error:
+                scores = []
+                notes.append(f"{error.message} {error.hint}".strip())
+            folder.keep_scores(scorer.label, scores)
+            found[scorer.label] = {each.key: each for each in scores}
+        return found, notes
+
+    def _known(
+        self, folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], judges: Sequence[Endpoint]
+    ) -> Callable[[dict[Key, Call]], list[str]]:  # fmt: skip
+        """Return what says which models have a difference that is not known yet."""
+        question = question_of(folder, file, rows)
+        return lambda calls: unknown_models(self._all_scores(folder, file, rows, calls, judges)[0], question)
 
     def _scores(
         self, folder: ResultsFolder, file: Evaluation, scorer: Rule | Program | Judge, answers: dict[Key, Answered],
@@ -216,6 +254,36 @@ class AnswersProcess:
         ids = [id, query.against] if query.against else [id]
         return answered_rows([find_folder(self._root, each) for each in ids], query)
 
+    def examples(self, id: str, query: ExamplesQuery) -> Examples:
+        """Return the examples with their scores. Raises NotFound."""
+        from .examples import list_examples
+
+        folder = find_folder(self._root, id)
+        file = self._file(folder)
+        asked = {id: text_of(first_turns(file, row, id)) for id, row in folder.rows().items()}
+        return list_examples(folder, asked, list(file.models), query)
+
+    def gate_evidence(self, id: str) -> AllGateEvidence:
+        """Return what gates may stand on; the notes of the evaluation get what is left out. Raises NotFound."""
+        from .gate_evidence import evidence_of
+
+        folder = find_folder(self._root, id)
+        report = folder.report()
+        assert report is not None
+        with self._alone(folder), _on_disk():
+            found = evidence_of(folder, self._file(folder), folder.state(), report)
+            if found.left_out:
+                state = folder.state()
+                notes = list(dict.fromkeys([*state.notes, *found.left_out]))
+                folder.keep_state(msgspec.structs.replace(state, notes=notes))
+        return found
+
+    def compare(self, id: str, against: str) -> ComparedResults:
+        """Return the differences of an evaluation to another of the same rows. Raises NotFound, Conflict."""
+        from .comparing import compare_results
+
+        return compare_results(find_folder(self._root, id), find_folder(self._root, against))
+
     def _file(self, folder: ResultsFolder) -> Evaluation:
         return read_evaluation(folder.text(), f"{folder.id}/evaluation.yaml")
 
@@ -239,14 +307,32 @@ class AnswersProcess:
             lock.release()
 
 
+def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
+    """Return a file, the path of its rows and the rows. Raises EvaluationFileError, InvalidRequest, NotFound."""
+    file = read_evaluation(body.text, body.name)
+    if not (body.data or file.data):
+        raise EvaluationFileError(
+            f"{body.name} has no data.",
+            hint="Name a file with rows, data: FILE, or give rows with the command.",
+        )
+    source = Path(body.data) if body.data else Path(body.folder, file.data)
+    rows = read_rows(source, file.id, file.only)
+    for id, row in rows.by_id.items():
+        first_turns(file, row, id)
+    known = {column for row in rows.by_id.values() for column in row}
+    for column in [file.cluster, *file.slices]:
+        if column and column not in known:
+            raise InvalidRequest(
+                f"{source.name} has no column {column!r}.", hint=f"Its columns: {', '.join(sorted(known))}."
+            )
+    return file, source, rows
+
+
 async def _asked(
-    folder: ResultsFolder,
-    file: Evaluation,
-    rows: dict[str, dict[str, Any]],
-    endpoints: Sequence[Endpoint],
-    others: Sequence[Endpoint],
-) -> tuple[list[Asked], list[tuple[Key, Usage]], dict[Key, Call]]:
-    """Ask all models at the same time."""
+    folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], endpoints: Sequence[Endpoint],
+    judges: Sequence[Endpoint], unknown: Callable[[dict[Key, Call]], list[str]] | None = None,
+) -> tuple[list[Asked], list[tuple[Key, Usage]], dict[Key, Call]]:  # fmt: skip
+    """Ask all models at the same time. ``unknown``: the models that need more rows, by the calls so far."""
     done: dict[str, int] = {}
 
     def tell(asked: Asked) -> None:
@@ -259,19 +345,40 @@ async def _asked(
         patience = Patience(tries=file.tries, patience_s=file.patience_s)
         talks = None
         if file.converses:
-            talks = Conversations(file, rows, folder.turns, folder.files, others, patience)
+            talks = Conversations(file, rows, folder.turns, folder.files, judges, patience)
             await stack.enter_async_context(talks)
-        runs = []
+        asking: dict[str, Asking] = {}
         for endpoint in endpoints:
             connection = await stack.enter_async_context(AttachingConnection(endpoint, folder.attachments))
-            asking = (
+            asking[endpoint.name] = (
                 talks.asking(connection, journal, tell)
                 if talks
                 else Asking(connection, journal, patience, tell)
             )
-            runs.append(asking.ask(wanted_of(file, rows, endpoint.name)))
-        found = await _while_wanted(asyncio.gather(*runs), done)
-        return found, [*journal.lost, *(talks.lost if talks else [])], dict(journal.calls)
+
+        async def ask(models: Sequence[str], of: dict[str, dict[str, Any]]) -> dict[str, Asked]:
+            runs = [asking[each].ask(wanted_of(file, of, each)) for each in models]
+            return dict(zip(models, await asyncio.gather(*runs), strict=True))
+
+        async def ask_until_known() -> dict[str, Asked]:
+            assert unknown is not None
+            first, *_ = models = list(asking)
+            found: dict[str, Asked] = {}
+            order = folder.order()
+            for count in looks(order, clusters_of(file, rows)):
+                found |= await ask(models, {id: rows[id] for id in order[:count]})
+                if any(each.stopped for each in found.values()):
+                    break
+                calls = dict(journal.calls)
+                open_ = await asyncio.to_thread(for_another_thread(lambda: unknown(calls)))  # noqa: B023
+                if not open_:
+                    break
+                models = [first, *(each for each in models if each in open_)]
+            return {each: found[each] for each in asking}
+
+        work = ask(list(asking), rows) if unknown is None else ask_until_known()
+        found = await _while_wanted(asyncio.ensure_future(work), done)
+        return list(found.values()), [*journal.lost, *(talks.lost if talks else [])], dict(journal.calls)
 
 
 async def _while_wanted(work: asyncio.Future[T], done: dict[str, int]) -> T:
@@ -286,6 +393,49 @@ async def _while_wanted(work: asyncio.Future[T], done: dict[str, int]) -> T:
             work.cancel()
             await asyncio.wait([work])
             raise
+
+
+def clusters_of(file: Evaluation, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return what each row belongs together by; empty without a column."""
+    return {id: str(row.get(file.cluster, id)) for id, row in rows.items()} if file.cluster else {}
+
+
+def question_of(folder: ResultsFolder, file: Evaluation, rows: Mapping[str, Mapping[str, Any]]) -> Question:
+    """Return what the report of an evaluation is about."""
+    from .kept_labels import kept_labels
+    from .report import Question
+    from .report_labels import labels_of
+    from .report_means import Means, Sequences
+
+    clusters, order = clusters_of(file, rows), folder.order()
+    given, judges = all_scorers(folder, file)
+    scorers = {each.label: each for each in given}
+    return Question(
+        models=list(file.models),
+        scorers=scorers,
+        repeats=file.repeats,
+        means=Sequences(order, clusters, is_finite=file.about == "these rows") if order else Means(clusters),
+        slices={
+            column: {id: str(row[column]) for id, row in rows.items() if row.get(column) is not None}
+            for column in file.slices
+        },
+        smallest=file.smallest_difference,
+        labels=labels_of(scorers, kept_labels(folder)),
+        names={name: each.model or each.deployment for name, each in {**file.models, **judges}.items()},
+    )
+
+
+def _stopped(
+    folder: ResultsFolder, file: Evaluation, state: AnswerEvaluation, scores: dict[str, dict[Key, KeptScore]],
+    rows: dict[str, dict[str, Any]],
+) -> AskedUntilKnown | None:  # fmt: skip
+    """Return how far an evaluation with ``stop_when_known`` came."""
+    if not file.stop_when_known:
+        return None
+    return asked_until_known(
+        state.models, max(each.wanted for each in state.models) // file.repeats, state.rows, file.repeats,
+        known=not unknown_models(scores, question_of(folder, file, rows)), finite=file.about == "these rows",
+    )  # fmt: skip
 
 
 def all_scorers(folder: ResultsFolder, file: Evaluation) -> tuple[list[Scorer], dict[str, Model]]:
@@ -367,7 +517,7 @@ def _notes(
     state: AnswerEvaluation, models: Sequence[ModelAnswers], file: Evaluation, folder: ResultsFolder
 ) -> list[str]:
     """Say what a reader must know of the answers."""
-    found = user_notes(file, folder.turns)
+    found = [*state.data_notes, *user_notes(file, folder.turns)]
     for each in models:
         if len(each.names) > 1:
             found.append(
@@ -378,8 +528,11 @@ def _notes(
         if each.cut:
             found.append(f"{each.cut:,} answers of {each.model} were cut off at max_tokens.")
     with contextlib.suppress(OSError):  # the file may be gone: its rows are kept
-        now = digest_with(digest_of(Path(state.data).read_bytes()), folder.attachments)
-        if now != state.digest:
+        source = Path(state.data)
+        if (
+            source.is_absolute()
+            and digest_with(digest_of(source.read_bytes()), folder.attachments) != state.digest
+        ):
             found.append(
                 f"{Path(state.data).name} was edited since the evaluation began. Its rows are those of the beginning."
             )

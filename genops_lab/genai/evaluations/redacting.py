@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,7 @@ def redacted(trace: AnswerTrace, redact: Redact) -> AnswerTrace:
         trace.wanted, example=found["example"], messages=found["messages"], settings=found["settings"]
     )
     marks = [mark._replace(reason=reason) for mark, reason in zip(trace.marks, found["reasons"], strict=True)]
-    return trace._replace(
-        wanted=wanted, call=replace(call, answer=answer, message=found["message"], steps=steps), marks=marks,
+    return dataclasses.replace(
+        trace, wanted=wanted, call=replace(call, answer=answer, message=found["message"], steps=steps), marks=marks,
         expected=found["expected"],
     )  # fmt: skip

@@ -3,127 +3,260 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
+from genops_lab.genai.scorers.base import BaseScorer
 from genops_lab.statistics.answers import pass_at_k, pass_hat_k, variances
-from genops_lab.statistics.bounded import bounded_mean
-from genops_lab.statistics.clusters import cluster_mean, cluster_rate
-from genops_lab.statistics.results import Result
+from genops_lab.statistics.multiple import holm
+from genops_lab.statistics.results import CONFIDENCE, Result
 
 from .journal import Call, Key
-from .models import ComparedModels, ScoredModel, ScoreEstimate, ScoresReport
+from .models import ComparedModels, ComparedSlice, CompareVerdict, ScoredModel, ScoreEstimate, ScoresReport
+from .report_labels import Labels, corrected_difference, corrected_mean, judge_verdicts
+from .report_means import SHARE, Bounds, Means, Sequences, Values
 from .results_folder import KeptScore
 
-_SEED = 20
+#: Values of a column that are compared, the most frequent ones.
+_MOST_SLICES = 20
+_ALPHA = 1 - CONFIDENCE
+#: The scores of each scorer by the key of their answer.
+Scores = Mapping[str, Mapping[Key, KeptScore]]
 
-#: The scores of a model's answers by example, in the order of their repeats.
-Scores = Mapping[str, Sequence[float]]
 
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """The question of a report: models, scorers, and how means get intervals.
 
-def report_of(
-    calls: Mapping[Key, Call],
-    scores: Mapping[str, Mapping[Key, KeptScore]],
-    models: Sequence[str],
-    repeats: int,
-    clusters: Mapping[str, str] | None = None,
-) -> ScoresReport:
-    """Return the report of models' calls and the scores of each scorer. Blocks.
-
-    Examples count once each, however many answers they have. ``clusters``: what each example belongs together by;
-    examples of one cluster are not independent.
+    - models: the first is the one compared with. names: what the endpoints call them.
+    - slices: columns with the value of each example.
+    - smallest: a difference within it counts as none.
+    - labels: people's, by scorer.
     """
-    scored, compared = [], []
-    for scorer, marks in scores.items():
-        by_model: dict[str, dict[str, list[float]]] = {model: {} for model in models}
-        failed, not_scored = dict.fromkeys(models, 0), dict.fromkeys(models, 0)
-        for key in sorted(calls):
-            model, example, _repeat = key
-            if model not in by_model:
-                continue
-            mark = marks.get(key)
-            if calls[key].answer is None:
-                failed[model] += 1
-            elif mark is None or mark.value is None:
-                not_scored[model] += 1
-            else:
-                by_model[model].setdefault(example, []).append(mark.value)
-        for model in models:
-            found = by_model[model]
-            scored.append(
-                _scored(model, scorer, found, failed[model], not_scored[model], repeats, clusters or {})
-            )
-        compared += [compare(model, models[0], scorer, by_model, clusters) for model in models[1:]]
-    return ScoresReport(scored=scored, compared=compared)
+
+    models: Sequence[str]
+    scorers: Mapping[str, BaseScorer]
+    repeats: int = 1
+    means: Means = field(default_factory=Means)
+    slices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    smallest: float = 0.0
+    labels: Mapping[str, Labels] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tests(self) -> int:
+        """Return the number of comparisons that are known at some look: those of scorers with bounds."""
+        return max(1, (len(self.models) - 1) * sum(each.bounds is not None for each in self.scorers.values()))
+
+
+def report_of(calls: Mapping[Key, Call], scores: Scores, question: Question) -> ScoresReport:
+    """Return the report of models' calls and their scores. Examples count once, however many answers they have."""
+    scored = [
+        _scored(model, calls, marks, question, scorer)
+        for scorer, marks in scores.items()
+        for model in question.models
+    ]
+    verdicts = judge_verdicts(question.scorers, scores, question.labels, calls, question.names)
+    return ScoresReport(scored=scored, compared=compared(scores, question), judges=verdicts)
+
+
+def compared(scores: Scores, question: Question) -> list[ComparedModels]:
+    """Return the differences of each model to the first, by each scorer, corrected for their number."""
+    first, *others = question.models
+    pairs = [
+        (model, scorer, by_example(marks, model), by_example(marks, first))
+        for scorer, marks in scores.items()
+        for model in others
+    ]
+    found = [
+        compare(
+            (model, one),
+            (first, other),
+            scorer,
+            question,
+            corrected_difference(
+                scores[scorer], question.labels.get(scorer, {}), model, first, question.means
+            ),
+        )
+        for model, scorer, one, other in pairs
+    ]
+    return corrected(found, question)
+
+
+def by_example(marks: Mapping[Key, KeptScore], model: str) -> dict[str, list[float]]:
+    """Return the scores of a model's answers by example, in the order of rows and of repeats."""
+    found: dict[str, list[float]] = {}
+    for key in sorted(marks, key=lambda key: key[2]):
+        value = marks[key].value
+        if key[0] == model and value is not None:
+            found.setdefault(key[1], []).append(value)
+    return found
 
 
 def compare(
-    model: str,
-    against: str,
+    one: tuple[str, Mapping[str, Sequence[float]]],
+    other: tuple[str, Mapping[str, Sequence[float]]],
     scorer: str,
-    by_model: Mapping[str, Scores],
-    clusters: Mapping[str, str] | None = None,
+    question: Question,
+    by_people: ScoreEstimate | None = None,
 ) -> ComparedModels:
-    """Return the difference of two models on the examples that both answered, paired by example."""
-    one, other = by_model[model], by_model[against]
-    both = [example for example in one if example in other]
-    apart = {example: float(np.mean(one[example]) - np.mean(other[example])) for example in both}
-    found = _mean(apart, clusters or {}, (-1.0, 1.0))
-    words = {"higher": "better", "lower": "worse"}
+    """Return the difference of two models, each with its scores by example, paired by example."""
+    values, against = _means(one[1]), _means(other[1])
+    both = [each for each in values if each in against]
+    bounds, better = _bounds(scorer, [*one[1].values(), *other[1].values()], question)
+    found = question.means.difference(values, against, bounds, question.tests)
+    sign = -1.0 if better == "lower" else 1.0
+    apart = {each: sign * (values[each] - against[each]) for each in both}
+    passes: dict[str, Any] = {}
+    if all(score in (0.0, 1.0) for side in (one[1], other[1]) for each in both for score in side[each]):
+        passes = {
+            "new_failures": [each for each in both if values[each] <= 0.5 < against[each]],
+            "mended": [each for each in both if against[each] <= 0.5 < values[each]],
+        }
     return ComparedModels(
-        model=model, against=against, scorer=scorer, difference=_estimate(found),
-        verdict=words.get(found.verdict, found.verdict),
+        model=one[0], against=other[0], scorer=scorer, difference=estimate(found), p=found.p,
+        verdict=verdict(found, found.p, question.smallest, better), points=bounds == SHARE,
         worse=sorted((each for each in both if apart[each] < 0), key=apart.__getitem__),
         better=sorted((each for each in both if apart[each] > 0), key=lambda each: -apart[each]),
+        slices=_slices(values, against, bounds, better, question), corrected=by_people, **passes,
     )  # fmt: skip
 
 
-def _scored(
-    model: str, scorer: str, found: Scores, failed: int, not_scored: int, repeats: int,
-    clusters: Mapping[str, str],
-) -> ScoredModel:  # fmt: skip
-    values = [each for scores in found.values() for each in scores]
-    examples = [example for example, scores in found.items() for _ in scores]
-    means = {example: float(np.mean(scores)) for example, scores in found.items()}
-    more: dict[str, Any] = {}
-    if repeats > 1 and values:
-        spread = variances(values, examples)
-        more = {"between": _root(spread.examples), "within": _root(spread.answers)}
-        if set(values) <= {0.0, 1.0}:
-            passed = [sum(scores) for scores in found.values()]
-            counts = [len(scores) for scores in found.values()]
-            for name, chance in (("pass_at_k", pass_at_k), ("pass_hat_k", pass_hat_k)):
-                chances = dict(zip(found, chance(passed, counts, repeats).tolist(), strict=True))
-                more[name] = _estimate(_mean(chances, clusters, (0.0, 1.0)))
-    return ScoredModel(
-        model=model, scorer=scorer, mean=_estimate(_mean(means, clusters, (0.0, 1.0))), answers=len(values),
-        failed=failed, not_scored=not_scored, **more,
-    )  # fmt: skip
+def corrected(found: Sequence[ComparedModels], question: Question) -> list[ComparedModels]:
+    """Return the comparisons with p-values and verdicts for all of them together: any may improve by chance."""
+    if not found:
+        return []
+    raw = [each.p for each in found]
+    if isinstance(question.means, Sequences):
+        tests = question.tests
+        p = [min(1.0, each * tests) for each in raw]
+    else:
+        tests = len(found)
+        p = holm(raw).tolist()
+    return [
+        replace(
+            each,
+            p=own,
+            tests=tests,
+            verdict="within chance" if own > _ALPHA and each.verdict != "equal" else each.verdict,
+        )
+        for each, own in zip(found, p, strict=True)
+    ]
 
 
-def _mean(values: Mapping[str, float], clusters: Mapping[str, str], bounds: tuple[float, float]) -> Result:
-    """Return the mean of examples; by a test of clusters where they belong together or have no bounds."""
-    array = np.array(list(values.values()), np.float64)
-    bounded = not len(array) or bool(bounds[0] <= array.min() and array.max() <= bounds[1])
-    if bounded and not clusters:
-        return bounded_mean(array, rng=_rng(), bounds=bounds)
-    labels = [clusters.get(each, each) for each in values]
-    if bounds[0] == 0 and set(array) <= {0.0, 1.0}:
-        return cluster_rate(array, labels)
-    return cluster_mean(array, labels)
+def verdict(found: Result, p: float, smallest: float, better: str = "higher") -> CompareVerdict:
+    """Return what a difference shows."""
+    low, high = found.low, found.high
+    if smallest and low is not None and high is not None and -smallest <= low and high <= smallest:
+        return "equal"
+    if found.estimate is None or p > 1 - found.confidence:
+        return "within chance"
+    is_higher = found.estimate > 0
+    if not better:
+        return "higher" if is_higher else "lower"
+    return "better" if is_higher == (better == "higher") else "worse"
 
 
-def _estimate(found: Result) -> ScoreEstimate:
+def estimate(found: Result) -> ScoreEstimate:
+    """Return what is kept of a result."""
     low, high = (None if each is None or math.isinf(each) else each for each in (found.low, found.high))
     return ScoreEstimate(value=found.estimate, low=low, high=high, n=found.n)
 
 
+def _slices(
+    one: Values, other: Values, bounds: Bounds, better: str, question: Question
+) -> list[ComparedSlice]:
+    parts = []
+    for column, values in question.slices.items():
+        there = Counter(values[each] for each in one if each in other and each in values)
+        for value, _times in there.most_common(_MOST_SLICES):
+            parts.append((column, value, {each for each in one if values.get(each) == value}))
+    found = [
+        question.means.among(part).difference(
+            {each: one[each] for each in one if each in part}, other, bounds, question.tests * len(parts)
+        )
+        for _column, _value, part in parts
+    ]
+    raw = [each.p for each in found]
+    is_sequence = isinstance(question.means, Sequences)
+    p = raw if is_sequence or not raw else holm(raw).tolist()
+    return [
+        ComparedSlice(
+            column=column,
+            value=value,
+            difference=estimate(each),
+            verdict=verdict(each, own, question.smallest, better),
+        )
+        for (column, value, _part), each, own in zip(parts, found, p, strict=True)
+    ]
+
+
+def _scored(
+    model: str, calls: Mapping[Key, Call], marks: Mapping[Key, KeptScore], question: Question, scorer: str
+) -> ScoredModel:
+    found = by_example(marks, model)
+    failed = sum(key[0] == model and call.answer is None for key, call in calls.items())
+    answered = sum(key[0] == model and call.answer is not None for key, call in calls.items())
+    count = sum(map(len, found.values()))
+    bounds, _better = _bounds(scorer, list(found.values()), question)
+    labels = question.labels.get(scorer, {})
+    more: dict[str, Any] = {**_spread(model, marks), **_chances(found, question)}
+    return ScoredModel(
+        model=model, scorer=scorer, mean=estimate(question.means.mean(_means(found), bounds)), answers=count,
+        failed=failed, not_scored=answered - count, corrected=corrected_mean(marks, labels, model, question.means),
+        **more,
+    )  # fmt: skip
+
+
+def _spread(model: str, marks: Mapping[Key, KeptScore]) -> dict[str, float | None]:
+    """Return the standard deviations of what was repeated: answers to an example, judgements of an answer."""
+    rows = [
+        (value, key[1], key[2])
+        for key, each in marks.items()
+        if key[0] == model and each.value is not None
+        for value in each.judgements or [each.value]
+    ]
+    if len(rows) == len({row[1] for row in rows}):
+        return {}
+    values, examples, answers = zip(*rows, strict=True)
+    found = variances(values, examples, answers)
+    return {
+        "between": _root(found.examples),
+        "within": _root(found.answers),
+        "judging": _root(found.marks),
+    }
+
+
+def _chances(found: Mapping[str, Sequence[float]], question: Question) -> dict[str, ScoreEstimate]:
+    """Return pass@k and pass^k of scores that are 0 or 1."""
+    if question.repeats == 1 or not found or not {x for each in found.values() for x in each} <= {0.0, 1.0}:
+        return {}
+    passed, counts = [sum(each) for each in found.values()], [len(each) for each in found.values()]
+    more = {}
+    for name, chance in (("pass_at_k", pass_at_k), ("pass_hat_k", pass_hat_k)):
+        each = dict(zip(found, chance(passed, counts, question.repeats).tolist(), strict=True))
+        whole = {example: value for example, value in each.items() if not math.isnan(value)}
+        more[name] = estimate(question.means.mean(whole, SHARE))
+    return more
+
+
+def _bounds(scorer: str, scores: Sequence[Sequence[float]], question: Question) -> tuple[Bounds, str]:
+    """Return the bounds of a scorer and which values are better. All scores 0 or 1 are marks of right and wrong."""
+    kind = question.scorers.get(scorer, BaseScorer())
+    marks = {value for each in scores for value in each}
+    if kind.bounds is None and marks <= {0.0, 1.0} and not isinstance(question.means, Sequences):
+        return SHARE, "higher"
+    return kind.bounds, kind.better
+
+
+def _means(scores: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    return {example: float(np.mean(each)) for example, each in scores.items()}
+
+
 def _root(value: float | None) -> float | None:
     return None if value is None else math.sqrt(value)
-
-
-def _rng() -> np.random.Generator:
-    """Return a generator with one seed, so that a report made again is the same."""
-    return np.random.default_rng(_SEED)

@@ -133,12 +133,24 @@ class ResultsFolder:
         lines = b"".join(msgspec.json.encode(each) + b"\n" for each in scores)
         write_private(self._scores(name), lines.decode())
 
+    def order(self) -> list[str]:
+        """Return the ids of the rows in the random order in which they are asked; empty: in their own."""
+        try:
+            found: list[str] = msgspec.json.decode((self.path / "order.json").read_bytes())
+        except FileNotFoundError:
+            return []
+        return found
+
+    def keep_order(self, order: Sequence[str]) -> None:
+        """Keep the order in which rows are asked. Raises OSError."""
+        write_private(self.path / "order.json", msgspec.json.encode(order).decode())
+
     def judge_calls(self, name: str) -> Path:
         """Return the path of the journal of a judge's calls."""
-        return private_dir(self.path / "judges") / f"{_slug(name)}.jsonl"
+        return private_dir(self.path / "judges") / f"{file_name(name)}.jsonl"
 
     def _scores(self, name: str) -> Path:
-        return self.path / "scores" / f"{_slug(name)}.jsonl"
+        return self.path / "scores" / f"{file_name(name)}.jsonl"
 
     def lock(self) -> FileLock:
         """Return the lock of the process that writes into the folder."""
@@ -167,7 +179,7 @@ def all_folders(root: Path) -> list[ResultsFolder]:
     return [ResultsFolder(each) for each in root.iterdir() if (each / "state.json").is_file()]
 
 
-def _slug(name: str) -> str:
+def file_name(name: str) -> str:
     """Return the name of a file for a scorer's name."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:100]
     if plain == name and not name.startswith("."):

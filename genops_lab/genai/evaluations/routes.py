@@ -12,12 +12,17 @@ else:
 OPERATIONS = [
     # It reads files of this machine by their paths, and sends their rows to endpoints.
     Operation("POST", "/answer-evaluations", Service.begin_answers, action="execute"),
+    Operation("POST", "/answer-evaluations/plan", Service.plan_answers, action="execute"),
     Operation("GET", "/answer-evaluations", Service.list_answer_evaluations),
     Operation("GET", "/answer-evaluations/{id}", Service.get_answer_evaluation),
+    Operation("GET", "/answer-evaluations/{id}/comparison", Service.compare_answer_evaluations),
     Operation("POST", "/answer-evaluations/{id}/resume", Service.resume_answers, action="execute"),
     Operation("POST", "/answer-evaluations/{id}/scores", Service.score_answers, action="execute"),
     Operation("DELETE", "/answer-evaluations/{id}", Service.delete_answer_evaluation),
 ]
 
 #: The texts of rows and answers.
-CONTENT = [Operation("GET", "/answer-evaluations/{id}/rows", Service.list_answers)]
+CONTENT = [
+    Operation("GET", "/answer-evaluations/{id}/rows", Service.list_answers),
+    Operation("GET", "/answer-evaluations/{id}/examples", Service.list_examples),
+]

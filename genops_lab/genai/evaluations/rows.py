@@ -30,22 +30,13 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True):
     by_id: dict[str, dict[str, Any]]
 
 
-def read_rows(path: Path, id_column: str = "") -> Rows:
-    """Return the rows of a file of JSON lines, CSV or Parquet. Blocks. Raises NotFound, InvalidRequest."""
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise InvalidRequest(f"{path.name} has {size:,} bytes.", hint=f"Use at most {MAX_BYTES:,} bytes.")
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise NotFound(
-            f"There is no file {path}.", hint="data: names a file beside the evaluation file."
-        ) from None
-    return rows_of(path, content, id_column)
+def read_rows(path: Path, id_column: str = "", only: Mapping[str, Any] | None = None) -> Rows:
+    """Return the rows of a file of JSON lines, CSV or Parquet. Blocks. Raises NotFound, InvalidRequest.
 
-
-def rows_of(path: Path, content: bytes, id_column: str = "") -> Rows:
-    """Return the rows in a file's content. Raises InvalidRequest."""
+    only: the values that columns must have. Ids and the digest are those of the whole file, so that the rows of two
+    evaluations with other parts of it are the same rows.
+    """
+    content = _content(path)
     found = _parsed(path, content)
     if not found:
         raise InvalidRequest(f"{path.name} has no rows.", hint="Give at least one row.")
@@ -60,7 +51,38 @@ def rows_of(path: Path, content: bytes, id_column: str = "") -> Rows:
                 f"{path.name}: the id {double[0]!r} comes {Counter(ids)[double[0]]} times.",
                 hint="Ids must be unique.",
             )
-    return Rows(digest=digest_of(content), by_id=dict(zip(ids, found, strict=True)))
+    by_id = dict(zip(ids, found, strict=True))
+    if only:
+        by_id = {id: row for id, row in by_id.items() if _is_among(row, only)}
+        if not by_id:
+            asked = ", ".join(f"{column} {value}" for column, value in only.items())
+            raise InvalidRequest(
+                f"{path.name} has no rows with {asked}.", hint=f"Its columns: {', '.join(found[0])}."
+            )
+    return Rows(digest=digest_of(content), by_id=by_id)
+
+
+def read_all_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file, such as training data. Blocks. Raises NotFound, InvalidRequest."""
+    return _parsed(path, _content(path))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InvalidRequest(f"{path.name} has {size:,} bytes.", hint=f"Use at most {MAX_BYTES:,} bytes.")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"There is no file {path}.", hint="Name a file beside the evaluation file.") from None
+
+
+def _is_among(row: Mapping[str, Any], only: Mapping[str, Any]) -> bool:
+    """Return whether a row has the values; text of a CSV file equals the number that it writes."""
+    return all(
+        column in row and (row[column] == value or str(row[column]) == str(value))
+        for column, value in only.items()
+    )
 
 
 def digest_of(content: bytes) -> str:
@@ -94,6 +116,15 @@ def _parsed(path: Path, content: bytes) -> list[dict[str, Any]]:
                 raise InvalidRequest(f"{path.name}, line {number}: a row must be an object.")
             found.append(row)
     return found
+
+
+def fields_of(messages: Sequence[Message]) -> set[str]:
+    """Return the columns that messages use.
+
+    >>> fields_of([Message(role="user", content="Capital of {{country}}?")])
+    {'country'}
+    """
+    return {found for each in messages for found in _FIELD.findall(each.content)}
 
 
 def turns_in(row: Mapping[str, Any], column: str, example: str) -> list[str]:

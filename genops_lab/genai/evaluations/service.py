@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, InvalidRequest
+from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.models import Task
 from genops_lab.core.paging import FIRST, Page, PageQuery
+from genops_lab.core.paths import write_private
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle
@@ -29,8 +33,13 @@ from .models import (
     AnswersQuery,
     AnswersReport,
     BegunAnswers,
+    ComparedResults,
+    ComparisonQuery,
+    Examples,
+    ExamplesQuery,
     NewAnswerEvaluation,
     NewScores,
+    PlannedEvaluation,
 )
 from .process import AnswersProcess
 from .records import AnswerRecords
@@ -39,6 +48,7 @@ from .results_folder import all_folders, find_folder
 if TYPE_CHECKING:
     from genops_lab.core.work import WorkService
     from genops_lab.deployments.service import DeploymentsService
+    from genops_lab.evaluations.service import EvaluationsService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.genai.traces.service import TracesService
 
@@ -63,11 +73,12 @@ class AnswersService(Service):
         work: WorkService,
         deployments: DeploymentsService | None = None,
         named: Callable[[str], Awaitable[Endpoint]] | None = None,
+        evaluations: EvaluationsService | None = None,
         traces: TracesService | None = None,
     ) -> None:
         """Without ``named``, which finds endpoints by their names, files give addresses and deployments alone.
 
-        Without ``traces`` rows come from files alone.
+        ``evaluations`` keeps what gates read. Without ``traces`` rows come from files alone.
         """
         # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
@@ -75,7 +86,7 @@ class AnswersService(Service):
         self._root = settings.data_dir / "answers"
         self._redaction = settings.redact_traces
         self._secrets = Secrets(settings.data_dir / "secrets")
-        self._named, self._traces = named, traces
+        self._named, self._evaluations, self._traces = named, evaluations, traces
         self._mlflow, self._events, self._work, self._deployments = mlflow, events, work, deployments
         self._worker = Worker("Evaluations of answers", {"root": str(self._root)}, idle_s=60.0)
         steps = {"ask": self._ask, "score": self._score, "record": self._record}
@@ -87,11 +98,8 @@ class AnswersService(Service):
 
     async def begin_answers(self, body: NewAnswerEvaluation) -> BegunAnswers:
         """Freeze a file and its rows, and begin to ask. A task reports the progress."""
-        rows = None
-        if self._traces is not None:
-            data = await self._worker.call(AnswersProcess.data, body)
-            rows = await taken(data, self._traces.query_traces, self._mlflow.call_long)
-        made = await self._worker.call(AnswersProcess.begin, body, rows)
+        async with self._with_rows(body) as given:
+            made = await self._worker.call(AnswersProcess.begin, given)
         try:
             await self._endpoints(made.id)
         except BaseException:
@@ -99,6 +107,27 @@ class AnswersService(Service):
             raise
         self._events.emit("answer-evaluation", made.id)
         return BegunAnswers(evaluation=made, task=await self._begin(made, "ask"))
+
+    async def plan_answers(self, body: NewAnswerEvaluation) -> PlannedEvaluation:
+        """Return what an evaluation would ask, what it would cost at most, and what it could show."""
+        async with self._with_rows(body) as given:
+            return await self._worker.call(AnswersProcess.plan, given)
+
+    @contextlib.asynccontextmanager
+    async def _with_rows(self, body: NewAnswerEvaluation) -> AsyncIterator[NewAnswerEvaluation]:
+        """Give what was asked for with a file of the rows that MLflow has; the file is removed at the end."""
+        if self._traces is None:
+            yield body
+            return
+        data = await self._worker.call(AnswersProcess.data, body)
+        lines = await taken(data, self._traces.query_traces, self._mlflow.call_long)
+        if lines is None:
+            yield body
+            return
+        with tempfile.TemporaryDirectory(prefix="genops-rows-") as folder:
+            path = Path(folder, "rows.jsonl")
+            await asyncio.to_thread(path.write_bytes, lines)
+            yield msgspec.structs.replace(body, data=str(path), data_name=data)
 
     async def resume_answers(self, id: str) -> BegunAnswers:
         """Ask for the answers that are missing, those of calls that failed too, and score them."""
@@ -124,9 +153,17 @@ class AnswersService(Service):
 
         return await asyncio.to_thread(read)
 
+    async def compare_answer_evaluations(self, id: str, query: ComparisonQuery) -> ComparedResults:
+        """Return the differences of an evaluation to another of the same rows."""
+        return await self._worker.call(AnswersProcess.compare, id, query.against)
+
     async def list_answers(self, id: str, query: AnswersQuery = _ALL) -> Page[AnsweredRow]:
         """Return rows with their answers, those of another evaluation of the same rows beside them."""
         return await self._worker.call(AnswersProcess.answers, id, query)
+
+    async def list_examples(self, id: str, query: ExamplesQuery) -> Examples:
+        """Return all examples with the mean score of each model's answers, for a table."""
+        return await self._worker.call(AnswersProcess.examples, id, query)
 
     async def delete_answer_evaluation(self, id: str) -> None:
         """Delete the folder of an evaluation. Its runs and traces in MLflow stay."""
@@ -147,9 +184,17 @@ class AnswersService(Service):
         if query.after and query.after not in ids:
             raise query.bad_cursor()
         start = ids.index(query.after) + 1 if query.after else 0
-        items = found[start : start + query.limit]
+        items = [self._scored(each) for each in found[start : start + query.limit]]
         more = start + len(items) < len(found)
         return Page(items=items, next=items[-1].id if more else "")
+
+    def _scored(self, evaluation: AnswerEvaluation) -> AnswerEvaluation:
+        """Return an evaluation with the scores that a list shows."""
+        report = find_folder(self._root, evaluation.id).report()
+        if report is None:
+            return evaluation
+        first = [each for each in report.scored if each.scorer == evaluation.scorers[0]]
+        return msgspec.structs.replace(evaluation, scores=first)
 
     async def _removed(self, id: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._root / id)
@@ -226,7 +271,8 @@ class AnswersService(Service):
         handle.progress(f"Asking for {wanted:,} answers.")
         opening = asyncio.create_task(self._mlflow.call(AnswerRecords.ready))
         try:
-            found = await self._worker.follow(told, AnswersProcess.ask, id, *await self._endpoints(id))
+            answering, judges = await self._endpoints(id)
+            found = await self._worker.follow(told, AnswersProcess.ask, id, answering, judges)
         finally:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)  # recording says what is wrong with MLflow
@@ -251,10 +297,31 @@ class AnswersService(Service):
         await self._work.hold(handle)
         folder = str(self._root / plan["id"])
         found = await self._mlflow.call_long(AnswerRecords.record, folder, self._redaction)
+        await self._show_to_gates(handle, found.id)
         self._events.emit("answer-evaluation", found.id)
         missing = found.missing
         end = f"{missing:,} answers are missing." if missing else "All answers are there."
         return {"message": f"{found.name} is evaluated. {end}"}
+
+    async def _show_to_gates(self, handle: TaskHandle, id: str) -> None:
+        """Keep the scores of registered versions as evaluations that gates read, and say which are left out."""
+        found = await self._worker.call(AnswersProcess.gate_evidence, id)
+        for line in found.left_out:
+            handle.say(line)
+        for each in found.evidence:
+            assert self._evaluations is not None
+            what = f"{each.predictions.model}@{each.predictions.version}"
+            path = self._root / id / f"evidence-{each.predictions.key}.json"
+            await asyncio.to_thread(write_private, path, msgspec.json.encode(each.content).decode())
+            try:
+                await self._evaluations.log_predictions(
+                    msgspec.structs.replace(each.predictions, path=str(path))
+                )
+                handle.say(f"Gates see the scores of {what} as the data {each.predictions.data}.")
+            except (NotFound, InvalidRequest, Conflict) as error:
+                handle.say(f"No gate sees the scores of {what}: {error.message} {error.hint}".strip())
+            finally:
+                await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def _cancelled(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
         """Keep what was answered: it is paid for."""

@@ -6,6 +6,8 @@ So a database gets all rows of a batch by MLflow's own tables. A server of MLflo
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import importlib
 import json
 import time
@@ -15,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .asking import Wanted
+from .attachments import text_of
 from .journal import Call
 from .spans import hash_of, id_of, spans_of, usage_of
 
@@ -34,7 +37,8 @@ class Mark(NamedTuple):
     source_id: str
 
 
-class AnswerTrace(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class AnswerTrace:
     """The answer of one trace. ``expected``: columns of the row that scorers compare with.
 
     The id is made of ``call``. All that is shown of the row is in ``wanted``, which may be redacted.
@@ -47,7 +51,7 @@ class AnswerTrace(NamedTuple):
     marks: list[Mark]
     expected: dict[str, Any]
 
-    @property
+    @functools.cached_property
     def id(self) -> str:
         """Return the trace's id, the same at each try."""
         return trace_id(self.evaluation, self.call.model, self.call.example, self.call.repeat)
@@ -273,10 +277,7 @@ def _metadata(trace: AnswerTrace, run_id: str) -> dict[str, str]:
 
 
 def _request_preview(trace: AnswerTrace) -> str:
-    content = trace.wanted.messages[-1]["content"] if trace.wanted.messages else ""
-    if isinstance(content, list):
-        content = " ".join(str(part.get("text", f"[{part.get('type')}]")) for part in content)
-    return str(content)[:_PREVIEW]
+    return text_of(trace.wanted.messages)[:_PREVIEW]
 
 
 def _response_preview(trace: AnswerTrace) -> str:

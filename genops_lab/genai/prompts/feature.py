@@ -18,6 +18,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.tasks import TasksService
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.genai.endpoints.service import EndpointsService
 
     from .service import PromptsService
     from .trials import PromptTrials
@@ -26,7 +27,12 @@ def _provide(services: Services) -> None:
     services.provide(
         PromptTrials,
         lambda get: PromptTrials(
-            get(Settings), get(PromptsService), get(DeploymentsService), get(TasksService), get(EventBus)
+            get(Settings),
+            get(PromptsService),
+            get(DeploymentsService),
+            get(TasksService),
+            get(EventBus),
+            get(EndpointsService),
         ),
     )
 

@@ -10,9 +10,13 @@ from genops_lab.genai.endpoints.limits import Price
 
 
 class TrialModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that answers: a ``deployment``, or ``url`` and ``model`` of an endpoint. ``key``: a secret's name."""
+    """A model that answers: an ``endpoint`` of the list, a ``deployment``, or a ``url`` with its ``model``.
+
+    ``key``: a secret's name. An endpoint has its own limits and, unless ``price`` is given, its price.
+    """
 
     name: str
+    endpoint: str = ""
     deployment: str = ""
     url: str = ""
     model: str = ""

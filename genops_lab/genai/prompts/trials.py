@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from genops_lab.core.settings import Settings
     from genops_lab.core.tasks import TaskHandle, TasksService
     from genops_lab.deployments.service import DeploymentsService
+    from genops_lab.genai.endpoints.service import EndpointsService
 
     from .service import PromptsService
 
@@ -57,16 +58,18 @@ class PromptTrials:
         deployments: DeploymentsService,
         tasks: TasksService,
         events: EventBus,
+        endpoints: EndpointsService,
     ) -> None:
         self._root = settings.data_dir / "prompts" / "trials"
         self._secrets = Secrets(settings.data_dir / "secrets")
         self._prompts, self._deployments = prompts, deployments
         self._tasks, self._events = tasks, events
+        self._list = endpoints
 
     async def get_trial_cost(self, name: str, body: PromptTrial) -> TrialCost:
         """Say what a trial may cost at most. Nothing is asked."""
         versions, rows = await self._material(name, body)
-        return await asyncio.to_thread(cost_of, body, versions, rows)
+        return await asyncio.to_thread(cost_of, await self._priced(body), versions, rows)
 
     async def start_trial(self, name: str, body: PromptTrial) -> Task:
         """Ask each model for the answer of each version to each row, as a task. Its subject has the id of the trial."""
@@ -124,7 +127,22 @@ class PromptTrials:
             _check_variables(version, rows)
         return versions, rows
 
+    async def _priced(self, body: PromptTrial) -> PromptTrial:
+        """Return the trial with the prices of its endpoints."""
+        models = []
+        for each in body.models:
+            price = each.price
+            if price is None and each.endpoint:
+                price = (await self._list.get_endpoint(each.endpoint)).price
+            models.append(msgspec.structs.replace(each, price=price))
+        return msgspec.structs.replace(body, models=models)
+
     async def _endpoint(self, model: TrialModel) -> Endpoint:
+        if model.endpoint:
+            named = await self._list.endpoint(model.endpoint)
+            return msgspec.structs.replace(
+                named, name=model.name, model=model.model or named.model, price=model.price or named.price
+            )
         limits = Limits(at_once=model.at_once)
         if model.deployment:
             found = await self._deployments.get_deployment(model.deployment)
@@ -140,8 +158,8 @@ class PromptTrials:
             )  # fmt: skip
         if not model.url or not model.model:
             raise InvalidRequest(
-                f"The model {model.name!r} has neither a deployment, nor a url and a model.",
-                hint="Give the name of a deployment, or the url of an endpoint and its model.",
+                f"The model {model.name!r} has neither an endpoint, nor a deployment, nor a url and a model.",
+                hint="Give the name of an endpoint or a deployment, or a url and its model.",
             )
         key = ""
         if model.key:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -75,6 +75,11 @@ class BaseScorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def bounds(self) -> tuple[float, float] | None:
         """Return the lowest and the highest value; None: any number."""
         return 0.0, 1.0
+
+    @property
+    def better(self) -> Literal["higher", "lower", ""]:
+        """Return which values are better; empty: neither."""
+        return "higher"
 
 
 class Rule(BaseScorer, frozen=True, kw_only=True, tag_field="scorer"):

@@ -41,6 +41,11 @@ class _Bounded(Rule, frozen=True, kw_only=True, tag_field="scorer"):
         """Return 0 and 1 where there is a bound."""
         return None if self.at_least is None and self.at_most is None else (0.0, 1.0)
 
+    @property
+    def better(self) -> Literal["higher", "lower", ""]:
+        """Return which values are better: 1, or a lower time or cost; no length is."""
+        return "higher" if self.bounds else "" if isinstance(self, Length) else "lower"
+
     def within(self, found: float, unit: str) -> Score:
         """Return the score of a number."""
         if self.bounds is None:

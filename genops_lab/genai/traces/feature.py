@@ -17,13 +17,26 @@ def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.live import LiveHub
     from genops_lab.core.settings import Settings
+    from genops_lab.core.store import LocalStore
+    from genops_lab.deployments.service import DeploymentsService
     from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.genai.endpoints.service import EndpointsService
 
-    from .service import TracesService
+    from .deployments import DeploymentTracesService
+    from .service import KnownPrices, TracesService
 
     services.provide(
         TracesService,
-        lambda get: TracesService(get(MlflowConnection), get(EventBus), get(LiveHub), get(Settings)),
+        lambda get: TracesService(
+            get(MlflowConnection), get(EventBus), get(LiveHub), get(Settings),
+            KnownPrices(get(EndpointsService).prices),
+        ),
+    )  # fmt: skip
+    services.provide(
+        DeploymentTracesService,
+        lambda get: DeploymentTracesService(
+            get(Settings), get(DeploymentsService), get(LocalStore), get(MlflowConnection), get(EventBus)
+        ),
     )
 
 

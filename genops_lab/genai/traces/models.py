@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from genops_lab.deployments.traced import Traced
+
 SpanStatus = Literal["ok", "error", "unset", "running"]
 TraceStatus = Literal["OK", "ERROR", "IN_PROGRESS", "STATE_UNSPECIFIED"]
 AssessmentKind = Literal["feedback", "expectation", "issue"]
@@ -267,3 +269,23 @@ class TracesTaken(msgspec.Struct, frozen=True, kw_only=True):
 
     spans: int
     traces: int
+
+
+class NewDeploymentTraces(Traced, frozen=True, kw_only=True):
+    """Make traces of a sample of a deployment's requests."""
+
+
+class DeploymentTraces(msgspec.Struct, frozen=True, kw_only=True):
+    """Which requests of a deployment become traces. ``kept`` counts since JupyterLab began, ``lost`` since the start.
+
+    ``redaction`` is off, secrets or personal. ``problem`` says why traces wait.
+    """
+
+    name: str
+    on: bool
+    sample: float = 0.0
+    experiment: str = ""
+    kept: int = 0
+    lost: int = 0
+    redaction: str = ""
+    problem: str = ""

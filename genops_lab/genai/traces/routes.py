@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
+    from .deployments import DeploymentTracesService as OfDeployments
     from .service import TracesService as Service
 else:
+    OfDeployments = LazyService(__package__, "deployments", "DeploymentTracesService")
     Service = LazyService(__package__, "service", "TracesService")
 
 OPERATIONS = [
@@ -16,6 +18,11 @@ OPERATIONS = [
     Operation("GET", "/traces/state", Service.get_traces_state),
     Operation("POST", "/traces/compare", Service.compare_traces, action="read"),
     Operation("GET", "/traces/{trace_id}", Service.get_trace),
+    Operation("GET", "/deployments/{name}/traces", OfDeployments.get_deployment_traces),
+    Operation("PUT", "/deployments/{name}/traces", OfDeployments.set_deployment_traces, action="execute"),
+    Operation(
+        "DELETE", "/deployments/{name}/traces", OfDeployments.delete_deployment_traces, action="execute"
+    ),
 ]
 
 CONTENT = [

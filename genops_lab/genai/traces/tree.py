@@ -218,7 +218,10 @@ def _cost(
     price = price_of(model)
     if price is None:
         return None, ""
-    used = Usage(input=tokens.input, output=tokens.output, cached_input=tokens.cached_input or 0)
+    used = Usage(
+        input=tokens.input, output=tokens.output, cached_input=min(tokens.input, tokens.cached_input or 0),
+        reasoning=min(tokens.output, tokens.reasoning or 0),
+    )  # fmt: skip
     return price.of(used), "price"
 
 

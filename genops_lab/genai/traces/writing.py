@@ -30,7 +30,7 @@ class OtlpTraces(MlflowBackend):
 
         Raises InvalidRequest (the body, its type or encoding), NotFound (the experiment).
         """
-        spans = _spans_in(_decompressed(body, encoding), media_type)
+        spans = spans_in(_decompressed(body, encoding), media_type)
         if not spans:
             return TracesTaken(spans=0, traces=0)
         trace_ids = sorted({span.trace_id for span in spans})
@@ -127,7 +127,8 @@ def _decompressed(body: bytes, encoding: str) -> bytes:
     return found
 
 
-def _spans_in(body: bytes, media_type: str) -> list[Any]:
+def spans_in(body: bytes, media_type: str) -> list[Any]:
+    """Return the spans of an OTLP request as MLflow's. Raises InvalidRequest."""
     from google.protobuf.json_format import Error as JsonError
     from google.protobuf.json_format import Parse
     from google.protobuf.message import DecodeError

@@ -19,6 +19,9 @@ Further operations are about rollouts:
 Three are about recordings: ``record`` begins one of so many ``requests``, ``recorded`` shows it, the ``whole`` with the
 bodies, and ``forget`` ends it.
 
+``samples`` wants a ``share`` of the requests of a deployment, and answers those kept ``after`` a number
+(``samples.py``).
+
 ``key_uses`` answers the seconds since the last request with each key of a deployment (``ago_s``).
 
 An answer to ``set`` means that every request that arrives later follows the new route.
@@ -97,6 +100,10 @@ class Control:
                 return self._rollout(asked)
             if asked["op"] in _RECORDINGS:
                 return self._recording(asked)
+            if asked["op"] == "samples":
+                return self._gateway.samples.asked(
+                    str(asked["name"]), float(asked["share"]), str(asked["run"]), int(asked["after"])
+                )
             if asked["op"] == "key_uses":
                 gateway = self._gateway
                 return {"ago_s": gateway.key_uses.ago_s(str(asked["name"]), gateway.loop.time())}

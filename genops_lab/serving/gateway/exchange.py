@@ -67,6 +67,7 @@ class Exchange:
         self._holds = False
         self._parts: list[bytes] = []
         self._tokens = gateway.tokens.watch(request) if counts else None
+        self._sample = gateway.samples.watch(request) if counts else None
         self._timer = self._loop.call_at(self._until, self._late)
         self._try_next()
 
@@ -122,6 +123,8 @@ class Exchange:
         self._status = status
         if self._tokens is not None:
             self._tokens.began(status, headers)
+        if self._sample is not None:
+            self._sample.began(headers)
         length = next((value for name, value in headers if name == b"content-length"), b"")
         self._holds = bool(length) and int(length) <= HELD
         if not self._holds:
@@ -152,6 +155,8 @@ class Exchange:
             self._digest.update(data)
         if self._tokens is not None:
             self._tokens.part(data, self._loop.time())
+        if self._sample is not None:
+            self._sample.part(data, self._loop.time() - self.request.arrived)
         self._parts.append(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def flush(self) -> None:
@@ -254,5 +259,7 @@ class Exchange:
         if self._tokens is not None:
             self._gateway.tokens.ended(self.request, self._tokens, self._loop.time())
         revision = 0 if gateway or self._upstream is None else self._upstream.number
+        if self._sample is not None:
+            self._gateway.samples.ended(self.request, self._sample, status, seconds, revision)
         if self._counts:
             self._gateway.metrics.count(self._route.name, revision, status, seconds)

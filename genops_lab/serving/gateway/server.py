@@ -23,6 +23,7 @@ from .replicas import Replicas
 from .request import FEEDBACK, METRICS, Request
 from .rollouts import Rollouts
 from .routes import Route, Routes
+from .samples import Samples
 from .tls import TlsPort
 from .tokens import TokenUsage
 from .upstream import Pools
@@ -72,6 +73,7 @@ class Gateway:
         self._stop = asyncio.Event()
         self.loop = asyncio.get_running_loop()
         self.recordings = Recordings(self.loop.time)
+        self.samples = Samples(self.loop.time)
         self._began = self.loop.time()
         self.tls = TlsPort(folder / "spec.json", lambda: CallerConnection(self), log)
         self.rollouts = Rollouts(routes, self._reroute, log)
@@ -121,6 +123,7 @@ class Gateway:
             self.metrics.forget(name)
             self.tokens.drop(name)
             self.recordings.end(name)
+            self.samples.drop(name)
             self.loop.call_later(LATE_S, self.routes.forget, name)
             if not self.routes.all():
                 self.loop.call_later(LAST_S, self._end_without_routes)
@@ -289,6 +292,7 @@ class Gateway:
             for pool in self.pools.all():
                 pool.sweep(now)
             self.recordings.forget_old()
+            self.samples.forget_old()
             await control.keep()
 
     async def _end_when_empty(self) -> None:

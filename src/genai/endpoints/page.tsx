@@ -14,7 +14,7 @@ import {
 import { ListTable } from '../../core/ui/list-table';
 import { PageHead, ResourcePage } from '../../core/ui/page';
 import { genaiIcon } from '../icon';
-import type { IPageContext } from '../pages';
+import type { IPageContext } from '../loading';
 
 import type { IEndpoint, IEndpoints } from './service';
 import { EndpointsService } from './service';

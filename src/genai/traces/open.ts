@@ -4,7 +4,7 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 
 import type { IGenOpsCore } from '../../core';
 import { executor, tellFailure } from '../../core';
-import type { IPageContext } from '../pages';
+import type { IPageContext } from '../loading';
 
 import type { ITraceActions } from './actions';
 import { TracesPage } from './widget';

@@ -1,0 +1,96 @@
+"""``genops labels``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from genops_lab.genai.labels.models import MoreLabels, NewLabelQueue
+from genops_lab.genai.labels.service import LabelsService
+
+from .document import Document, Note
+from .grammar import noun
+from .session import Json, Yes, command
+from .views import labels as views
+
+labels = noun()
+
+_QUEUE = typer.Argument(metavar="QUEUE", help="A queue: its name, the name's beginning, or its id.")
+
+
+@labels.command("list")
+def list_queues(json: Json = False) -> None:
+    """List review queues of MLflow, newest first."""
+    with command(json) as session:
+        found = session.every(LabelsService.list_label_queues, key="id")
+        session.show(found, views.queues(found))
+
+
+@labels.command("show")
+def show_queue(queue: Annotated[str, _QUEUE], json: Json = False) -> None:
+    """Show how raters agree, and whether judges agree with them."""
+    with command(json) as session:
+        found = session.call(LabelsService.get_label_report, id=queue)
+        session.show(found, views.report(found))
+
+
+@labels.command("begin")
+def begin_labels(
+    result: Annotated[str, typer.Argument(metavar="RESULT", help="The id of an evaluation of answers.")],
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", min=1, help="Rows to choose at random. Default: 50.")
+    ] = 50,
+    judge: Annotated[
+        str,
+        typer.Option("--judge", metavar="SCORER", help="Ask on this judge's scale. Default: the only judge."),
+    ] = "",
+    question: Annotated[
+        str, typer.Option("--question", metavar="NAME", help="The name of the question.")
+    ] = "",
+    choice: Annotated[
+        list[str] | None,
+        typer.Option("--choice", metavar="TEXT", help="A choice, the worst first. Give 2 to 9 of them."),
+    ] = None,
+    instruction: Annotated[
+        str, typer.Option("--instruction", metavar="TEXT", help="The text that tells raters what to look at.")
+    ] = "",
+    failures: Annotated[
+        str,
+        typer.Option(
+            "--failures", metavar="SCORER", help="Choose answers that fail by this scorer, to note why."
+        ),
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Choose rows of an evaluation at random, and make a review queue of their answers."""
+    with command(json) as session:
+        body = NewLabelQueue(
+            evaluation=result, rows=sample, judge=judge, question=question, choices=choice or [],
+            instruction=instruction, failures=failures,
+        )  # fmt: skip
+        made = session.call(LabelsService.begin_labels, body=body)
+        session.show(made, views.begun(made))
+
+
+@labels.command("add")
+def add_disagreements(
+    queue: Annotated[str, _QUEUE],
+    rows: Annotated[
+        int, typer.Option("--rows", metavar="N", min=1, help="The most answers. Default: 20.")
+    ] = 20,
+    json: Json = False,
+) -> None:
+    """Add answers on which scorers disagree. They count for no rate of agreement."""
+    with command(json) as session:
+        made = session.call(LabelsService.add_label_disagreements, id=queue, body=MoreLabels(rows=rows))
+        session.show(made, views.begun(made))
+
+
+@labels.command("delete")
+def delete_queue(queue: Annotated[str, _QUEUE], yes: Yes = False, json: Json = False) -> None:
+    """Delete a review queue. Its labels stay at the traces."""
+    with command(json) as session:
+        session.agree(f"The queue {queue} will be deleted.", yes)
+        session.call(LabelsService.delete_label_queue, id=queue)
+        session.show({"deleted": queue}, Document([Note(f"{queue} is deleted. Its labels stay.")]))

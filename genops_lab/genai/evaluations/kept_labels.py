@@ -1,0 +1,66 @@
+"""People's labels of an evaluation's answers as they are kept beside it, with the verdict on a judge.
+
+MLflow has the labels themselves. ``labels/QUESTION.json`` is what reports and gates read without MLflow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from genops_lab.core.paths import private_dir, write_private
+from genops_lab.genai.scorers.judge_checks import Calibration
+
+from .journal import Key
+from .results_folder import ResultsFolder, file_name
+
+
+class KeptLabel(msgspec.Struct, frozen=True, kw_only=True):
+    """The label of an answer: the mean over ``raters``, 0 the worst and 1 the best.
+
+    ``chance``: with which its row was chosen at random; None: it was chosen for another reason, and tells nothing about
+    a rate.
+    """
+
+    model: str
+    example: str
+    repeat: int
+    value: float
+    raters: int
+    chance: float | None
+
+    @property
+    def key(self) -> Key:
+        """Return what identifies the answer."""
+        return (self.model, self.example, self.repeat)
+
+
+class KeptLabels(msgspec.Struct, frozen=True, kw_only=True):
+    """The labels of one question, and the verdicts on judges by their scorer's name."""
+
+    question: str
+    labels: list[KeptLabel]
+    calibrations: dict[str, Calibration] = {}
+
+
+def keep_labels(folder: ResultsFolder, kept: KeptLabels) -> None:
+    """Keep the labels of a question beside the evaluation. Raises OSError."""
+    path = private_dir(folder.path / "labels") / f"{file_name(kept.question)}.json"
+    write_private(path, msgspec.json.encode(kept).decode())
+
+
+def kept_labels(folder: ResultsFolder) -> list[KeptLabels]:
+    """Return the labels of all questions. Blocks."""
+    path = folder.path / "labels"
+    files = sorted(path.glob("*.json")) if path.is_dir() else []
+    return [_read(each) for each in files]
+
+
+def known_calibrations(folder: ResultsFolder) -> dict[str, Calibration]:
+    """Return the verdicts on judges by their identity, as `judge_checks.problem` takes them. Blocks."""
+    return {found.judge: found for each in kept_labels(folder) for found in each.calibrations.values()}
+
+
+def _read(path: Path) -> KeptLabels:
+    return msgspec.json.decode(path.read_bytes(), type=KeptLabels)

@@ -1,0 +1,247 @@
+"""Compare people's labels with each other and with scorers' marks, and correct a judge's means by them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from genops_lab.genai.evaluations.evaluation_file import read_evaluation
+from genops_lab.genai.evaluations.journal import Key, read
+from genops_lab.genai.evaluations.kept_labels import KeptLabel, KeptLabels, keep_labels
+from genops_lab.genai.evaluations.models import ScoreEstimate
+from genops_lab.genai.evaluations.process import all_scorers
+from genops_lab.genai.evaluations.results_folder import KeptScore, ResultsFolder
+from genops_lab.genai.scorers.base import BaseScorer, Judge
+from genops_lab.genai.scorers.judge_checks import Calibration, Marked, asks_a_model, check, corrected_mean
+from genops_lab.genai.scorers.judges import Pairwise
+from genops_lab.statistics.agreement import Agreement, Level, cohens_kappa, krippendorffs_alpha
+from genops_lab.statistics.results import Result
+
+from .backend import Item, position, text_of
+from .models import CorrectedMean, JudgeAgreement, LabelQuestion, LabelQueue, LabelReport, RaterLabels
+
+_SEED = 21
+_UNKNOWN = ScoreEstimate(value=None, low=None, high=None, n=0)
+
+
+class _Judged(NamedTuple):
+    agreement: JudgeAgreement
+    calibration: Calibration | None
+
+
+def report_of(
+    queue: LabelQueue, question: LabelQuestion, items: Sequence[Item], models: Mapping[str, str],
+    folder: ResultsFolder | None,
+) -> LabelReport:  # fmt: skip
+    """Return what the labels of a queue show. Blocks.
+
+    models: the name of the model that answered, by run. folder: that of the evaluation, where this machine has it. The
+    labels and the verdicts on judges are kept there.
+    """
+    counts: dict[str, int] = {}
+    outside = 0
+    for item in items:
+        for rater, label in item.labels.items():
+            counts[rater] = counts.get(rater, 0) + 1
+            outside += bool(question.choices) and text_of(question, label.value) not in question.choices
+    raters = [RaterLabels(rater=each, labels=count) for each, count in sorted(counts.items())]
+    notes = []
+    if outside:
+        notes.append(
+            f"{outside} labels are none of the choices any more: the scale changed. They count nowhere."
+        )
+    if queue.items > len(items):
+        notes.append(
+            f"{queue.items - len(items)} answers were deleted meanwhile. Their labels count nowhere."
+        )
+    if not question.choices:
+        return LabelReport(queue=queue, raters=raters, between=_UNKNOWN, notes=notes)
+    between = _between(question, items, sorted(counts))
+    labels = _labels(question, items, models)
+    if folder is None:
+        return LabelReport(
+            queue=queue, raters=raters, between=between, judges=_by_marks(question, items), notes=notes
+        )
+    judged, corrected = _against_scorers(folder, question, labels)
+    calibrations = {
+        each.agreement.scorer: each.calibration for each in judged if each.calibration is not None
+    }
+    keep_labels(folder, KeptLabels(question=question.name, labels=labels, calibrations=calibrations))
+    return LabelReport(
+        queue=queue, raters=raters, between=between, judges=[each.agreement for each in judged],
+        corrected=corrected, notes=notes,
+    )  # fmt: skip
+
+
+def corrected_means(
+    marks: Mapping[Key, float | None], labels: Sequence[KeptLabel], models: Sequence[str], scorer: str
+) -> list[CorrectedMean]:
+    """Return the mean label of each model's answers, and its difference to the first model, corrected by labels.
+
+    marks: a judge's, of all answers. The mean mark of a row predicts its label; rows of a random core have labels.
+    """
+    by_model: dict[str, dict[str, list[float]]] = {model: {} for model in models}
+    for (model, example, _), mark in marks.items():
+        if mark is not None and model in by_model:
+            by_model[model].setdefault(example, []).append(mark)
+    means = {
+        model: {example: float(np.mean(each)) for example, each in rows.items()}
+        for model, rows in by_model.items()
+    }
+    core = {(each.model, each.example): each for each in labels if each.chance is not None}
+    chances = {each.example: each.chance for each in core.values()}
+    found = []
+    for model in models:
+        rows = list(means[model])
+        given = [core[model, row].value if (model, row) in core else None for row in rows]
+        found.append(_corrected(scorer, model, [means[model][row] for row in rows], given,
+                                [chances.get(row) or 1.0 for row in rows]))  # fmt: skip
+    first, *others = models
+    for model in others:
+        rows = [row for row in means[model] if row in means[first]]
+        both = [
+            core[model, row].value - core[first, row].value
+            if (model, row) in core and (first, row) in core
+            else None
+            for row in rows
+        ]
+        apart = [means[model][row] - means[first][row] for row in rows]
+        found.append(
+            _corrected(scorer, model, apart, both, [chances.get(row) or 1.0 for row in rows], against=first)
+        )
+    return found
+
+
+def _corrected(
+    scorer: str,
+    model: str,
+    marks: list[float],
+    labels: list[float | None],
+    chances: list[float],
+    against: str = "",
+) -> CorrectedMean:
+    result = corrected_mean(marks, labels, chances, paired=bool(against))
+    judged = float(np.mean(marks)) if marks else None
+    return CorrectedMean(
+        scorer=scorer, model=model, judged=judged, corrected=estimate(result), against=against
+    )
+
+
+def _labels(question: LabelQuestion, items: Sequence[Item], models: Mapping[str, str]) -> list[KeptLabel]:
+    found = []
+    for item in items:
+        places = [position(question, text_of(question, each.value)) for each in item.labels.values()]
+        known = [each for each in places if each is not None]
+        if known:
+            found.append(
+                KeptLabel(
+                    model=models.get(item.run_id, ""), example=item.example, repeat=item.repeat,
+                    value=sum(known) / len(known), raters=len(known), chance=item.chance,
+                )
+            )  # fmt: skip
+    return sorted(found, key=lambda each: each.key)
+
+
+def _between(question: LabelQuestion, items: Sequence[Item], raters: Sequence[str]) -> ScoreEstimate:
+    """Return Krippendorff's alpha of the raters on the answers that were chosen at random."""
+    core = [item for item in items if item.chance is not None]
+    if len(raters) < 2 or not core:
+        return _UNKNOWN
+    table = np.full((len(raters), len(core)), np.nan)
+    for column, item in enumerate(core):
+        for row, rater in enumerate(raters):
+            if rater in item.labels:
+                place = position(question, text_of(question, item.labels[rater].value))
+                table[row, column] = np.nan if place is None else place
+    level: Level = "nominal" if len(question.choices) == 2 else "ordinal"
+    return estimate(krippendorffs_alpha(table, level=level))
+
+
+def _against_scorers(
+    folder: ResultsFolder, question: LabelQuestion, labels: Sequence[KeptLabel]
+) -> tuple[list[_Judged], list[CorrectedMean]]:
+    file = read_evaluation(folder.text())
+    scorers, judges = all_scorers(folder, file)
+    calls = read(folder.calls)
+    named = [each for each in scorers if each.label == question.name]
+    judged, corrected = [], []
+    for scorer in named or scorers:
+        if isinstance(scorer, Pairwise):  # its marks are of pairs
+            continue
+        scores = folder.scores(scorer.label)
+        own_model = judges[scorer.model].model if isinstance(scorer, Judge) else ""
+        answering = {name: model.model for name, model in file.models.items()}
+        lengths = {key: len(call.answer.text) if call.answer else 0 for key, call in calls.items()}
+        found = _against(scorer, scores, labels, lengths, answering, own_model)
+        judged.append(found)
+        if found.calibration is not None:
+            marks = {key: score.value for key, score in scores.items()}
+            corrected += corrected_means(marks, labels, list(file.models), scorer.label)
+    return judged, corrected
+
+
+def _against(
+    scorer: BaseScorer, scores: Mapping[Key, KeptScore], labels: Sequence[KeptLabel], lengths: Mapping[Key, int],
+    answering: Mapping[str, str], own_model: str,
+) -> _Judged:  # fmt: skip
+    """Return how a scorer agrees with people, with the verdict on one that asks a model."""
+    marked, missing = [], 0
+    for label in labels:
+        score = scores.get(label.key)
+        if score is None or score.value is None:
+            missing += 1
+            continue
+        marked.append(
+            Marked(
+                mark=score.value, label=label.value, chance=label.chance,
+                model=answering.get(label.model) or label.model, length=lengths.get(label.key, 0),
+            )
+        )  # fmt: skip
+    if not asks_a_model(scorer):
+        return _Judged(_agreement(scorer.label, marked, missing), None)
+    found = check(scorer, marked, own_model=own_model)
+    kappa = next(each for each in found.checks if each.name == "agreement")
+    return _Judged(
+        JudgeAgreement(
+            scorer=scorer.label, kappa=ScoreEstimate(value=kappa.value, low=kappa.low, high=kappa.high, n=kappa.n),
+            rate=found.rate, base_rate=found.base_rate, calibrated=found.calibrated, verdict=found.verdict,
+            not_marked=missing,
+        ),
+        found,
+    )  # fmt: skip
+
+
+def _by_marks(question: LabelQuestion, items: Sequence[Item]) -> list[JudgeAgreement]:
+    """Return the agreement with the marks that MLflow has, where this machine has no folder of the evaluation."""
+    found: dict[str, list[Marked]] = {}
+    missing: dict[str, int] = {}
+    for item in items:
+        places = [position(question, text_of(question, each.value)) for each in item.labels.values()]
+        known = [each for each in places if each is not None]
+        for name, mark in item.marks.items() if known else ():
+            if mark is None or not 0 <= mark <= 1:
+                missing[name] = missing.get(name, 0) + 1
+                continue
+            label = sum(known) / len(known)
+            found.setdefault(name, []).append(Marked(mark=mark, label=label, chance=item.chance))
+    return [_agreement(name, marked, missing.get(name, 0)) for name, marked in sorted(found.items())]
+
+
+def _agreement(scorer: str, marked: Sequence[Marked], missing: int) -> JudgeAgreement:
+    core = [each for each in marked if each.chance is not None]
+    one, other = [round(each.mark, 6) for each in core], [round(each.label, 6) for each in core]
+    agreement: Agreement = cohens_kappa(one, other, rng=np.random.default_rng(_SEED))
+    base = max((other.count(each) / len(other) for each in set(other)), default=None)
+    return JudgeAgreement(
+        scorer=scorer, kappa=estimate(agreement.kappa), rate=agreement.rate.estimate, base_rate=base,
+        not_marked=missing,
+    )  # fmt: skip
+
+
+def estimate(found: Result) -> ScoreEstimate:
+    """Return a result as it crosses the wire; no infinite ends."""
+    low, high = (None if each is None or math.isinf(each) else each for each in (found.low, found.high))
+    return ScoreEstimate(value=found.estimate, low=low, high=high, n=found.n)

@@ -1,0 +1,23 @@
+"""Declare the operations of labels."""
+
+from typing import TYPE_CHECKING
+
+from genops_lab.core.operations import LazyService, Operation
+
+if TYPE_CHECKING:
+    from .service import LabelsService as Service
+else:
+    Service = LazyService(__package__, "service", "LabelsService")
+
+OPERATIONS = [
+    Operation("GET", "/label-queues", Service.list_label_queues),
+    Operation("POST", "/label-queues", Service.begin_labels, named=("id",)),
+    Operation("GET", "/label-queues/{id}", Service.get_label_report),
+    Operation("DELETE", "/label-queues/{id}", Service.delete_label_queue),
+    Operation("POST", "/label-queues/{id}/disagreements", Service.add_label_disagreements),
+    Operation("GET", "/label-queues/{id}/items", Service.list_label_items),
+    Operation("PUT", "/label-queues/{id}/items/{trace}", Service.set_label),
+    Operation("DELETE", "/label-queues/{id}/items/{trace}", Service.delete_label),
+]
+#: What requests and answers said.
+CONTENT = [Operation("GET", "/label-queues/{id}/items/{trace}", Service.get_label_content)]

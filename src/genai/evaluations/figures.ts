@@ -1,0 +1,137 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { Tone } from '../../core';
+import { formatNumber } from '../../core';
+
+import type {
+  IEstimate,
+  IEvaluation,
+  IExampleResult,
+  IListed
+} from './service';
+
+/** The ends of the axis of an interval. */
+export type Scale = readonly [low: number, high: number];
+
+/** An axis for scores: 0 to 1 where all lie in it. */
+export function scaleOf(estimates: readonly IEstimate[]): Scale {
+  const ends = endsOf(estimates);
+  if (ends.every(end => end >= 0 && end <= 1)) {
+    return [0, 1];
+  }
+  return [Math.min(0, ...ends), Math.max(0, ...ends)];
+}
+
+/** An axis for differences, with 0 in the middle. */
+export function differenceScale(estimates: readonly IEstimate[]): Scale {
+  const most = Math.max(...endsOf(estimates).map(Math.abs), 0) || 1;
+  return [-most, most];
+}
+
+function endsOf(estimates: readonly IEstimate[]): number[] {
+  return estimates
+    .flatMap(({ value, low, high }) => [value, low, high])
+    .filter(end => end !== null);
+}
+
+/** Where a value lies on an axis, in percent from its begin. */
+export function placeOf(value: number, [low, high]: Scale): number {
+  return Math.min(Math.max(((value - low) / (high - low)) * 100, 0), 100);
+}
+
+/** "0.66 (0.61 to 0.70)". */
+export function estimateText(
+  { value, low, high }: IEstimate,
+  trans: TranslationBundle,
+  isDifference = false
+): string {
+  if (value === null) {
+    return trans.__('Not known');
+  }
+  const sign = isDifference && value > 0 ? '+' : '';
+  const shown = `${sign}${short(value)}`;
+  return low === null || high === null
+    ? shown
+    : trans.__('%1 (%2 to %3)', shown, short(low), short(high));
+}
+
+/** A score with at most three decimals. */
+export function short(value: number): string {
+  return formatNumber(Math.round(value * 1000) / 1000);
+}
+
+/** What a model's answers to an example got. */
+export function resultText(
+  { value, answered, failed }: IExampleResult,
+  trans: TranslationBundle
+): string {
+  if (value !== null) {
+    return failed > 0
+      ? trans._n('%2, %1 error', '%2, %1 errors', failed, short(value))
+      : short(value);
+  }
+  if (answered > 0) {
+    return trans.__('not scored');
+  }
+  return failed > 0 ? trans.__('error') : trans.__('not asked');
+}
+
+/** Calls that failed, and answers that were not asked for yet. */
+export function missingOf({ models }: IEvaluation): {
+  failed: number;
+  unasked: number;
+} {
+  const failed = models.reduce((sum, each) => sum + each.failed, 0);
+  const missing = models.reduce(
+    (sum, { wanted, answered }) => sum + wanted - answered,
+    0
+  );
+  return { failed, unasked: missing - failed };
+}
+
+/** The state of an evaluation: its tone and its words. */
+export function stateOf(
+  { evaluation, task }: IListed,
+  trans: TranslationBundle
+): { tone: Tone; label: string } {
+  if (task) {
+    const labels = {
+      asking: trans.__('Asking'),
+      scoring: trans.__('Scoring'),
+      recording: trans.__('Writing into MLflow'),
+      done: trans.__('Starting')
+    };
+    return { tone: 'busy', label: labels[evaluation.stage ?? 'asking'] };
+  }
+  if (evaluation.stage !== 'done') {
+    return { tone: 'stopped', label: trans.__('Stopped before the end') };
+  }
+  const { failed, unasked } = missingOf(evaluation);
+  if (unasked > 0) {
+    return {
+      tone: 'warning',
+      label: trans._n('%1 answer missing', '%1 answers missing', unasked)
+    };
+  }
+  return failed > 0
+    ? {
+        tone: 'warning',
+        label: trans._n('%1 call failed', '%1 calls failed', failed)
+      }
+    : { tone: 'ok', label: trans.__('Done') };
+}
+
+/** What an evaluation cost; null if a price is not known. */
+export function costOf({ models }: IEvaluation): number | null {
+  return models.some(({ money }) => money === null || money === undefined)
+    ? null
+    : models.reduce((sum, { money }) => sum + money!, 0);
+}
+
+/** The tokens of all models. */
+export function tokensOf({ models }: IEvaluation): number {
+  return models.reduce(
+    (sum, { spent }) => sum + (spent?.input ?? 0) + (spent?.output ?? 0),
+    0
+  );
+}

@@ -1,0 +1,169 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { DataTable, Resource } from '../../core';
+import {
+  ActionButton,
+  EmptyState,
+  RelativeTime,
+  ResourceView,
+  formatNumber
+} from '../../core';
+import { ListTable } from '../../core/ui/list-table';
+import { PageHead } from '../../core/ui/page';
+
+import { costOf, scaleOf, stateOf, tokensOf } from './figures';
+import { Interval } from './interval';
+import type { IListed } from './service';
+import type { EvaluationActions } from './state';
+import { EvaluationState, GoOn } from './state';
+
+/** All evaluations: state, models with their scores, cost. */
+export function EvaluationsList(props: {
+  list: Resource<IListed[]>;
+  actions: EvaluationActions;
+  onOpen: (id: string) => void;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { list, actions, onOpen, trans } = props;
+  const columns: DataTable.IColumn<IListed>[] = [
+    {
+      id: 'name',
+      title: trans.__('Name'),
+      isHead: true,
+      cell: ({ evaluation }) => evaluation.name,
+      value: ({ evaluation }) => evaluation.name,
+      tip: ({ evaluation }) => evaluation.id
+    },
+    {
+      id: 'state',
+      title: trans.__('State'),
+      cell: listed => <EvaluationState listed={listed} trans={trans} />,
+      value: listed => stateOf(listed, trans).label
+    },
+    {
+      id: 'scores',
+      title: trans.__('Scores'),
+      titleTip: trans.__(
+        'Mean of each model by the first scorer, with its 95 % interval'
+      ),
+      cell: ({ evaluation }) => <MainScores {...{ evaluation, trans }} />,
+      value: ({ evaluation }) => evaluation.scores?.[0]?.mean.value ?? null
+    },
+    {
+      id: 'data',
+      title: trans.__('Data'),
+      wide: true,
+      cell: ({ evaluation: { data, rows, repeats } }) =>
+        repeats > 1
+          ? trans.__('%1, %2 rows, %3 repeats', fileOf(data), rows, repeats)
+          : trans.__('%1, %2 rows', fileOf(data), rows),
+      value: ({ evaluation }) => fileOf(evaluation.data),
+      tip: ({ evaluation }) => evaluation.data
+    },
+    {
+      id: 'cost',
+      title: trans.__('Cost'),
+      titleTip: trans.__('Money of all calls, by the prices of the endpoints'),
+      numeric: true,
+      cell: ({ evaluation }) => costText(costOf(evaluation), trans),
+      value: ({ evaluation }) => costOf(evaluation),
+      tip: ({ evaluation }) =>
+        trans.__('%1 tokens', tokensOf(evaluation).toLocaleString())
+    },
+    {
+      id: 'when',
+      title: trans.__('Begun'),
+      cell: ({ evaluation }) => (
+        <RelativeTime seconds={evaluation.created_at} trans={trans} />
+      ),
+      value: ({ evaluation }) => evaluation.created_at
+    },
+    {
+      id: 'actions',
+      title: trans.__('Actions'),
+      cell: listed => (
+        <span className="gol-Answers-actions">
+          <GoOn {...{ listed, actions, trans }} />
+          {!listed.task && (
+            <ActionButton
+              label={trans.__('Delete…')}
+              caption={trans.__('Delete %1', listed.evaluation.id)}
+              onClick={() => actions.remove(listed.evaluation.id)}
+            />
+          )}
+        </span>
+      )
+    }
+  ];
+  return (
+    <>
+      <PageHead title={trans.__('Evaluations')} />
+      <ResourceView
+        resource={list}
+        trans={trans}
+        down={trans.__('The evaluations cannot be read.')}
+        keepMounted
+        empty={
+          <EmptyState
+            text={trans.__(
+              'No evaluations yet. Write an evaluation file, and run in a terminal: genops evaluate FILE'
+            )}
+          />
+        }
+      >
+        {found => (
+          <ListTable
+            caption={trans.__('Evaluations')}
+            columns={columns}
+            rows={found}
+            rowKey={({ evaluation }) => evaluation.id}
+            rowLabel={({ evaluation }) => evaluation.name}
+            onOpen={({ evaluation }) => onOpen(evaluation.id)}
+            sort={{ column: 'when', descending: true }}
+            count={count => trans._n('%1 evaluation', '%1 evaluations', count)}
+            trans={trans}
+          />
+        )}
+      </ResourceView>
+    </>
+  );
+}
+
+/** Each model's mean by the first scorer. */
+function MainScores({
+  evaluation,
+  trans
+}: {
+  evaluation: IListed['evaluation'];
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const scores = evaluation.scores ?? [];
+  const scale = scaleOf(scores.map(({ mean }) => mean));
+  return (
+    <ul className="gol-Answers-scores">
+      {scores.length === 0
+        ? evaluation.models.map(({ model }) => <li key={model}>{model}</li>)
+        : scores.map(({ model, mean }) => (
+            <li key={model}>
+              <span className="gol-Answers-model" title={model}>
+                {model}
+              </span>
+              <Interval estimate={mean} scale={scale} trans={trans} />
+            </li>
+          ))}
+    </ul>
+  );
+}
+
+/** Money without its currency, which the prices have. */
+export function costText(
+  money: number | null,
+  trans: TranslationBundle
+): string {
+  return money === null ? trans.__('Not known') : formatNumber(money);
+}
+
+function fileOf(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1);
+}

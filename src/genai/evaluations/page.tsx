@@ -1,0 +1,67 @@
+import * as React from 'react';
+import type { Widget } from '@lumino/widgets';
+
+import { executor } from '../../core';
+import { Resource } from '../../core/resource';
+import { ResourcePage } from '../../core/ui/page';
+import { genaiIcon } from '../icon';
+import type { IPageContext } from '../loading';
+
+import { EvaluationsList } from './list';
+import { ResultView } from './result';
+import type { IListed, IResult } from './service';
+import { AnswersService } from './service';
+import { EvaluationActions } from './state';
+
+import '../../../style/genai/evaluations.css';
+
+/** Return the page of all evaluations of answers; with an id, the page of that one. */
+export function evaluationsPage({ app, core, id }: IPageContext): Widget {
+  const { events, trans } = core;
+  const service = new AnswersService(core.api);
+  const execute = executor(app.commands);
+  const follows = {
+    events,
+    kinds: ['answer-evaluation', 'task'] as const,
+    trans
+  };
+  if (id) {
+    const result = new Resource<IResult>({
+      ...follows,
+      fetch: signal => service.get(id, signal),
+      accepts: change => change.kind === 'task' || change.id === id
+    });
+    return new ResourcePage(result, {
+      title: id,
+      icon: genaiIcon,
+      titleOf: ({ evaluation }) => evaluation.name,
+      render: () => (
+        <ResultView
+          result={result}
+          service={service}
+          actions={new EvaluationActions(service, core, () => result.refresh())}
+          onTrace={trace => execute('genops:open-traces', { id: trace })}
+          trans={trans}
+        />
+      )
+    });
+  }
+  const list = new Resource<IListed[]>({
+    ...follows,
+    fetch: signal => service.list(signal)
+  });
+  return new ResourcePage(list, {
+    title: trans.__('Evaluations'),
+    icon: genaiIcon,
+    render: () => (
+      <EvaluationsList
+        list={list}
+        actions={new EvaluationActions(service, core, () => list.refresh())}
+        onOpen={evaluation =>
+          execute('genops:open-evaluations', { id: evaluation })
+        }
+        trans={trans}
+      />
+    )
+  });
+}

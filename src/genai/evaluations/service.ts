@@ -1,0 +1,163 @@
+import type { components } from '../../api/generated';
+import type { GenOpsApi } from '../../core';
+import { everyPage } from '../../core';
+import type { ITask } from '../../tasks/service';
+
+type Schemas = components['schemas'];
+export type IEvaluation = Schemas['AnswerEvaluation'];
+export type IModelAnswers = Schemas['ModelAnswers'];
+export type IEstimate = Schemas['ScoreEstimate'];
+export type IScored = Schemas['ScoredModel'];
+export type ICompared = Schemas['ComparedModels'] & {
+  new_failures?: string[] | null;
+  mended?: string[] | null;
+  slices?: ISlice[];
+};
+export interface ISlice {
+  column: string;
+  value: string;
+  difference: IEstimate;
+  verdict: string;
+}
+export type IReport = Omit<Schemas['ScoresReport'], 'compared'> & {
+  compared: ICompared[];
+  sentences?: string[];
+};
+export type IExamples = Schemas['Examples'];
+export type IExample = Schemas['ExampleLine'];
+export type IExampleResult = Schemas['ExampleResult'];
+export type IAnsweredRow = Schemas['AnsweredRow'];
+export type IAnswer = Schemas['ShownAnswer'];
+export type IBegun = Schemas['BegunAnswers'];
+
+/** An evaluation, and the task that works on it. */
+export interface IListed {
+  readonly evaluation: IEvaluation;
+  readonly task: ITask | undefined;
+}
+
+/** One evaluation with its results; `report` is null until its answers are scored. */
+export interface IResult extends IListed {
+  readonly report: IReport | null;
+}
+
+/** The operations of evaluations of answers. Each call rejects with an ApiError. */
+export class AnswersService {
+  constructor(private _api: GenOpsApi) {}
+
+  async list(signal?: AbortSignal): Promise<IListed[]> {
+    const { http } = this._api;
+    const [found, tasks] = await Promise.all([
+      everyPage<IEvaluation>(
+        query =>
+          this._api.data(
+            http.GET('/answer-evaluations', { params: { query }, signal })
+          ),
+        ({ id }) => id,
+        signal
+      ),
+      this._tasks(signal)
+    ]);
+    return found.map(evaluation => ({
+      evaluation,
+      task: tasks.get(evaluation.id)
+    }));
+  }
+
+  async get(id: string, signal?: AbortSignal): Promise<IResult> {
+    const [found, tasks] = await Promise.all([
+      this._api.data(
+        this._api.http.GET('/answer-evaluations/{id}', { ...path(id), signal })
+      ),
+      this._tasks(signal)
+    ]);
+    return {
+      evaluation: found.evaluation,
+      report: found.report,
+      task: tasks.get(id)
+    };
+  }
+
+  /** Ask for the answers that are missing, those of failed calls too. */
+  resume(id: string): Promise<IBegun> {
+    return this._api.data(
+      this._api.http.POST('/answer-evaluations/{id}/resume', path(id))
+    );
+  }
+
+  /** Score the kept answers by more scorers. `text` is YAML with the list `scorers`. */
+  score(id: string, text: string): Promise<IBegun> {
+    const body = { text, name: 'scorers' };
+    return this._api.data(
+      this._api.http.POST('/answer-evaluations/{id}/scores', {
+        ...path(id),
+        body
+      })
+    );
+  }
+
+  async cancel(task_id: string): Promise<void> {
+    const params = { path: { task_id } };
+    await this._api.data(
+      this._api.http.POST('/tasks/{task_id}/cancel', { params })
+    );
+  }
+
+  async delete(id: string): Promise<void> {
+    await this._api.data(
+      this._api.http.DELETE('/answer-evaluations/{id}', path(id))
+    );
+  }
+
+  examples(
+    id: string,
+    scorer: string,
+    models: readonly string[],
+    signal?: AbortSignal
+  ): Promise<IExamples> {
+    const query = { scorer, models: models.join(',') };
+    return this._api.data(
+      this._api.http.GET('/answer-evaluations/{id}/examples', {
+        params: { path: { id }, query },
+        signal
+      })
+    );
+  }
+
+  /** One example with all answers; undefined if the evaluation has no such example. */
+  async answers(
+    id: string,
+    example: string,
+    signal?: AbortSignal
+  ): Promise<IAnsweredRow | undefined> {
+    const query = { example, limit: 1 };
+    const found = await this._api.data(
+      this._api.http.GET('/answer-evaluations/{id}/rows', {
+        params: { path: { id }, query },
+        signal
+      })
+    );
+    return found.items[0];
+  }
+
+  /** The tasks that work on evaluations, by the evaluation's id. */
+  private async _tasks(signal?: AbortSignal): Promise<Map<string, ITask>> {
+    const found = await this._api.data(
+      this._api.http.GET('/tasks', { signal })
+    );
+    return new Map(
+      found
+        .filter(
+          ({ subject, finished_at }) =>
+            subject?.startsWith(SUBJECT) && !finished_at
+        )
+        .map(task => [task.subject!.slice(SUBJECT.length), task])
+    );
+  }
+}
+
+const SUBJECT = 'answers:';
+
+function path(id: string): { params: { path: { id: string } } } {
+  return { params: { path: { id } } };
+}

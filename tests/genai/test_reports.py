@@ -1,0 +1,317 @@
+"""What reports say of answers: repeats, clusters, comparisons, stopping early, judges with labels."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from genops_lab.core.errors import Conflict, InvalidRequest
+from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
+from genops_lab.genai.evaluations.journal import Call, Key
+from genops_lab.genai.evaluations.kept_labels import KeptLabel, KeptLabels
+from genops_lab.genai.evaluations.models import NewAnswerEvaluation, ScoresReport
+from genops_lab.genai.evaluations.report import Question, Scores, compared, report_of
+from genops_lab.genai.evaluations.report_labels import labels_of
+from genops_lab.genai.evaluations.report_means import Means, Sequences
+from genops_lab.genai.evaluations.report_words import sentences
+from genops_lab.genai.evaluations.results_folder import KeptScore, find_folder
+from genops_lab.genai.evaluations.stopping import looks, random_order, unknown_models
+from genops_lab.genai.scorers.base import BaseScorer
+from genops_lab.genai.scorers.judges import Rubric
+from genops_lab.genai.scorers.rules import Exact
+from genops_lab.genai.scorers.rules_of_calls import Latency
+from tests.statistics.simulation import assert_error, trials
+
+from .answering import Answering, Evaluating, questions
+
+Marks = dict[Key, KeptScore]
+
+
+def marks(model: str, values: Any, **more: Any) -> Marks:
+    """Return the scores of a model: values of shape (examples,) or (examples, repeats)."""
+    return {
+        (model, str(example), repeat): KeptScore(
+            model=model, example=str(example), repeat=repeat, value=float(value), **more
+        )
+        for example, row in enumerate(np.atleast_2d(np.asarray(values, float).T).T)
+        for repeat, value in enumerate(row)
+    }
+
+
+def asked(of: Marks) -> dict[Key, Call]:
+    from genops_lab.genai.endpoints.endpoint import Answer
+
+    return {
+        key: Call(model=key[0], example=key[1], repeat=key[2], answer=Answer(text="x" * (hash(key) % 7)))
+        for key in of
+    }
+
+
+def reported(scores: Scores, **more: Any) -> ScoresReport:
+    more.setdefault("models", sorted({key[0] for of in scores.values() for key in of}))
+    more.setdefault("scorers", {name: Exact(name=name) for name in scores})
+    calls = asked({key: mark for of in scores.values() for key, mark in of.items()})
+    return report_of(calls, scores, Question(**more))
+
+
+def test_three_examples_that_all_pass_and_repeats_tell_their_chances() -> None:
+    found = reported({"exact": marks("a", [[1, 1], [1, 1], [1, 1]])}, repeats=2).scored[0]
+    assert (found.mean.value, found.mean.high, found.within) == (1.0, 1.0, 0.0)
+    assert found.mean.low == pytest.approx(0.025 ** (1 / 3), abs=0.01)  # Clopper and Pearson
+    by_cluster = reported(
+        {"exact": marks("a", [1, 1, 1])}, means=Means(dict.fromkeys("012", "one document"))
+    ).scored[0]
+    assert by_cluster.mean.n == 1 and by_cluster.mean.low is not None and by_cluster.mean.low < 0.05
+    rng = np.random.default_rng(1)
+    chance = rng.beta(2, 2, 4_000)
+    drawn = rng.random((4_000, 3)) < chance[:, None]
+    many = reported({"exact": marks("a", drawn)}, repeats=3).scored[0]
+    assert many.pass_at_k is not None and many.pass_hat_k is not None
+    assert many.pass_at_k.value == pytest.approx(1 - np.mean((1 - chance) ** 3), abs=0.02)
+    assert many.pass_hat_k.value == pytest.approx(np.mean(chance**3), abs=0.02)
+    assert many.between == pytest.approx(np.std(chance), abs=0.02)
+    assert many.within == pytest.approx(np.sqrt(np.mean(chance * (1 - chance))), abs=0.02)
+
+
+def test_the_variance_of_judgements_is_told_from_that_of_answers() -> None:
+    rng = np.random.default_rng(2)
+    found: Marks = {}
+    for example, of_example in enumerate(rng.normal(0, 0.10, 400)):
+        for repeat, of_answer in enumerate(rng.normal(0, 0.06, 2)):
+            given = (0.5 + of_example + of_answer + rng.normal(0, 0.03, 3)).tolist()
+            found["a", str(example), repeat] = KeptScore(
+                model="a", example=str(example), repeat=repeat, value=float(np.mean(given)), judgements=given
+            )
+    spread = reported({"exact": found}, repeats=2).scored[0]
+    assert (spread.between, spread.within, spread.judging) == (
+        pytest.approx(0.10, abs=0.01), pytest.approx(0.06, abs=0.005), pytest.approx(0.03, abs=0.002),
+    )  # fmt: skip
+
+
+def test_standard_errors_of_clusters_are_those_of_statsmodels() -> None:
+    """The formula of statsmodels 0.14 for cov_type="cluster", OLS on an intercept, for clusters of one size."""
+    values = np.array([0.1, 0.4, 0.35, 0.8, 0.9, 0.5, 0.2, 0.25, 0.6, 0.55, 0.7, 0.15])
+    clusters = {str(at): str(at // 3) for at in range(12)}
+    found = reported({"exact": marks("a", values)}, means=Means(clusters)).scored[0].mean
+    sums = (values - values.mean()).reshape(4, 3).sum(axis=1)
+    error = math.sqrt(4 / 3 * (sums**2).sum()) / 12  # G / (G - 1) * (N - 1) / (N - K), with K = 1
+    assert found.low is not None and found.high is not None and found.n == 4
+    from scipy.special import stdtrit
+
+    assert (found.high - found.low) / 2 == pytest.approx(stdtrit(3, 0.975) * error)
+
+
+def test_a_comparison_names_new_failures_slices_and_is_corrected_for_its_number() -> None:
+    rng = np.random.default_rng(3)
+    n = 400
+    one = (rng.random(n) < 0.5).astype(float)
+    better = one.copy()
+    better[:60], better[60:70] = 1.0, 0.0
+    better[350:] = 0.0
+    region = {str(at): "north" if at < 350 else "south" for at in range(n)}
+    scores = {
+        "exact": marks("a", one) | marks("b", better),
+        "latency": marks("a", rng.normal(1.0, 0.1, n)) | marks("b", rng.normal(0.8, 0.1, n)),
+    }
+    scorers: dict[str, BaseScorer] = {"exact": Exact(), "latency": Latency()}
+    report = reported(scores, scorers=scorers, slices={"region": region}, models=["a", "b"])
+    exact, latency = report.compared
+    failed = [str(at) for at in range(n) if better[at] < one[at]]
+    assert exact.new_failures == failed and exact.mended == [str(at) for at in range(60) if not one[at]]
+    assert latency.verdict == "better" and not latency.points and latency.new_failures is None
+    verdicts = {each.value: each.verdict for each in exact.slices}
+    assert verdicts == {"north": "better", "south": "worse"} and exact.tests == 2
+    said = sentences(report)
+    assert f"{len(failed)} new failures, {len(exact.mended)} mended." in said
+    assert any(each.startswith("Where region is south, b is worse in exact: -") for each in said)
+    # Of 20 scorers without a difference one would be "better" at 5 %; Holm's correction knows of all.
+    chances = {f"s{at}": marks("a", rng.random(60)) | marks("b", rng.random(60)) for at in range(20)}
+    assert {each.verdict for each in reported(chances, models=["a", "b"]).compared} == {"within chance"}
+    equal = reported({"exact": marks("a", one) | marks("b", one)}, models=["a", "b"], smallest=0.02)
+    assert equal.compared[0].verdict == "equal"
+
+
+@pytest.mark.parametrize("is_finite", [False, True])
+def test_stopping_early_claims_a_difference_that_is_not_there_in_5_percent_at_most(is_finite: bool) -> None:
+    rng, number, n = np.random.default_rng([4, is_finite]), trials(2_000, 150), 160
+    wrong = 0
+    for _ in range(number):
+        right = rng.random((2, 2, n)) < 0.6  # two scorers, two models
+        if is_finite:  # the set itself has no difference
+            right[:, 1] = right[:, 0][:, rng.permutation(n)]
+        order = [str(at) for at in rng.permutation(n)]
+        scorers: dict[str, BaseScorer] = {"x": Exact(), "y": Exact()}
+        question = Question(models=["a", "b"], scorers=scorers, means=Sequences(order, is_finite=is_finite))
+        for count in (40, 80, n):  # the sequence itself looks after each row
+            there = set(order[:count])
+            scores = {
+                name: {
+                    key: mark
+                    for key, mark in (marks("a", of[0]) | marks("b", of[1])).items()
+                    if key[1] in there
+                }
+                for name, of in zip(scorers, right, strict=True)
+            }
+            verdicts = {each.verdict for each in compared(scores, question)}
+            if verdicts != {"within chance"}:
+                wrong += 1
+                break
+    assert_error(wrong, number, 0.05)
+
+
+def test_looks_are_at_ends_of_clusters_in_a_stored_random_order() -> None:
+    clusters = {str(at): str(at // 7) for at in range(200)}
+    order = random_order(list(clusters), clusters)
+    assert sorted(order) == sorted(clusters) and order != list(clusters)
+    found = list(looks(order, clusters))
+    assert found[-1] == 200 and all(clusters[order[at]] != clusters[order[at - 1]] for at in found[:-1])
+    assert found == sorted(set(found)) and found[0] >= 40
+    with pytest.raises(EvaluationFileError, match="line 3, column 18: stop_when_known needs two models"):
+        read_evaluation(
+            "apiVersion: genops/v1\nkind: Evaluation\nstop_when_known: true\nmetadata: {name: x}\ndata: x.csv\n"
+            "prompt: q\nscorers: [{scorer: exact}]\nmodels: {a: {url: http://x/v1, model: m}}\n",
+            "e.yaml",
+        )
+
+
+def test_an_evaluation_stops_when_the_difference_is_known_and_says_what_it_spared(tmp_path: Path) -> None:
+    bad = {f"Question {at}" for at in range(0, 400, 2)}
+
+    def reply(number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
+        if text == "Question 7" and stub.bodies[number]["model"] == "stub":
+            return 500, b"{}", 0.0
+        is_bad = stub.bodies[number]["model"] == "stub" and text in bad
+        return 200, "no" if is_bad else text.split()[-1], 0.0
+
+    stub = Answering(reply)
+    with stub.serving() as url:
+        price = {"price": {"input": 1000.0, "output": 1000.0}}
+        models = {"a": {"url": url, "model": "stub", **price}, "b": {"url": url, "model": "other", **price}}
+        evaluating = Evaluating(
+            tmp_path, url, questions(400), models=models, stop_when_known=True, tries=1, about="these rows"
+        )
+        state = evaluating.ask()
+        evaluating.process.score(evaluating.id, [])
+    folder = find_folder(tmp_path / "answers", evaluating.id)
+    report, asked_rows = folder.report(), state.models[0].wanted
+    assert report is not None and report.stopped is not None and report.stopped.known
+    assert asked_rows < 200 and len(stub.said) == 2 * asked_rows and report.stopped.examples == asked_rows
+    assert report.stopped.spared == 2 * (400 - asked_rows)
+    assert report.stopped.spared_money == pytest.approx(report.stopped.spared * 13 / 1000)
+    assert {key.removeprefix("Question ") for key in stub.said} == {
+        str(int(id) - 1) for id in folder.order()[:asked_rows]
+    }
+    first, *others = report.sentences
+    assert first.startswith("b beats a by ") and first.endswith(f"after {asked_rows} of 400 examples.")
+    assert any("answers were not asked for, which would have cost some" in each for each in others)
+    again = len(stub.said)
+    with stub.serving() as url:  # resuming asks for the failed call alone, and goes no further
+        again_there = [msgspec.structs.replace(each, url=url) for each in evaluating.endpoints]
+        evaluating.process.ask(evaluating.id, again_there)
+    assert len(stub.said) - again <= 1
+
+
+def test_a_judge_is_checked_and_corrected_by_labels_and_decides_nothing_before() -> None:
+    rng = np.random.default_rng(5)
+    n = 600
+    truth = (rng.random((2, n)) < np.array([[0.6], [0.75]])).astype(float)
+    kind = np.where(rng.random((2, n)) < 0.92, truth, 1.0)  # the judge is too kind
+    judge = Rubric(criterion="Right", model="j", scale=["wrong", "right"])
+    scores = {"rubric": marks("a", kind[0]) | marks("b", kind[1])}
+    of: dict[str, Any] = {"scorers": {"rubric": judge}, "models": ["a", "b"]}
+    unlabelled = reported(scores, **of)
+    assert not unlabelled.judges[0].calibrated
+    assert "is not calibrated: nobody labelled" in sentences(unlabelled)[-1]
+    chosen = np.flatnonzero(rng.random(n) < 0.3)
+    labels = {
+        ("ab"[model], str(at), 0): KeptLabel(
+            model="ab"[model], example=str(at), repeat=0, value=truth[model, at], raters=1, chance=0.3
+        )
+        for at in chosen
+        for model in (0, 1)
+    }
+    found = reported(scores, labels={"rubric": labels}, **of)
+    assert found.judges[0].calibrated and "Calibrated: agreement" in sentences(found)[-1]
+    for model, each in enumerate(found.scored):
+        assert (
+            each.corrected is not None and each.corrected.low is not None and each.corrected.high is not None
+        )
+        assert each.corrected.low < truth[model].mean() < each.corrected.high
+        assert each.mean.value is not None and each.mean.value > truth[model].mean()
+    corrected = found.compared[0].corrected
+    assert corrected is not None and corrected.low is not None and corrected.high is not None
+    assert corrected.low < truth[1].mean() - truth[0].mean() < corrected.high
+    by_chance = {
+        key: msgspec.structs.replace(each, value=float(rng.random() < 0.5)) for key, each in labels.items()
+    }
+    kept = [KeptLabels(question="rubric", labels=list(labels.values()))]
+    assert labels_of({"rubric": judge, "exact": Exact()}, kept) == {"rubric": labels}
+    assert not reported(scores, labels={"rubric": by_chance}, **of).judges[0].calibrated
+    assert unknown_models({}, Question(models=["a"], scorers={})) == []
+
+
+def test_a_plan_says_cost_power_duplicates_and_leaks_before_the_start(tmp_path: Path) -> None:
+    rows = [
+        {"q": f"Which of the {at} rivers of area {at * 7} flows into sea {at * 13}?", "expected": "x", "split": split}
+        for split in ("test", "train")
+        for at in range(50)
+    ]  # fmt: skip
+    rows[7]["q"] = rows[3]["q"].upper() + " "
+    (tmp_path / "train.jsonl").write_text(
+        json.dumps({"messages": [{"role": "user", "content": f"Please: {rows[9]['q']} Thanks a lot."}]})
+        + "\n"
+    )
+    judge = {"scorer": "rubric", "criterion": "It is right.", "model": "j", "judgements": 2}
+    more = {
+        "models": {
+            "a": {"url": "http://x/v1", "model": "m", "price": {"input": 1.0, "output": 10.0}},
+            "b": {"url": "http://x/v1", "model": "n"},
+        },
+        "judges": {"j": {"url": "http://x/v1", "model": "judging", "settings": {"max_tokens": 20}}},
+        "scorers": [{"scorer": "exact"}, judge], "settings": {"max_tokens": 100}, "repeats": 2,
+        "only": {"split": "test"}, "training": "train.jsonl",
+    }  # fmt: skip
+    evaluating = Evaluating(tmp_path, "", rows, **more)
+    body = NewAnswerEvaluation(text=evaluating.text, folder=str(tmp_path))
+    plan = evaluating.process.plan(body)
+    assert (plan.rows, [each.calls for each in plan.models], plan.judges[0].calls) == (50, [100, 100], 400)
+    assert plan.models[0].output_tokens == 100 * 100 and plan.models[1].money is None
+    assert plan.models[0].money == pytest.approx((plan.models[0].input_tokens + 10 * 100 * 100) / 1e6)
+    assert plan.judges[0].input_tokens > 400 * 100  # answers as long as they may be
+    shows = {each.differing: each.difference for each in plan.shows}
+    assert shows[0.05] is None and shows[0.4] is not None and 0.2 < shows[0.4] < 0.4 and plan.tests == 2
+    assert plan.notes[0].startswith("2 rows are nearly the same as others, such as 4, 8.")
+    assert plan.notes[1].startswith("1 row is in train.jsonl: 10.")
+    assert find_folder(tmp_path / "answers", evaluating.id).state().notes == plan.notes
+    with pytest.raises(InvalidRequest, match="no column 'region'"):
+        evaluating.process.plan(
+            NewAnswerEvaluation(
+                text=evaluating.text.replace('"repeats"', '"slices": ["region"], "repeats"'),
+                folder=str(tmp_path),
+            )
+        )
+
+
+def test_two_results_of_the_same_rows_are_compared_and_others_refused(tmp_path: Path) -> None:
+    stub = Answering(lambda number, text, headers: (200, text.split()[-1], 0.0))
+    with stub.serving() as url:
+        first = Evaluating(tmp_path, url, questions(30))
+        first.ask()
+        stub.reply = lambda number, text, headers: (200, "no" if "1" in text else text.split()[-1], 0.0)
+        second = Evaluating(tmp_path, url, questions(30))
+        second.ask()
+        for each in (first, second):
+            each.process.score(each.id, [])
+        (tmp_path / "rows.jsonl").unlink()
+        other = Evaluating(tmp_path, url, questions(29))
+    found = second.process.compare(second.id, first.id)
+    assert found.compared[0].new_failures == [str(at + 1) for at in range(30) if "1" in str(at)]
+    assert found.sentences[0].startswith(f"a is worse than a of {first.id} by 40 points in exact")
+    with pytest.raises(Conflict, match="have different rows"):
+        second.process.compare(second.id, other.id)
