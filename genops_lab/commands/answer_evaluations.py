@@ -29,7 +29,10 @@ File = Annotated[
     str, typer.Argument(metavar="FILE", help="An evaluation file, kind: Evaluation; - is standard input.")
 ]
 Data = Annotated[
-    str, typer.Option("--data", metavar="FILE", help="Rows in place of those that the file names.")
+    str,
+    typer.Option(
+        "--data", metavar="ROWS", help="Rows in place of the file's: a file, traces:QUERY, dataset:NAME."
+    ),
 ]
 Markdown = Annotated[
     Path | None,
@@ -117,8 +120,15 @@ def _new(file: str, data: str) -> NewAnswerEvaluation:
         text=text_of(file),
         name=file,
         folder=str((Path.cwd() if file == "-" else Path(file).parent).absolute()),
-        data=str(Path(data).expanduser().absolute()) if data else "",
+        data=_data(data),
     )
+
+
+def _data(given: str) -> str:
+    """Return rows of MLflow as they are named, and files by their whole path."""
+    if not given or given.startswith(("traces:", "dataset:")):
+        return given
+    return str(Path(given).expanduser().absolute())
 
 
 def _word(kind: str) -> str:

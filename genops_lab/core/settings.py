@@ -64,4 +64,9 @@ class Settings:
     @staticmethod
     def from_environment() -> Settings:
         """Return the settings of a command that runs without a server."""
-        return Settings(data_dir=data_dir(), mlflow_uri=os.environ.get("MLFLOW_TRACKING_URI", ""))
+        mode = os.environ.get("GENOPS_REDACT_TRACES") or "off"
+        return Settings(
+            data_dir=data_dir(),
+            mlflow_uri=os.environ.get("MLFLOW_TRACKING_URI", ""),
+            redact_traces=mode if mode in ("off", "personal") else "secrets",
+        )

@@ -14,11 +14,14 @@ import pytest
 
 from genops_lab.core.models import Task
 from genops_lab.core.settings import Settings
+from genops_lab.experiments.columns.models import RunTableQuery
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
 from genops_lab.genai.evaluations import records, schema, traces
 from genops_lab.genai.evaluations.models import BegunAnswers, NewAnswerEvaluation, NewScores
 from genops_lab.genai.evaluations.service import AnswersService
+from genops_lab.genai.traces.models import NewRows
+from genops_lab.genai.traces.service import TracesService
 from tests.support.application import Lab, open_lab
 from tests.support.homes import Home, temporary_home
 from tests.support.mlflow_file import place_store
@@ -85,9 +88,33 @@ def test_a_lab_evaluates_and_mlflow_shows_it(home: Home, tmp_path: Path) -> None
             more = NewScores(text="scorers: [{scorer: contains, name: has}]")
             await ended(lab, await answers.score_answers(begun.evaluation.id, more))
             assert len(stub.said) == before == 25
+            await rows_of_mlflow(lab, begun.evaluation.id)
             return [first, shown, await answers.get_answer_evaluation(begun.evaluation.id)]
 
+    async def rows_of_mlflow(lab: Lab, name: str) -> None:
+        """The traces of the evaluation, and a data set of them, are rows of two others."""
+        traces_of = lab.application.get(TracesService)
+        found = await traces_of.query_traces(RunTableQuery(query="status = 'OK'", wait_s=30, lifecycle="all"))
+        assert len(found.run_ids) == 24, name
+        chosen = NewRows(trace_ids=found.run_ids[:3], dataset="chosen", with_answer=True)
+        await traces_of.add_trace_rows(chosen)
+        answers = lab.application.get(AnswersService)
+        for data, count in [("traces: status = 'OK'", 24), ("dataset:chosen", 3)]:
+            id = "trace_id" if count > 3 else "record_id"
+            more = {"data": data, "id": id, "prompt": "", "conversation": {"history": "messages"}}
+            begun = await answers.begin_answers(file_of(tmp_path, address[0], **more))
+            assert (await ended(lab, begun)).message.endswith("All answers are there.")
+            shown = await answers.list_answers(begun.evaluation.id)
+            assert len(shown.items) == begun.evaluation.rows == count and begun.evaluation.data == data
+            assert shown.items[0].example.startswith("tr-" if count > 3 else "dr-")
+            assert shown.items[0].row["messages"][0]["content"] == "Answer."
+        again = await answers.begin_answers(file_of(tmp_path, address[0], **more))
+        assert again.evaluation.digest == begun.evaluation.digest
+        await ended(lab, again)
+
+    address: list[str] = []
     with stub.serving() as url:
+        address.append(url)
         first, shown, last = asyncio.run(evaluate(url))
     assert (first.state, first.message) == ("done", "numbers is evaluated. 1 answers are missing.")
     assert [each.answered for each in shown.evaluation.models] == [11, 12]
@@ -120,6 +147,7 @@ def _same_in_bulk_and_by_the_api(client: Any) -> None:
     from genops_lab.genai.endpoints.limits import Usage
     from genops_lab.genai.evaluations.asking import Wanted
     from genops_lab.genai.evaluations.journal import Call
+    from genops_lab.genai.evaluations.steps import Step
 
     given = Answer(text="höher", usage=Usage(input=7, output=2), finish_reason="stop", model="m-1")
     marks = [
@@ -129,6 +157,14 @@ def _same_in_bulk_and_by_the_api(client: Any) -> None:
     wanted = Wanted(
         example="1", repeat=0, messages=[{"role": "user", "content": "Wie?"}], settings={"seed": 1}
     )
+    called = {"id": "c1", "type": "function", "function": {"name": "height", "arguments": "{}"}}
+    turns = [("model", {"role": "assistant", "tool_calls": [called]}, "c", Usage(input=3))]
+    turns += [("tool", {"role": "tool", "tool_call_id": "c1", "content": "[5]"}, "height", Usage())]
+    turns += [("model", {"role": "assistant", "content": "höher"}, "c", Usage(input=4, output=2))]
+    steps = [
+        Step(kind=kind, message=message, name=name, usage=usage, at=1.8e9 + at)
+        for at, (kind, message, name, usage) in enumerate(turns)
+    ]
     kept = []
     for in_bulk in (True, False):
         experiment = client.create_experiment(f"bulk {in_bulk}")
@@ -144,18 +180,20 @@ def _same_in_bulk_and_by_the_api(client: Any) -> None:
                 failure="server",
                 message="HTTP 500",
             ),
+            Call(model="c", example="1", repeat=0, at=1.8e9, latency_s=3.0, answer=given, steps=steps),
         ):
             trace = traces.AnswerTrace(f"e{in_bulk}", "name", wanted, call, marks, {"expected": {"x": [1]}})
             writer.write("r" * 32, [trace])
             text = json.dumps(client.get_trace(trace.id).to_dict(), sort_keys=True, default=str)
             kept.append(_without_times(json.loads(text.replace(trace.id, "TRACE"))))
-    assert kept[:2] == kept[2:]
+    for one, other in zip(kept[:3], kept[3:], strict=True):
+        assert one == other
 
 
 def _without_times(value: Any) -> Any:
     """Return a trace without what differs between two that are the same."""
     left_out = {"create_time", "last_update_time", "create_time_ms", "last_update_time_ms", "assessment_id"}
-    left_out |= {"trace_id", "span_id", "mlflow.artifactLocation", "experiment_id"}
+    left_out |= {"trace_id", "span_id", "parent_span_id", "mlflow.artifactLocation", "experiment_id"}
     if isinstance(value, dict):
         return {key: _without_times(each) for key, each in value.items() if key not in left_out}
     if isinstance(value, list):
@@ -225,17 +263,21 @@ def test_a_gate_stands_on_an_evaluation_and_an_uncalibrated_judge_turns_none_gre
     assert sum("by rubric. The judge rubric is not calibrated" in each for each in notes) == 2
 
 
-def test_the_command_evaluates_without_a_lab_and_says_what_is_missing(home: Home, tmp_path: Path) -> None:
+def test_the_command_evaluates_without_a_lab_redacts_and_says_what_is_missing(
+    home: Home, tmp_path: Path
+) -> None:
     def reply(_number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
         return (500, b"{}", 0.0) if text == "Question 7" else (200, text.split()[-1], 0.0)
 
     with Answering(reply).serving() as url:
-        body = file_of(tmp_path, url, models={"a": {"url": url, "model": "stub"}})
+        secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"  # the form of a token, of nobody
+        turns = [{"role": "system", "content": f"The key is {secret}."}, {"role": "user", "content": "{{q}}"}]
+        body = file_of(tmp_path, url, models={"a": {"url": url, "model": "stub"}}, prompt=turns)
         (tmp_path / "e.yaml").write_text(body.text)
         command = [*program("genops_lab.commands.main"), "evaluate", "e.yaml", "--json"]
         done = subprocess.run(
-            [*command, "--markdown", "report.md"], cwd=tmp_path, env=home.environment(), capture_output=True,
-            text=True, check=False, timeout=120,
+            [*command, "--markdown", "report.md"], cwd=tmp_path, capture_output=True,
+            env=home.environment() | {"GENOPS_REDACT_TRACES": "secrets"}, text=True, check=False, timeout=120,
         )  # fmt: skip
     assert done.returncode == 8, done.stderr
     found = json.loads(done.stdout)
@@ -243,6 +285,8 @@ def test_the_command_evaluates_without_a_lab_and_says_what_is_missing(home: Home
     assert found["report"]["scored"][0]["mean"]["value"] == 1.0
     markdown = (tmp_path / "report.md").read_text()
     assert "| a | 11 of 12 | 1 |" in markdown and "They count as neither right nor wrong." in markdown
+    store = b"".join(each.read_bytes() for each in (home.data / "mlflow").rglob("*") if each.is_file())
+    assert secret.encode() not in store and store.count(b"The key is [github token 1].") > 12
 
 
 def test_the_schema_of_evaluation_files_is_that_of_the_code() -> None:

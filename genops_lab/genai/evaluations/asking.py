@@ -24,12 +24,13 @@ _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 20.0
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer to be asked for."""
+    """An answer to be asked for. ``attached_tokens``: the most of files that the messages name."""
 
     example: str
     repeat: int
     messages: list[dict[str, Any]]
     settings: dict[str, Any] = {}
+    attached_tokens: int = 0
 
 
 class Asked(msgspec.Struct, kw_only=True):
@@ -154,8 +155,14 @@ class Asking:
         )
         return call
 
+    async def kept_or_asked(self, wanted: Wanted, budget: Budget, found: Asked) -> Call | None:
+        """Return the call that the journal has, or make it."""
+        call = self._journal.calls.get(self._key(wanted))
+        return call if call is not None and call.answer else await self._asked(wanted, budget, found)
+
     async def _asked(self, wanted: Wanted, budget: Budget, found: Asked) -> Call | None:
         most = most_tokens(wanted.messages, wanted.settings)
+        most = msgspec.structs.replace(most, input=most.input + wanted.attached_tokens)
         try:
             reserved = budget.reserve(most)
         except BudgetReached as reached:

@@ -13,6 +13,8 @@ from genops_lab.genai.endpoints.limits import Limits, Price
 from genops_lab.genai.scorers.base import Judge
 from genops_lab.genai.scorers.kinds import Scorer
 
+from .conversation_file import Conversation, Tool
+
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")]
 
 
@@ -29,10 +31,14 @@ class Metadata(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One turn of a prompt; ``{{column}}`` stands for a row's value."""
+    """One turn of a prompt; ``{{column}}`` stands for a row's value.
+
+    ``attach``: columns with pictures and PDFs, which follow the text: paths beside the rows, or data URLs.
+    """
 
     role: Literal["system", "user", "assistant"]
     content: str
+    attach: list[str] = []
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -58,8 +64,11 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An evaluation file.
 
-    - data: rows as JSON lines, CSV or Parquet, beside the file.
-    - judges: models that scorers ask; they answer no row.
+    - data: rows as JSON lines, CSV or Parquet, beside the file; ``traces:QUERY``, or ``dataset:NAME`` of MLflow.
+    - prompt: the first turns; it may be left out where ``conversation`` has a history or a user.
+    - judges: models that scorers ask, or that play the user; they answer no row.
+    - pdf: whether PDFs are sent as their text, or as files, which few endpoints take.
+    - conversation, tools: turns of a user, and tools whose answers are made up.
     - id: the column with each row's id; empty: its number, from 1.
     - cluster: the column with what rows belong together by, such as a document; empty: each row stands alone.
     - repeats: answers to each row; each repeat has a seed of its own where ``seed`` is given.
@@ -78,11 +87,14 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     apiVersion: Literal["genops/v1"]
     kind: Literal["Evaluation"]
     metadata: Metadata
-    prompt: str | list[Message]
     models: dict[Name, Model]
     scorers: list[Scorer]
     data: str = ""
+    prompt: str | list[Message] = ""
     judges: dict[Name, Model] = {}
+    conversation: Conversation = Conversation()
+    tools: list[Tool] = []
+    pdf: Literal["text", "file"] = "text"
     experiment: str = ""
     id: str = ""
     cluster: str = ""
@@ -101,7 +113,19 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def messages(self) -> list[Message]:
         """Return the turns of the prompt."""
-        return [Message(role="user", content=self.prompt)] if isinstance(self.prompt, str) else self.prompt
+        if isinstance(self.prompt, str):
+            return [Message(role="user", content=self.prompt)] if self.prompt else []
+        return self.prompt
+
+    @property
+    def attached(self) -> list[str]:
+        """Return the columns with pictures and PDFs."""
+        return list(dict.fromkeys(column for each in self.messages for column in each.attach))
+
+    @property
+    def converses(self) -> bool:
+        """Return whether an answer needs more than one call."""
+        return bool(self.tools or self.conversation.turns or self.conversation.user)
 
 
 _FILE = YamlKind(
@@ -128,6 +152,7 @@ def read_evaluation(text: str, name: str = "evaluation.yaml") -> Evaluation:
     if not found.models:
         raise _error(text, name, ["models"], "there are no models.", "Name one: models: {NAME: ...}")
     _check_models(text, name, "models", found.models, found.settings)
+    _check_conversation(text, name, found)
     _check_scorers(text, name, found)
     if found.stop_when_known:
         _check_stopping(text, name, found)
@@ -165,6 +190,23 @@ def _check_models(text: str, name: str, key: str, models: dict[str, Model], sett
                 text, name, place, f"the model {label!r} has a budget of money, and no price.",
                 "Add price: {input: ..., output: ...}, of a million tokens.",
             )  # fmt: skip
+
+
+def _check_conversation(text: str, name: str, found: Evaluation) -> None:
+    plan = found.conversation
+    if not (found.messages or plan.history or plan.user):
+        raise _error(text, name, [], "there is no prompt.", "Add prompt, or conversation: {history: COLUMN}.")
+    if plan.user and plan.user.model not in found.judges:
+        raise _error(
+            text, name, ["conversation", "user"],
+            f"the user is {plan.user.model!r}, which is not below judges.",
+            f"Add it there: judges: {{{plan.user.model}: {{url: ..., model: ...}}}}",
+        )  # fmt: skip
+    names = [each.name for each in found.tools]
+    for at, each in enumerate(names):
+        if each in names[:at]:
+            what = f"another tool has the name {each!r}."
+            raise _error(text, name, ["tools", at], what, "Give each tool a name of its own.")
 
 
 class AddedScorers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -20,6 +20,7 @@ def _provide(services: Services) -> None:
     from genops_lab.evaluations.service import EvaluationsService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.genai.endpoints.service import EndpointsService
+    from genops_lab.genai.traces.service import TracesService
 
     from .service import AnswersService
 
@@ -33,6 +34,7 @@ def _provide(services: Services) -> None:
             get(DeploymentsService),
             get(EndpointsService).endpoint,
             get(EvaluationsService),
+            get(TracesService),
         ),
     )
 

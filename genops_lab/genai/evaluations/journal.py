@@ -13,6 +13,8 @@ import msgspec
 from genops_lab.genai.endpoints.endpoint import Answer
 from genops_lab.genai.endpoints.limits import Usage
 
+from .steps import Step
+
 _SYNC_S = 1.0
 
 
@@ -20,7 +22,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One answer that was asked for: that to ``example``, the ``repeat``-th (from 0), by ``model``.
 
     ``failure`` and ``message`` say why there is no answer. ``joined``: another example with the same messages was
-    asked, and this one shares its answer and cost. ``at``: seconds since 1970.
+    asked, and this one shares its answer and cost. ``at``: seconds since 1970. ``steps``: all turns of a conversation
+    after those that were given.
     """
 
     model: str
@@ -33,6 +36,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     failure: str = ""
     message: str = ""
     joined: bool = False
+    steps: list[Step] = []
 
     @property
     def key(self) -> Key:

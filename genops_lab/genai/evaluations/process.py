@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,13 +18,17 @@ import msgspec
 from genops_lab.core.call_progress import CallCancelled, for_another_thread, report_progress
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.paging import Page
-from genops_lab.genai.endpoints.endpoint import Connection, Endpoint
+from genops_lab.core.paths import private_dir
+from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.limits import Usage
 from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
 from genops_lab.genai.scorers.kinds import Scorer
 
 from .asking import Asked, Asking, Patience, Wanted
+from .attachments import AttachingConnection, Attachments, digest_with, text_of, tokens_of
+from .conversing import Conversations, user_notes
 from .evaluation_file import Evaluation, EvaluationFileError, Model, read_evaluation, read_scorers
+from .frozen_files import keep_files
 from .journal import Call, Journal, Key, read
 from .models import (
     AllGateEvidence,
@@ -40,7 +45,7 @@ from .models import (
     PlannedEvaluation,
 )
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
-from .rows import Rows, digest_of, read_rows, written
+from .rows import Rows, digest_of, history_in, read_rows, turns_in, written
 from .stopping import asked_until_known, looks, random_order, unknown_models
 
 if TYPE_CHECKING:
@@ -61,6 +66,10 @@ class AnswersProcess:
     def __init__(self, root: str) -> None:
         self._root = Path(root)
 
+    def data(self, body: NewAnswerEvaluation) -> str:
+        """Return what a file names as its data. Raises EvaluationFileError."""
+        return body.data or read_evaluation(body.text, body.name).data
+
     def begin(self, body: NewAnswerEvaluation) -> AnswerEvaluation:
         """Check a file and its rows, and freeze both. Raises EvaluationFileError, InvalidRequest, NotFound, Failed."""
         from .planning import data_notes, training_of
@@ -69,13 +78,17 @@ class AnswersProcess:
         said = data_notes(file, rows, training_of(file, body.folder))
         with _on_disk():
             folder = new_folder(self._root, file.metadata.name)
-            folder.freeze(body.text, rows.by_id)
+            beside = Path(body.folder) if body.data_name else source.parent
+            with _removed_if_refused(folder):
+                keep_files(file, Path(body.folder), folder.files)
+                attachments = Attachments(file.attached, file.pdf, beside, folder.attachments)
+                folder.freeze(body.text, attachments.kept(rows.by_id))
             if file.stop_when_known:
                 folder.keep_order(random_order(list(rows.by_id), clusters_of(file, rows.by_id)))
             wanted = len(rows.by_id) * file.repeats
             state = AnswerEvaluation(
                 id=folder.id, name=file.metadata.name, created_at=time.time(), data=body.data_name or str(source),
-                digest=rows.digest, rows=len(rows.by_id), repeats=file.repeats,
+                digest=digest_with(rows.digest, folder.attachments), rows=len(rows.by_id), repeats=file.repeats,
                 scorers=[each.label for each in file.scorers],
                 models=[ModelAnswers(model=model, wanted=wanted, answered=0) for model in file.models],
                 notes=said, data_notes=said,
@@ -134,7 +147,7 @@ class AnswersProcess:
             _on_disk(f"What was answered is kept. Free some space, then: {_resume(id)}"),
         ):
             known = self._known(folder, file, rows, judges) if file.stop_when_known else None
-            asked, lost, calls = asyncio.run(_asked(folder, file, rows, endpoints, known))
+            asked, lost, calls = asyncio.run(_asked(folder, file, rows, endpoints, judges, known))
             prices = {each.name: each.price for each in endpoints}
             models = []
             for each in asked:
@@ -144,7 +157,7 @@ class AnswersProcess:
                 models.append(_outcome(each, calls, tokens, cost))
             state = folder.state()
             state = msgspec.structs.replace(
-                state, models=models, stage="scoring", notes=_notes(state, models)
+                state, models=models, stage="scoring", notes=_notes(state, models, file, folder)
             )
             folder.keep_state(state)
         return state
@@ -159,6 +172,7 @@ class AnswersProcess:
 
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
+        private_dir(folder.files)
         with self._alone(folder), _on_disk(f"No answer is lost. Free some space, then: {_resume(id)}"):
             calls = read(folder.calls)
             found, notes = self._all_scores(folder, file, rows, calls, judges)
@@ -166,7 +180,7 @@ class AnswersProcess:
             state = folder.state()
             report = msgspec.structs.replace(report, stopped=_stopped(folder, file, state, found, rows))
             folder.keep_report(msgspec.structs.replace(report, sentences=sentences(report)))
-            notes = [*_notes(state, state.models), *notes]
+            notes = [*_notes(state, state.models, file, folder), *notes]
             state = msgspec.structs.replace(state, stage="recording", notes=notes)
             folder.keep_state(state)
         return state
@@ -213,7 +227,7 @@ class AnswersProcess:
 
         if not isinstance(scorer, Judge):
             known = folder.scores(scorer.label)
-            return scored_here(scorer, answers, known, folder.path, report_progress), []
+            return scored_here(scorer, answers, known, folder.files, report_progress), []
         done = {scorer.label: 0}
 
         async def ask() -> tuple[list[KeptScore], Asked]:
@@ -221,7 +235,7 @@ class AnswersProcess:
                 asyncio.ensure_future(
                     asked_judge(
                         scorer, endpoints[scorer.model], answers, judges[scorer.model].settings,
-                        folder.judge_calls(scorer.label), Patience(tries=file.tries, patience_s=file.patience_s),
+                        folder, Patience(tries=file.tries, patience_s=file.patience_s),
                         lambda asked: done.update({scorer.label: asked.answered + asked.failed}),
                     )
                 ),
@@ -246,7 +260,7 @@ class AnswersProcess:
 
         folder = find_folder(self._root, id)
         file = self._file(folder)
-        asked = {id: str(written(file.messages, row, id)[-1]["content"]) for id, row in folder.rows().items()}
+        asked = {id: text_of(first_turns(file, row, id)) for id, row in folder.rows().items()}
         return list_examples(folder, asked, list(file.models), query)
 
     def gate_evidence(self, id: str) -> AllGateEvidence:
@@ -304,7 +318,7 @@ def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
     source = Path(body.data) if body.data else Path(body.folder, file.data)
     rows = read_rows(source, file.id, file.only)
     for id, row in rows.by_id.items():
-        written(file.messages, row, id)
+        first_turns(file, row, id)
     known = {column for row in rows.by_id.values() for column in row}
     for column in [file.cluster, *file.slices]:
         if column and column not in known:
@@ -316,7 +330,7 @@ def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
 
 async def _asked(
     folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], endpoints: Sequence[Endpoint],
-    unknown: Callable[[dict[Key, Call]], list[str]] | None = None,
+    judges: Sequence[Endpoint], unknown: Callable[[dict[Key, Call]], list[str]] | None = None,
 ) -> tuple[list[Asked], list[tuple[Key, Usage]], dict[Key, Call]]:  # fmt: skip
     """Ask all models at the same time. ``unknown``: the models that need more rows, by the calls so far."""
     done: dict[str, int] = {}
@@ -329,10 +343,18 @@ async def _asked(
         known = dict.fromkeys(key[0] for key in journal.calls)
         done.update({model: sum(key[0] == model for key in journal.calls) for model in known})
         patience = Patience(tries=file.tries, patience_s=file.patience_s)
+        talks = None
+        if file.converses:
+            talks = Conversations(file, rows, folder.turns, folder.files, judges, patience)
+            await stack.enter_async_context(talks)
         asking: dict[str, Asking] = {}
         for endpoint in endpoints:
-            connection = await stack.enter_async_context(Connection(endpoint))
-            asking[endpoint.name] = Asking(connection, journal, patience, tell)
+            connection = await stack.enter_async_context(AttachingConnection(endpoint, folder.attachments))
+            asking[endpoint.name] = (
+                talks.asking(connection, journal, tell)
+                if talks
+                else Asking(connection, journal, patience, tell)
+            )
 
         async def ask(models: Sequence[str], of: dict[str, dict[str, Any]]) -> dict[str, Asked]:
             runs = [asking[each].ask(wanted_of(file, of, each)) for each in models]
@@ -356,7 +378,7 @@ async def _asked(
 
         work = ask(list(asking), rows) if unknown is None else ask_until_known()
         found = await _while_wanted(asyncio.ensure_future(work), done)
-        return list(found.values()), journal.lost, dict(journal.calls)
+        return list(found.values()), [*journal.lost, *(talks.lost if talks else [])], dict(journal.calls)
 
 
 async def _while_wanted(work: asyncio.Future[T], done: dict[str, int]) -> T:
@@ -426,14 +448,33 @@ def all_scorers(folder: ResultsFolder, file: Evaluation) -> tuple[list[Scorer], 
     return scorers, judges
 
 
+def first_turns(file: Evaluation, row: dict[str, Any], id: str) -> list[dict[str, Any]]:
+    """Return what a model is asked first about a row. Raises InvalidRequest."""
+    found = written(file.messages, row, id)
+    plan = file.conversation
+    if plan.history:
+        found += history_in(row, plan.history, id)
+    if plan.turns:
+        turns_in(row, plan.turns, id)
+    return found
+
+
 def wanted_of(file: Evaluation, rows: dict[str, dict[str, Any]], model: str) -> list[Wanted]:
     """Return the answers that an evaluation needs of a model: repeat by repeat, so that an early end has all rows."""
     settings = {**file.settings, **file.models[model].settings}
+    if file.tools:
+        settings["tools"] = [each.declared for each in file.tools]
     found = []
     for repeat in range(file.repeats):
         own = settings if file.seed is None else {**settings, "seed": file.seed + repeat}
         found += [
-            Wanted(example=id, repeat=repeat, messages=written(file.messages, row, id), settings=own)
+            Wanted(
+                example=id,
+                repeat=repeat,
+                messages=(turns := first_turns(file, row, id)),
+                settings=own,
+                attached_tokens=tokens_of(turns),
+            )
             for id, row in rows.items()
         ]
     return found
@@ -472,9 +513,11 @@ def _most(words: Iterator[str]) -> list[str]:
     return [word for word, _times in Counter(filter(None, words)).most_common(_KEPT_NAMES)]
 
 
-def _notes(state: AnswerEvaluation, models: Sequence[ModelAnswers]) -> list[str]:
+def _notes(
+    state: AnswerEvaluation, models: Sequence[ModelAnswers], file: Evaluation, folder: ResultsFolder
+) -> list[str]:
     """Say what a reader must know of the answers."""
-    found = list(state.data_notes)
+    found = [*state.data_notes, *user_notes(file, folder.turns)]
     for each in models:
         if len(each.names) > 1:
             found.append(
@@ -485,11 +528,25 @@ def _notes(state: AnswerEvaluation, models: Sequence[ModelAnswers]) -> list[str]
         if each.cut:
             found.append(f"{each.cut:,} answers of {each.model} were cut off at max_tokens.")
     with contextlib.suppress(OSError):  # the file may be gone: its rows are kept
-        if Path(state.data).is_absolute() and digest_of(Path(state.data).read_bytes()) != state.digest:
+        source = Path(state.data)
+        if (
+            source.is_absolute()
+            and digest_with(digest_of(source.read_bytes()), folder.attachments) != state.digest
+        ):
             found.append(
                 f"{Path(state.data).name} was edited since the evaluation began. Its rows are those of the beginning."
             )
     return found
+
+
+@contextlib.contextmanager
+def _removed_if_refused(folder: ResultsFolder) -> Iterator[None]:
+    """Remove a folder whose evaluation cannot begin."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise
 
 
 def _resume(id: str) -> str:

@@ -14,10 +14,12 @@ import msgspec
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors, quoted
 from genops_lab.genai.scorers.base import BaseScorer, Judge
 
+from .attachments import for_trace
 from .evaluation_file import Evaluation, read_evaluation
 from .journal import read
 from .models import AnswerEvaluation, ModelAnswers, ScoresReport
 from .process import all_scorers, wanted_of
+from .redacting import Redact, redact_of, redacted
 from .results_folder import ResultsFolder
 from .traces import AnswerTrace, Mark, TraceWriter
 
@@ -35,11 +37,14 @@ class AnswerRecords(MlflowBackend):
         import mlflow.store.tracking.dbmodels.models
         import mlflow.store.tracking.utils.sql_trace_rollups  # noqa: F401
 
-    def record(self, folder: str) -> AnswerEvaluation:
-        """Keep an evaluation in MLflow. Runs and traces of an earlier try stay. Raises Unavailable."""
+    def record(self, folder: str, redaction: str = "off") -> AnswerEvaluation:
+        """Keep an evaluation in MLflow. Runs and traces of an earlier try stay. Raises Unavailable.
+
+        ``redaction`` is the setting ``GenOpsLab.redact_traces``.
+        """
         results = ResultsFolder(Path(folder))
         state, report = results.state(), results.report()
-        file = read_evaluation(results.text())
+        file, redact = read_evaluation(results.text()), redact_of(redaction)
         with mlflow_errors(f"The evaluation {state.id} could not be written into MLflow"):
             experiment = self._experiment(file.experiment or EXPERIMENT)
             writer = TraceWriter(self._client, experiment)
@@ -47,8 +52,9 @@ class AnswerRecords(MlflowBackend):
             models = []
             for each in state.models:
                 run_id = self._run(experiment, state, each)
-                writer.write(run_id, traces.get(each.model, []))
-                self._finish(run_id, results, state, each, report)
+                own = traces.get(each.model, [])
+                writer.write(run_id, [redacted(trace, redact) for trace in own] if redact else own)
+                self._finish(run_id, results, state, each, report, redact)
                 models.append(msgspec.structs.replace(each, run_id=run_id))
         state = msgspec.structs.replace(state, models=models, stage="done")
         results.keep_state(state)
@@ -76,7 +82,7 @@ class AnswerRecords(MlflowBackend):
 
     def _finish(
         self, run_id: str, results: ResultsFolder, state: AnswerEvaluation, model: ModelAnswers,
-        report: ScoresReport | None,
+        report: ScoresReport | None, redact: Redact | None,
     ) -> None:  # fmt: skip
         from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
@@ -95,10 +101,14 @@ class AnswerRecords(MlflowBackend):
         tag = InputTag("mlflow.data.context", "evaluation")
         self._client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
         with tempfile.TemporaryDirectory(prefix="answers-", dir=self._scratch) as scratch:
-            (Path(scratch) / "evaluation.yaml").write_text(results.text(), encoding="utf-8")
-            (Path(scratch) / "state.json").write_bytes(msgspec.json.encode(state))
+            kept: dict[str, Any] = {
+                "evaluation.yaml": results.text(), "state.json": msgspec.to_builtins(state),
+            }  # fmt: skip
             if report is not None:
-                (Path(scratch) / "report.json").write_bytes(msgspec.json.encode(report))
+                kept["report.json"] = msgspec.to_builtins(report)
+            for name, content in (redact(kept) if redact else kept).items():
+                data = content.encode() if isinstance(content, str) else msgspec.json.encode(content)
+                (Path(scratch) / name).write_bytes(data)
             self._client.log_artifacts(run_id, scratch)
         self._client.set_terminated(run_id, "FINISHED" if model.answered == model.wanted else "FAILED")
 
@@ -142,8 +152,9 @@ def _traces(
                 if score is not None:
                     own.append(Mark(name, score.value, score.reason, *sources[name]))
             row = rows[wanted.example]
+            shown = msgspec.structs.replace(wanted, messages=for_trace(wanted.messages, results.attachments))
             found.setdefault(model, []).append(
-                AnswerTrace(state.id, state.name, wanted, call, own, _expected(row, expected))
+                AnswerTrace(state.id, state.name, shown, call, own, _expected(row, expected))
             )
     return found
 

@@ -54,6 +54,10 @@ class ResultsFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.calls = path / "calls.jsonl"
+        #: The journal of turns of conversations, and the files that the evaluation file names.
+        self.turns, self.files = path / "turns.jsonl", path / "files"
+        #: Pictures and PDFs of rows.
+        self.attachments = path / "attachments"
 
     @property
     def id(self) -> str:

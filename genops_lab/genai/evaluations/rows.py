@@ -16,6 +16,7 @@ import msgspec
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 
+from .attachments import parts_of
 from .evaluation_file import Message
 
 _FIELD = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
@@ -126,6 +127,52 @@ def fields_of(messages: Sequence[Message]) -> set[str]:
     return {found for each in messages for found in _FIELD.findall(each.content)}
 
 
+def turns_in(row: Mapping[str, Any], column: str, example: str) -> list[str]:
+    """Return what the user says next by a row: texts, or the turns of users among messages. Raises InvalidRequest.
+
+    >>> turns_in({"next": ["And Chile?", {"role": "user", "content": "Thanks."}]}, "next", "1")
+    ['And Chile?', 'Thanks.']
+    """
+    found = []
+    for each in _list(row, column, example):
+        if isinstance(each, Mapping) and each.get("role") in ("assistant", "system", "tool"):
+            continue
+        text = each.get("content") if isinstance(each, Mapping) else each
+        if not isinstance(text, str):
+            raise InvalidRequest(
+                f"The row {example} has a turn in {column!r} that is no text.",
+                hint="Give texts, or {role, content}.",
+            )
+        found.append(text)
+    return found
+
+
+def history_in(row: Mapping[str, Any], column: str, example: str) -> list[dict[str, Any]]:
+    """Return the earlier turns of a row. Raises InvalidRequest."""
+    found = _list(row, column, example)
+    for each in found:
+        if not isinstance(each, dict) or not isinstance(each.get("role"), str) or "content" not in each:
+            raise InvalidRequest(
+                f"The row {example} has no turns in {column!r}.", hint="Give a list of {role, content}."
+            )
+    return found
+
+
+def _list(row: Mapping[str, Any], column: str, example: str) -> list[Any]:
+    """Return a row's list; a CSV file has it as JSON."""
+    found = row.get(column)
+    if isinstance(found, str):
+        try:
+            found = json.loads(found)
+        except ValueError:
+            found = [found]
+    if not isinstance(found, list):
+        raise InvalidRequest(
+            f"The row {example} has no list in {column!r}.", hint=f"Its columns: {', '.join(row)}."
+        )
+    return found
+
+
 def written(messages: Sequence[Message], row: dict[str, Any], example: str) -> list[dict[str, Any]]:
     """Return the messages with a row's values in place of ``{{column}}``. Raises InvalidRequest.
 
@@ -142,4 +189,11 @@ def written(messages: Sequence[Message], row: dict[str, Any], example: str) -> l
         found = row[field[1]]
         return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
-    return [{"role": each.role, "content": _FIELD.sub(value, each.content)} for each in messages]
+    found: list[dict[str, Any]] = []
+    for each in messages:
+        text = _FIELD.sub(value, each.content)
+        parts = parts_of(row, each.attach)
+        found.append(
+            {"role": each.role, "content": [{"type": "text", "text": text}, *parts] if parts else text}
+        )
+    return found

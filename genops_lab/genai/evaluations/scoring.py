@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genops_lab.core.errors import InvalidRequest
-from genops_lab.genai.endpoints.endpoint import Connection, Endpoint
+from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.scorers.base import (
     Answered,
     CannotScore,
@@ -22,9 +22,10 @@ from genops_lab.genai.scorers.base import (
 from genops_lab.genai.scorers.running import running
 
 from .asking import Asked, Asking, Patience, Wanted
+from .attachments import AttachingConnection, tokens_of
 from .evaluation_file import Evaluation
 from .journal import Call, Journal, Key
-from .results_folder import KeptScore
+from .results_folder import KeptScore, ResultsFolder
 
 #: Answers that are scored between two calls of ``tell``.
 _AT_ONCE = 100
@@ -46,7 +47,9 @@ def answered(
         price = file.models[key[0]].price
         rival = calls.get((first, key[1], key[2])) if key[0] != first else None
         found[key] = Answered(
-            text=call.answer.text, row=rows[key[1]], messages=asked.messages, tool_calls=call.answer.tool_calls,
+            text=call.answer.text, row=rows[key[1]],
+            messages=[*asked.messages, *(step.message for step in call.steps[:-1])],
+            tool_calls=call.answer.tool_calls,
             latency_s=call.latency_s, usage=call.answer.usage, finish_reason=call.answer.finish_reason,
             money=None if price is None else price.of(call.answer.usage),
             against=rival.answer.text if rival is not None and rival.answer is not None else None,
@@ -84,11 +87,11 @@ async def asked_judge(
     endpoint: Endpoint,
     answers: Mapping[Key, Answered],
     settings: Mapping[str, Any],
-    journal_path: Path,
+    folder: ResultsFolder,
     patience: Patience,
     tell: Callable[[Asked], None],
 ) -> tuple[list[KeptScore], Asked]:
-    """Return a judge's scores of all answers. Its journal has the answers of before, which are not asked for again.
+    """Return a judge's scores of all answers. The folder has its answers of before, which are not asked for again.
 
     ``settings`` are those of the judging model; the scorer's own come first.
     """
@@ -103,13 +106,19 @@ async def asked_judge(
             continue
         asks[key] = len(turns)
         wanted += [
-            Wanted(example=_asked_about(key, at), repeat=judgement, messages=messages, settings=own)
+            Wanted(
+                example=_asked_about(key, at),
+                repeat=judgement,
+                messages=messages,
+                settings=own,
+                attached_tokens=tokens_of(messages),
+            )
             for judgement in range(judge.judgements)
             for at, messages in enumerate(turns)
         ]
     async with contextlib.AsyncExitStack() as stack:
-        journal = await stack.enter_async_context(Journal(journal_path))
-        connection = await stack.enter_async_context(Connection(endpoint))
+        journal = await stack.enter_async_context(Journal(folder.judge_calls(judge.label)))
+        connection = await stack.enter_async_context(AttachingConnection(endpoint, folder.attachments))
         asked = await Asking(connection, journal, patience, tell).ask(wanted)
         calls = journal.calls
     found = []

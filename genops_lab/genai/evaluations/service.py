@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +26,7 @@ from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.limits import Limits
 
+from .mlflow_rows import taken
 from .models import (
     AnsweredRow,
     AnswerEvaluation,
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.evaluations.service import EvaluationsService
     from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.genai.traces.service import TracesService
 
     from .evaluation_file import Model
 
@@ -69,17 +74,19 @@ class AnswersService(Service):
         deployments: DeploymentsService | None = None,
         named: Callable[[str], Awaitable[Endpoint]] | None = None,
         evaluations: EvaluationsService | None = None,
+        traces: TracesService | None = None,
     ) -> None:
         """Without ``named``, which finds endpoints by their names, files give addresses and deployments alone.
 
-        ``evaluations`` keeps what gates read.
+        ``evaluations`` keeps what gates read. Without ``traces`` rows come from files alone.
         """
         # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
 
         self._root = settings.data_dir / "answers"
+        self._redaction = settings.redact_traces
         self._secrets = Secrets(settings.data_dir / "secrets")
-        self._named, self._evaluations = named, evaluations
+        self._named, self._evaluations, self._traces = named, evaluations, traces
         self._mlflow, self._events, self._work, self._deployments = mlflow, events, work, deployments
         self._worker = Worker("Evaluations of answers", {"root": str(self._root)}, idle_s=60.0)
         steps = {"ask": self._ask, "score": self._score, "record": self._record}
@@ -91,7 +98,8 @@ class AnswersService(Service):
 
     async def begin_answers(self, body: NewAnswerEvaluation) -> BegunAnswers:
         """Freeze a file and its rows, and begin to ask. A task reports the progress."""
-        made = await self._worker.call(AnswersProcess.begin, body)
+        async with self._with_rows(body) as given:
+            made = await self._worker.call(AnswersProcess.begin, given)
         try:
             await self._endpoints(made.id)
         except BaseException:
@@ -102,7 +110,24 @@ class AnswersService(Service):
 
     async def plan_answers(self, body: NewAnswerEvaluation) -> PlannedEvaluation:
         """Return what an evaluation would ask, what it would cost at most, and what it could show."""
-        return await self._worker.call(AnswersProcess.plan, body)
+        async with self._with_rows(body) as given:
+            return await self._worker.call(AnswersProcess.plan, given)
+
+    @contextlib.asynccontextmanager
+    async def _with_rows(self, body: NewAnswerEvaluation) -> AsyncIterator[NewAnswerEvaluation]:
+        """Give what was asked for with a file of the rows that MLflow has; the file is removed at the end."""
+        if self._traces is None:
+            yield body
+            return
+        data = await self._worker.call(AnswersProcess.data, body)
+        lines = await taken(data, self._traces.query_traces, self._mlflow.call_long)
+        if lines is None:
+            yield body
+            return
+        with tempfile.TemporaryDirectory(prefix="genops-rows-") as folder:
+            path = Path(folder, "rows.jsonl")
+            await asyncio.to_thread(path.write_bytes, lines)
+            yield msgspec.structs.replace(body, data=str(path), data_name=data)
 
     async def resume_answers(self, id: str) -> BegunAnswers:
         """Ask for the answers that are missing, those of calls that failed too, and score them."""
@@ -271,7 +296,7 @@ class AnswersService(Service):
         handle.progress("Writing runs and traces into MLflow.")
         await self._work.hold(handle)
         folder = str(self._root / plan["id"])
-        found = await self._mlflow.call_long(AnswerRecords.record, folder)
+        found = await self._mlflow.call_long(AnswerRecords.record, folder, self._redaction)
         await self._show_to_gates(handle, found.id)
         self._events.emit("answer-evaluation", found.id)
         missing = found.missing

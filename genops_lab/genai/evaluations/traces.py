@@ -6,10 +6,8 @@ So a database gets all rows of a batch by MLflow's own tables. A server of MLflo
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import functools
-import hashlib
 import importlib
 import json
 import time
@@ -19,12 +17,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .asking import Wanted
+from .attachments import text_of
 from .journal import Call
+from .spans import hash_of, id_of, spans_of, usage_of
 
 _BATCH = 500
 #: MLflow's bound of a preview, in characters.
 _PREVIEW = 1000
-_SPAN_NAME = "answer"
 Rows = list[dict[str, Any]]
 
 
@@ -40,7 +39,10 @@ class Mark(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class AnswerTrace:
-    """The answer of one trace. ``expected``: columns of the row that scorers compare with."""
+    """The answer of one trace. ``expected``: columns of the row that scorers compare with.
+
+    The id is made of ``call``. All that is shown of the row is in ``wanted``, which may be redacted.
+    """
 
     evaluation: str
     name: str
@@ -57,7 +59,7 @@ class AnswerTrace:
 
 def trace_id(evaluation: str, model: str, example: str, repeat: int) -> str:
     """Return the id of the trace of an answer."""
-    return "tr-" + _hash(f"{evaluation}\n{model}\n{example}\n{repeat}")
+    return "tr-" + hash_of(f"{evaluation}\n{model}\n{example}\n{repeat}")
 
 
 class TraceWriter:
@@ -162,13 +164,13 @@ class TraceWriter:
                 state=TraceState(_state(each.call)),
                 request_preview=_request_preview(each),
                 response_preview=_response_preview(each),
-                client_request_id=each.call.example[:50],
+                client_request_id=each.wanted.example[:50],
                 tags={"mlflow.traceName": each.name, **_tags(each)},
                 trace_metadata=_metadata(each, run_id),
                 assessments=assessments,
             )
             self._store.start_trace(info)
-            spans.append(Span.from_dict(_span(each)))
+            spans += [Span.from_dict(span) for span in spans_of(each)]
         self._store.log_spans(self._experiment, spans)
 
 
@@ -179,7 +181,6 @@ def _add_trace(
     analytics = importlib.import_module("mlflow.store.tracking.utils.trace_analytics")
     metadata = _metadata(trace, run_id)
     promoted = {key: metadata.pop(key) for key in analytics.PROMOTED_TRACE_METADATA_KEYS if key in metadata}
-    span = _span(trace)
     call = trace.call
     rows["SqlTraceInfo"].append(
         {
@@ -188,7 +189,7 @@ def _add_trace(
             "timestamp_ms": _started_ms(call),
             "execution_time_ms": round(call.latency_s * 1000),
             "status": _state(call),
-            "client_request_id": call.example[:50],
+            "client_request_id": trace.wanted.example[:50],
             "request_preview": _request_preview(trace),
             "response_preview": _response_preview(trace),
             "trace_name": trace.name,
@@ -209,55 +210,24 @@ def _add_trace(
     rows["SqlTraceMetadata"] += [
         {"request_id": trace.id, "key": key, "value": value} for key, value in metadata.items()
     ]
-    rows["SqlSpan"].append(
-        {
-            "trace_id": trace.id,
-            "experiment_id": int(experiment),
-            "span_id": _hash(trace.id)[:16],
-            "parent_span_id": None,
-            "name": _SPAN_NAME,
-            "type": "CHAT_MODEL",
-            "status": "OK" if call.answer else "ERROR",
-            "start_time_unix_nano": span["start_time_unix_nano"],
-            "end_time_unix_nano": span["end_time_unix_nano"],
-            "content": msgspec.json.encode(span).decode(),
-            "model_name": (call.answer.model if call.answer else call.model)[:500] or None,
-        }
-    )
+    rows["SqlSpan"] += [_span_row(span, trace, experiment) for span in spans_of(trace)]
 
 
-def _span(trace: AnswerTrace) -> dict[str, Any]:
-    """Return the span of a call as MLflow's ``Span.to_dict`` has it."""
-    call = trace.call
-    started = int(call.at * 1e9)
-    inputs = {"messages": trace.wanted.messages, **trace.wanted.settings}
-    attributes: dict[str, Any] = {
-        "mlflow.traceRequestId": trace.id,
-        "mlflow.spanType": "CHAT_MODEL",
-        "mlflow.spanInputs": inputs,
-        "mlflow.llm.model": call.answer.model if call.answer else call.model,
-        "mlflow.message.format": "openai",
-    }
-    if call.answer is not None:
-        message: dict[str, Any] = {"role": "assistant", "content": call.answer.text}
-        if call.answer.tool_calls:
-            message["tool_calls"] = call.answer.tool_calls
-        attributes["mlflow.spanOutputs"] = {
-            "choices": [{"index": 0, "message": message, "finish_reason": call.answer.finish_reason}]
-        }
-        attributes["mlflow.chat.tokenUsage"] = _usage(call)
-    code = "STATUS_CODE_OK" if call.answer else "STATUS_CODE_ERROR"
+def _span_row(span: dict[str, Any], trace: AnswerTrace, experiment: str) -> dict[str, Any]:
+    attributes = span["attributes"]
+    model = json.loads(attributes.get("mlflow.llm.model", '""'))
     return {
-        "trace_id": base64.b64encode(bytes.fromhex(trace.id[3:])).decode(),
-        "span_id": base64.b64encode(bytes.fromhex(_hash(trace.id)[:16])).decode(),
-        "parent_span_id": None,
-        "name": _SPAN_NAME,
-        "start_time_unix_nano": started,
-        "end_time_unix_nano": started + int(call.latency_s * 1e9),
-        "events": [],
-        "status": {"code": code, "message": call.message},
-        "attributes": {key: msgspec.json.encode(value).decode() for key, value in attributes.items()},
-        "links": [],
+        "trace_id": trace.id,
+        "experiment_id": int(experiment),
+        "span_id": id_of(span["span_id"]),
+        "parent_span_id": span["parent_span_id"] and id_of(span["parent_span_id"]),
+        "name": span["name"],
+        "type": json.loads(attributes["mlflow.spanType"]),
+        "status": span["status"]["code"].removeprefix("STATUS_CODE_"),
+        "start_time_unix_nano": span["start_time_unix_nano"],
+        "end_time_unix_nano": span["end_time_unix_nano"],
+        "content": msgspec.json.encode(span).decode(),
+        "model_name": model[:500] or None,
     }
 
 
@@ -277,7 +247,7 @@ def _assessments(trace: AnswerTrace, run_id: str) -> Iterator[dict[str, Any]]:
                 {"error_code": "NOT_SCORED", "error_message": mark.reason, "stack_trace": None}
             )
         yield {
-            **common, "assessment_id": "a-" + _hash(f"{trace.id}\n{mark.name}"), "name": mark.name[:250],
+            **common, "assessment_id": "a-" + hash_of(f"{trace.id}\n{mark.name}"), "name": mark.name[:250],
             "assessment_type": "feedback", "value": json.dumps(mark.value), "error": error,
             "source_type": mark.source_type, "source_id": mark.source_id[:250] or None,
             "rationale": mark.reason or None, "aggregate_value": mark.value,
@@ -285,7 +255,7 @@ def _assessments(trace: AnswerTrace, run_id: str) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
     for name, value in trace.expected.items():
         yield {
-            **common, "assessment_id": "a-" + _hash(f"{trace.id}\nexpected\n{name}"), "name": name[:250],
+            **common, "assessment_id": "a-" + hash_of(f"{trace.id}\nexpected\n{name}"), "name": name[:250],
             "assessment_type": "expectation", "value": json.dumps(value), "error": None,
             "source_type": "HUMAN", "source_id": "data", "rationale": None, "aggregate_value": None,
             "is_numeric_value": False,
@@ -294,7 +264,7 @@ def _assessments(trace: AnswerTrace, run_id: str) -> Iterator[dict[str, Any]]:
 
 def _tags(trace: AnswerTrace) -> dict[str, str]:
     return {
-        "genops.answers.example": trace.call.example[:4000],
+        "genops.answers.example": trace.wanted.example[:4000],
         "genops.answers.repeat": str(trace.call.repeat),
     }
 
@@ -302,18 +272,12 @@ def _tags(trace: AnswerTrace) -> dict[str, str]:
 def _metadata(trace: AnswerTrace, run_id: str) -> dict[str, str]:
     found = {"mlflow.sourceRun": run_id, "mlflow.trace_schema.version": "3"}
     if trace.call.answer is not None:
-        found["mlflow.trace.tokenUsage"] = json.dumps(_usage(trace.call))
+        found["mlflow.trace.tokenUsage"] = json.dumps(usage_of(trace.call.answer.usage))
     return found
 
 
-def _usage(call: Call) -> dict[str, int]:
-    assert call.answer is not None
-    usage = call.answer.usage
-    return {"input_tokens": usage.input, "output_tokens": usage.output, "total_tokens": usage.total}
-
-
 def _request_preview(trace: AnswerTrace) -> str:
-    return str(trace.wanted.messages[-1]["content"])[:_PREVIEW]
+    return text_of(trace.wanted.messages)[:_PREVIEW]
 
 
 def _response_preview(trace: AnswerTrace) -> str:
@@ -326,7 +290,3 @@ def _state(call: Call) -> str:
 
 def _started_ms(call: Call) -> int:
     return int(call.at * 1000)
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

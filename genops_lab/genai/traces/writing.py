@@ -60,7 +60,7 @@ class DatasetRows(MlflowBackend):
 
     def add(self, new: NewRows) -> AddedRows:
         """Add rows made from traces. Raises NotFound (a trace), InvalidRequest (no inputs; several data sets)."""
-        rows = [self._row(trace_id, new.with_answer) for trace_id in new.trace_ids]
+        rows = [self.row(trace_id, new.with_answer) for trace_id in new.trace_ids]
         with mlflow_errors(f"The data set {new.dataset!r} could not be changed"):
             dataset = self._dataset(new.dataset, self._traces.experiment_of(new.trace_ids[0]))
             counts = self._client._tracking_client.store.upsert_dataset_records(dataset.dataset_id, rows)
@@ -72,7 +72,8 @@ class DatasetRows(MlflowBackend):
             updated=int(counts.get("updated", 0)),
         )
 
-    def _row(self, trace_id: str, with_answer: bool) -> dict[str, Any]:
+    def row(self, trace_id: str, with_answer: bool = False) -> dict[str, Any]:
+        """Return a trace as a record of a data set. Raises NotFound, InvalidRequest (no inputs)."""
         top, expectations, session = self._traces.top(trace_id)
         attributes = {} if top is None else attributes_of(top)
         inputs = value_at(attributes, INPUTS)
