@@ -11438,7 +11438,9 @@ export interface components {
         };
         /**
          * LabelReport
-         * @description The results of the labels of a queue. ``between``: agreement of the raters on answers that two or more labelled.
+         * @description The results of the labels of a queue.
+         *
+         *     ``between``: agreement of the raters on answers that two or more labelled.
          */
         LabelReport: {
             queue: components["schemas"]["LabelQueue"];
@@ -11543,7 +11545,9 @@ export interface components {
         };
         /**
          * LabelContent
-         * @description The content of an answer for a rater: neither the model nor a mark is in it. ``expected``: values to compare with, by name.
+         * @description The content of an answer for a rater: neither the model nor a mark is in it.
+         *
+         *     ``expected``: values to compare with, by name.
          */
         LabelContent: {
             trace_id: string;
