@@ -9,8 +9,6 @@ from .cards import MUTED, card, marked
 from .palette import GREY, SERIES, STATUS_COLOURS, escape
 
 _WIDTH, _HEIGHT = 220, 14
-#: Examples that a difference names.
-_NAMED = 5
 _BAD = STATUS_COLOURS["FAILED"]
 _NO_REPORT: Mapping[str, Any] = {"sentences": [], "scored": [], "compared": [], "stopped": None}
 _VERDICTS = {"better": (SERIES[2], "▲"), "worse": (_BAD, "▼")}
@@ -103,8 +101,6 @@ def _differences(compared: Sequence[Mapping[str, Any]]) -> str:
         for each in own:
             difference, verdict = each["difference"], str(each["verdict"])
             colour, mark = _VERDICTS.get(verdict, (GREY, "●"))
-            worse = ", ".join(each["worse"][:_NAMED])
-            more = "" if len(each["worse"]) <= _NAMED else f" and {len(each['worse']) - _NAMED:,} more"
             cells = [
                 f'<th scope="row" {_LEFT}>{escape(each["model"])} less {escape(each["against"])}</th>',
                 f"<td {_LEFT}>{escape(scorer)}</td>",
@@ -114,7 +110,6 @@ def _differences(compared: Sequence[Mapping[str, Any]]) -> str:
                 f"<td {_LEFT}>{marked(colour, mark, verdict)}</td>",
                 f"<td {_RIGHT}>{len(each['better']):,}</td>",
                 f"<td {_RIGHT}>{len(each['worse']):,}</td>",
-                f'<td {_LEFT}><span style="{MUTED};white-space:normal">{escape(worse + more)}</span></td>',
             ]
             rows.append(f"<tr>{''.join(cells)}</tr>")
     heads = [
