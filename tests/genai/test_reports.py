@@ -298,6 +298,10 @@ def test_a_plan_says_cost_power_duplicates_and_leaks_before_the_start(tmp_path: 
     assert plan.notes[0].startswith("2 rows are nearly the same as others, such as 4, 8.")
     assert plan.notes[1].startswith("1 row is in train.jsonl: 10.")
     assert find_folder(tmp_path / "answers", evaluating.id).state().notes == plan.notes
+    talking = evaluating.text.replace('"repeats"', '"conversation": {"turns": "next"}, "repeats"')
+    evaluating.data.write_text(json.dumps({"q": "A", "expected": "x", "split": "test", "next": ["B"]}) + "\n")
+    plan = evaluating.process.plan(NewAnswerEvaluation(text=talking, folder=str(tmp_path)))
+    assert plan.models[0].money is None and "several calls" in plan.notes[-1]
     with pytest.raises(InvalidRequest, match="no column 'region'"):
         evaluating.process.plan(
             NewAnswerEvaluation(

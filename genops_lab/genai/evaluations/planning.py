@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from genops_lab.genai.endpoints.endpoint import most_tokens
 from genops_lab.genai.endpoints.limits import Usage
 from genops_lab.genai.scorers.base import Answered, Judge, NotScored
@@ -33,22 +35,30 @@ def planned(file: Evaluation, rows: Rows, training: Path | None) -> PlannedEvalu
     ]  # fmt: skip
     examples = len(set(clusters_of(file, rows.by_id).values())) or len(rows.by_id)
     tests = max(1, (len(file.models) - 1) * len(file.scorers))
+    notes = data_notes(file, rows, training)
+    if file.converses:  # their number depends on what models say
+        calls = [replace(each, output_tokens=None, money=None) for each in calls]
+        notes.append(
+            "A row is a conversation of several calls: these are its first calls alone, without a bound."
+        )
     return PlannedEvaluation(
         name=file.metadata.name, digest=rows.digest, rows=len(rows.by_id), repeats=file.repeats, models=calls,
         judges=judged, shows=_shows(examples, tests) if len(file.models) > 1 else [], tests=tests,
-        clusters=examples if file.cluster else 0, notes=data_notes(file, rows, training),
+        clusters=examples if file.cluster else 0, notes=notes,
     )  # fmt: skip
 
 
 def data_notes(file: Evaluation, rows: Rows, training: Path | None) -> list[str]:
     """Say which rows are nearly the same, and which are in the training data. Raises NotFound, InvalidRequest."""
-    fields = fields_of(file.all_messages)
+    fields = fields_of(file.all_messages) | {
+        *filter(None, (file.conversation.history, file.conversation.turns))
+    }
     texts = {
         id: "\n".join(str(value) for name, value in row.items() if name in fields or not fields)
         for id, row in rows.by_id.items()
     }
     found = []
-    groups = near_duplicates(texts)
+    groups = [] if file.attached else near_duplicates(texts)  # texts about pictures may be the same
     if groups:
         count = sum(map(len, groups))
         hint = "" if file.cluster else " They are no independent examples, so intervals are too narrow."
