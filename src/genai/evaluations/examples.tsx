@@ -248,7 +248,7 @@ function ExamplesGrid(props: {
             {
               key: 'change',
               name: trans.__('Change'),
-              width: 92,
+              width: 116,
               resizable: true,
               renderCell: ({ row }: { row: IListedExample }) =>
                 row.change && (
