@@ -21,7 +21,7 @@ from genops_lab.core.worker_child import LENGTH, Call
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
 from genops_lab.genai.evaluations.journal import read
-from genops_lab.genai.evaluations.models import AnswersQuery, NewAnswerEvaluation, NewScores
+from genops_lab.genai.evaluations.models import AnswersQuery, ExamplesQuery, NewAnswerEvaluation, NewScores
 from genops_lab.genai.evaluations.process import AnswersProcess
 from genops_lab.genai.evaluations.results_folder import find_folder
 
@@ -64,6 +64,9 @@ def test_scores_are_a_stage_of_their_own_and_pay_for_no_answer(tmp_path: Path) -
         )
     page = evaluating.process.answers(evaluating.id, AnswersQuery(only="differing", limit=5))
     assert [each.example for each in page.items] == ["1"] and not page.next
+    listed = evaluating.process.examples(evaluating.id, ExamplesQuery(scorer="exact"))
+    first = listed.examples[0]
+    assert (first.asked, first.results[0].value, len(listed.examples)) == ("Question 0", 0.5, 20)
 
 
 def test_a_judge_has_a_journal_of_its_own_and_its_refusals_do_not_score(tmp_path: Path) -> None:

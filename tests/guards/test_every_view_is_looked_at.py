@@ -74,6 +74,8 @@ VIEWS = {
 
 #: Views and states that another view makes.
 STATES = [
+    "answers answers",
+    "answers answers-result",
     "traces trace",
     "traces traces",
     "traces traces-compared",

@@ -62,6 +62,8 @@ def test_examples_are_read_and_a_failed_call_runs_again(lab: LabPage, server: La
         row.focus()
         keys.press("Enter")
         result = lab.page.locator(f"#genops-evaluations-{id}")
+        expect(result.get_by_role("list", name="Findings")).to_contain_text("3 new failures, 2 mended")
+        expect(result.get_by_role("button", name="Mended: 2. Show them")).to_be_visible()
         shown = result.get_by_role("table", name="Scores").get_by_role("row", name=re.compile("after"))
         expect(shown.get_by_role("button", name="Show the 2 errors of after")).to_be_visible()
         answers = result.get_by_role("region", name="Answers to the example row-00")

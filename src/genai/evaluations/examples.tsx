@@ -95,6 +95,7 @@ function Listed(props: IProps & { found: IExamples }): React.ReactElement {
   const grid = React.useRef<HTMLDivElement | null>(null);
   const compared = report.compared.find(
     each =>
+      !each.against_result &&
       each.scorer === scorer &&
       each.model === found.models[1] &&
       each.against === found.models[0]
@@ -247,7 +248,7 @@ function ExamplesGrid(props: {
             {
               key: 'change',
               name: trans.__('Change'),
-              width: 92,
+              width: 116,
               resizable: true,
               renderCell: ({ row }: { row: IListedExample }) =>
                 row.change && (

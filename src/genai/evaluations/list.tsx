@@ -2,12 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { DataTable, Resource } from '../../core';
-import {
-  ActionButton,
-  EmptyState,
-  RelativeTime,
-  ResourceView
-} from '../../core';
+import { EmptyState, RelativeTime, ResourceView } from '../../core';
 import { ListTable } from '../../core/ui/list-table';
 import { PageHead } from '../../core/ui/page';
 
@@ -82,18 +77,7 @@ export function EvaluationsList(props: {
     {
       id: 'actions',
       title: trans.__('Actions'),
-      cell: listed => (
-        <span className="gol-Answers-actions">
-          <GoOn {...{ listed, actions, trans }} />
-          {!listed.task && (
-            <ActionButton
-              label={trans.__('Delete…')}
-              caption={trans.__('Delete %1', listed.evaluation.id)}
-              onClick={() => actions.remove(listed.evaluation.id)}
-            />
-          )}
-        </span>
-      )
+      cell: listed => <GoOn {...{ listed, actions, trans }} />
     }
   ];
   return (

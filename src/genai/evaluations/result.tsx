@@ -98,7 +98,7 @@ function Result(props: IProps & { found: IResult }): React.ReactElement {
         <EvaluationState listed={found} trans={trans} />
       </PageHead>
       <Sentences
-        lines={[...(report?.sentences ?? []), ...(evaluation.notes ?? [])]}
+        lines={[...(report?.sentences ?? []), ...evaluation.notes]}
         task={task?.message ?? ''}
         trans={trans}
       />

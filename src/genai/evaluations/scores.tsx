@@ -23,7 +23,11 @@ export function Scores(props: {
   const scales = new Map(
     scored.map(({ scorer }) => [
       scorer,
-      scaleOf(scored.filter(each => each.scorer === scorer).map(m => m.mean))
+      scaleOf(
+        scored
+          .filter(each => each.scorer === scorer)
+          .flatMap(({ mean, corrected }) => [mean, corrected ?? mean])
+      )
     ])
   );
   const repeats = scored.some(({ pass_at_k }) => pass_at_k);
@@ -57,6 +61,27 @@ export function Scores(props: {
         <Interval estimate={mean} scale={scales.get(scorer)!} trans={trans} />
       )
     },
+    ...(scored.some(({ corrected }) => corrected)
+      ? [
+          {
+            id: 'corrected',
+            title: trans.__('By people’s labels'),
+            titleTip: trans.__(
+              'The mean of people’s labels, which the marks of the judge complete'
+            ),
+            cell: ({ corrected, scorer }: IScored) =>
+              corrected ? (
+                <Interval
+                  estimate={corrected}
+                  scale={scales.get(scorer)!}
+                  trans={trans}
+                />
+              ) : (
+                '–'
+              )
+          }
+        ]
+      : []),
     ...(repeats
       ? [
           chance(
@@ -165,7 +190,7 @@ export function Comparisons(props: {
       ) : (
         <Count
           count={count}
-          label={trans.__('Show %1: %2', title, count)}
+          label={trans.__('%1: %2. Show them', title, count)}
           onClick={() =>
             onShow({ scorer: each.scorer, model: each.model, filter })
           }
@@ -184,7 +209,7 @@ export function Comparisons(props: {
     {
       id: 'models',
       title: trans.__('Models'),
-      cell: ({ model, against }) => trans.__('%1 less %2', model, against)
+      cell: each => modelsOf(each, trans)
     },
     {
       id: 'difference',
@@ -226,8 +251,8 @@ export function Comparisons(props: {
       className={TABLE}
       columns={columns}
       rows={compared}
-      rowKey={({ scorer, model, against }) =>
-        [scorer, model, against].join('\n')
+      rowKey={({ scorer, model, against, against_result }) =>
+        [scorer, model, against, against_result].join('\n')
       }
     />
   );
@@ -240,7 +265,7 @@ export function Slices(props: {
 }): React.ReactElement | null {
   const { compared, trans } = props;
   const rows = compared.flatMap(each =>
-    (each.slices ?? []).map(slice => ({ ...slice, each }))
+    each.slices.map(slice => ({ ...slice, each }))
   );
   if (rows.length === 0) {
     return null;
@@ -267,7 +292,7 @@ export function Slices(props: {
           {
             id: 'models',
             title: trans.__('Models'),
-            cell: ({ each }) => trans.__('%1 less %2', each.model, each.against)
+            cell: ({ each }) => modelsOf(each, trans)
           },
           {
             id: 'difference',
@@ -296,6 +321,16 @@ export function Slices(props: {
       />
     </>
   );
+}
+
+/** Which model less which other one, that of another evaluation with its name. */
+function modelsOf(
+  { model, against, against_result }: ICompared,
+  trans: TranslationBundle
+): string {
+  return against_result
+    ? trans.__('%1 less %2 of %3', model, against, against_result)
+    : trans.__('%1 less %2', model, against);
 }
 
 /** The word and the tone of a verdict. A difference within chance is neither good nor bad. */

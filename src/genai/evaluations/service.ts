@@ -8,21 +8,8 @@ export type IEvaluation = Schemas['AnswerEvaluation'];
 export type IModelAnswers = Schemas['ModelAnswers'];
 export type IEstimate = Schemas['ScoreEstimate'];
 export type IScored = Schemas['ScoredModel'];
-export type ICompared = Schemas['ComparedModels'] & {
-  new_failures?: string[] | null;
-  mended?: string[] | null;
-  slices?: ISlice[];
-};
-export interface ISlice {
-  column: string;
-  value: string;
-  difference: IEstimate;
-  verdict: string;
-}
-export type IReport = Omit<Schemas['ScoresReport'], 'compared'> & {
-  compared: ICompared[];
-  sentences?: string[];
-};
+export type ICompared = Schemas['ComparedModels'];
+export type IReport = Schemas['ScoresReport'];
 export type IExamples = Schemas['Examples'];
 export type IExample = Schemas['ExampleLine'];
 export type IExampleResult = Schemas['ExampleResult'];
