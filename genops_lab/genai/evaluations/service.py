@@ -266,9 +266,9 @@ class AnswersService(Service):
 
         def told(done: int) -> None:
             waited = time.monotonic() - began
-            handle.show(f"{done:,} of {wanted:,} answers after {waited:.0f} s.", done / wanted)
+            handle.show(f"{done:,} of {wanted:,} answers after {waited:.0f} s.", done / max(wanted, 1))
 
-        handle.progress(f"Asking for {wanted:,} answers.")
+        handle.progress(f"Asking for {wanted:,} answers." if wanted else "Running the other harness.")
         opening = asyncio.create_task(self._mlflow.call(AnswerRecords.ready))
         try:
             answering, judges = await self._endpoints(id)
