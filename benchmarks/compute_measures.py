@@ -6,6 +6,7 @@ import re
 import statistics
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -95,6 +96,24 @@ class Starts:
         yield figure(
             f"{name}_first_start", "s", found[:1], notes={"with": "the clients' processes and logins"}
         )
+
+
+def warm_starts(name: str, place: Place, provider: HostProvider, count: int) -> Line:
+    """From the start of a kernel to its first reply, on a host that was kept ready under the kernel's id."""
+    took = []
+    for _ in range(count):
+        kernel_id = str(uuid.uuid4())
+        host = place.route.at(place.do(provider.allocate(place.route, kernel_id, Resources())))
+        link = place.remote.links.link(host)
+        place.do(link.up())
+        warm = {"argv": kernelspecs.ARGV, "count": 1}
+        while not place.do(link.call("kernels.warm", warm))["ready"]:
+            time.sleep(0.1)
+        kernel = Kernel(kernelspecs.name_of(place.route.target), kernel_id)
+        took.append(kernel.started_s)
+        place.do(link.call("kernels.warm", {**warm, "count": 0}))
+        kernel.close()
+    return figure(f"{name}_warm_start", "s", took, target=1.0)
 
 
 def agent_calls_ms(place: Place, kernel: Kernel) -> list[float]:

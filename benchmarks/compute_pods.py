@@ -30,6 +30,7 @@ from .compute_measures import (
     of_a_kernel,
     until,
     waiting_hosts,
+    warm_starts,
 )
 from .gateway_provisioners import NAME as PEER
 from .remote_measures import Kernel
@@ -57,6 +58,7 @@ def figures(cluster: Cluster, home: Home, peer: Line) -> Iterator[Line]:
                 yield from of_a_kernel("pod", place, kernel, 5.0, _beside(peer, "stdout_100_mb"))
                 yield _restarts_of_the_api_server(cluster, place, kernel)
             kernel.close()
+        yield warm_starts("pod", place, PROVIDER, STARTS)
         yield _events(cluster, place)
         yield _deletions(cluster, place)
         yield figure(

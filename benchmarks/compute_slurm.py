@@ -13,7 +13,7 @@ from tests.kernels.places import Place, a_place
 from tests.support import slurm
 from tests.support.homes import Home
 
-from .compute_measures import Line, Starts, cost_of_waiting, of_a_kernel, waiting_hosts
+from .compute_measures import Line, Starts, cost_of_waiting, of_a_kernel, waiting_hosts, warm_starts
 
 STARTS = int(os.environ.get("GENOPS_BENCH_STARTS", "5"))
 JOBS = int(os.environ.get("GENOPS_BENCH_PODS", "200"))
@@ -58,3 +58,4 @@ def _kernels(place: Place) -> Iterator[Line]:
             yield from starts.figures("slurm", marks, 4.0)
             yield from of_a_kernel("slurm", place, kernel, 20.0, {})
         kernel.close()
+    yield warm_starts("slurm", place, PROVIDER, STARTS)

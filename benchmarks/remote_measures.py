@@ -26,8 +26,10 @@ COUNT = (
 class Kernel:
     """A kernel that runs, with a client."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kernel_id: str = "") -> None:
         self.manager = KernelManager(kernel_name=name)
+        if kernel_id:
+            self.manager.kernel_id = kernel_id
         self.manager.log.setLevel(logging.ERROR)
         begun = time.perf_counter()
         self.manager.start_kernel()

@@ -160,6 +160,18 @@ with their hashes. The searched files have none: each touched line is an error.
         ("redaction ",),
     ),
     Sheet(
+        "evaluations",
+        "Evaluations of answers",
+        """1,000 examples against an endpoint that answers after 50 ms, 8 at once: the floor is 6.25 s. CPU is that of
+all processes.
+
+- `lab`: from the request to a running Lab until the report is there, with a trace for each answer in MLflow.
+- `lab first`: the first evaluation of a Lab, which starts the processes of evaluations and of MLflow.
+- `cold`: `genops evaluate` without a Lab, from the start of Python on, beside the other programs, which start so too.
+- `faults accounted`: answers and failures by kind, of 1,000 calls: 3 % errors, 1 % that hang, a storm of 429.""",
+        ("evaluations ",),
+    ),
+    Sheet(
         "server",
         "Server and front end",
         "The cost of the extension for the start of JupyterLab's server and for a page.",

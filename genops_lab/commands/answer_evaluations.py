@@ -58,7 +58,7 @@ def run_evaluation(
 
 @answer_evaluations.command("plan")
 def plan_evaluation(file: File, data: Data = "", json: Json = False) -> None:
-    """Say what an evaluation asks, what it costs at most, and the smallest difference that it can show.
+    """Say what an evaluation costs at most, and what it can show.
 
     No model is asked. Rows that are nearly the same, or in the training data, are named.
     """

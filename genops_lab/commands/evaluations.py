@@ -76,7 +76,7 @@ def show_evaluation(
         typer.Option(
             "--against",
             metavar="RUN",
-            help="Compare with this evaluation on the same data. Default: as it was evaluated.",
+            help="Compare with this evaluation on the same data or rows. Default: as it was evaluated.",
         ),
     ] = None,
     json: Json = False,

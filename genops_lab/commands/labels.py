@@ -63,7 +63,7 @@ def begin_labels(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Choose rows of an evaluation at random, and make a review queue of their answers."""
+    """Make a review queue of an evaluation, with rows chosen at random."""
     with command(json) as session:
         body = NewLabelQueue(
             evaluation=result, rows=sample, judge=judge, question=question, choices=choice or [],

@@ -141,7 +141,7 @@ def record(
     ] = EXPERIMENT,
     json: Json = False,
 ) -> None:
-    """Record the next requests to a deployment for a load test, or make traces of them.
+    """Record the next requests for a load test, or as traces.
 
     `genops deployments load DEPLOYMENT --recorded` sends them. They stay in the memory of the deployment's gateway for
     an hour at most, and are written to no file. Nobody can read them here: they may be personal data.

@@ -27,6 +27,7 @@ def changed(
     secrets: list[str],
     no_secrets: list[str],
     warm: int | None,
+    warm_time: str,
     idle: str,
     idle_gpu: float | None,
     folder: bool | None,
@@ -42,6 +43,7 @@ def changed(
         )
     parts = {
         "warm_kernels": warm,
+        "warm_minutes": minutes(warm_time) if warm_time else None,
         "idle_gpu_percent": idle_gpu,
         "folder": None if folder is None else "sync" if folder else "off",
         "folder_max_files": folder_files,

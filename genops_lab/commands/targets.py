@@ -314,6 +314,14 @@ def set_target(
         int | None,
         typer.Option("--warm", min=0, max=8, help="The number of kernels that are started in advance."),
     ] = None,
+    warm_time: Annotated[
+        str,
+        typer.Option(
+            "--warm-time",
+            metavar="TIME",
+            help="How long a pod or job waits for a kernel at most, such as 30m. A new target has 1h.",
+        ),
+    ] = "",
     idle: Annotated[
         str,
         typer.Option(
@@ -355,14 +363,14 @@ def set_target(
     """Change settings of a target. Settings without an option stay; running kernels get the new ones."""
     with command(json) as session:
         sending = (folder, folder_size or None, folder_files)
-        given = (price_per_hour, secret, no_secret, warm, idle or None, idle_gpu, *sending)
+        given = (price_per_hour, secret, no_secret, warm, warm_time or None, idle or None, idle_gpu, *sending)
         if all(each is None for each in given):
             raise InvalidRequest(
                 "No setting is given.", hint=f"Such as: genops targets set {name} --warm 2 --idle 30m"
             )
         found = session.call(TargetsService.get_target, name=name)
         body = changed(
-            found, price_per_hour, secret or [], no_secret or [], warm, idle, idle_gpu,
+            found, price_per_hour, secret or [], no_secret or [], warm, warm_time, idle, idle_gpu,
             folder, folder_size, folder_files,
         )  # fmt: skip
         found = session.call(TargetsService.change_target, name=name, body=body)

@@ -118,11 +118,17 @@ class HostClaims:
             return None
 
 
-async def ask_for(claims: HostClaims, target: Route, name: str, resources: Resources) -> Route:
+async def ask_for(
+    claims: HostClaims,
+    target: Route,
+    name: str,
+    resources: Resources,
+    price_per_hour: float | None = None,
+) -> Route:
     """Request a host, in the connections' loop; its claim is written first. Raises LinkError, and InvalidRequest
-    for what the administrator does not allow."""
+    for what the administrator does not allow, also at this price in USD."""
     provider = provider_of(target.kind)
-    resources = await asyncio.to_thread(claims.allowed, target, name, resources)
+    resources = await asyncio.to_thread(claims.allowed, target, name, resources, price_per_hour)
     await asyncio.to_thread(claims.claim, provider.host_of(target, name))
     return target.at(await provider.allocate(target, name, resources))
 
@@ -166,9 +172,11 @@ class AllocatedHosts(Service):
         """Return the hosts that the last look found left over."""
         return [each for host, each in self._left.items() if host.target == target]
 
-    async def ask_for(self, target: Route, name: str, resources: Resources) -> Route:
-        """Request a host without waiting until it runs. Raises LinkError."""
-        return await self._connections.run(ask_for(self.claims, target, name, resources))
+    async def ask_for(self, record: TargetRecord, name: str) -> Route:
+        """Request a host of the target's own resources without waiting until it runs. Raises LinkError, and
+        InvalidRequest for what the administrator does not allow."""
+        price = record.price_per_hour
+        return await self._connections.run(ask_for(self.claims, record.route, name, Resources(), price))
 
     async def give_back(self, host: Route) -> None:
         """Disconnect a host and release it. Raises LinkError."""

@@ -16,7 +16,6 @@ from genops_lab.core.settings import Settings
 from . import requirement_files
 from .models import Additions, EnvironmentSource, NewEnvironment, SourcesQuery
 from .providers import provider_of
-from .providers.base import Resources
 from .records import MAX_TEXT, TargetRecord
 
 if TYPE_CHECKING:
@@ -234,7 +233,7 @@ class EnvironmentsService:
         """Return the host that builds: the target's host, or a new one that shares its files with the others."""
         if not provider_of(record.route.kind).allocates:
             return record.route
-        return await self._targets.hosts.ask_for(record.route, f"build-{handle.id}", Resources())
+        return await self._targets.hosts.ask_for(record, f"build-{handle.id}")
 
     async def _linked(
         self, handle: TaskHandle, name: str, data: dict[str, Any]

@@ -118,7 +118,7 @@ def check_price_limit(
     most = rules.max_price_per_hour
     if most is not None and price is not None and price > most:
         raise InvalidRequest(
-            f"The kernel's host on {target} costs {price:g} USD an hour, and the administrator allows {most:g}.",
+            f"A host on {target} costs {price:g} USD an hour, and the administrator allows {most:g}.",
             hint="Choose a preset or a target that costs less, or ask the administrator of this Lab.",
         )
 

@@ -19,6 +19,9 @@ from .providers.base import HostProvider
 
 MAX_TEXT = 1024
 MAX_WARM = 8
+#: Where each one needs a pod or a job of its own.
+MAX_WARM_HOSTS = 4
+MAX_WARM_MINUTES = 24 * 60
 MAX_IDLE_MINUTES = 30 * 24 * 60.0
 
 
@@ -85,11 +88,14 @@ def check_price(price: float | None) -> float | None:
 
 def check_policy(policy: TargetPolicy, provider: HostProvider) -> TargetPolicy:
     """Return the policy. Raises InvalidRequest, which names the invalid field."""
-    if policy.warm_kernels and provider.allocates:
+    if provider.allocates and policy.warm_kernels > MAX_WARM_HOSTS:
         raise InvalidRequest(
-            f"This target cannot keep kernels ready: each kernel gets its own {provider.host_noun} when "
-            "it starts.",
-            hint="Keep 0 ready.",
+            f"warm_kernels cannot be {policy.warm_kernels}: each one needs its own {provider.host_noun}.",
+            hint=f"Give a number from 0 to {MAX_WARM_HOSTS}.",
+        )
+    if not 1 <= policy.warm_minutes <= MAX_WARM_MINUTES:
+        raise InvalidRequest(
+            f"warm_minutes cannot be {policy.warm_minutes:g}.", hint="Give 1 minute to 24 hours."
         )
     if not 0 <= policy.warm_kernels <= MAX_WARM:
         raise InvalidRequest(

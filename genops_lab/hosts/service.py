@@ -45,7 +45,7 @@ from .models import (
 from .names import NAME_PATTERN, check_secrets, kernel_name
 from .operator_rules import rules_of
 from .providers import PROVIDERS, provider_of
-from .providers.base import Gone, Pending, Resources, Running
+from .providers.base import Gone, Pending, Running
 from .records import TargetRecord, check_policy, check_price, record_of
 from .templates import forget
 from .test_reports import Outcome, Reports, what_to_do
@@ -384,6 +384,7 @@ class TargetsService(Service):
         await self._questions.withdraw()
 
     async def _leave(self, name: str) -> None:
+        await self._kernels.disconnected(name)
         await self._connecting.give_up(name)
         await self._questions.withdraw(name)
         self._connecting.forget(name)
@@ -416,7 +417,7 @@ class TargetsService(Service):
         host = record.route.at(provider_of(record.route.kind).host_of(record.route, name))
         test = self._guided(handle, msgspec.structs.replace(record, route=host))
         try:
-            await self.hosts.ask_for(record.route, name, Resources())
+            await self.hosts.ask_for(record, name)
         except LinkError as error:
             test.failed(error, time.monotonic() - began)
             with contextlib.suppress(LinkError):  # an answer may be lost, and the host requested
@@ -502,13 +503,16 @@ class TargetsService(Service):
         own = await asyncio.to_thread(self.ledger.own_kernels, record.name) if links else []
         paths = {provider.host_of(route, each.kernel_id): each.path for each in own}
         found = []
-        ended = {each.kernel_id for each in self._kernels.state(record.name).ended}
+        kernels = self._kernels.state(record.name)
+        ended = {each.kernel_id for each in kernels.ended}
         for ref in {**links, **left}:
             if ref in links and ref.host_id in ended and links[ref].state == "idle":
                 continue  # given back with its idle kernel
             reading, state = self._metrics.reading(record.name, ref.host_id), links.get(ref)
             over = left.get(ref)
             fields = link_words(state) if state is not None else {}
+            if ref.host_id in kernels.warm_hosts:
+                fields["message"] = "It is kept ready for the next kernel."
             found.append(
                 TargetHost(
                     host_id=ref.host_id,

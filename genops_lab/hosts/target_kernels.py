@@ -20,6 +20,8 @@ class KernelState(msgspec.Struct, frozen=True, kw_only=True):
 
     warm_ready: int | None = None
     warm_message: str = ""
+    #: the hosts that wait for a kernel
+    warm_hosts: set[str] = set()
     taken: list[TakenKernel] = []
     ended: list[EndedKernel] = []
     pending: list[PendingKernel] = []
@@ -64,3 +66,7 @@ class TargetKernels(ABC):
     @abstractmethod
     def policy_changed(self, name: str) -> None:
         """Apply a target's new policy from now on."""
+
+    @abstractmethod
+    async def disconnected(self, name: str) -> None:
+        """Release the hosts that wait for a kernel: a person disconnects or removes the target."""

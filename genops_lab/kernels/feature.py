@@ -22,7 +22,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore
     from genops_lab.core.tasks import TasksService
-    from genops_lab.hosts.allocated import HostClaims
+    from genops_lab.hosts.allocated import AllocatedHosts, HostClaims
     from genops_lab.hosts.host_ends import HostEnds
     from genops_lab.hosts.ledger import Ledger
     from genops_lab.hosts.link.connections import HostConnections
@@ -66,8 +66,8 @@ def _provide(services: Services) -> None:
     def kernels_on_targets(get: Get) -> KernelsOnTargets:
         events = get(EventBus)
         return KernelsOnTargets(
-            get(RemoteKernels), get(LoopConnections), get(Ledger), get(KernelOwners), get(IdleSavings),
-            services.find(ServerKernels), lambda target: events.emit(EVENT, target),
+            get(RemoteKernels), get(LoopConnections), get(AllocatedHosts), get(Ledger), get(KernelOwners),
+            get(IdleSavings), services.find(ServerKernels), lambda target: events.emit(EVENT, target),
         )  # fmt: skip
 
     def owners(get: Get) -> KernelOwners:

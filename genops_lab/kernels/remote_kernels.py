@@ -172,7 +172,7 @@ class RemoteKernels:
             self._expected.discard(start.kernel_id)
             return self._find_again(start)
         if provider_of(start.route.kind).allocates:
-            return self._start_on_a_new_host(start)
+            return await self._on_a_connected_host(start) or self._start_on_a_new_host(start)
         async with self._turn(start.kernel_id):
             bridge, new = await self._connected_bridge(start.route, start.kernel_id)
             try:
@@ -278,6 +278,28 @@ class RemoteKernels:
         link = self.links.link(_host_of(route, kernel_id))
         await link.up()
         return self._bridge(link, kernel_id)
+
+    async def _on_a_connected_host(self, start: Start) -> RemoteKernelClient | None:
+        """Attach to a kernel that another Lab started, whose key its host knows, or start it on a host that was kept
+        ready. None where its host is not connected or its kernel has ended. Raises KernelBusy."""
+        link = self.links.link(start.route)
+        if start.kernel_id in self.bridges or not link.is_up:
+            return None
+        async with self._turn(start.kernel_id):
+            bridge, _new = self._bridge(link, start.kernel_id)
+            try:
+                await asyncio.to_thread(self._claims.claim, start.route.ref)
+                if await self._is_unknown(bridge):
+                    await self._start_on_its_host(bridge, start)
+                else:
+                    await self._attach(bridge, take_over=False)
+            except BaseException as error:
+                await self.close(bridge)
+                if isinstance(error, GenOpsError) and not isinstance(error, KernelBusy):
+                    log.info("Kernel %s asks for its host again: %s", start.kernel_id, error.message)
+                    return None
+                raise
+            return bridge
 
     def _start_on_a_new_host(self, start: Start) -> RemoteKernelClient:
         bridge, _new = self._bridge(self.links.link(start.route), start.kernel_id)
@@ -634,6 +656,10 @@ class GpuChoices:
             if now - made_at > _CHOICE_KEPT_S:
                 self._made.pop(key, None)
         self._made[target, notebook.strip("/")] = now, environment
+
+    def has(self, target: str, file: str) -> bool:
+        """Return whether the kernel that starts for this notebook's file takes a choice."""
+        return any(target == key[0] and f"/{file}".endswith(f"/{key[1]}") for key in list(self._made))
 
     def take(self, target: str, file: str) -> dict[str, str] | None:
         """Take the choice for a kernel that starts for this notebook's file; None without one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from jupyter_core.utils import ensure_async
@@ -47,6 +48,30 @@ class ServerKernels:
                 )
             )
         return entries
+
+    def choose_ids(
+        self,
+        choose: Callable[[str, Mapping[str, str]], Awaitable[str]],
+        failed: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """Give new kernels the ids that ``choose(kernel_name, environment)`` returns, unless they are empty; call
+        ``failed(id)`` where such a start fails."""
+        manager = self._serverapp.kernel_manager
+        start = manager.start_kernel
+
+        async def start_kernel(*, kernel_id: str | None = None, **options: Any) -> str:
+            chosen = ""
+            if kernel_id is None:
+                chosen = await choose(str(options.get("kernel_name") or ""), options.get("env") or {})
+            if not chosen:
+                return str(await ensure_async(start(kernel_id=kernel_id, **options)))
+            try:
+                return str(await ensure_async(start(kernel_id=chosen, **options)))
+            except BaseException:
+                await failed(chosen)
+                raise
+
+        manager.start_kernel = start_kernel
 
     async def attach(self, kernel_name: str, kernel_id: str, notebook: str) -> str:
         """Attach a running kernel of a target to the server; return the notebook that opens with it.

@@ -12,6 +12,7 @@ _WIDTH, _HEIGHT = 220, 14
 #: Examples that a difference names.
 _NAMED = 5
 _BAD = STATUS_COLOURS["FAILED"]
+_NO_REPORT: Mapping[str, Any] = {"sentences": [], "scored": [], "compared": [], "stopped": None}
 _VERDICTS = {"better": (SERIES[2], "▲"), "worse": (_BAD, "▼")}
 _STATES = {
     "running": (SERIES[0], "●"),
@@ -41,18 +42,21 @@ def progress_text(task: Mapping[str, Any]) -> str:
 
 def evaluation_card(found: Mapping[str, Any], resume: str) -> str:
     """Return the HTML of a report: scores with their intervals as bars, differences, failures by number."""
-    evaluation, report = found["evaluation"], found["report"] or {"scored": [], "compared": []}
+    evaluation, report = found["evaluation"], found["report"] or _NO_REPORT
     head = (
         f'<div style="display:flex;gap:12px;flex-wrap:wrap"><strong>{escape(evaluation["name"])}</strong>'
         f"<span>{escape(_size(evaluation))}</span>"
         f'<span style="{MUTED}">{escape(evaluation["id"])}</span></div>'
     )
-    problems = "".join(
-        f'<p style="margin:4px 0;color:{_BAD}">{escape(line)}</p>' for line in _problems(evaluation, resume)
-    )
-    notes = "".join(f'<p style="margin:4px 0;{MUTED}">{escape(line)}</p>' for line in evaluation["notes"])
-    inner = head + problems + _scores(evaluation, report["scored"]) + _differences(report["compared"])
+    said = _lines(report["sentences"], "")
+    problems = _lines(_problems(evaluation, report, resume), f";color:{_BAD}")
+    notes = _lines([*evaluation["notes"], *evaluation["data_notes"]], f";{MUTED}")
+    inner = head + said + problems + _scores(evaluation, report["scored"]) + _differences(report["compared"])
     return card(f"Evaluation {evaluation['name']}", inner + notes + _opens(evaluation["id"]))
+
+
+def _lines(texts: Sequence[str], style: str) -> str:
+    return "".join(f'<p style="margin:4px 0{style}">{escape(text)}</p>' for text in texts)
 
 
 def _scores(evaluation: Mapping[str, Any], scored: Sequence[Mapping[str, Any]]) -> str:
@@ -204,7 +208,7 @@ def _size(evaluation: Mapping[str, Any]) -> str:
     return f"{evaluation['rows']:,} rows{repeats}"
 
 
-def _problems(evaluation: Mapping[str, Any], resume: str) -> List[str]:
+def _problems(evaluation: Mapping[str, Any], report: Mapping[str, Any], resume: str) -> List[str]:
     """Return what is missing, a sentence each."""
     found = []
     for each in evaluation["models"]:
@@ -216,15 +220,16 @@ def _problems(evaluation: Mapping[str, Any], resume: str) -> List[str]:
             )
         if each["stopped"]:
             found.append(f"{each['model']}: {each['stopped']}")
-    if any(each["answered"] < each["wanted"] for each in evaluation["models"]):
+    stopped = report["stopped"]  # as all was known
+    if stopped is None and any(each["answered"] < each["wanted"] for each in evaluation["models"]):
         found.append(f"Ask for the missing answers: {resume}")
     return found
 
 
 def evaluation_text(found: Mapping[str, Any], resume: str) -> str:
     """Return a report as plain text."""
-    evaluation, report = found["evaluation"], found["report"] or {"scored": [], "compared": []}
-    lines = [f"evaluation {evaluation['id']}: {_size(evaluation)}"]
+    evaluation, report = found["evaluation"], found["report"] or _NO_REPORT
+    lines = [f"evaluation {evaluation['id']}: {_size(evaluation)}", *report["sentences"]]
     lines += [
         f"{each['model']}, {each['scorer']}: {_number(each['mean']['value'])} "
         f"({_interval(each['mean']) or 'no interval'}), {each['answers']:,} answers"
@@ -237,7 +242,9 @@ def evaluation_text(found: Mapping[str, Any], resume: str) -> str:
         f"{len(each['better']):,} better, {len(each['worse']):,} worse"
         for each in report["compared"]
     ]
-    return "\n".join([*lines, *_problems(evaluation, resume), *evaluation["notes"]])
+    return "\n".join(
+        [*lines, *_problems(evaluation, report, resume), *evaluation["notes"], *evaluation["data_notes"]]
+    )
 
 
 def _interval(estimate: Mapping[str, Any], *, signed: bool = False) -> str:

@@ -300,7 +300,7 @@ COMMANDS = {
     "diff": "",
     "doctor": "",
     "endpoints": "list show add delete test",
-    "evaluate": "list show delete resume score",
+    "evaluate": "list show delete plan resume score",
     "evaluations": "list show delete run plan resume score",
     "experiments": "list show add delete undelete",
     "folders": "status pull push",

@@ -4588,6 +4588,7 @@ export interface components {
              *       "folder_max_files": 5000,
              *       "folder_max_bytes": 209715200,
              *       "warm_kernels": 0,
+             *       "warm_minutes": 60,
              *       "idle_minutes": null,
              *       "idle_gpu_percent": 5
              *     }
@@ -4771,7 +4772,8 @@ export interface components {
          *
          *     ``folder``: whether the notebook's folder is sent to the host before a start; above ``folder_max_files``
          *     or ``folder_max_bytes`` the user is asked first. ``warm_kernels`` is how many kernels the host keeps ready
-         *     while a Lab is connected. A kernel is stopped after ``idle_minutes`` without work (None: never). A GPU
+         *     while a Lab is connected. Where each kernel gets its own host, they are hosts of their own, each for
+         *     ``warm_minutes`` at most. A kernel is stopped after ``idle_minutes`` without work (None: never). A GPU
          *     used up to ``idle_gpu_percent`` counts as idle.
          */
         TargetPolicy: {
@@ -4786,6 +4788,8 @@ export interface components {
             folder_max_bytes: number;
             /** @default 0 */
             warm_kernels: number;
+            /** @default 60 */
+            warm_minutes: number;
             /** @default null */
             idle_minutes: number | null;
             /** @default 5 */
@@ -4921,6 +4925,7 @@ export interface components {
              *       "folder_max_files": 5000,
              *       "folder_max_bytes": 209715200,
              *       "warm_kernels": 0,
+             *       "warm_minutes": 60,
              *       "idle_minutes": null,
              *       "idle_gpu_percent": 5
              *     }
@@ -5067,6 +5072,7 @@ export interface components {
              *       "folder_max_files": 5000,
              *       "folder_max_bytes": 209715200,
              *       "warm_kernels": 0,
+             *       "warm_minutes": 60,
              *       "idle_minutes": null,
              *       "idle_gpu_percent": 5
              *     }
@@ -11432,7 +11438,9 @@ export interface components {
         };
         /**
          * LabelReport
-         * @description The results of the labels of a queue. ``between``: agreement of the raters on answers that two or more labelled.
+         * @description The results of the labels of a queue.
+         *
+         *     ``between``: agreement of the raters on answers that two or more labelled.
          */
         LabelReport: {
             queue: components["schemas"]["LabelQueue"];
@@ -11537,7 +11545,9 @@ export interface components {
         };
         /**
          * LabelContent
-         * @description The content of an answer for a rater: neither the model nor a mark is in it. ``expected``: values to compare with, by name.
+         * @description The content of an answer for a rater: neither the model nor a mark is in it.
+         *
+         *     ``expected``: values to compare with, by name.
          */
         LabelContent: {
             trace_id: string;

@@ -12,6 +12,7 @@ export const DEFAULT_POLICY: Policy = {
   folder_max_files: 5000,
   folder_max_bytes: 200 * MIB,
   warm_kernels: 0,
+  warm_minutes: 60,
   idle_minutes: null,
   idle_gpu_percent: 5
 };

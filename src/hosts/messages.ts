@@ -271,6 +271,18 @@ export function warmWords(target: ITarget, trans: TranslationBundle): string {
       : warm_ready >= policy.warm_kernels
         ? trans.__('%1 ready', warm_ready)
         : trans.__('%1 of %2 ready', warm_ready, policy.warm_kernels);
+  if (target.allocates && !warm_message) {
+    const most = minutesWords(policy.warm_minutes, trans);
+    const price = target.price_per_hour;
+    return price === null
+      ? trans.__('%1, for %2 at most', words, most)
+      : trans.__(
+          '%1, for %2 at most (%3 USD an hour each)',
+          words,
+          most,
+          price
+        );
+  }
   return warm_message ? `${words}: ${warm_message}` : words;
 }
 

@@ -10,6 +10,9 @@ import type { ITarget, TargetsService } from './service';
 export const IDLE_CHOICES = [15, 30, 60, 120, 480, 1440] as const;
 
 export const MAX_WARM = 8;
+/** Where each one needs a pod or a job of its own. */
+export const MAX_WARM_HOSTS = 4;
+const MAX_WARM_MINUTES = 1440;
 
 export interface ISettingsFields extends IFolderFields {
   /** As typed; empty for none. */
@@ -18,6 +21,7 @@ export interface ISettingsFields extends IFolderFields {
   /** Another variable's name, as typed. */
   another: string;
   warm: number;
+  warmMinutes: number;
   /** 0: never. */
   idleMinutes: number;
   gpuPercent: number;
@@ -41,6 +45,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
         secrets: target.secrets,
         another: '',
         warm: target.policy.warm_kernels,
+        warmMinutes: target.policy.warm_minutes,
         ...folderFields(target.policy),
         idleMinutes: target.policy.idle_minutes ?? 0,
         gpuPercent: target.policy.idle_gpu_percent,
@@ -92,7 +97,19 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
   }
 
   get warmProblem(): string {
-    return wholeNumberProblem(this.fields.warm, this.trans, MAX_WARM);
+    return wholeNumberProblem(this.fields.warm, this.trans, this.mostWarm);
+  }
+
+  /** How many kernels can be kept ready. */
+  get mostWarm(): number {
+    return this.target.allocates ? MAX_WARM_HOSTS : MAX_WARM;
+  }
+
+  get warmMinutesProblem(): string {
+    const { warmMinutes } = this.fields;
+    return warmMinutes >= 1 && warmMinutes <= MAX_WARM_MINUTES
+      ? ''
+      : this.trans.__('Enter a number from 1 to %1.', MAX_WARM_MINUTES);
   }
 
   get gpuProblem(): string {
@@ -109,6 +126,7 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
       this.priceProblem,
       this.anotherProblem,
       this.warmProblem,
+      this.target.allocates && this.warmMinutesProblem,
       idleMinutes > 0 && this.gpuProblem,
       folder.size,
       folder.files
@@ -127,6 +145,9 @@ export class SettingsForm extends FormModel<ISettingsFields, ITarget> {
       policy: {
         ...withFolder(policy, fields, this.trans),
         warm_kernels: fields.warm,
+        warm_minutes: this.warmMinutesProblem
+          ? policy.warm_minutes
+          : fields.warmMinutes,
         idle_minutes: fields.idleMinutes || null,
         idle_gpu_percent: this.gpuProblem
           ? policy.idle_gpu_percent

@@ -409,6 +409,11 @@ def test_a_cluster_is_added_and_its_role_printed(lab: RunningLab, tmp_path: Path
     given = ("--slurm", "login1", "--partition", "gpu", "--batch-script", str(own))
     assert lab.call("targets", "add", "line", *given).code == 0
     try:
+        kept = ("--warm", "1", "--warm-time", "30m", "--price-per-hour", "2.5")
+        shown = lab.call("targets", "set", "line", *kept, COLUMNS="400")
+        assert "in a job each, for 30 minutes at most, 2.5 USD/h each" in shown.out, shown
+        assert "needs its own job" in lab.call("targets", "set", "line", "--warm", "5").err
+        assert lab.call("targets", "set", "line", "--warm", "0").code == 0
         script = lab.call("targets", "request", "line").out
         assert script.startswith("#!/bin/bash\n#SBATCH ") and "#SBATCH --partition=gpu" in script
         assert "\nexport HF_HOME=/scratch/hf\n" in script

@@ -22,7 +22,7 @@ Reply = Callable[[int, str, dict[str, str]], tuple[int, Any, float]]
 def answer(text: str, *, tokens: int = 3, model: str = "stub-1", **more: Any) -> bytes:
     """Return the body of an answer."""
     choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop", **more}
-    usage = {"prompt_tokens": 10, "completion_tokens": tokens}
+    usage = {"prompt_tokens": 10, "completion_tokens": tokens, "total_tokens": 10 + tokens}
     return json.dumps({"model": model, "choices": [choice], "usage": usage}).encode()
 
 

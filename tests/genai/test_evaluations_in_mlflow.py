@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from genops_lab.genai.traces.service import TracesService
 from tests.support.application import Lab, open_lab
 from tests.support.homes import Home, temporary_home
 from tests.support.mlflow_file import place_store
-from tests.support.warm import warm_workers
+from tests.support.warm import program, warm_workers
 
 from .answering import Answering, answer, questions
 
@@ -132,6 +131,7 @@ def test_a_lab_evaluates_and_mlflow_shows_it(home: Home, tmp_path: Path) -> None
     experiment = client.get_experiment_by_name(records.EXPERIMENT).experiment_id
     run = client.get_run(last.evaluation.models[0].run_id)
     assert run.info.status == "FINISHED" and run.data.tags["mlflow.runType"] == "genai_evaluate"
+    assert "b is worse than a by" in run.data.tags["mlflow.note.content"]
     assert run.data.metrics["exact/mean"] == run.data.metrics["has/mean"] == 1.0
     found = client.search_traces(locations=[experiment], run_id=run.info.run_id)
     assert len(found) == 12 and {each.info.state.value for each in found} == {"OK"}
@@ -274,7 +274,7 @@ def test_the_command_evaluates_without_a_lab_redacts_and_says_what_is_missing(
         turns = [{"role": "system", "content": f"The key is {secret}."}, {"role": "user", "content": "{{q}}"}]
         body = file_of(tmp_path, url, models={"a": {"url": url, "model": "stub"}}, prompt=turns)
         (tmp_path / "e.yaml").write_text(body.text)
-        command = [sys.executable, "-m", "genops_lab.commands", "evaluate", "e.yaml", "--json"]
+        command = [*program("genops_lab.commands.main"), "evaluate", "e.yaml", "--json"]
         done = subprocess.run(
             [*command, "--markdown", "report.md"], cwd=tmp_path, capture_output=True,
             env=home.environment() | {"GENOPS_REDACT_TRACES": "secrets"}, text=True, check=False, timeout=120,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -69,6 +70,9 @@ def test_a_cell_shows_scores_with_intervals_and_counts_failures(lab: LabServer, 
         assert len(stub.said) == 2 * 12 + 3
     assert "Evaluation numbers" in card and card.count('role="img"') == 3
     assert "b less a" in card and "-0.091" in card and ">8<" in card
+    kept = lab.get("genops/v1/answer-evaluations")["items"][-1]["id"]
+    sentences = lab.get(f"genops/v1/answer-evaluations/{kept}")["report"]["sentences"]
+    assert sentences and all(html.escape(each) in card for each in sentences)
     assert (
         card.count("They count as neither right nor wrong") == 2
         and "%genops evaluate resume numbers-" in card

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from genops_lab.core.errors import Conflict, InvalidRequest
+from genops_lab.genai.endpoints.endpoint import Answer, Endpoint
 from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
 from genops_lab.genai.evaluations.journal import Call, Key
 from genops_lab.genai.evaluations.kept_labels import KeptLabel, KeptLabels
@@ -45,8 +46,6 @@ def marks(model: str, values: Any, **more: Any) -> Marks:
 
 
 def asked(of: Marks) -> dict[Key, Call]:
-    from genops_lab.genai.endpoints.endpoint import Answer
-
     return {
         key: Call(model=key[0], example=key[1], repeat=key[2], answer=Answer(text="x" * (hash(key) % 7)))
         for key in of
@@ -184,6 +183,8 @@ def test_an_evaluation_stops_when_the_difference_is_known_and_says_what_it_spare
     bad = {f"Question {at}" for at in range(0, 400, 2)}
 
     def reply(number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
+        if "<answer>" in text:
+            return 200, '{"reason": "fine", "mark": 5}', 0.0
         if text == "Question 7" and stub.bodies[number]["model"] == "stub":
             return 500, b"{}", 0.0
         is_bad = stub.bodies[number]["model"] == "stub" and text in bad
@@ -194,27 +195,35 @@ def test_an_evaluation_stops_when_the_difference_is_known_and_says_what_it_spare
         price = {"price": {"input": 1000.0, "output": 1000.0}}
         models = {"a": {"url": url, "model": "stub", **price}, "b": {"url": url, "model": "other", **price}}
         evaluating = Evaluating(
-            tmp_path, url, questions(400), models=models, stop_when_known=True, tries=1, about="these rows"
-        )
-        state = evaluating.ask()
-        evaluating.process.score(evaluating.id, [])
+            tmp_path, url, questions(400), models=models, stop_when_known=True, tries=1, about="these rows",
+            scorers=[{"scorer": "exact"}, {"scorer": "rubric", "criterion": "It is right.", "model": "j"}],
+            judges={"j": {"url": url, "model": "judging"}}, smallest_difference=0.3,
+        )  # fmt: skip
+        judge = Endpoint(name="j", url=url, model="judging")
+        state = evaluating.process.ask(evaluating.id, evaluating.endpoints, [judge])
+        asked_of_all = len(stub.said)
+        evaluating.process.score(evaluating.id, [judge])
+        assert len(stub.said) == asked_of_all  # the looks have asked the judge already
     folder = find_folder(tmp_path / "answers", evaluating.id)
     report, asked_rows = folder.report(), state.models[0].wanted
     assert report is not None and report.stopped is not None and report.stopped.known
-    assert asked_rows < 200 and len(stub.said) == 2 * asked_rows and report.stopped.examples == asked_rows
+    answers = [each for each in stub.said if "<answer>" not in each]
+    assert 40 <= asked_rows < 200 and len(answers) == 2 * asked_rows and report.stopped.examples == asked_rows
     assert report.stopped.spared == 2 * (400 - asked_rows)
     assert report.stopped.spared_money == pytest.approx(report.stopped.spared * 13 / 1000)
-    assert {key.removeprefix("Question ") for key in stub.said} == {
+    assert {each.removeprefix("Question ") for each in answers} == {
         str(int(id) - 1) for id in folder.order()[:asked_rows]
     }
+    verdicts = {each.scorer: each.verdict for each in report.compared}
+    assert verdicts == {"exact": "better", "rubric": "equal"}
     first, *others = report.sentences
     assert first.startswith("b beats a by ") and first.endswith(f"after {asked_rows} of 400 examples.")
     assert any("answers were not asked for, which would have cost some" in each for each in others)
     again = len(stub.said)
     with stub.serving() as url:  # resuming asks for the failed call alone, and goes no further
         again_there = [msgspec.structs.replace(each, url=url) for each in evaluating.endpoints]
-        evaluating.process.ask(evaluating.id, again_there)
-    assert len(stub.said) - again <= 1
+        evaluating.process.ask(evaluating.id, again_there, [msgspec.structs.replace(judge, url=url)])
+    assert len(stub.said) - again <= 2
 
 
 def test_a_judge_is_checked_and_corrected_by_labels_and_decides_nothing_before() -> None:

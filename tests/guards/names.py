@@ -626,7 +626,7 @@ sweeps.plan: cwd direction experiment hours method metric name notebook objectiv
 sweeps.summary: high low mean metric n
 sweeps/ID.json: cell setup{label source}
 targets.options: carrier host identity_file port python ssh_config user
-targets.policy: folder folder_max_bytes folder_max_files idle_gpu_percent idle_minutes warm_kernels
+targets.policy: folder folder_max_bytes folder_max_files idle_gpu_percent idle_minutes warm_kernels warm_minutes
 """,
 )
 
@@ -873,7 +873,7 @@ genops targets remove: --force --json name
 genops targets role: --account --json --nodes name
 genops targets request: --json --keep --preset name
 genops targets set: --folder --folder-files --folder-size --idle --idle-gpu --json --no-folder --no-secret
-    --price-per-hour --secret --warm name
+    --price-per-hour --secret --warm --warm-time name
 genops targets show: --json name
 genops targets stop-host: --json host name
 genops targets terminal: --json where

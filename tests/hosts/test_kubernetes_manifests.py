@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import time
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -107,3 +112,21 @@ def test_the_reader_of_a_journal_asks_for_little_and_runs_anywhere() -> None:
     assert claims == [{"claimName": "journals"}]
     (journal,) = (each for each in container["volumeMounts"] if "subPath" in each)
     assert journal["subPath"] == "genops/" + manifest.kernel_pod(made["metadata"]["name"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root and unshare")
+@pytest.mark.parametrize("had_a_kernel", [False, True])
+def test_a_pod_that_nothing_uses_ends_unless_it_had_a_kernel(tmp_path: Path, had_a_kernel: bool) -> None:
+    """The first process of the kernel's container, in a process namespace of its own, with short pauses."""
+    if had_a_kernel:
+        (tmp_path / "state" / "kernels").mkdir(parents=True)
+    program = (manifest.HOLD % 0).replace("/genops", str(tmp_path)).replace("sleep 20", "sleep 0.02")
+    command = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child", "/bin/sh", "-c", program]
+    with subprocess.Popen(command, env={"HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"}) as process:
+        alive = tmp_path / "alive"
+        deadline = time.monotonic() + 60
+        while process.poll() is None and not (alive.exists() and int(alive.read_text() or 0) > 60):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert process.poll() == (None if had_a_kernel else 0)
+        process.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,14 +22,15 @@ import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from tests.support.homes import Home
+from tests.support.homes import Home, temporary_home
 from tests.support.kubernetes import Cluster as Pods
 from tests.support.kubernetes import a_cluster
 from tests.support.lab_kernels import LabKernel, lab_kernel
-from tests.support.lab_server import LabServer, free_port, running_lab
+from tests.support.lab_server import LabServer, free_port, running_lab, start_lab
 from tests.support.rooms import eventually
 from tests.support.slurm import Cluster as Jobs
 from tests.support.sshd import Sshd
+from tests.support.warm import program
 
 PROGRAM = Path(__file__).parents[1] / "ports" / "program.py"
 PROXY = Path(__file__).parents[2] / "node_modules" / ".bin" / "configurable-http-proxy"
@@ -36,6 +38,7 @@ PATIENT_S = 90.0
 #: Seconds. A hub's proxy has minutes, and a queue hours.
 LIMIT_S = 2.0
 NS = "ports"
+EMPTY = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -66,21 +69,30 @@ def lab(module_home: Home) -> Iterator[LabServer]:
 
 
 @pytest.fixture(scope="module", params=["slurm", "kubernetes"])
-def target(request: pytest.FixtureRequest, lab: LabServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A target of the kind in the Lab."""
-    kind = str(request.param)
-    if kind == "slurm":
+def config(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The configuration of a target of the kind."""
+    if request.param == "slurm":
         login = request.getfixturevalue("login")
-        (lab.home.path / ".ssh").mkdir(mode=0o700, exist_ok=True)
-        (lab.home.path / ".ssh" / "config").write_text(f"Include {login.config}\n")
-        config = {"host": login.alias, "python": sys.executable, "memory": "400M", "gpus": 4}
-    else:
-        pods, folder = request.getfixturevalue("pods"), tmp_path_factory.mktemp("pods")
-        route = pods.route("kubernetes", NS, folder, memory="400Mi", gpus=1)
-        config = {name: each for name, each in msgspec.to_builtins(route.config).items() if each}
+        return {"host": login.alias, "python": sys.executable, "memory": "400M", "gpus": 4}
+    pods, folder = request.getfixturevalue("pods"), tmp_path_factory.mktemp("pods")
+    route = pods.route("kubernetes", NS, folder, memory="400Mi", gpus=1)
+    return {name: each for name, each in msgspec.to_builtins(route.config).items() if each}
+
+
+def add(lab: LabServer, config: dict[str, Any], login: Sshd) -> str:
+    """Add the target to a Lab; return its name, which is its kind."""
+    (lab.home.path / ".ssh").mkdir(mode=0o700, exist_ok=True)
+    (lab.home.path / ".ssh" / "config").write_text(f"Include {login.config}\n")
+    kind = "slurm" if "host" in config else "kubernetes"
     status, answer = lab.request("POST", "genops/v1/targets", {"name": kind, "kind": kind, "config": config})
     assert status == 200, answer
     return kind
+
+
+@pytest.fixture(scope="module")
+def target(lab: LabServer, config: dict[str, Any], login: Sshd) -> str:
+    """A target of the kind in the Lab."""
+    return add(lab, config, login)
 
 
 async def _repeated(url: str, headers: dict[str, str]) -> None:
@@ -143,6 +155,16 @@ def pending(lab: LabServer, target: str) -> list[Any]:
     return list(lab.get(f"genops/v1/targets/{target}")["pending"])
 
 
+def told(lab: LabServer, folder: Path, *arguments: str) -> str:
+    """What a command prints in a folder, on one line."""
+    done = subprocess.run(
+        [*program("genops_lab.commands.main"), *arguments],
+        cwd=folder, env=lab.home.environment(COLUMNS="400"), capture_output=True, text=True, timeout=PATIENT_S,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_a_folder_that_the_job_has_itself_is_not_copied(lab: LabServer, target: str) -> None:
     """The jobs see this machine's files, as those of a cluster see the login node's; the pods have their own."""
     folder = lab.home.work / f"project-{target}"
@@ -161,16 +183,101 @@ def test_a_folder_that_the_job_has_itself_is_not_copied(lab: LabServer, target: 
     assert (folder / "new.txt").exists() == shared
     assert lab.get(f"genops/v1/targets/{target}")["shares_files"] is (True if shared else None)
     about = {"folder": str(folder), "target": target}
-    for verb in ("look", "push", "pull") if shared else ():
-        status, answer = lab.request("POST", f"genops/v1/folders/{verb}", about)
-        said = answer if verb == "look" else answer["result"]
-        assert (said["there"], said["message"]) == (
-            str(folder),
-            f"Nothing needs to be copied: each job of slurm works in {folder} itself.",
-        )
+    if shared:
+        _status, said = lab.request("POST", "genops/v1/folders/look", about)
+        same = f"Nothing needs to be copied: each job of slurm works in {folder} itself."
+        assert (said["there"], said["message"]) == (str(folder), same)
+        assert same in told(lab, folder, "push", "--target", target)
+        assert same in told(lab, folder, "pull", "--target", target)
+        assert "works in the folders of this machine" in told(lab, folder, "targets", "show", target)
     kernel.client.stop_channels()
     lab.request("DELETE", f"api/sessions/{session['id']}", timeout=PATIENT_S)
     assert sorted(each.name for each in folder.iterdir()) == ["data.txt", *(["new.txt"] if shared else [])]
+
+
+def test_a_killed_labs_kernel_goes_on_in_a_lab_on_another_machine(
+    lab: LabServer, target: str, config: dict[str, Any], login: Sshd
+) -> None:
+    """Both Labs have data folders of their own, and one user of the cluster. Never do two hosts have one kernel."""
+    with temporary_home() as home:
+        first = start_lab(home)
+        try:
+            add(first, config, login)
+            body = {
+                "path": "a.ipynb",
+                "name": "a",
+                "type": "notebook",
+                "kernel": {"name": f"genops-{target}"},
+            }
+            (home.work / "a.ipynb").write_text(EMPTY)
+            status, session = first.request("POST", "api/sessions", body, timeout=PATIENT_S)
+            assert status == 201, session
+            kernel_id = session["kernel"]["id"]
+            kernel = LabKernel(first, kernel_id)
+            kernel.run("kept = 42")
+            kernel.send("import time\nfor i in range(100): print(i, flush=True); time.sleep(0.05)")
+            while kernel.client.get_iopub_msg(timeout=PATIENT_S)["msg_type"] != "stream":
+                pass  # the kernel has the cell
+            first.process.send_signal(signal.SIGKILL)
+            first.process.wait(30)
+            kernel.client.stop_channels()
+
+            place = f"genops/v1/targets/{target}"
+            assert lab.request("POST", f"{place}/connect", {})[0] == 200
+            eventually(lambda: lab.get(place)["state"], lambda state: state == "up", PATIENT_S)
+            there = [each["host_id"] for each in lab.get(f"{place}/hosts")]
+            assert there == [kernel_id]
+            found = lab.get(f"{place}/kernels")["kernels"]
+            assert [(each["kernel_id"], each["state"]) for each in found] == [(kernel_id, "running")]
+            status, answer = lab.request("POST", f"{place}/kernels/{kernel_id}/attach", {}, timeout=PATIENT_S)
+            assert status == 200, answer
+            taken = LabKernel(lab, kernel_id)
+            assert taken.run("print(i, kept)")[0].split() == ["99", "42"]
+
+            # The first machine is back. Its Lab knows the kernel, which another Lab has now.
+            first = start_lab(home)
+            told = eventually(
+                lambda: first.get(f"genops/v1/targets/{target}")["taken"], lambda each: each != [], PATIENT_S
+            )
+            assert [each["kernel_id"] for each in told] == [kernel_id]
+            assert hosts_of(lab, target) == hosts_of(first, target) == [kernel_id]
+            assert taken.run("print(kept)")[0] == "42\n"
+            taken.client.stop_channels()
+            lab.request("DELETE", f"api/kernels/{kernel_id}", timeout=PATIENT_S)
+            eventually(lambda: hosts_of(lab, target), lambda each: each == [], PATIENT_S)
+        finally:
+            first.stop()
+        assert hosts_of(lab, target) == []
+
+
+def test_a_kernel_kept_ready_is_the_next_one_that_starts(lab: LabServer, target: str) -> None:
+    place = f"genops/v1/targets/{target}"
+
+    def shown(**policy: Any) -> dict[str, Any]:
+        status, answer = lab.request("PUT", place, {"policy": policy, "price_per_hour": 2.5})
+        assert status == 200, answer
+        return dict(answer)
+
+    def ready(count: int) -> list[str]:
+        eventually(lambda: lab.get(place), lambda each: each["warm_ready"] == count, PATIENT_S)
+        return hosts_of(lab, target)
+
+    assert hosts_of(lab, target) == []
+    shown(warm_kernels=1)
+    [waits] = ready(1)
+    [host] = lab.get(place)["hosts"]
+    assert host["message"] == "It is kept ready for the next kernel."
+    with lab_kernel(lab, f"genops-{target}") as kernel:
+        assert kernel.kernel_id == waits and kernel.run("print(6 * 7)")[0] == "42\n"
+        # The next one is made ready. A person who disconnects ends it, and not the kernel.
+        assert len(ready(1)) == 2
+        assert lab.request("POST", f"{place}/disconnect", {})[0] == 200
+        eventually(lambda: hosts_of(lab, target), lambda each: each == [waits], PATIENT_S)
+        shown(warm_kernels=0)
+        assert lab.request("POST", f"{place}/connect", {})[0] == 200
+        eventually(lambda: lab.get(place)["state"], lambda state: state == "up", PATIENT_S)
+        assert kernel.run("print(6 * 7)")[0] == "42\n"
+    eventually(lambda: hosts_of(lab, target), lambda each: each == [], PATIENT_S)
 
 
 class Notebook:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -208,5 +209,10 @@ def test_an_administrators_presets_are_kernels_that_users_cannot_change(
             assert found.resources == Resources(gpus=2) and (own.name, own.locked) == ("own", False)
         async with open_lab(at_home, targets=(given,)) as lab:
             assert [each.name for each in (await lab.targets.get_target("queue")).presets] == ["own"]
+        dear = msgspec.structs.replace(given, price_per_hour=8.0)
+        async with open_lab(at_home, targets=(dear,), max_price_per_hour=5.0) as lab:
+            task = await lab.targets.test_target("queue")
+            assert "costs 8 USD an hour" in (await lab.tasks.wait(task.id)).message
 
     run(body())
+    assert not list(tmp_path.glob("*/asked.json"))

@@ -19,6 +19,7 @@ import pytest
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.hosts import providers
+from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.route import HostRef, Route
 from genops_lab.hosts.models import Preset, TargetPolicy
 from genops_lab.hosts.operator_rules import OperatorRules, save
@@ -415,8 +416,18 @@ def test_the_next_lab_says_of_waiting_cells_that_their_host_is_gone(place: Place
     later.shutdown_kernel(now=True)
 
 
-def test_a_host_that_is_gone_ends_its_kernel_and_none_is_asked_for_in_its_place(place: Place) -> None:
+def test_a_host_that_is_gone_ends_its_kernel_and_none_is_asked_for_in_its_place(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     configure(place, wait_s=0.0)
+    whole = HostConnection.call
+
+    async def late(link: HostConnection, method: str, *params: Any, **options: Any) -> Any:
+        if method == "kernels.start":  # what still served the last kernel must not ask the new host before
+            await asyncio.sleep(0.5)
+        return await whole(link, method, *params, **options)
+
+    monkeypatch.setattr(HostConnection, "call", late)
     with a_kernel(place) as kernel:
         host = place.route.at(toy_provider.PROVIDER.host_of(place.route, str(kernel.manager.kernel_id)))
         wait(lambda: kernel.bridge.state.state == "connected")

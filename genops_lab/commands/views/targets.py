@@ -347,6 +347,9 @@ def _warm(target: Target) -> str:
     if not wanted:
         return ""
     words = f"{wanted} wanted" if target.warm_ready is None else f"{target.warm_ready} of {wanted} ready"
+    if target.allocates:
+        price = "" if target.price_per_hour is None else f", {_price(target)} each"
+        words += f", in a {target.host_noun} each, for {target.policy.warm_minutes:g} minutes at most{price}"
     return f"{words}: {target.warm_message}" if target.warm_message else words
 
 

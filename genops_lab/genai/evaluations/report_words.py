@@ -46,6 +46,9 @@ def _difference(each: ComparedModels, stopped: AskedUntilKnown | None) -> str:
             return (
                 f"{each.model} is {each.verdict} than {against} by {size} in {each.scorer}{interval}{after}."
             )
+    if each.difference.low is None:
+        signed = amount(value, each.points, signed=True)
+        return f"{each.model} is {signed} beside {against} in {each.scorer}, without an interval{after}."
     many = f", corrected for {each.tests} comparisons" if each.tests > 1 else ""
     shown = f"{each.model} is {amount(value, each.points, signed=True)}{interval}"
     return f"{each.model} and {against} differ within chance in {each.scorer}{many}: {shown}{after}."

@@ -201,9 +201,9 @@ class AnswersService(Service):
 
     async def _begin(self, evaluation: AnswerEvaluation, stage: str) -> Task:
         count = sum(each.wanted for each in evaluation.models)
-        title = (
-            f"Evaluate {evaluation.name}: {count:,} answers" if stage == "ask" else f"Score {evaluation.name}"
-        )
+        title = f"Evaluate {evaluation.name}" if stage == "ask" else f"Score {evaluation.name}"
+        if stage == "ask" and count:
+            title += f": {count:,} answers"
         plan = {"id": evaluation.id, "stage": stage}
         return await self._work.begin(KIND, plan, title=title, subject=f"answers:{evaluation.id}")
 

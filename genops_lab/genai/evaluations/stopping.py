@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .models import AskedUntilKnown, ModelAnswers
@@ -53,7 +54,7 @@ def unknown_models(scores: Scores, question: Question) -> list[str]:
     from .report import compared  # numpy
 
     bounded = {name: marks for name, marks in scores.items() if question.scorers[name].bounds is not None}
-    found = compared(bounded, question)
+    found = compared(bounded, replace(question, slices={}, labels={}))
     return list(dict.fromkeys(each.model for each in found if each.verdict == "within chance"))
 
 

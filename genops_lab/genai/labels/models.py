@@ -101,7 +101,10 @@ class LabelTurn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LabelContent(msgspec.Struct, frozen=True, kw_only=True):
-    """The content of an answer for a rater: neither the model nor a mark is in it. ``expected``: values to compare with, by name."""
+    """The content of an answer for a rater: neither the model nor a mark is in it.
+
+    ``expected``: values to compare with, by name.
+    """
 
     trace_id: str
     turns: list[LabelTurn]
@@ -155,7 +158,10 @@ class CorrectedMean(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LabelReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of the labels of a queue. ``between``: agreement of the raters on answers that two or more labelled."""
+    """The results of the labels of a queue.
+
+    ``between``: agreement of the raters on answers that two or more labelled.
+    """
 
     queue: LabelQueue
     raters: list[RaterLabels]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,7 +13,6 @@ from genops_lab.core.errors import GenOpsError
 from genops_lab.core.events import EventBus
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
-from genops_lab.core.store import LocalStore
 from genops_lab.deployments.record import Record
 from genops_lab.deployments.records import Records
 from genops_lab.deployments.service import DeploymentsService
@@ -22,6 +21,9 @@ from genops_lab.experiments.mlflow import MlflowConnection
 
 from .answered import AnsweredRequest, AnsweredTraces
 from .models import DeploymentTraces, NewDeploymentTraces
+
+if TYPE_CHECKING:
+    from genops_lab.core.store import LocalStore
 
 _EVERY_S = 3.0
 #: Traces of one write: redaction by Presidio takes up to a second for each.

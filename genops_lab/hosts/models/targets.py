@@ -22,7 +22,8 @@ class TargetPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     ``folder``: whether the notebook's folder is sent to the host before a start; above ``folder_max_files``
     or ``folder_max_bytes`` the user is asked first. ``warm_kernels`` is how many kernels the host keeps ready
-    while a Lab is connected. A kernel is stopped after ``idle_minutes`` without work (None: never). A GPU
+    while a Lab is connected. Where each kernel gets its own host, they are hosts of their own, each for
+    ``warm_minutes`` at most. A kernel is stopped after ``idle_minutes`` without work (None: never). A GPU
     used up to ``idle_gpu_percent`` counts as idle.
     """
 
@@ -30,6 +31,7 @@ class TargetPolicy(msgspec.Struct, frozen=True, kw_only=True):
     folder_max_files: int = 5_000
     folder_max_bytes: int = 200 * 1024**2
     warm_kernels: int = 0
+    warm_minutes: float = 60.0
     idle_minutes: float | None = None
     idle_gpu_percent: float = 5.0
 

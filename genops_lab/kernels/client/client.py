@@ -136,6 +136,10 @@ class RemoteKernelClient:
         """Take a kernel that starts once its host runs: clients may connect before. Calls ``give_up`` when
         one asks the kernel to end."""
         self._another()
+        if self._keeping is not None:
+            # It waits for the last host, and would ask the new one for the kernel before the start.
+            self._keeping.cancel()
+            self._keeping = None
         self.info = {}
         self.exchange.wait_for_host(key, signature_scheme, self.link.route.target, give_up)
         self._set(BridgeState(state="disconnected"))
@@ -276,7 +280,8 @@ class RemoteKernelClient:
         except (KernelBusy, GenOpsError) as error:
             self.failed(error)
         finally:
-            if self._release is not None:
+            newer = self._keeping not in (None, asyncio.current_task())
+            if self._release is not None and not newer:
                 self._release()
                 self._release = None
 

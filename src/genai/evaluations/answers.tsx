@@ -109,10 +109,11 @@ export function repeatsOf(
   answers: readonly IAnswer[],
   models: readonly string[]
 ): (IAnswer | undefined)[][] {
-  const most = Math.max(...answers.map(({ repeat }) => repeat + 1), 1);
+  const own = answers.filter(({ model }) => models.includes(model));
+  const most = Math.max(...own.map(({ repeat }) => repeat + 1), 1);
   return Array.from({ length: most }, (_, at) =>
     models.map(model =>
-      answers.find(each => each.model === model && each.repeat === at)
+      own.find(each => each.model === model && each.repeat === at)
     )
   );
 }

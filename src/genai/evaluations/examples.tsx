@@ -235,13 +235,6 @@ function ExamplesGrid(props: {
         resizable: true,
         renderCell: ({ row }) => row.example
       },
-      {
-        key: 'asked',
-        name: trans.__('Question'),
-        minWidth: 140,
-        resizable: true,
-        renderCell: ({ row }) => <span title={row.asked}>{row.asked}</span>
-      },
       ...models.map((model, at): GridColumn<IListedExample> => ({
         key: `model ${model}`,
         name: model,
@@ -264,7 +257,14 @@ function ExamplesGrid(props: {
                 )
             }
           ]
-        : [])
+        : []),
+      {
+        key: 'asked',
+        name: trans.__('Question'),
+        minWidth: 140,
+        resizable: true,
+        renderCell: ({ row }) => <span title={row.asked}>{row.asked}</span>
+      }
     ],
     [models, trans]
   );

@@ -6,8 +6,7 @@ import {
   ActionButton,
   EmptyState,
   RelativeTime,
-  ResourceView,
-  formatNumber
+  ResourceView
 } from '../../core';
 import { ListTable } from '../../core/ui/list-table';
 import { PageHead } from '../../core/ui/page';
@@ -47,6 +46,7 @@ export function EvaluationsList(props: {
       titleTip: trans.__(
         'Mean of each model by the first scorer, with its 95 % interval'
       ),
+      cellClass: () => 'gol-Answers-cell',
       cell: ({ evaluation }) => <MainScores {...{ evaluation, trans }} />,
       value: ({ evaluation }) => evaluation.scores?.[0]?.mean.value ?? null
     },
@@ -161,7 +161,9 @@ export function costText(
   money: number | null,
   trans: TranslationBundle
 ): string {
-  return money === null ? trans.__('Not known') : formatNumber(money);
+  return money === null
+    ? trans.__('Not known')
+    : money.toLocaleString(undefined, { maximumSignificantDigits: 3 });
 }
 
 function fileOf(path: string): string {

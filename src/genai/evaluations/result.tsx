@@ -103,6 +103,14 @@ function Result(props: IProps & { found: IResult }): React.ReactElement {
         trans={trans}
       />
       {report && <Figures {...{ report, show, trans }} />}
+      {report && (
+        <div ref={examples}>
+          <ExamplesView
+            {...{ evaluation, report, service, chosen, onTrace, trans }}
+            onChoose={part => setWanted({ ...wanted, ...part })}
+          />
+        </div>
+      )}
       <h3>{trans.__('Answers by model')}</h3>
       <Answered models={models} trans={trans} />
       <Facts
@@ -133,14 +141,6 @@ function Result(props: IProps & { found: IResult }): React.ReactElement {
           [trans.__('Id'), id]
         ]}
       />
-      {report && (
-        <div ref={examples}>
-          <ExamplesView
-            {...{ evaluation, report, service, chosen, onTrace, trans }}
-            onChoose={part => setWanted({ ...wanted, ...part })}
-          />
-        </div>
-      )}
     </>
   );
 }

@@ -89,6 +89,7 @@ export function openScore(
           {control => (
             <textarea
               {...control}
+              className={`${control.className} gol-Answers-yaml`}
               rows={8}
               data-takes-enter
               spellCheck={false}

@@ -38,6 +38,7 @@ describe('the settings of a target', () => {
     folder_max_files: 5000,
     folder_max_bytes: 200 * 1024 ** 2,
     warm_kernels: 1,
+    warm_minutes: 60,
     idle_minutes: 45,
     idle_gpu_percent: 10
   };
@@ -91,6 +92,7 @@ describe('the settings of a target', () => {
         folder_max_files: 10,
         folder_max_bytes: 1.5 * 1024 ** 2,
         warm_kernels: 2,
+        warm_minutes: 60,
         idle_gpu_percent: 20
       }
     });
@@ -154,6 +156,10 @@ describe('the settings of a target', () => {
       '0 of 2 ready: No zmq.'
     );
     expect(warmWords(target(), trans)).toBe('');
+    const pods = { state: 'up', warm_ready: 2, allocates: true } as const;
+    expect(words({ ...pods, price_per_hour: 2.5 })).toBe(
+      '2 ready, for 1 hour at most (2.5 USD an hour each)'
+    );
   });
 });
 

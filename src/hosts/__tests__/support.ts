@@ -68,6 +68,7 @@ export function target(part: Partial<ITarget> = {}): ITarget {
       folder_max_files: 5000,
       folder_max_bytes: 200 * 1024 ** 2,
       warm_kernels: 0,
+      warm_minutes: 60,
       idle_minutes: null,
       idle_gpu_percent: 5
     },

@@ -5,7 +5,7 @@ import { Field, NumberInput, openForm } from '../../core';
 
 import type { ITarget } from '../service';
 import type { SettingsForm } from '../settings';
-import { IDLE_CHOICES, MAX_WARM } from '../settings';
+import { IDLE_CHOICES } from '../settings';
 import { minutesWords } from '../messages';
 
 import { FolderFields } from './folder-fields';
@@ -47,21 +47,46 @@ export function SettingsFields(props: {
       <Field
         label={trans.__('Kernels kept ready')}
         error={form.warmProblem}
-        help={trans.__(
-          'A kernel kept ready starts in a moment. Each uses about 60 MiB of memory and no GPU, while you are connected. At most %1.',
-          MAX_WARM
-        )}
+        help={
+          form.target.allocates
+            ? trans.__(
+                'A kernel kept ready starts in a moment. Each holds a pod or job with its GPUs, which costs what a running kernel costs. At most %1.',
+                form.mostWarm
+              )
+            : trans.__(
+                'A kernel kept ready starts in a moment. Each uses about 60 MiB of memory and no GPU, while you are connected. At most %1.',
+                form.mostWarm
+              )
+        }
       >
         {control => (
           <NumberInput
             control={control}
             value={fields.warm}
-            max={MAX_WARM}
+            max={form.mostWarm}
             step={1}
             onChange={warm => form.set({ warm })}
           />
         )}
       </Field>
+      {form.target.allocates && fields.warm > 0 && (
+        <Field
+          label={trans.__('Minutes kept ready')}
+          error={form.warmMinutesProblem}
+          help={trans.__(
+            'A pod or job that no kernel has taken after this time ends. Your next start makes one ready again.'
+          )}
+        >
+          {control => (
+            <NumberInput
+              control={control}
+              value={fields.warmMinutes}
+              max={1440}
+              onChange={warmMinutes => form.set({ warmMinutes })}
+            />
+          )}
+        </Field>
+      )}
       <Field
         label={trans.__('Stop idle kernels')}
         help={trans.__(

@@ -25,14 +25,19 @@ _GRACE_S, _LAST_S = 30, 6
 #: The journal's container ends when the kernel's container has not counted for this many pauses.
 _PAUSE_S, _MOST_PAUSES = 20, 30
 _READER = "-j"
+#: The kernel's container ends when it has had no process and no kernel for this many pauses: nobody attends it.
+_UNUSED_PAUSES = 45
 
 # Process 1 of the kernel's container. A shell's wait reaps every process that is left to it. The counter tells
 # the journal's container that this one lives. `kill -1` reaches all processes of this container alone, because
-# its shell is process 1 only in a process namespace of its own. The first number is the seconds of notice.
+# its shell is process 1 only in a process namespace of its own. The first number is the seconds of notice. A pod that
+# has had a kernel stays, because its journal may have what no Lab has yet.
 HOLD = (
-    'mkdir -p "$HOME"; n=0; '
+    'mkdir -p "$HOME"; n=0; u=0; '
     "trap 'sleep %d & wait $!; [ $$ = 1 ] && kill -TERM -1 2>/dev/null; sleep 3 & wait $!; exit 143' TERM INT; "
-    f"while :; do n=$((n+1)); echo $n > {FOLDER}/alive; sleep {_PAUSE_S} & wait $!; done"
+    f"while :; do n=$((n+1)); echo $n > {FOLDER}/alive; sleep {_PAUSE_S} & wait $!; "
+    f"set -- /proc/[0-9]*; if [ $$ = 1 ] && [ -d /proc/1 ] && [ $# = 1 ] && [ ! -d {FOLDER}/state/kernels ]; "
+    f"then u=$((u+1)); else u=0; fi; [ $u -lt {_UNUSED_PAUSES} ] || exit 0; done"
 )
 SERVE = (
     "last=; same=0; trap 'exit 0' TERM INT; "

@@ -1,0 +1,103 @@
+"""The page of evaluations of answers: a real evaluation, its figures, and its examples read with keys."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import NARROW, WIDE, LabPage
+from tests.support.lab_server import LabServer
+from tests.support.openai_stub import OpenAIStub
+
+from .keyboard import Keyboard
+
+pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
+
+RIGHT = {f"row-{at:02}": f"The parcel {at} arrives in {at + 2} days." for at in range(12)}
+#: The second model has three new failures, mends two, and one of its calls fails.
+OLD = {**RIGHT, "row-08": "The parcel 8 is lost.", "row-09": "The parcel 9 is lost."}
+NEW = {**RIGHT, **{f"row-0{at}": f"The parcel {at} never arrives in two days." for at in range(3)}}
+
+
+def begin(server: LabServer, folder: str, before: OpenAIStub, after: OpenAIStub) -> str:
+    file: dict[str, Any] = {
+        "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "parcels"},
+        "data": "parcels.jsonl", "prompt": "Where is the parcel of {{id}}?", "id": "id", "repeats": 2,
+        "models": {
+            "before": {"url": before.url, "model": "stub-1", "price": {"input": 1, "output": 2}},
+            "after": {"url": after.url, "model": "stub-1", "price": {"input": 1, "output": 2}},
+        },
+        "scorers": [{"scorer": "exact"}], "tries": 1,
+    }  # fmt: skip
+    status, begun = server.request(
+        "POST", "genops/v1/answer-evaluations", {"text": json.dumps(file), "folder": folder}
+    )
+    assert status == 200, begun
+    return str(begun["evaluation"]["id"])
+
+
+def test_examples_are_read_and_a_failed_call_runs_again(lab: LabPage, server: LabServer) -> None:
+    rows = [{"id": id, "expected": text} for id, text in RIGHT.items()]
+    (server.home.work / "parcels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with (
+        OpenAIStub(key="", answers=OLD) as before,
+        OpenAIStub(key="", answers=NEW, always_fails=("row-11",)) as after,
+    ):
+        # Asked and scored while the list is seen.
+        lab.section("Generative AI").get_by_role("button", name=re.compile("^Evaluations")).click()
+        page = lab.page.locator("#genops-evaluations")
+        expect(page.get_by_text("No evaluations yet")).to_be_visible()
+        id = begin(server, str(server.home.work), before, after)
+        row = page.get_by_role("row", name="parcels")
+        expect(row.get_by_text("2 calls failed")).to_be_visible(timeout=60_000)
+        expect(row.locator(".gol-Interval")).to_have_count(2)
+        lab.looks("answers", "#genops-evaluations", NARROW, WIDE)
+
+        # What got worse comes first, with the words that differ; j and k go through the examples.
+        keys = Keyboard(lab.page)
+        row.focus()
+        keys.press("Enter")
+        result = lab.page.locator(f"#genops-evaluations-{id}")
+        shown = result.get_by_role("table", name="Scores").get_by_role("row", name=re.compile("after"))
+        expect(shown.get_by_role("button", name="Show the 2 errors of after")).to_be_visible()
+        answers = result.get_by_role("region", name="Answers to the example row-00")
+        expect(answers.locator("ins").first).to_have_text("never ")
+        expect(answers.get_by_role("article", name="before")).to_have_count(2)
+        lab.looks("answers-result", f"#genops-evaluations-{id}", NARROW, WIDE)
+        at = result.get_by_role("status").filter(has_text="Example")
+        answers.focus()
+        keys.press("j")
+        expect(at).to_have_text("Example row-01, 2 of 12")
+        cell = result.get_by_role("gridcell", name="row-01", exact=True)
+        cell.click()
+        keys.press("j", "j", "k")
+        expect(at).to_have_text("Example row-02, 3 of 12")
+        expect(result.get_by_role("region", name="Answers to the example row-02")).to_contain_text("parcel 2")
+
+        # Errors are apart; a rerun pays for them alone, and other scorers for nothing.
+        shown.get_by_role("button", name="Show the 2 errors of after").click()
+        expect(at).to_have_text("Example row-11, 1 of 1")
+        expect(result.get_by_text("No answer:").first).to_be_visible()
+        result.locator(".gol-Examples").scroll_into_view_if_needed()
+        lab.looks("answers-failed", f"#genops-evaluations-{id}", daily=False)
+        after.reset(always_fails=())
+        result.get_by_role("button", name="Rerun failed calls").click()
+        expect(result.get_by_text("Done", exact=True)).to_be_visible(timeout=60_000)
+        assert after.status()["calls"] == 2
+        result.get_by_role("button", name="Score with another scorer…").click()
+        dialog = lab.page.get_by_role("dialog", name="Score with another scorer")
+        dialog.get_by_label("Example").select_option("contains")
+        lab.looks("answers-score", ".jp-Dialog")
+        dialog.get_by_role("button", name="Score", exact=True).click()
+        expect(result.get_by_role("table", name="Scores").get_by_role("row")).to_have_count(5, timeout=60_000)
+        assert after.status()["calls"] == 2
+
+        # One click opens the trace of an answer in MLflow's store.
+        result.get_by_role("combobox", name="Show", exact=True).select_option("all")
+        result.get_by_role("button", name="Trace").first.click()
+        expect(lab.page.locator(".gol-TracePane")).to_contain_text("parcel")
+        server.request("DELETE", f"genops/v1/answer-evaluations/{id}")
