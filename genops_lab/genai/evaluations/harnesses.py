@@ -90,10 +90,10 @@ def _run_inspect(
             given = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
             limit = ["--limit", str(harness.limit)] if harness.limit else []
             asked = [
-                *command, "eval", harness.inspect, "--model", f"openai-api/genops/{endpoint.model}",
+                *command, "eval", harness.inspect, "--model", f"openai-api/evaluated/{endpoint.model}",
                 "--log-format", "eval", "--epochs", str(repeats), *common, *limit, *given, *harness.arguments,
             ]  # fmt: skip
-        own = {"GENOPS_API_KEY": endpoint.key or "none", "GENOPS_BASE_URL": endpoint.url}
+        own = {"EVALUATED_API_KEY": endpoint.key or "none", "EVALUATED_BASE_URL": endpoint.url}
         _follow(asked, own, files, harness, look)
         last = _newest(logs)
         known = _inspect_log(command, last, files) if last else None
