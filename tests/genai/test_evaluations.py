@@ -293,3 +293,19 @@ def test_a_prompt_that_a_row_cannot_fill_begins_nothing(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="The row 1 has no 'country'"):
         evaluating.process.begin(NewAnswerEvaluation(text=text, folder=str(tmp_path)))
     assert len(list((tmp_path / "answers").iterdir())) == 1
+
+
+def test_a_model_with_a_prompt_of_its_own_is_asked_by_that(tmp_path: Path) -> None:
+    stub = Answering(right)
+    with stub.serving() as url:
+        model = {"url": url, "model": "stub"}
+        turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "{{q}} again 7"}]
+        models = {"plain": model, "told": {**model, "prompt": turns}}
+        evaluating = Evaluating(tmp_path, url, questions(3), models=models)
+        evaluating.ask()
+        evaluating.process.score(evaluating.id, [])
+    assert sorted(stub.said)[:2] == ["Question 0", "Question 0 again 7"]
+    report = find_folder(tmp_path / "answers", evaluating.id).report()
+    assert report is not None and [each.mean.value for each in report.scored] == [1.0, 0.0]
+    with pytest.raises(EvaluationFileError, match="there is no prompt"):
+        read_evaluation(evaluating.text.replace('"prompt": "{{q}}"', '"prompt": ""'), "e.yaml")

@@ -47,7 +47,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     ``registered``: the version of the registry that it serves, such as ``digits@3``, so that gates see its scores.
     ``url`` ends before ``/chat/completions``, such as ``https://api.example.com/v1``. ``key`` is the name of a
-    secret. ``settings`` replace those of the evaluation.
+    secret. ``prompt`` and ``settings`` replace those of the evaluation, so that one model can be asked in two ways.
     """
 
     deployment: str = ""
@@ -56,6 +56,7 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     model: str = ""
     registered: Annotated[str, msgspec.Meta(pattern=r"\A(|[^@]+@[^@]+)\Z")] = ""
     key: str = ""
+    prompt: str | list[Message] = ""
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 120.0
     settings: dict[str, Any] = {}
     limits: Limits = Limits()
@@ -116,19 +117,32 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def messages(self) -> list[Message]:
         """Return the turns of the prompt."""
-        if isinstance(self.prompt, str):
-            return [Message(role="user", content=self.prompt)] if self.prompt else []
-        return self.prompt
+        return _turns(self.prompt)
+
+    @property
+    def all_messages(self) -> list[Message]:
+        """Return the turns of all prompts that a model gets, its own or that of the evaluation."""
+        return [each for model in self.models for each in self.messages_of(model)]
+
+    def messages_of(self, model: str) -> list[Message]:
+        """Return the turns that a model gets."""
+        return _turns(self.models[model].prompt) or self.messages
 
     @property
     def attached(self) -> list[str]:
         """Return the columns with pictures and PDFs."""
-        return list(dict.fromkeys(column for each in self.messages for column in each.attach))
+        return list(dict.fromkeys(column for each in self.all_messages for column in each.attach))
 
     @property
     def converses(self) -> bool:
         """Return whether an answer needs more than one call."""
         return bool(self.tools or self.conversation.turns or self.conversation.user)
+
+
+def _turns(prompt: str | list[Message]) -> list[Message]:
+    if isinstance(prompt, str):
+        return [Message(role="user", content=prompt)] if prompt else []
+    return prompt
 
 
 _FILE = YamlKind(
@@ -197,12 +211,14 @@ def _check_models(text: str, name: str, key: str, models: dict[str, Model], sett
 
 def _check_conversation(text: str, name: str, found: Evaluation) -> None:
     plan = found.conversation
-    if found.harness and (found.data or found.messages or plan != Conversation() or found.tools):
+    if found.harness and (
+        found.data or any(map(found.messages_of, found.models)) or plan != Conversation() or found.tools
+    ):
         raise _error(
             text, name, ["harness"], "a task of another harness has its own rows, prompt and tools.",
             "Leave out data, prompt, conversation and tools.",
         )  # fmt: skip
-    if not (found.harness or found.messages or plan.history or plan.user):
+    if not (found.harness or plan.history or plan.user or all(map(found.messages_of, found.models))):
         raise _error(text, name, [], "there is no prompt.", "Add prompt, or conversation: {history: COLUMN}.")
     if plan.user and plan.user.model not in found.judges:
         raise _error(

@@ -42,7 +42,7 @@ def planned(file: Evaluation, rows: Rows, training: Path | None) -> PlannedEvalu
 
 def data_notes(file: Evaluation, rows: Rows, training: Path | None) -> list[str]:
     """Say which rows are nearly the same, and which are in the training data. Raises NotFound, InvalidRequest."""
-    fields = fields_of(file.messages)
+    fields = fields_of(file.all_messages)
     texts = {
         id: "\n".join(str(value) for name, value in row.items() if name in fields or not fields)
         for id, row in rows.by_id.items()

@@ -285,7 +285,8 @@ class AnswersProcess:
 
         folder = find_folder(self._root, id)
         file = self._file(folder)
-        asked = {id: text_of(first_turns(file, row, id)) for id, row in folder.rows().items()}
+        first = next(iter(file.models))
+        asked = {id: text_of(first_turns(file, row, id, first)) for id, row in folder.rows().items()}
         return list_examples(folder, asked, list(file.models), query)
 
     def gate_evidence(self, id: str) -> AllGateEvidence:
@@ -346,7 +347,8 @@ def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
     source = Path(body.data) if body.data else Path(body.folder, file.data)
     rows = read_rows(source, file.id, file.only)
     for id, row in rows.by_id.items():
-        first_turns(file, row, id)
+        for model in file.models:
+            first_turns(file, row, id, model)
     known = {column for row in rows.by_id.values() for column in row}
     for column in [file.cluster, *file.slices]:
         if column and column not in known:
@@ -483,9 +485,9 @@ def all_scorers(folder: ResultsFolder, file: Evaluation) -> tuple[list[Scorer], 
     return scorers, judges
 
 
-def first_turns(file: Evaluation, row: dict[str, Any], id: str) -> list[dict[str, Any]]:
+def first_turns(file: Evaluation, row: dict[str, Any], id: str, model: str) -> list[dict[str, Any]]:
     """Return what a model is asked first about a row. Raises InvalidRequest."""
-    found = written(file.messages, row, id)
+    found = written(file.messages_of(model), row, id)
     plan = file.conversation
     if file.harness:
         found = [*row["messages"]]
@@ -508,7 +510,7 @@ def wanted_of(file: Evaluation, rows: dict[str, dict[str, Any]], model: str) -> 
             Wanted(
                 example=id,
                 repeat=repeat,
-                messages=(turns := first_turns(file, row, id)),
+                messages=(turns := first_turns(file, row, id, model)),
                 settings=own,
                 attached_tokens=tokens_of(turns),
             )
