@@ -46,7 +46,8 @@ class Answering:
                 if content is None:
                     await asyncio.sleep(60)
                 content = answer(content) if isinstance(content, str) else content
-                more = "retry-after: 0.05\r\n" if status == 429 else ""
+                more = "content-type: application/json\r\n"
+                more += "retry-after: 0.05\r\n" if status == 429 else ""
                 head = f"HTTP/1.1 {status} X\r\ncontent-length: {len(content)}\r\n{more}\r\n"
                 writer.write(head.encode() + content)
                 await writer.drain()

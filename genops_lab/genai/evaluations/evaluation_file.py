@@ -14,6 +14,7 @@ from genops_lab.genai.scorers.base import Judge
 from genops_lab.genai.scorers.kinds import Scorer
 
 from .conversation_file import Conversation, Tool
+from .harness_file import Harness
 
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\Z")]
 
@@ -69,6 +70,7 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     - prompt: the first turns; it may be left out where ``conversation`` has a history or a user.
     - judges: models that scorers ask, or that play the user; they answer no row.
     - pdf: whether PDFs are sent as their text, or as files, which few endpoints take.
+    - harness: a task of inspect-ai or lm-evaluation-harness, in place of data, prompt and scorers.
     - conversation, tools: turns of a user, and tools whose answers are made up.
     - id: the column with each row's id; empty: its number, from 1.
     - cluster: the column with what rows belong together by, such as a document; empty: each row stands alone.
@@ -89,8 +91,9 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     kind: Literal["Evaluation"]
     metadata: Metadata
     models: dict[Name, Model]
-    scorers: list[Scorer]
+    scorers: list[Scorer] = []
     data: str = ""
+    harness: Harness | None = None
     prompt: str | list[Message] = ""
     judges: dict[Name, Model] = {}
     conversation: Conversation = Conversation()
@@ -208,7 +211,14 @@ def _check_models(text: str, name: str, key: str, models: dict[str, Model], sett
 
 def _check_conversation(text: str, name: str, found: Evaluation) -> None:
     plan = found.conversation
-    if not (plan.history or plan.user or all(map(found.messages_of, found.models))):
+    if found.harness and (
+        found.data or any(map(found.messages_of, found.models)) or plan != Conversation() or found.tools
+    ):
+        raise _error(
+            text, name, ["harness"], "a task of another harness has its own rows, prompt and tools.",
+            "Leave out data, prompt, conversation and tools.",
+        )  # fmt: skip
+    if not (found.harness or plan.history or plan.user or all(map(found.messages_of, found.models))):
         raise _error(text, name, [], "there is no prompt.", "Add prompt, or conversation: {history: COLUMN}.")
     if plan.user and plan.user.model not in found.judges:
         raise _error(
@@ -258,8 +268,8 @@ def _check_scorers(text: str, name: str, found: Evaluation | AddedScorers) -> No
             what = f"the scorer {scorer.label!r} asks {scorer.model!r}, which is not below judges."
             hint = f"Add it there: judges: {{{scorer.model}: {{url: ..., model: ...}}}}"
             raise _error(text, name, place, what, hint)
-    if not known:
-        raise _error(text, name, ["scorers"], "there are no scorers.", "Add one: scorers: [{scorer: exact}]")
+    if not known and not (isinstance(found, Evaluation) and found.harness):
+        raise _error(text, name, [], "there are no scorers.", "Add one: scorers: [{scorer: exact}]")
     _check_models(text, name, "judges", found.judges, {})
 
 

@@ -31,6 +31,8 @@ def keep_files(file: Evaluation, source: Path, target: Path) -> None:
     """Copy the files of tools and of scorers. Blocks. Raises InvalidRequest, NotFound, OSError."""
     private_dir(target)
     names = [each.file for each in file.tools if each.file]
+    if file.harness:
+        names += [each for each in (file.harness.task_file, *file.harness.files) if each]
     for scorer in file.scorers:
         if isinstance(scorer, Function):
             names += [scorer.file, *scorer.files]

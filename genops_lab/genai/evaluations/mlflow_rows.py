@@ -40,7 +40,7 @@ class MlflowRows(MlflowBackend):
             if not found:
                 raise NotFound(
                     f"MLflow has no data set {name[:80]!r}.",
-                    hint="Add rows to one: genops traces add TRACE --dataset NAME",
+                    hint="Add rows to one: genops traces add-row TRACE --dataset NAME",
                 )
             if len(found) > 1:
                 raise InvalidRequest(

@@ -87,7 +87,7 @@ class AnswersProcess:
                 folder.keep_order(random_order(list(rows.by_id), clusters_of(file, rows.by_id)))
             wanted = len(rows.by_id) * file.repeats
             state = AnswerEvaluation(
-                id=folder.id, name=file.metadata.name, created_at=time.time(), data=body.data_name or str(source),
+                id=folder.id, name=file.metadata.name, created_at=time.time(), data=_data_name(file, body, source),
                 digest=digest_with(rows.digest, folder.attachments), rows=len(rows.by_id), repeats=file.repeats,
                 scorers=[each.label for each in file.scorers],
                 models=[ModelAnswers(model=model, wanted=wanted, answered=0) for model in file.models],
@@ -101,6 +101,11 @@ class AnswersProcess:
         from .planning import planned, training_of
 
         file, _source, rows = _read(body)
+        if file.harness:
+            raise InvalidRequest(
+                "The rows of another harness's task are not known before it runs.",
+                hint="Try it with few: harness: {limit: 10}",
+            )
         return planned(file, rows, training_of(file, body.folder))
 
     def add_scorers(self, id: str, body: NewScores) -> AnswerEvaluation:
@@ -140,6 +145,8 @@ class AnswersProcess:
         """
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
+        if file.harness:
+            return self._ask_harness(folder, file, endpoints)
         # The report needs numpy and scipy: imported while answers are waited for.
         Thread(target=importlib.import_module, args=(f"{__package__}.report",), daemon=True).start()
         with (
@@ -159,6 +166,24 @@ class AnswersProcess:
             state = msgspec.structs.replace(
                 state, models=models, stage="scoring", notes=_notes(state, models, file, folder)
             )
+            folder.keep_state(state)
+        return state
+
+    def _ask_harness(
+        self, folder: ResultsFolder, file: Evaluation, endpoints: Sequence[Endpoint]
+    ) -> AnswerEvaluation:
+        """Run the harness for each model that has no whole result. Raises Failed, Conflict."""
+        from .harness_results import asked_harness
+
+        with self._alone(folder), _on_disk(f"Free some space, then: {_resume(folder.id)}"):
+            asked, calls = asked_harness(folder, file, endpoints, report_progress)
+            state = folder.state()
+            models = [_outcome(each, calls, 0, None) for each in asked]
+            state = msgspec.structs.replace(
+                state, models=models, stage="scoring", rows=len(folder.rows()),
+                notes=_notes(state, models, file, folder),
+                scorers=[each.label for each in all_scorers(folder, file)[0]],
+            )  # fmt: skip
             folder.keep_state(state)
         return state
 
@@ -311,6 +336,9 @@ class AnswersProcess:
 def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
     """Return a file, the path of its rows and the rows. Raises EvaluationFileError, InvalidRequest, NotFound."""
     file = read_evaluation(body.text, body.name)
+    if file.harness:
+        digest = digest_of(msgspec.json.encode(file.harness))
+        return file, Path(file.harness.task), Rows(digest=digest, by_id={})
     if not (body.data or file.data):
         raise EvaluationFileError(
             f"{body.name} has no data.",
@@ -328,6 +356,13 @@ def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
                 f"{source.name} has no column {column!r}.", hint=f"Its columns: {', '.join(sorted(known))}."
             )
     return file, source, rows
+
+
+def _data_name(file: Evaluation, body: NewAnswerEvaluation, source: Path) -> str:
+    """Return what the evaluation calls its rows."""
+    if file.harness:
+        return f"{'inspect' if file.harness.inspect else 'lm_eval'}:{file.harness.task}"
+    return body.data_name or str(source)
 
 
 async def _asked(
@@ -454,6 +489,8 @@ def first_turns(file: Evaluation, row: dict[str, Any], id: str, model: str) -> l
     """Return what a model is asked first about a row. Raises InvalidRequest."""
     found = written(file.messages_of(model), row, id)
     plan = file.conversation
+    if file.harness:
+        found = [*row["messages"]]
     if plan.history:
         found += history_in(row, plan.history, id)
     if plan.turns:

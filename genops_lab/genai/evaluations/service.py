@@ -201,9 +201,9 @@ class AnswersService(Service):
 
     async def _begin(self, evaluation: AnswerEvaluation, stage: str) -> Task:
         count = sum(each.wanted for each in evaluation.models)
-        title = (
-            f"Evaluate {evaluation.name}: {count:,} answers" if stage == "ask" else f"Score {evaluation.name}"
-        )
+        title = f"Evaluate {evaluation.name}" if stage == "ask" else f"Score {evaluation.name}"
+        if stage == "ask" and count:
+            title += f": {count:,} answers"
         plan = {"id": evaluation.id, "stage": stage}
         return await self._work.begin(KIND, plan, title=title, subject=f"answers:{evaluation.id}")
 
@@ -266,9 +266,9 @@ class AnswersService(Service):
 
         def told(done: int) -> None:
             waited = time.monotonic() - began
-            handle.show(f"{done:,} of {wanted:,} answers after {waited:.0f} s.", done / wanted)
+            handle.show(f"{done:,} of {wanted:,} answers after {waited:.0f} s.", done / max(wanted, 1))
 
-        handle.progress(f"Asking for {wanted:,} answers.")
+        handle.progress(f"Asking for {wanted:,} answers." if wanted else "Running the other harness.")
         opening = asyncio.create_task(self._mlflow.call(AnswerRecords.ready))
         try:
             answering, judges = await self._endpoints(id)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from .judges import Faithfulness, Pairwise, Relevance, Rubric
 from .programs import Code, Embeddings, Function, JsonSchema, Mlflow, Regex, Rouge, Sacrebleu
 from .retrieval import Retrieval
-from .rules import Contains, Exact, Numeric
+from .rules import Contains, Exact, Given, Numeric
 from .rules_of_calls import Cost, Format, Latency, Length, Refusal, ToolCalls
 
-RuleScorer = Exact | Contains | Numeric | Format | Refusal | Length | Latency | Cost | ToolCalls | Retrieval
+RuleScorer = (
+    Exact | Contains | Numeric | Format | Refusal | Length | Latency | Cost | ToolCalls | Retrieval | Given
+)
 ProgramScorer = Regex | JsonSchema | Sacrebleu | Rouge | Embeddings | Mlflow | Function | Code
 JudgeScorer = Rubric | Pairwise | Faithfulness | Relevance
 Scorer = RuleScorer | ProgramScorer | JudgeScorer

@@ -11,6 +11,22 @@ _NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _FENCE = re.compile(r"```(\w*)[^\S\n]*\n(.*?)```", re.DOTALL)
 
 
+class Given(Rule, frozen=True, kw_only=True, tag="given", tag_field="scorer"):
+    """The score that another harness gave with the answer. ``least`` and ``most``: its bounds, where it has any."""
+
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Return the bounds of the harness."""
+        return None if self.least is None or self.most is None else (self.least, self.most)
+
+    def score(self, answered: Answered) -> Score:
+        """Raise NotScored: scores that were given are kept already."""
+        raise NotScored("the harness gave no score")
+
+
 class Exact(Expecting, Rule, frozen=True, kw_only=True, tag="exact", tag_field="scorer"):
     """The answer is the expected text, without spaces around it; ``ignore_case`` takes capitals as small letters."""
 
