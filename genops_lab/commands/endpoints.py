@@ -53,10 +53,18 @@ def add_endpoint(
         typer.Option(
             "--url", metavar="URL", help="The address before /chat/completions, such as https://host/v1."
         ),
-    ],
+    ] = "",
     model: Annotated[
         str, typer.Option("--model", metavar="MODEL", help="The name of the model at the endpoint.")
-    ],
+    ] = "",
+    litellm: Annotated[
+        str,
+        typer.Option(
+            "--litellm",
+            metavar="PROVIDER/MODEL",
+            help="Ask a provider through LiteLLM, such as anthropic/MODEL.",
+        ),
+    ] = "",
     key_secret: Annotated[
         str,
         typer.Option(
@@ -100,6 +108,11 @@ def add_endpoint(
     The price of a known model is looked up in the table of LiteLLM, where LiteLLM is installed.
     """
     with command(json) as session:
+        if bool(litellm) == bool(model) or not (litellm or url):
+            raise InvalidRequest(
+                "No model is named, or two ways to it.",
+                hint="Give --url URL with --model MODEL, or --litellm PROVIDER/MODEL.",
+            )
         if (price_input is None) != (price_output is None):
             raise InvalidRequest(
                 "A price needs both the price of input and the price of output.",
@@ -119,7 +132,8 @@ def add_endpoint(
         new = NewEndpoint(
             name=name,
             url=url,
-            model=model,
+            model=litellm or model,
+            litellm=bool(litellm),
             key_secret=key_secret,
             timeout_s=timeout_s,
             limits=limits,

@@ -9956,8 +9956,11 @@ export interface components {
          */
         ModelEndpoint: {
             name: string;
+            /** @default  */
             url: string;
             model: string;
+            /** @default false */
+            litellm: boolean;
             /** @default  */
             key_secret: string;
             /** @default 120 */
@@ -10083,11 +10086,16 @@ export interface components {
         /**
          * NewEndpoint
          * @description A model to add. ``url`` ends before ``/chat/completions``; ``key_secret`` is the name of a secret.
+         *
+         *     ``litellm``: LiteLLM asks the provider, ``model`` is its name there (``anthropic/NAME``), and ``url`` may be empty.
          */
         NewEndpoint: {
             name: string;
+            /** @default  */
             url: string;
             model: string;
+            /** @default false */
+            litellm: boolean;
             /** @default  */
             key_secret: string;
             /** @default 120 */

@@ -7,6 +7,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genops_lab.core.errors import Conflict, InvalidRequest, NotAllowed, NotFound
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotAllowed, NotFound
 from genops_lab.core.settings import Settings
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints import prices
@@ -280,3 +281,44 @@ def test_endpoints_of_mlflows_gateway_are_listed_and_asked(
     tested = rooms.run(service.test_endpoint("gateway:judge", TestEndpoint()))
     assert tested.state == "answers", tested.message
     assert tested.probe is not None and tested.probe.model == "stub-1"
+
+
+def test_a_provider_is_asked_through_litellm(rooms: Rooms, asked: OpenAIStub, tmp_path: Path) -> None:
+    """LiteLLM's provider ``openai/`` at the stub: the same answers, tokens and kinds of failures."""
+    service = service_of(rooms, tmp_path)
+    Secrets(tmp_path / "secrets").set("STUB_KEY", asked.key)
+    new = NewEndpoint(name="lite", url=asked.url, model="openai/m", litellm=True, key_secret="STUB_KEY")
+    if find_spec("litellm") is None:
+        with pytest.raises(Failed, match="LiteLLM is not installed") as caught:
+            rooms.run(service.add_endpoint(new))
+        assert "pip install 'genops-lab[litellm]'" in caught.value.hint
+        pytest.skip("LiteLLM is an extra: pip install 'genops-lab[litellm]'")
+    with pytest.raises(InvalidRequest, match="names no provider"):
+        rooms.run(service.add_endpoint(msgspec.structs.replace(new, model="m")))
+    rooms.run(service.add_endpoint(new))
+    tested = rooms.run(service.test_endpoint("lite", TestEndpoint()))
+    assert (tested.state, tested.probe and tested.probe.usage_known) == ("answers", True), tested.message
+    endpoint = rooms.run(service.endpoint("lite"))
+
+    async def calls() -> list[Any]:
+        found: list[Any] = []
+        async with Connection(msgspec.structs.replace(endpoint, timeout_s=2.0)) as connection:
+            for faults in (
+                {},
+                {"key": "other"},
+                {"error_share": 1.0},
+                {"storm_until": 1e12},
+                {"hang_share": 1.0},
+            ):
+                asked.reset(**faults)
+                try:
+                    found.append(await connection.ask(HELLO, {"max_tokens": 20}))
+                except CallFailed as failed:
+                    found.append(failed)
+                assert len(asked.requests()) == 1, "LiteLLM called again"
+        return found
+
+    answer, *failures = rooms.run(calls())
+    assert (answer.text, answer.usage.known, answer.model) == (answer_to("Hello there"), True, "stub-1")
+    assert [each.kind for each in failures] == ["key", "server", "rate", "timeout"], failures
+    assert failures[2].after_s == 1.0 and asked.key not in str(failures)

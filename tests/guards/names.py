@@ -696,7 +696,7 @@ genops deployments show: --as-file --json --with-key name
 genops deployments stop: --json name
 genops deployments:
 genops doctor: --json
-genops endpoints add: --at-once --currency --json --key-secret --model --money --price-batch-input
+genops endpoints add: --at-once --currency --json --key-secret --litellm --model --money --price-batch-input
     --price-batch-output --price-cached --price-input --price-output --price-reasoning --requests-per-minute --timeout
     --tokens --tokens-per-minute --url name
 genops endpoints delete: --json name

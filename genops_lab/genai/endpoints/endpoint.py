@@ -13,16 +13,16 @@ import ssl
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from .failures import PASSING, CallFailed, Failure
 from .limits import Limits, Price, Usage
+from .providers import LiteLLMChild
 
-#: Why a call has no answer.
-Failure = Literal["refused", "key", "rate", "server", "timeout", "connection", "cut", "malformed"]
-#: Failures that may pass: the call is made again.
-PASSING = frozenset({"rate", "server", "timeout", "connection", "cut", "malformed"})
+__all__ = ["PASSING", "Answer", "CallFailed", "Connection", "Endpoint", "Failure", "Stream"]
+
 _MOST_BYTES = 8_000_000
 _WORDS = 300
 #: The shortest text of a token, in bytes: a call has no more input tokens than bytes by this.
@@ -30,9 +30,13 @@ _BYTES_OF_TOKEN = 1
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that answers. ``url`` ends before ``/chat/completions``; ``key`` is the value of its secret."""
+    """A model that answers. ``url`` ends before ``/chat/completions``; ``key`` is the value of its secret.
+
+    ``litellm``: LiteLLM asks, and ``model`` is its name, such as ``anthropic/NAME``. A ``url`` is then optional.
+    """
 
     name: str
+    litellm: bool = False
     url: str
     model: str
     key: str = ""
@@ -53,14 +57,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls: list[dict[str, Any]] = []
 
 
-class CallFailed(Exception):
-    """A call without an answer. ``after_s``: how long the endpoint asks to wait."""
-
-    def __init__(self, kind: Failure, message: str, after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.kind, self.message, self.after_s = kind, message, after_s
-
-
 class Connection:
     """One HTTP client for all calls to an endpoint. Use as an asynchronous context manager."""
 
@@ -69,6 +65,7 @@ class Connection:
         self._url = endpoint.url.rstrip("/") + "/chat/completions"
 
     async def __aenter__(self) -> Connection:
+        self._child = await LiteLLMChild().__aenter__() if self.endpoint.litellm else None
         # Imported late: 0.1 s. A call by httpx costs 1 ms more of CPU, and two packets.
         self._aiohttp = aiohttp = importlib.import_module("aiohttp")
         context = _certificates() if self._url.startswith("https:") else True
@@ -84,9 +81,16 @@ class Connection:
 
     async def __aexit__(self, *_exception: object) -> None:
         await self._client.close()
+        if self._child is not None:
+            await self._child.__aexit__()
 
     async def ask(self, messages: list[dict[str, Any]], settings: Mapping[str, Any]) -> Answer:
         """Return the answer to messages. Raises CallFailed."""
+        if self._child is not None:
+            endpoint, asked = self.endpoint, {"messages": messages, **settings}
+            return answer_of(
+                *await self._child.ask(endpoint.model, endpoint.key, endpoint.url, asked, endpoint.timeout_s)
+            )
         async with self._response(messages, settings, total=self.endpoint.timeout_s) as response:
             content = await response.read()
         return answer_of(response.status, response.headers, content)
@@ -97,7 +101,12 @@ class Connection:
         """Return the answer to messages, and tell each part of its text as it arrives. Raises CallFailed.
 
         The endpoint is asked for the tokens of the stream; those of one that does not tell them are not known.
+        LiteLLM's answers come whole.
         """
+        if self._child is not None:
+            answer = await self.ask(messages, settings)
+            tell(answer.text)
+            return answer
         asked = {**settings, "stream": True, "stream_options": {"include_usage": True}}
         stream = Stream()
         async with self._response(messages, asked, sock_read=self.endpoint.timeout_s) as response:

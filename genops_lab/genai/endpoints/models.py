@@ -16,11 +16,15 @@ EndpointState = Literal["untested", "answers", "changed", "key_refused", "refuse
 
 
 class NewEndpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """A model to add. ``url`` ends before ``/chat/completions``; ``key_secret`` is the name of a secret."""
+    """A model to add. ``url`` ends before ``/chat/completions``; ``key_secret`` is the name of a secret.
+
+    ``litellm``: LiteLLM asks the provider, ``model`` is its name there (``anthropic/NAME``), and ``url`` may be empty.
+    """
 
     name: EndpointName
-    url: str
+    url: str = ""
     model: str
+    litellm: bool = False
     key_secret: str = ""
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 120.0
     limits: Limits = Limits()

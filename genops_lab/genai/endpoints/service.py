@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotAllowed, NotFound
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
@@ -25,6 +25,7 @@ from .limits import Price
 from .models import EndpointTest, ModelEndpoint, ModelEndpoints, NewEndpoint, Probe, TestEndpoint
 from .prices import price_of
 from .probes import STATES, changed, differences, probe
+from .providers import INSTALL, MISSING, is_installed
 from .store import EndpointFile
 
 #: The longest wait for a source of the list, and for an answer to a probe.
@@ -189,7 +190,7 @@ class EndpointsService(Service):
             key = found[kept.key_secret].strip()
         return Endpoint(
             name=kept.name, url=url, model=kept.model, key=key, timeout_s=kept.timeout_s, limits=kept.limits,
-            price=kept.price,
+            price=kept.price, litellm=kept.litellm,
         )  # fmt: skip
 
     def _of_administrator(self) -> list[ModelEndpoint]:
@@ -240,6 +241,15 @@ def _listed(given: NewEndpoint, **more: Any) -> ModelEndpoint:
 
 def _check(body: NewEndpoint) -> None:
     """Raise InvalidRequest for an address that cannot be asked, or that has a key in it."""
+    if body.litellm and not is_installed():
+        raise Failed(MISSING, hint=INSTALL)
+    if body.litellm and "/" not in body.model:
+        raise InvalidRequest(
+            f"{body.model[:200]!r} names no provider.",
+            hint="Give the provider and the model, such as anthropic/MODEL.",
+        )
+    if body.litellm and not body.url:
+        return
     parts = urlsplit(body.url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidRequest(

@@ -13,6 +13,16 @@ interface IFields {
   key_secret: string;
   price_input: string;
   price_output: string;
+  at_once: string;
+  requests_per_minute: string;
+  tokens_per_minute: string;
+  tokens: string;
+  money: string;
+}
+
+/** The number in a field; null where it is empty. */
+function numberIn(text: string): number | null {
+  return text.trim() === '' ? null : Number(text);
 }
 
 /** Add a model that answers. */
@@ -28,35 +38,46 @@ class AddForm extends FormModel<IFields, IEndpoint> {
         model: '',
         key_secret: '',
         price_input: '',
-        price_output: ''
+        price_output: '',
+        at_once: '8',
+        requests_per_minute: '',
+        tokens_per_minute: '',
+        tokens: '',
+        money: ''
       },
       trans
     );
   }
 
   get valid(): boolean {
-    const { name, url, model, price_input, price_output } = this.fields;
+    const { name, url, model, price_input, price_output, at_once, money } =
+      this.fields;
+    const priced = price_input.trim() !== '';
     return (
-      [name, url, model].every(each => each.trim() !== '') &&
-      (price_input.trim() === '') === (price_output.trim() === '')
+      [name, url, model, at_once].every(each => each.trim() !== '') &&
+      priced === (price_output.trim() !== '') &&
+      (priced || money.trim() === '')
     );
   }
 
   protected send(): Promise<IEndpoint> {
     const { name, url, model, key_secret, price_input, price_output } =
       this.fields;
+    const { at_once, requests_per_minute, tokens_per_minute, tokens, money } =
+      this.fields;
     return this._service.add({
       name: name.trim(),
       url: url.trim(),
       model: model.trim(),
       key_secret,
+      litellm: false,
       timeout_s: 120,
       limits: {
-        at_once: 8,
-        requests_per_minute: null,
-        tokens_per_minute: null,
-        tokens: null,
-        money: null
+        at_once: Number(at_once),
+        requests_per_minute: numberIn(requests_per_minute),
+        tokens_per_minute: numberIn(tokens_per_minute),
+        tokens: numberIn(tokens),
+        money: numberIn(money)
       },
       price:
         price_input.trim() === ''
@@ -151,10 +172,40 @@ export async function openAddEndpoint(
           'price_output',
           trans.__('Price of a million output tokens, in USD (optional)'),
           trans.__(
-            'Without prices, costs are not known. Limits and other prices: genops endpoints add --help'
+            'Without prices, costs are not known. Other prices: genops endpoints add --help'
           ),
           'number'
         )}
+        <details className="gol-Endpoints-limits">
+          <summary>{trans.__('Limits')}</summary>
+          {text('at_once', trans.__('Calls at once'), undefined, 'number')}
+          {text(
+            'requests_per_minute',
+            trans.__('Calls a minute (optional)'),
+            undefined,
+            'number'
+          )}
+          {text(
+            'tokens_per_minute',
+            trans.__('Tokens a minute (optional)'),
+            undefined,
+            'number'
+          )}
+          {text(
+            'tokens',
+            trans.__('Tokens an evaluation (optional)'),
+            undefined,
+            'number'
+          )}
+          {text(
+            'money',
+            trans.__('USD an evaluation (optional)'),
+            trans.__(
+              'Needs the two prices. Calls that could pass the limit are not made.'
+            ),
+            'number'
+          )}
+        </details>
       </>
     ),
     action: trans.__('Add'),

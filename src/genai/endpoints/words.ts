@@ -50,7 +50,7 @@ export function priceOf(
 }
 
 export function limitsOf(
-  { limits }: IEndpoint,
+  { limits, price }: IEndpoint,
   trans: TranslationBundle
 ): string {
   const parts = [trans.__('%1 at once', limits?.at_once ?? 8)];
@@ -64,7 +64,9 @@ export function limitsOf(
     parts.push(trans.__('%1 tokens/evaluation', limits.tokens));
   }
   if (limits?.money) {
-    parts.push(trans.__('%1 money/evaluation', limits.money));
+    parts.push(
+      trans.__('%1 %2/evaluation', limits.money, price?.currency ?? 'USD')
+    );
   }
   return parts.join(', ');
 }

@@ -1,0 +1,18 @@
+"""Say why a call to a model has no answer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+#: Why a call has no answer.
+Failure = Literal["refused", "key", "rate", "server", "timeout", "connection", "cut", "malformed"]
+#: Failures that may pass: the call is made again.
+PASSING = frozenset({"rate", "server", "timeout", "connection", "cut", "malformed"})
+
+
+class CallFailed(Exception):
+    """A call without an answer. ``after_s``: how long the endpoint asks to wait."""
+
+    def __init__(self, kind: Failure, message: str, after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.kind, self.message, self.after_s = kind, message, after_s
