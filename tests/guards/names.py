@@ -126,7 +126,7 @@ genops:choose-target genops:clean-target genops:compare-profiles genops:compare-
 genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-model
 genops:delete-profile genops:evaluate-model genops:apply-deployment-file
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
-genops:genai genops:open-endpoints genops:open-evaluations genops:open-prompts genops:open-traces genops:traces
+genops:genai genops:open-endpoints genops:open-evaluations genops:open-labels genops:open-prompts genops:open-traces genops:traces
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
 genops:lineage genops:open-lineage
@@ -793,6 +793,7 @@ genops profiles:
 genops labels add: --json --rows queue
 genops labels begin: --choice --failures --instruction --json --judge --question --sample result
 genops labels delete: --json --yes -y queue
+genops labels failures: --description --group --json --name --rubric queue
 genops labels list: --json
 genops labels show: --json queue
 genops labels:
