@@ -126,7 +126,8 @@ genops:choose-target genops:clean-target genops:compare-profiles genops:compare-
 genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-model
 genops:delete-profile genops:evaluate-model genops:apply-deployment-file
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
-genops:genai genops:open-endpoints genops:open-evaluations genops:open-labels genops:open-prompts genops:open-traces genops:traces
+genops:genai genops:open-endpoints genops:open-evaluations genops:open-labels genops:open-prompts genops:open-traces
+genops:traces
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
 genops:lineage genops:open-lineage
