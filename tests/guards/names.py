@@ -59,7 +59,8 @@ genops-lab:cards genops-lab:charts genops-lab:client genops-lab:comparison genop
 genops-lab:deployments genops-lab:doctor genops-lab:experiments genops-lab:genai genops-lab:kernel genops-lab:models
 genops-lab:notebook genops-lab:notices
 genops-lab:nsight genops-lab:outputs genops-lab:panel genops-lab:profile-timeline genops-lab:profile-views
-genops-lab:profiles genops-lab:quickstart genops-lab:runs genops-lab:runs-state genops-lab:started genops-lab:sweeps
+genops-lab:profiles genops-lab:quickstart genops-lab:rater genops-lab:runs genops-lab:runs-state genops-lab:started
+genops-lab:sweeps
 genops-lab:targets genops-lab:tasks
 genops-lab:traces genops-lab:traces-dataset
 genops-lab:versions
@@ -113,7 +114,7 @@ genops-alias-history- genops-model-card-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
 genops-files- genops-versions genops-traces
 genops-task- genops-timeline genops-timeline- genops-trace genops-try genops-try-
-genops-prompts genops-evaluations
+genops-prompts genops-evaluations genops-labels
 """,
 )
 
