@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from genops_lab.genai.labels.models import MoreLabels, NewLabelQueue
+from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.genai.labels.models import MoreLabels, NewFailureMode, NewLabelQueue
 from genops_lab.genai.labels.service import LabelsService
 
-from .document import Document, Note
+from .document import Document, Lines, Note
 from .grammar import noun
 from .session import Json, Yes, command
 from .views import labels as views
@@ -85,6 +86,46 @@ def add_disagreements(
     with command(json) as session:
         made = session.call(LabelsService.add_label_disagreements, id=queue, body=MoreLabels(rows=rows))
         session.show(made, views.begun(made))
+
+
+@labels.command("failures")
+def show_failures(
+    queue: Annotated[str, _QUEUE],
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="Name the failure mode of a suggested group.")
+    ] = "",
+    group: Annotated[
+        int, typer.Option("--group", metavar="N", help="With --name: the number of the suggested group.")
+    ] = 0,
+    description: Annotated[
+        str, typer.Option("--description", metavar="TEXT", help="With --name: how an answer fails so.")
+    ] = "",
+    rubric: Annotated[
+        str, typer.Option("--rubric", metavar="NAME", help="Print a scorer for this failure mode.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Count failure modes, suggest groups of notes, and name a group."""
+    with command(json) as session:
+        found = session.call(LabelsService.list_failure_modes, id=queue)
+        if name:
+            if not 1 <= group <= len(found.suggested):
+                raise InvalidRequest(
+                    f"There is no suggested group {group}.", hint=f"Groups: 1 to {len(found.suggested)}."
+                )
+            body = NewFailureMode(
+                name=name, description=description, trace_ids=found.suggested[group - 1].trace_ids
+            )
+            found = session.call(LabelsService.name_failures, id=queue, body=body)
+        if rubric:
+            mode = next((each for each in found.modes if each.name == rubric), None)
+            if mode is None:
+                raise NotFound(
+                    f"There is no failure mode {rubric!r}.", hint=f"See: genops labels failures {queue}"
+                )
+            session.show(mode, Document([Lines(["scorers:", *mode.rubric.splitlines()])]))
+            return
+        session.show(found, views.failures(found))
 
 
 @labels.command("delete")

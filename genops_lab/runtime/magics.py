@@ -307,7 +307,7 @@ COMMANDS = {
     "gates": "init check explain",
     "help": "",
     "kernels": "list attach extend-lifetime stop logs add-nsight",
-    "labels": "list show add delete begin",
+    "labels": "list show add delete begin failures",
     "lineage": "show",
     "memory": "record show stop",
     "models": (

@@ -3817,6 +3817,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/label-queues/{id}/failure-modes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Count the failure modes of a queue, and suggest groups of notes that have none. */
+        get: operations["label_content.list_failure_modes"];
+        put?: never;
+        /** Name a way to fail, and the answers that fail so. */
+        post: operations["label_content.name_failures"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -11446,9 +11464,7 @@ export interface components {
         };
         /**
          * LabelReport
-         * @description The results of the labels of a queue.
-         *
-         *     ``between``: agreement of the raters on answers that two or more labelled.
+         * @description The results of the labels of a queue. ``between``: agreement of raters on answers with two labels or more.
          */
         LabelReport: {
             queue: components["schemas"]["LabelQueue"];
@@ -11573,6 +11589,52 @@ export interface components {
         LabelTurn: {
             role: string;
             text: string;
+        };
+        /**
+         * FailureModes
+         * @description The failure modes of a queue, the most common first. ``read``: answers with a note.
+         *
+         *     ``suggested``: groups of the notes that have no failure mode yet.
+         */
+        FailureModes: {
+            read: number;
+            modes: components["schemas"]["FailureMode"][];
+            /** @default [] */
+            suggested: components["schemas"]["NoteGroup"][];
+        };
+        /**
+         * FailureMode
+         * @description A named way to fail, an issue of MLflow. ``share``: of the answers that were read.
+         *
+         *     ``rubric``: a scorer for it, as an evaluation file has it.
+         */
+        FailureMode: {
+            id: string;
+            name: string;
+            description: string;
+            trace_ids: string[];
+            share: components["schemas"]["ScoreEstimate"];
+            rubric: string;
+        };
+        /**
+         * NoteGroup
+         * @description Notes that have words in common. A person decides whether they are one failure mode.
+         */
+        NoteGroup: {
+            words: string[];
+            notes: string[];
+            trace_ids: string[];
+        };
+        /**
+         * NewFailureMode
+         * @description Name a way to fail, and answers that fail so. Answers are added to a mode of the same name.
+         */
+        NewFailureMode: {
+            name: string;
+            /** @default  */
+            description: string;
+            /** @default [] */
+            trace_ids: string[];
         };
         /**
          * Changed
@@ -20038,6 +20100,72 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "label_content.list_failure_modes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FailureModes"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "label_content.name_failures": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewFailureMode"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FailureModes"];
+                };
             };
             /** @description The error. */
             default: {

@@ -24,7 +24,9 @@ export const PAGES: Record<string, (context: IPageContext) => Promise<Widget>> =
     'genops-prompts': async context =>
       (await import('./prompts/page')).promptsPage(context),
     'genops-evaluations': async context =>
-      (await import('./evaluations/page')).evaluationsPage(context)
+      (await import('./evaluations/page')).evaluationsPage(context),
+    'genops-labels': async context =>
+      (await import('./labels/page')).labelsPage(context)
   };
 
 /** What each page shows, in a line. */
@@ -37,6 +39,7 @@ export function captions(trans: TranslationBundle): Record<string, string> {
     ),
     'genops-evaluations': trans.__(
       'Answers of models: scores, differences, examples'
-    )
+    ),
+    'genops-labels': trans.__('Answers to label; judges beside people')
   };
 }

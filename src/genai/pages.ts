@@ -10,5 +10,6 @@ export const genaiPages = (
   ['genops:open-endpoints', 'genops-endpoints', trans.__('Endpoints')],
   ['genops:open-traces', 'genops-traces', trans.__('Traces')],
   ['genops:open-prompts', 'genops-prompts', trans.__('Prompts')],
-  ['genops:open-evaluations', 'genops-evaluations', trans.__('Evaluations')]
+  ['genops:open-evaluations', 'genops-evaluations', trans.__('Evaluations')],
+  ['genops:open-labels', 'genops-labels', trans.__('Labels')]
 ];

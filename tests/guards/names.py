@@ -59,7 +59,8 @@ genops-lab:cards genops-lab:charts genops-lab:client genops-lab:comparison genop
 genops-lab:deployments genops-lab:doctor genops-lab:experiments genops-lab:genai genops-lab:kernel genops-lab:models
 genops-lab:notebook genops-lab:notices
 genops-lab:nsight genops-lab:outputs genops-lab:panel genops-lab:profile-timeline genops-lab:profile-views
-genops-lab:profiles genops-lab:quickstart genops-lab:runs genops-lab:runs-state genops-lab:started genops-lab:sweeps
+genops-lab:profiles genops-lab:quickstart genops-lab:rater genops-lab:runs genops-lab:runs-state genops-lab:started
+genops-lab:sweeps
 genops-lab:targets genops-lab:tasks
 genops-lab:traces genops-lab:traces-dataset
 genops-lab:versions
@@ -113,7 +114,7 @@ genops-alias-history- genops-model-card-
 genops-profile-file genops-profiles genops-profiles- genops-runs genops-sweep genops-sweep- genops-sweeps
 genops-files- genops-versions genops-traces
 genops-task- genops-timeline genops-timeline- genops-trace genops-try genops-try-
-genops-prompts genops-evaluations
+genops-prompts genops-evaluations genops-labels
 """,
 )
 
@@ -126,7 +127,8 @@ genops:choose-target genops:clean-target genops:compare-profiles genops:compare-
 genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-model
 genops:delete-profile genops:evaluate-model genops:apply-deployment-file
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
-genops:genai genops:open-endpoints genops:open-evaluations genops:open-prompts genops:open-traces genops:traces
+genops:genai genops:open-endpoints genops:open-evaluations genops:open-labels genops:open-prompts genops:open-traces
+genops:traces
 genops:hide-section genops:insert-profile-cell genops:insert-run-code genops:insert-track genops:logo genops:model
 genops:new-notebook-on-target genops:open-alias-history
 genops:lineage genops:open-lineage
@@ -793,6 +795,7 @@ genops profiles:
 genops labels add: --json --rows queue
 genops labels begin: --choice --failures --instruction --json --judge --question --sample result
 genops labels delete: --json --yes -y queue
+genops labels failures: --description --group --json --name --rubric queue
 genops labels list: --json
 genops labels show: --json queue
 genops labels:

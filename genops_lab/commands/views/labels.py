@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from genops_lab.genai.evaluations.models import ScoreEstimate
-from genops_lab.genai.labels.models import CorrectedMean, JudgeAgreement, LabelQueue, LabelReport
+from genops_lab.genai.labels.models import (
+    CorrectedMean,
+    FailureModes,
+    JudgeAgreement,
+    LabelQueue,
+    LabelReport,
+)
 
 from ..document import Block, Cell, Column, Document, Facts, Note, Row, Table, moment
 
@@ -73,6 +79,41 @@ def report(shown: LabelReport) -> Document:
             Table(columns, [_mean(each) for each in shown.corrected], title="Means, corrected by labels")
         )
     return Document([*blocks, *(Note(each, "busy") for each in shown.notes)])
+
+
+def failures(found: FailureModes) -> Document:
+    """``labels failures``."""
+    modes: list[Row] = [
+        [
+            each.name,
+            f"{len(each.trace_ids):,} of {found.read:,}",
+            _share(each.share.value),
+            _shares(each.share),
+        ]
+        for each in found.modes
+    ]
+    columns = [Column("failure mode"), Column("answers", right=True), Column("share", right=True)]
+    empty = "No failure mode is named yet. Name a group: genops labels failures QUEUE --name NAME --group 1"
+    blocks: list[Block] = [
+        Table([*columns, Column("95 % interval", right=True)], modes, title="Failure modes", empty=empty)
+    ]
+    if found.suggested:
+        rows: list[Row] = [
+            [str(at), ", ".join(each.words), f"{len(each.trace_ids):,}", "; ".join(each.notes)]
+            for at, each in enumerate(found.suggested, start=1)
+        ]
+        columns = [
+            Column("group"),
+            Column("words"),
+            Column("notes", right=True),
+            Column("such as", shrinks=True),
+        ]
+        blocks.append(Table(columns, rows, title="Notes with words in common"))
+    return Document(blocks)
+
+
+def _shares(each: ScoreEstimate) -> str:
+    return "" if each.low is None or each.high is None else f"{each.low:.0%} to {each.high:.0%}"
 
 
 def _judge(each: JudgeAgreement) -> Row:

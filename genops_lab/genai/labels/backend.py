@@ -68,7 +68,8 @@ class MlflowLabels(MlflowBackend):
     """The review queues of one MLflow. All methods block."""
 
     @property
-    def _tracing(self) -> Any:
+    def tracing(self) -> Any:
+        """Return MLflow's client of traces, reviews and issues."""
         return self._client._tracing_client
 
     # Queues ------------------------------------------------------------------------------------------------------
@@ -82,14 +83,14 @@ class MlflowLabels(MlflowBackend):
             found = [
                 self._shown(queue, each.name)
                 for each in experiments
-                for queue in _all(self._tracing._list_review_queues, each.experiment_id)
+                for queue in every_page(self.tracing._list_review_queues, each.experiment_id)
             ]
         return sorted(found, key=lambda each: (-each.created_at, each.id))
 
     def queue(self, id: str) -> LabelQueue:
         """Return a queue by its id or its name. Raises NotFound."""
         with mlflow_errors("Cannot read the labels"):
-            found = self._found(id)
+            found = self.found(id)
             return self._shown(found, self._client.get_experiment(found.experiment_id).name)
 
     def begin(self, folder: str, body: NewLabelQueue, question: LabelQuestion) -> LabelQueue:
@@ -114,7 +115,7 @@ class MlflowLabels(MlflowBackend):
             experiment = self._experiment_of(state)
             if any(
                 each.name.lower() == name.lower()
-                for each in _all(self._tracing._list_review_queues, experiment)
+                for each in every_page(self.tracing._list_review_queues, experiment)
             ):
                 raise Conflict(
                     f"The answers of {state.id} are being labelled for {question.name!r}.",
@@ -122,19 +123,19 @@ class MlflowLabels(MlflowBackend):
                     code="labels_begun",
                 )
             schema = self._schema(experiment, question)
-            made = self._tracing._create_review_queue(
+            made = self.tracing._create_review_queue(
                 experiment, name=name, queue_type="custom", schema_ids=[schema.schema_id]
             )
             try:
                 self._attach(made.queue_id, [each for row in chosen for each in answers[row]], chance)
             except BaseException:
-                self._tracing._delete_review_queue(made.queue_id)
+                self.tracing._delete_review_queue(made.queue_id)
                 raise
         return self.queue(made.queue_id)
 
     def add_disagreements(self, id: str, folder: str, body: MoreLabels) -> LabelQueue:
         """Add the answers on which scorers disagree most. They say how a judge errs, and never how often."""
-        queue = self._found(id)
+        queue = self.found(id)
         results = ResultsFolder(Path(folder))
         state = results.state()
         there = {each.trace_id for each in self.items(queue)}
@@ -159,14 +160,14 @@ class MlflowLabels(MlflowBackend):
     def delete(self, id: str) -> None:
         """Delete a queue. Labels stay at their traces."""
         with mlflow_errors("Cannot delete the queue"):
-            self._tracing._delete_review_queue(self._found(id).queue_id)
+            self.tracing._delete_review_queue(self.found(id).queue_id)
 
     # Items and labels --------------------------------------------------------------------------------------------
 
     def rated(self, id: str, rater: str) -> LabelItems:
         """Return the answers of a queue in the order of a rater."""
         with mlflow_errors("Cannot read the answers to label"):
-            shown, queue = self.queue(id), self._found(id)
+            shown, queue = self.queue(id), self.found(id)
             question = self._asked(queue)
             items = self.items(queue)
         items.sort(key=lambda each: (each.chance is None, each.chance is None and -_spread(each, question),
@@ -186,22 +187,22 @@ class MlflowLabels(MlflowBackend):
         from mlflow.entities import AssessmentSource, Feedback
 
         with mlflow_errors("The label was not kept"):
-            queue = self._found(id)
+            queue = self.found(id)
             question = self._asked(queue)
             value = _value(question, body.label)
             with _gone(trace):
-                item = _item(self._tracing.get_trace_info(trace), queue.queue_id, question.name)
+                item = _item(self.tracing.get_trace_info(trace), queue.queue_id, question.name)
                 made = Feedback(
                     name=question.name, value=value, rationale=body.note or None,
                     source=AssessmentSource("HUMAN", rater),
                 )  # fmt: skip
                 own = item.labels.get(rater)
                 if own is None:
-                    self._tracing.log_assessment(trace, made)
+                    self.tracing.log_assessment(trace, made)
                 else:
                     made.rationale = body.note
-                    self._tracing.update_assessment(trace, own.assessment_id, made)
-                self._tracing._set_review_queue_item_status(
+                    self.tracing.update_assessment(trace, own.assessment_id, made)
+                self.tracing._set_review_queue_item_status(
                     queue.queue_id, item_id=trace, status="complete", completed_by=rater
                 )
         return LabelItem(trace_id=trace, random=item.chance is not None, label=body.label, note=body.note)
@@ -209,22 +210,22 @@ class MlflowLabels(MlflowBackend):
     def unlabel(self, id: str, trace: str, rater: str) -> None:
         """Take a rater's label back. Those of others stay. Does nothing without one."""
         with mlflow_errors("The label was not taken back"), _gone(trace):
-            queue = self._found(id)
+            queue = self.found(id)
             question = self._asked(queue)
-            item = _item(self._tracing.get_trace_info(trace), queue.queue_id, question.name)
+            item = _item(self.tracing.get_trace_info(trace), queue.queue_id, question.name)
             own = item.labels.get(rater)
             if own is None:
                 return
-            self._tracing.delete_assessment(trace, own.assessment_id)
+            self.tracing.delete_assessment(trace, own.assessment_id)
             if len(item.labels) == 1:
-                self._tracing._set_review_queue_item_status(queue.queue_id, item_id=trace, status="pending")
+                self.tracing._set_review_queue_item_status(queue.queue_id, item_id=trace, status="pending")
 
     def report(self, id: str, folder: str) -> LabelReport:
         """Return what the labels show. ``folder``: that of the evaluation; empty without one."""
         from .agreement import report_of
 
         with mlflow_errors("Cannot read the labels"):
-            shown, queue = self.queue(id), self._found(id)
+            shown, queue = self.queue(id), self.found(id)
             question = self._asked(queue)
             items = self.items(queue)
             known = {each.run_id for each in items if each.run_id}
@@ -235,14 +236,14 @@ class MlflowLabels(MlflowBackend):
 
     def items(self, queue: Any) -> list[Item]:
         """Return the answers of a queue that are still there, with the labels of everybody."""
-        ids = [each.item_id for each in _all(self._tracing._list_review_queue_items, queue.queue_id)]
+        ids = [each.item_id for each in every_page(self.tracing._list_review_queue_items, queue.queue_id)]
         if not ids:
             return []
         question = self._question(queue)
         name = question.name if question is not None else ""
         found: list[Item] = []
         for start in range(0, len(ids), 500):
-            for info in self._tracing.store.batch_get_trace_infos(ids[start : start + 500]):
+            for info in self.tracing.store.batch_get_trace_infos(ids[start : start + 500]):
                 found.append(_item(info, queue.queue_id, name))
         return found
 
@@ -257,13 +258,13 @@ class MlflowLabels(MlflowBackend):
             )
         return question
 
-    def _found(self, id: str) -> Any:
+    def found(self, id: str) -> Any:
         """Return MLflow's queue by its id or its name. Raises NotFound."""
         from mlflow.exceptions import MlflowException
 
         if id.startswith("rq-"):
             try:
-                return self._tracing._get_review_queue(id)
+                return self.tracing._get_review_queue(id)
             except MlflowException as error:
                 if error.error_code not in _MISSING:
                     raise
@@ -271,7 +272,9 @@ class MlflowLabels(MlflowBackend):
             max_results=_MOST_EXPERIMENTS, order_by=["last_update_time DESC"]
         )
         queues = [
-            each for one in experiments for each in _all(self._tracing._list_review_queues, one.experiment_id)
+            each
+            for one in experiments
+            for each in every_page(self.tracing._list_review_queues, one.experiment_id)
         ]
         exact = [each for each in queues if each.name.lower() == id.lower()]
         begins = exact or [each for each in queues if each.name.lower().startswith(id.lower()) and id]
@@ -299,7 +302,7 @@ class MlflowLabels(MlflowBackend):
         """Return MLflow's label schema of a question. Raises Conflict if one of the name asks something else."""
         from mlflow.genai.label_schemas import InputCategorical, InputText
 
-        schemas = _all(self._tracing._list_label_schemas, experiment)
+        schemas = every_page(self.tracing._list_label_schemas, experiment)
         known = next((each for each in schemas if each.name == question.name), None)
         if known is not None:
             if _question_of(known).choices != question.choices:
@@ -311,7 +314,7 @@ class MlflowLabels(MlflowBackend):
                 )
             return known
         given = InputCategorical(options=list(question.choices)) if question.choices else InputText()
-        return self._tracing._create_label_schema(
+        return self.tracing._create_label_schema(
             experiment, name=question.name, type="feedback", input=given,
             instruction=question.instruction[:1000] or None, enable_comment=True,
         )  # fmt: skip
@@ -320,14 +323,14 @@ class MlflowLabels(MlflowBackend):
         chosen = json.dumps({"chance": chance} if chance is not None else {"chosen": "disagreement"})
         for each in traces:
             self._client.set_trace_tag(each, f"{CHOSEN}{queue_id}", chosen)
-        self._tracing._add_items_to_review_queue(queue_id, item_ids=list(traces))
+        self.tracing._add_items_to_review_queue(queue_id, item_ids=list(traces))
 
     def _question(self, queue: Any) -> LabelQuestion | None:
         from mlflow.exceptions import MlflowException
 
         for each in queue.schema_ids:
             try:
-                schema = self._tracing._get_label_schema(each)
+                schema = self.tracing._get_label_schema(each)
             except MlflowException as error:
                 if error.error_code not in _MISSING:
                     raise
@@ -338,7 +341,7 @@ class MlflowLabels(MlflowBackend):
         return None
 
     def _shown(self, queue: Any, experiment: str) -> LabelQueue:
-        items = _all(self._tracing._list_review_queue_items, queue.queue_id)
+        items = every_page(self.tracing._list_review_queue_items, queue.queue_id)
         question = self._question(queue)
         evaluation = ""
         if items:
@@ -351,7 +354,7 @@ class MlflowLabels(MlflowBackend):
         )  # fmt: skip
 
     def _evaluation_of(self, trace: str) -> str:
-        found = self._tracing.store.batch_get_trace_infos([trace])
+        found = self.tracing.store.batch_get_trace_infos([trace])
         run = (found[0].trace_metadata or {}).get("mlflow.sourceRun", "") if found else ""
         if not run:
             return ""
@@ -473,7 +476,7 @@ def _mixed(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _all(method: Any, id: str) -> list[Any]:
+def every_page(method: Any, id: str) -> list[Any]:
     """Return all pages of one of MLflow's lists."""
     found: list[Any] = []
     token: str | None = None

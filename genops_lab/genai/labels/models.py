@@ -158,10 +158,7 @@ class CorrectedMean(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LabelReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of the labels of a queue.
-
-    ``between``: agreement of the raters on answers that two or more labelled.
-    """
+    """The results of the labels of a queue. ``between``: agreement of raters on answers with two labels or more."""
 
     queue: LabelQueue
     raters: list[RaterLabels]
@@ -189,11 +186,15 @@ class NoteGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Notes that have words in common. A person decides whether they are one failure mode."""
 
     words: list[str]
+    notes: list[str]
     trace_ids: list[str]
 
 
 class FailureModes(msgspec.Struct, frozen=True, kw_only=True):
-    """The failure modes of a queue, the most common first. ``read``: answers with a note."""
+    """The failure modes of a queue, the most common first. ``read``: answers with a note.
+
+    ``suggested``: groups of the notes that have no failure mode yet.
+    """
 
     read: int
     modes: list[FailureMode]
@@ -201,7 +202,7 @@ class FailureModes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewFailureMode(msgspec.Struct, frozen=True, kw_only=True):
-    """Name a way to fail, and the answers that fail so."""
+    """Name a way to fail, and answers that fail so. Answers are added to a mode of the same name."""
 
     name: str
     description: str = ""

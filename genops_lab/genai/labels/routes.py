@@ -20,4 +20,8 @@ OPERATIONS = [
     Operation("DELETE", "/label-queues/{id}/items/{trace}", Service.delete_label),
 ]
 #: What requests and answers said.
-CONTENT = [Operation("GET", "/label-queues/{id}/items/{trace}", Service.get_label_content)]
+CONTENT = [
+    Operation("GET", "/label-queues/{id}/items/{trace}", Service.get_label_content),
+    Operation("GET", "/label-queues/{id}/failure-modes", Service.list_failure_modes),
+    Operation("POST", "/label-queues/{id}/failure-modes", Service.name_failures),
+]

@@ -13,7 +13,9 @@ from genops_lab.core.settings import Settings
 from genops_lab.genai.evaluations.results_folder import ResultsFolder, find_folder
 
 from .backend import NOTE_QUESTION, MlflowLabels
+from .failures import MlflowFailures
 from .models import (
+    FailureModes,
     LabelContent,
     LabelItem,
     LabelItems,
@@ -21,6 +23,7 @@ from .models import (
     LabelQueue,
     LabelReport,
     MoreLabels,
+    NewFailureMode,
     NewLabel,
     NewLabelQueue,
     RaterQuery,
@@ -97,6 +100,16 @@ class LabelsService:
         """Take a rater's label of an answer back."""
         await self._mlflow.call(MlflowLabels.unlabel, id, trace, _rater(query.rater))
         self._events.emit("label", id)
+
+    async def list_failure_modes(self, id: str) -> FailureModes:
+        """Count the failure modes of a queue, and suggest groups of notes that have none."""
+        return await self._mlflow.call(MlflowFailures.failure_modes, id)
+
+    async def name_failures(self, id: str, body: NewFailureMode) -> FailureModes:
+        """Name a way to fail, and the answers that fail so."""
+        found = await self._mlflow.call_long(MlflowFailures.name_failures, id, body, _rater(""))
+        self._events.emit("label", id)
+        return found
 
     def _folder(self, evaluation: str) -> str:
         """Return the folder of an evaluation; empty if this machine does not have it."""

@@ -1,0 +1,144 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import { Field, FormModel, NumberInput } from '../../core';
+import { openForm } from '../../core/ui/form-dialog';
+
+import type { ILabelQueue, LabelsModel } from './model';
+
+interface IFields {
+  evaluation: string;
+  rows: number;
+  question: string;
+  choices: string;
+}
+
+/** Choose rows of an evaluation at random. */
+class BeginForm extends FormModel<IFields, ILabelQueue> {
+  constructor(
+    private _model: LabelsModel,
+    evaluation: string,
+    trans: TranslationBundle
+  ) {
+    super({ evaluation, rows: 50, question: '', choices: '' }, trans);
+  }
+
+  get choices(): string[] {
+    return this.fields.choices
+      .split(',')
+      .map(each => each.trim())
+      .filter(each => each !== '');
+  }
+
+  get problem(): string {
+    const { length } = this.choices;
+    return length > 0 && (length < 2 || length > 9)
+      ? this.trans.__('Give 2 to 9 choices, or none.')
+      : '';
+  }
+
+  get valid(): boolean {
+    const { evaluation, rows } = this.fields;
+    return evaluation !== '' && rows >= 1 && this.problem === '';
+  }
+
+  protected send({
+    evaluation,
+    rows,
+    question
+  }: IFields): Promise<ILabelQueue> {
+    return this._model.begin({
+      evaluation,
+      rows: Math.round(rows),
+      judge: '',
+      instruction: '',
+      failures: '',
+      question: question.trim(),
+      choices: this.choices
+    });
+  }
+}
+
+/** Ask what is labelled; the new queue, or undefined for Cancel. */
+export async function openBegin(
+  model: LabelsModel
+): Promise<ILabelQueue | undefined> {
+  const { trans } = model;
+  const evaluations = await model.evaluations();
+  const form = new BeginForm(model, evaluations[0] ?? '', trans);
+  return openForm({
+    title: trans.__('Begin to label'),
+    form,
+    render: () => (
+      <>
+        <Field
+          label={trans.__('Evaluation')}
+          help={
+            evaluations.length
+              ? trans.__('All models’ answers to a chosen row are labelled.')
+              : trans.__('There is none. Make one: genops evaluate FILE')
+          }
+        >
+          {control => (
+            <select
+              {...control}
+              value={form.fields.evaluation}
+              onChange={event => form.set({ evaluation: event.target.value })}
+            >
+              {evaluations.map(id => (
+                <option key={id} value={id}>
+                  {id}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field
+          label={trans.__('Rows, chosen at random')}
+          help={trans.__('A judge needs 20 labels at least.')}
+        >
+          {control => (
+            <NumberInput
+              control={control}
+              value={form.fields.rows}
+              max={5000}
+              step={1}
+              onChange={rows => form.set({ rows })}
+            />
+          )}
+        </Field>
+        <Field
+          label={trans.__('Question (optional)')}
+          help={trans.__('Default: the name of the only judge.')}
+        >
+          {control => (
+            <input
+              {...control}
+              type="text"
+              value={form.fields.question}
+              onChange={event => form.set({ question: event.target.value })}
+            />
+          )}
+        </Field>
+        <Field
+          label={trans.__('Choices (optional)')}
+          error={form.problem}
+          help={trans.__(
+            'The worst first, with commas between them. Default: the scale of the judge.'
+          )}
+        >
+          {control => (
+            <input
+              {...control}
+              type="text"
+              value={form.fields.choices}
+              onChange={event => form.set({ choices: event.target.value })}
+            />
+          )}
+        </Field>
+      </>
+    ),
+    action: trans.__('Begin'),
+    trans
+  });
+}
