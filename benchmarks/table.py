@@ -86,6 +86,7 @@ machine's Python on the node. The baseline is gateway-provisioners on the same c
 
 - `start`: from nothing to the first reply, in phases. `first start`: with the client's process and the login.
 - `agent call`: a call to the agent of the host. `stdout 100 mb`: 100 MB of standard output, all of it read.
+- `warm start`: from the start of a kernel on a pod or job that was kept ready to its first reply.
 - `interrupt taken`: until the host has taken the interrupt of a cell that prints 100 MB.
 - `interrupt printing`: until the reply of that cell, which comes behind all that the cell had printed.
 - `output after an api restart`: the API server is killed and started; from its `/readyz` to the next line.

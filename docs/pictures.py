@@ -697,6 +697,19 @@ def hub(stage: Stage) -> None:
         there.save("hub")
 
 
+#: Pictures that the stories of tests make on real clusters, which take too long to start for one picture.
+STORIES = {"queue": "tests/ui/test_clusters.py", "preempted": "tests/ui/test_pods.py"}
+
+
+def make_of_stories(wanted: list[str]) -> None:
+    """Run the stories that show the wanted pictures. They need the folders beside the checkout that start clusters."""
+    for name in wanted:
+        with tempfile.TemporaryDirectory(prefix="gol-pictures-") as folder:
+            command = [sys.executable, "-m", "pytest", "-q", STORIES[name]]
+            subprocess.run(command, cwd=ROOT, env={**os.environ, "GENOPS_SCREENSHOTS": folder}, check=True)
+            write(name, Image.open(Path(folder) / f"{name}.png").convert("RGB"))
+
+
 # the places where they are made
 
 
@@ -845,9 +858,14 @@ def of_this_machine() -> list[str]:
 def main() -> None:
     if CHROMIUM is None:
         sys.exit(WHY_NOT)
-    wanted = sys.argv[1:] or list(MADE)
-    if unknown := [name for name in wanted if name not in MADE]:
-        sys.exit(f"No such picture: {', '.join(unknown)}. There are {', '.join(MADE)}.")
+    asked = sys.argv[1:] or [*MADE, *STORIES]
+    if unknown := [name for name in asked if name not in {**MADE, **STORIES}]:
+        sys.exit(f"No such picture: {', '.join(unknown)}. There are {', '.join([*MADE, *STORIES])}.")
+    wanted = [name for name in asked if name in MADE]
+    if INSIDE not in os.environ:
+        make_of_stories([name for name in asked if name in STORIES])
+    if not wanted:
+        return
     if INSIDE not in os.environ:
         if shutil.which("unshare") is None or os.geteuid() != 0:
             sys.exit("Linux and root are needed: pictures show a home and a host name of their own.")

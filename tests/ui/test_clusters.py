@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import expect
 
 from tests.support.browser import LabPage
 from tests.support.lab_server import LabServer
@@ -16,6 +15,16 @@ from tests.support.rooms import eventually
 from tests.support.slurm import Cluster
 from tests.support.sshd import Sshd
 
+from .clusters import (
+    PATIENT_MS,
+    cut_out,
+    ended,
+    fill,
+    outputs,
+    restart_with_all_cells,
+    started,
+    write_notebook,
+)
 from .hosts import ssh_config
 from .keyboard import Keyboard
 from .test_keyboard_story import button, dialog, section
@@ -23,18 +32,11 @@ from .test_targets import card, item, popup_looked_at
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
-PATIENT_MS = 90_000
 NAME, PRESET = "cluster", "1 x H100"
-CELL = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
-NOTEBOOK = {
-    "cells": [
-        {**CELL, "id": "a", "source": "import os\nprint('the job is', os.environ['SLURM_JOB_ID'])"},
-        {**CELL, "id": "b", "source": "kept = 42\nprint('GPUs:', os.environ['CUDA_VISIBLE_DEVICES'])"},
-    ],
-    "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-    "nbformat": 4,
-    "nbformat_minor": 5,
-}
+CELLS = (
+    "import os\nprint('the job is', os.environ['SLURM_JOB_ID'])",
+    "kept = 42\nprint('GPUs:', os.environ['CUDA_VISIBLE_DEVICES'])",
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def cluster() -> Cluster:
 @pytest.fixture(scope="module")
 def server(server: LabServer, cluster: Cluster) -> Iterator[LabServer]:
     """The shared Lab; its user's ssh_config has a login node."""
-    (server.home.work / "train.ipynb").write_text(json.dumps(NOTEBOOK))
+    write_notebook(server.home.work / "train.ipynb", CELLS)
     with Sshd(alias="login1", environment=cluster.environment) as login:
         with ssh_config(server, login.write_config(IdentityAgent=None).read_text()):
             yield server
@@ -55,8 +57,7 @@ def server(server: LabServer, cluster: Cluster) -> Iterator[LabServer]:
 @pytest.fixture(scope="module")
 def lab(module_page: LabPage) -> LabPage:
     """One page for the whole way: each test begins where the one before it ended."""
-    module_page.start()
-    module_page.page.wait_for_function("() => document.activeElement?.closest('.jp-Launcher, #filebrowser')")
+    started(module_page)
     return module_page
 
 
@@ -107,11 +108,7 @@ def test_a_partition_is_added_by_keyboard_and_tested_step_by_step(
         "Memory": "500M",
         "Python on the host": sys.executable,
     }
-    for label, text in typed.items():
-        field = form.get_by_label(label, exact=True)
-        keys.to(field)
-        field.press("Control+a")
-        keys.write(text)
+    fill(keys, form, typed)
     looks(lab, "add", ".jp-Dialog")
     keys.press("Enter")
     steps = form.get_by_role("list", name=f"Steps of the test of {NAME}")
@@ -157,6 +154,7 @@ def test_a_kernel_waits_in_a_full_partition_and_is_given_back(
     popup = lab.page.get_by_role("dialog", name="Where this notebook runs")
     expect(popup).to_contain_text("Expected start:")
     popup_looked_at(lab, "cluster-waits-popup", item(lab))
+    cut_out("queue", popup)
     assert len(jobs(cluster)) == 1
     keys.choose(button(popup, "Cancel start"))
     eventually(lambda: jobs(cluster), lambda each: each == [], 60)
@@ -185,32 +183,9 @@ def test_a_kernel_of_the_preset_runs_in_a_job(lab: LabPage, keys: Keyboard) -> N
 def test_a_preempted_kernel_says_why_and_keeps_its_outputs(
     lab: LabPage, keys: Keyboard, cluster: Cluster
 ) -> None:
-    before = outputs(lab).first.inner_text()
     taken = take_all_gpus(cluster)
-    expect(item(lab)).to_contain_text("kernel has ended", timeout=PATIENT_MS)
-    item(lab).press("Enter")
-    popup = lab.page.get_by_role("dialog", name="Where this notebook runs")
-    why = "Slurm gave the job's resources to one with a higher priority."
-    expect(popup).to_contain_text(why)
-    keys.to(button(popup, "Restart…"))
-    lab.page.keyboard.press("Enter")
-    end = dialog(lab, "The kernel of “train.ipynb” has ended")
-    expect(end).to_contain_text(why)
-    expect(end).to_contain_text("Outputs in the notebook stay.")
-    expect(outputs(lab).first).to_have_text(before)
+    end = ended(lab, keys, "Slurm gave the job's resources to one with a higher priority.")
     looks(lab, "preempted", ".jp-Dialog")
     cluster.run("scancel", *taken)
-    cells = end.get_by_role("checkbox")
-    for each in cells.all():
-        if not each.is_checked():
-            keys.to(each)
-            keys.press("Space")
-    keys.to(end.get_by_role("button", name="Restart and run 2 cells"))
-    lab.page.keyboard.press("Enter")
-    expect(end).to_have_count(0, timeout=PATIENT_MS)
-    expect(outputs(lab).first).not_to_have_text(before, timeout=PATIENT_MS)
+    restart_with_all_cells(lab, keys, end)
     expect(outputs(lab).last).to_contain_text(re.compile(r"GPUs: \d"), timeout=PATIENT_MS)
-
-
-def outputs(lab: LabPage) -> Locator:
-    return lab.page.locator(".jp-NotebookPanel:visible .jp-OutputArea-output")
