@@ -10,9 +10,7 @@ from typing import Any
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.experiments.backends.client import mlflow_errors
-from genops_lab.statistics.rates import binomial
 
-from .agreement import estimate
 from .backend import MlflowLabels, every_page
 from .models import FailureMode, FailureModes, NewFailureMode, NoteGroup
 
@@ -129,6 +127,10 @@ def _stem(word: str) -> str:
 
 
 def _mode(issue: Any, traces: list[str], read: int) -> FailureMode:
+    from genops_lab.statistics.rates import binomial
+
+    from .agreement import estimate
+
     lines = [
         "- scorer: rubric",
         f"  name: {json.dumps(issue.name)}",
