@@ -123,6 +123,8 @@ class YamlKind(Generic[T]):
         node = places.get(path, root)
         key = path.rpartition(".")[2]
         word = re.sub(r"\[\d+\]$", "", key)
+        holder = path.rpartition(".")[0].rpartition(".")[2]
+        shaped = next((each for each in (word, holder) if each in self.shapes), "")
         unknown = re.match(r"Object contains unknown field `(.*)`", what, re.DOTALL)
         missing = re.match(r"Object missing required field `(.*)`", what)
         expected, bounds = _EXPECTED.match(what), _RANGE.match(what)
@@ -146,8 +148,8 @@ class YamlKind(Generic[T]):
             wanted = " or ".join(_TYPES.get(each, each) for each in kinds if each != "null")
             given = _TYPES.get(expected["given"], expected["given"])
             what = f"{repr(key) if key else 'the file'} must be {wanted}, not {given}."
-        elif bounds is not None and word in self.shapes:
-            what = f"{key!r} {self.shapes[word]}."
+        elif bounds is not None and shaped:
+            what = f"{(key if shaped == word else shaped)!r} {self.shapes[shaped]}."
         elif bounds is not None:
             bound = bounds["bound"]
             for sign, words_of in _BOUNDS.items():

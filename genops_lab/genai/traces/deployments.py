@@ -14,7 +14,6 @@ from genops_lab.core.events import EventBus
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.deployments.record import Record
-from genops_lab.deployments.records import Records
 from genops_lab.deployments.service import DeploymentsService
 from genops_lab.deployments.traced import Traced
 from genops_lab.experiments.mlflow import MlflowConnection
@@ -54,6 +53,10 @@ class DeploymentTracesService(Service):
         events: EventBus,
     ) -> None:
         self._deployments, self._mlflow, self._events = deployments, mlflow, events
+        from genops_lab.deployments.records import (
+            Records,
+        )  # imports SQLAlchemy, and commands import this module
+
         self._records = Records(store)
         self._redaction = settings.redact_traces
         self._progress: dict[tuple[str, float], _Progress] = {}
