@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.support.browser import LabPage
-from tests.support.lab_server import LabServer
+from tests.support.homes import Home
+from tests.support.lab_server import LabServer, running_lab
 
+from .conftest import EXAMPLES
 from .keyboard import Keyboard
 from .programs import own_mlflow, run_script
 
@@ -76,6 +80,14 @@ def ask(lab: LabPage, query: str) -> None:
     box = page(lab).get_by_role("combobox", name="Query")
     box.fill(query)
     box.press("Enter")
+
+
+@pytest.fixture(scope="module")
+def server(module_home: Home) -> Iterator[LabServer]:
+    """A Lab whose MLflow has no traces yet: those of other tests are in the shared one."""
+    shutil.copy(EXAMPLES / "quickstart.ipynb", module_home.work)
+    with running_lab(module_home) as found:
+        yield found
 
 
 def open_page(lab: LabPage) -> None:
