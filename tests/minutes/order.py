@@ -22,13 +22,18 @@ TOGETHER = "tests/ui/"
 #: Folders whose files one worker runs: what they have in common (PyTorch imported, a Lab, real traces that were read)
 #: costs more than the tests of some files.
 ONE_WORKER = ("tests/runtime/", "tests/profiling/", "tests/sweeps/")
-#: Files that the worker of another one runs: they share what a machine can have once (a Slurm).
+#: Files that the worker of another one runs: they share what a machine can have once (a Slurm, a Kubernetes). In other
+#: workers they would wait for it until their time is over.
 SAME_WORKER = dict.fromkeys(
     (
         "tests/hosts/test_slurm.py",
         "tests/hosts/test_slurm_ends.py",
         "tests/hosts/test_on_clusters.py",
+        "tests/kernels/test_kubernetes.py",
+        "tests/kernels/test_kubernetes_kueue.py",
+        "tests/kernels/test_kubernetes_nodes.py",
         "tests/ui/test_clusters.py",
+        "tests/ui/test_pods.py",
     ),
     "tests/hosts/test_provider_contract.py",
 )
