@@ -11,7 +11,7 @@ from typing import Dict, Mapping
 from .paths import private_folder
 
 _NEVER = ("JUPYTERHUB_", "JPY_")
-_KERNEL_SIDE = ("genops_lab/kernel/", "genops_lab/runtime/")
+_KERNEL_SIDE = ("genops_lab/kernel/", "genops_lab/redaction/", "genops_lab/runtime/")
 _NEVER_NAMES = {"SSH_AUTH_SOCK", "SSH_AGENT_PID", "SSH_ASKPASS", "SSH_ASKPASS_REQUIRE"}
 
 
