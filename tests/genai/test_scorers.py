@@ -232,7 +232,7 @@ def test_a_function_scores_and_one_that_goes_wrong_is_told_by_name(tmp_path: Pat
         "replies",
         "fine",
     ]
-    mine = scorer_of("function", file="mine.py", function="hostile", timeout_s=1.5, name="my scorer")
+    mine = scorer_of("function", file="mine.py", function="hostile", timeout_s=4, name="my scorer")
     with running(mine, tmp_path) as scoring:
         found = scoring.score([Answered(text=text) for text in texts])
     values = {text: each.value for text, each in zip(texts, found, strict=True)}
@@ -240,7 +240,7 @@ def test_a_function_scores_and_one_that_goes_wrong_is_told_by_name(tmp_path: Pat
     reasons = {text: each.reason for text, each in zip(texts, found, strict=True)}
     assert reasons["raises"] == "the scorer raised KeyError: 'a column'"
     assert reasons["prints"] == "my scorer: it printed over 8 MB"
-    assert reasons["sleeps"] == "my scorer: no score within 1.5 s"
+    assert reasons["sleeps"] == "my scorer: no score within 4 s"
     assert reasons["exits"] == "my scorer: its process ended with 3"
     assert reasons["nan"] == "the scorer returned nan" and "MemoryError" in reasons["memory"]
     assert reasons["text"] == "the scorer returned 'good', which is no number"

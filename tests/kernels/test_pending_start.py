@@ -305,6 +305,7 @@ def test_the_next_lab_answers_for_and_starts_what_the_last_one_waited_for(place:
     with a_kernel(place, str(first.kernel_id)) as kernel:
         waiting = kernel.client.execute("1")
         wait(lambda: kernel.bridge.pending_since is not None)
+        until_it_waits(place, str(first.kernel_id), waiting)
         kernel.manager.interrupt_kernel()
         assert reply_to(kernel, waiting)["ename"] == "KeyboardInterrupt"
         with a_kernel(place, str(second.kernel_id)):
