@@ -161,6 +161,16 @@ with their hashes. The searched files have none: each touched line is an error.
         ("redaction ",),
     ),
     Sheet(
+        "traces",
+        "Traces of generative models",
+        """A table of 100,000 traces of four spans in MLflow's SQLite file, beside MLflow's own search in the same file.
+
+- `first rows`: the process that answers is there and knows nothing of the file.
+- `all read`: the process has read all traces.
+- `new trace`: from the commit of another program to an answer that has it.""",
+        ("traces",),
+    ),
+    Sheet(
         "evaluations",
         "Evaluations of answers",
         """1,000 examples against an endpoint that answers after 50 ms, 8 at once: the floor is 6.25 s. CPU is that of

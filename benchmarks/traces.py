@@ -54,7 +54,7 @@ def measured(traces: int, *, times: int) -> Iterator[Figure]:
         what = f"{traces:,} traces"
         opened = [asyncio.run(_first_rows(uri, folder / f"empty-{at}")) for at in range(times)]
         yield Figure(
-            name=f"first rows of {what}, the process is there",
+            name=f"traces: first rows of {what}, the process is there",
             unit="ms",
             values=[took for took, _, _ in opened],
             target=300,
@@ -62,7 +62,7 @@ def measured(traces: int, *, times: int) -> Iterator[Figure]:
             baseline_values=_theirs(uri, times, "", []),
         )
         yield Figure(
-            name=f"all of {what} read, in the background",
+            name=f"traces: all of {what} read, in the background",
             unit="ms",
             values=[whole for _, whole, _ in opened],
             notes={"memory_MB_of_the_process": round(max(memory for _, _, memory in opened))},
@@ -70,7 +70,7 @@ def measured(traces: int, *, times: int) -> Iterator[Figure]:
         for asked, took, cpu in asyncio.run(_questions(uri, folder / "kept", times * 3)):
             theirs = _THEIRS.get(asked)
             yield Figure(
-                name=f"{asked}: 100 rows of {what}, all read",
+                name=f"traces {asked}: 100 rows of {what}, all read",
                 unit="ms",
                 values=took,
                 target=300,
@@ -79,7 +79,7 @@ def measured(traces: int, *, times: int) -> Iterator[Figure]:
                 baseline_values=_theirs(uri, times, *theirs) if theirs else (),
             )
         yield Figure(
-            name=f"a trace that another program logs, until a question among {what} shows it",
+            name=f"traces: new trace of another program shown, among {what}",
             unit="ms",
             values=asyncio.run(_new_traces(uri, folder / "kept", times)),
             target=1000,
