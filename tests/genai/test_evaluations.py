@@ -214,6 +214,8 @@ def test_kill_9_repeats_only_what_was_in_flight_and_says_its_cost(tmp_path: Path
                 time.sleep(0.02)
             os.kill(process.pid, signal.SIGKILL)
         assert len(slow.said) == 38 and len(calls_of(evaluating)) == 30
+        killed = find_folder(tmp_path / "answers", evaluating.id).state_now()
+        assert (killed.stage, killed.models[0].answered, killed.missing) == ("asking", 30, 30)
         slow.reply = right
         state = evaluating.ask()
     found = state.models[0]

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from genops_lab.core.errors import NotFound
 from genops_lab.core.locks import FileLock
 from genops_lab.core.paths import private_dir, write_private
 
-from .journal import Key
+from .journal import Key, read
 from .models import AnswerEvaluation, ScoresReport
 
 _ID = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,120}\Z")
@@ -90,6 +92,15 @@ class ResultsFolder:
     def state(self) -> AnswerEvaluation:
         """Return what lists show of the evaluation."""
         return msgspec.json.decode((self.path / "state.json").read_bytes(), type=AnswerEvaluation)
+
+    def state_now(self) -> AnswerEvaluation:
+        """Return the state with the answers so far, if it is asked now or was when a process was killed."""
+        state = self.state()
+        if state.stage != "asking":
+            return state
+        answered = Counter(key[0] for key, call in read(self.calls).items() if call.answer is not None)
+        models = [replace(each, answered=answered[each.model]) for each in state.models]
+        return replace(state, models=models)
 
     def keep_state(self, state: AnswerEvaluation) -> None:
         """Keep what lists show. Raises OSError."""

@@ -131,7 +131,7 @@ class AnswersService(Service):
 
     async def resume_answers(self, id: str) -> BegunAnswers:
         """Ask for the answers that are missing, those of calls that failed too, and score them."""
-        found = await asyncio.to_thread(lambda: find_folder(self._root, id).state())
+        found = await asyncio.to_thread(lambda: find_folder(self._root, id).state_now())
         await self._endpoints(id)
         return BegunAnswers(evaluation=found, task=await self._begin(found, "ask"))
 
@@ -149,7 +149,7 @@ class AnswersService(Service):
 
         def read() -> AnswersReport:
             folder = find_folder(self._root, id)
-            return AnswersReport(evaluation=folder.state(), report=folder.report())
+            return AnswersReport(evaluation=folder.state_now(), report=folder.report())
 
         return await asyncio.to_thread(read)
 
@@ -178,7 +178,7 @@ class AnswersService(Service):
         self._events.emit("answer-evaluation", id)
 
     def _page(self, query: PageQuery) -> Page[AnswerEvaluation]:
-        found = [folder.state() for folder in all_folders(self._root)]
+        found = [folder.state_now() for folder in all_folders(self._root)]
         found.sort(key=lambda each: (-each.created_at, each.id))
         ids = [each.id for each in found]
         if query.after and query.after not in ids:
