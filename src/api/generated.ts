@@ -10577,7 +10577,7 @@ export interface components {
             scorer: string;
             difference: components["schemas"]["ScoreEstimate"];
             /** @enum {unknown} */
-            verdict: "better" | "equal" | "higher" | "lower" | "within chance" | "worse";
+            verdict: "better" | "equal" | "higher" | "lower" | "not known" | "within chance" | "worse";
             worse: string[];
             better: string[];
             /** @default  */
@@ -10606,7 +10606,7 @@ export interface components {
             value: string;
             difference: components["schemas"]["ScoreEstimate"];
             /** @enum {unknown} */
-            verdict: "better" | "equal" | "higher" | "lower" | "within chance" | "worse";
+            verdict: "better" | "equal" | "higher" | "lower" | "not known" | "within chance" | "worse";
         };
         /**
          * AskedUntilKnown

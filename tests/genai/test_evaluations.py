@@ -168,9 +168,14 @@ def test_an_endpoint_that_refuses_stops_the_evaluation(tmp_path: Path, status: i
 def test_an_endpoint_that_is_gone_is_waited_for_as_long_as_the_file_says(tmp_path: Path) -> None:
     with Answering(right).serving() as url:
         pass
-    evaluating = Evaluating(tmp_path, url, questions(5), patience_s=0.2)
+    models = {name: {"url": url, "model": "stub"} for name in "ab"}
+    evaluating = Evaluating(tmp_path, url, questions(5), patience_s=0.2, models=models)
     found = evaluating.ask().models[0]
     assert "did not answer for" in found.stopped and found.answered == 0
+    assert found.stopped.endswith(f"no connection to {url[7:-3]}: Connection refused")
+    evaluating.process.score(evaluating.id, [])
+    report = find_folder(tmp_path / "answers", evaluating.id).report()
+    assert report is not None and [each.verdict for each in report.compared] == ["not known"]
     with pytest.raises(Conflict, match="have different rows"):  # nobody compares other rows
         (tmp_path / "other").mkdir()
         other = Evaluating(tmp_path / "other", url, questions(6))
@@ -305,7 +310,7 @@ def test_a_model_with_a_prompt_of_its_own_is_asked_by_that(tmp_path: Path) -> No
     with stub.serving() as url:
         model = {"url": url, "model": "stub"}
         turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "{{q}} again 7"}]
-        models = {"plain": model, "told": {**model, "prompt": turns}}
+        models = {"plain": model, "instructed": {**model, "prompt": turns}}
         evaluating = Evaluating(tmp_path, url, questions(3), models=models)
         evaluating.ask()
         evaluating.process.score(evaluating.id, [])

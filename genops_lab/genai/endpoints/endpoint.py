@@ -145,6 +145,11 @@ class Connection:
             aiohttp.ClientResponseError,
         ) as error:
             raise CallFailed("cut", f"the answer broke off: {error}") from error
+        except aiohttp.ClientConnectorError as error:
+            secure = isinstance(error, aiohttp.ClientSSLError)
+            why = os.strerror(error.errno) if (error.errno or 0) > 0 and not secure else str(error.os_error)
+            message = f"no connection to {error.host}:{error.port}: {why}"
+            raise CallFailed("connection", message) from error
         except aiohttp.ClientError as error:
             raise CallFailed("connection", f"{type(error).__name__}: {error}") from error
 

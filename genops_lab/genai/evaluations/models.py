@@ -142,7 +142,7 @@ class ScoredModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 #: "equal": the interval lies within the smallest difference that the evaluation file names.
-CompareVerdict = Literal["better", "worse", "higher", "lower", "equal", "within chance"]
+CompareVerdict = Literal["better", "worse", "higher", "lower", "equal", "within chance", "not known"]
 
 
 class ComparedSlice(msgspec.Struct, frozen=True, kw_only=True):

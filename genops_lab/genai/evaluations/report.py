@@ -143,7 +143,9 @@ def corrected(found: Sequence[ComparedModels], question: Question) -> list[Compa
             each,
             p=own,
             tests=tests,
-            verdict="within chance" if own > _ALPHA and each.verdict != "equal" else each.verdict,
+            verdict="within chance"
+            if own > _ALPHA and each.verdict not in ("equal", "not known")
+            else each.verdict,
         )
         for each, own in zip(found, p, strict=True)
     ]
@@ -152,9 +154,11 @@ def corrected(found: Sequence[ComparedModels], question: Question) -> list[Compa
 def verdict(found: Result, p: float, smallest: float, better: str = "higher") -> CompareVerdict:
     """Return what a difference shows."""
     low, high = found.low, found.high
+    if found.estimate is None:
+        return "not known"
     if smallest and low is not None and high is not None and -smallest <= low and high <= smallest:
         return "equal"
-    if found.estimate is None or p > 1 - found.confidence:
+    if p > 1 - found.confidence:
         return "within chance"
     is_higher = found.estimate > 0
     if not better:

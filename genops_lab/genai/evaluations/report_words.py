@@ -16,7 +16,9 @@ def sentences(report: ScoresReport) -> list[str]:
         found.append(_difference(each, report.stopped))
         found += _changed(each)
         found += [
-            _slice(each, part) for part in each.slices if part.verdict not in ("within chance", "equal")
+            _slice(each, part)
+            for part in each.slices
+            if part.verdict not in ("within chance", "equal", "not known")
         ]
         if each.corrected is not None and each.corrected.value is not None:
             found.append(

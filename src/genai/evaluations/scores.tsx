@@ -344,7 +344,8 @@ function verdictOf(
     higher: { tone: 'idle', label: trans.__('Higher') },
     lower: { tone: 'idle', label: trans.__('Lower') },
     equal: { tone: 'idle', label: trans.__('Equal') },
-    'within chance': { tone: 'idle', label: trans.__('Within chance') }
+    'within chance': { tone: 'idle', label: trans.__('Within chance') },
+    'not known': { tone: 'idle', label: trans.__('Not known') }
   };
   return known[verdict] ?? { tone: 'idle', label: verdict };
 }
