@@ -12,7 +12,8 @@ from pathlib import Path
 class SqliteWatch:
     """Call ``changed`` after another process committed to ``path``, while active.
 
-    ``PRAGMA data_version`` of an open connection changes exactly then, and costs some microseconds.
+    ``PRAGMA data_version`` of an open connection changes exactly then, and costs some microseconds. It says nothing
+    about commits before the connection, so ``changed`` is also called for each new connection.
     """
 
     def __init__(self, path: Path, changed: Callable[[], Awaitable[None]], interval_s: float = 0.4) -> None:
@@ -35,15 +36,13 @@ class SqliteWatch:
         try:
             while True:
                 try:
-                    if connection is None:
-                        if self._path.exists():
-                            connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)
-                    else:
+                    if connection is None and self._path.exists():
+                        connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)
+                    if connection is not None:
                         version = connection.execute("PRAGMA data_version").fetchone()[0]
                         if version != seen:
-                            first, seen = seen is None, version
-                            if not first:
-                                await self._changed()
+                            seen = version
+                            await self._changed()
                 except sqlite3.Error:
                     # The file is locked or was replaced: try again with a new connection.
                     if connection is not None:

@@ -81,10 +81,8 @@ class OutsideChanges:
                     self._compare({})
                 reachable = False
             else:
-                if not reachable:
-                    self._compare({})
-                if self._last:
-                    self._compare(found)
+                # The first answer says nothing about changes since a page asked: _compare reports everything then.
+                self._compare(found if reachable else {})
                 reachable, self._last = True, found
             await asyncio.sleep(_ASK_EVERY_S if reachable else _ASK_EVERY_WHILE_DOWN_S)
 
