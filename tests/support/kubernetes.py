@@ -26,6 +26,8 @@ from genops_lab.hosts import providers
 from genops_lab.hosts.link.route import Route
 
 NODE, IMAGE = "node1", "localhost/busybox:1"
+#: A user of pods that is no account of this machine: tests end all processes of the accounts that they make.
+POD_USER = 64_123
 _UP_S = 180.0
 
 
