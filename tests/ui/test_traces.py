@@ -127,7 +127,9 @@ def test_a_session_is_read_as_one_conversation(lab: LabPage) -> None:
     open_page(lab)
     ask(lab, "")
     page(lab).get_by_role("button", name="Sessions").click()
-    head = rows(lab).filter(has_text="anna").first
+    expect(page(lab).locator(".gol-RunTable-rdg")).to_have_attribute("role", "treegrid")
+    head = rows(lab).filter(has_text="anna")
+    expect(head).to_have_attribute("aria-expanded", "false")
     head.get_by_role("gridcell").nth(2).click(button="right")
     lab.page.get_by_role("menuitem", name="Show Session").click()
     session = page(lab).get_by_role("region", name="Session", exact=True)

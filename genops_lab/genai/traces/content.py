@@ -35,6 +35,8 @@ _ATTACHMENT = "mlflow-attachment://"
 #: Attributes that are shown elsewhere.
 _SHOWN = (INPUTS, OUTPUTS, KIND, "mlflow.traceRequestId")
 _SOURCES = ("doc_uri", "source", "url", "file", "path")
+#: Names of arguments and of results that have what was said.
+_SPOKEN = ("question", "query", "prompt", "input", "message", "answer", "response", "output", "text", "content")
 _ANSWERS = ("content", "text", "output_text", "response", "answer")
 
 
@@ -85,18 +87,26 @@ class Exchanges:
         before = max((at for at, turn in enumerate(asked) if turn.role == "assistant"), default=-1)
         asked = [turn for turn in asked[before + 1 :] if turn.role != "system"]
         if not asked and inputs is not None:
-            asked = [ChatTurn(role="user", text=_text(_lone_text(inputs), self._most))]
+            asked = [ChatTurn(role="user", text=_text(_spoken(inputs), self._most))]
         if not answered and outputs is not None:
-            text = _text(_lone_text(outputs), self._most)
+            text = _text(_spoken(outputs), self._most)
             answered = [ChatTurn(role="assistant", is_answer=True, text=text)]
         self._pictures_left = reading.pictures_left
         return [*asked[-_MOST_TURNS:], *answered[:_MOST_TURNS]]
 
 
-def _lone_text(value: Any) -> Any:
-    """Return the text of an object that has nothing else, such as ``{"question": "Why?"}``; others as they are."""
-    values = list(value.values()) if isinstance(value, dict) else []
-    return values[0] if len(values) == 1 and isinstance(values[0], str) else value
+def _spoken(value: Any) -> Any:
+    """Return what a person or a model said in an object, such as ``{"question": "Why?", "user": 7}``.
+
+    An object with one text is that text. Others are as they are.
+    """
+    if not isinstance(value, dict):
+        return value
+    text = _first_text(value, _SPOKEN)
+    if text is None and len(value) == 1:
+        (lone,) = value.values()
+        text = lone if isinstance(lone, str) else None
+    return value if text is None else text
 
 
 def _text(value: Any, most: int) -> Text:
