@@ -167,7 +167,8 @@ with their hashes. The searched files have none: each touched line is an error.
 
 - `first rows`: the process that answers is there and knows nothing of the file.
 - `all read`: the process has read all traces.
-- `new trace`: from the commit of another program to an answer that has it.""",
+- `new trace`: from the commit of another program to an answer that has it.
+- `page`: in Chromium, from a command, a key or a jump of the scroll bar to the frame that shows its result.""",
         ("traces",),
     ),
     Sheet(

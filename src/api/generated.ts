@@ -3607,6 +3607,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/traces/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return the traces of a session in order, with totals, without what was said. Raises NotFound. */
+        post: operations["traces.get_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/traces/{trace_id}": {
         parameters: {
             query?: never;
@@ -3654,6 +3671,23 @@ export interface paths {
         put?: never;
         /** Return a window of the matching traces, in order, with the first characters of requests and responses. */
         post: operations["trace_content.query_trace_content"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/trace-content/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return the traces of a session as one conversation, with totals. Raises NotFound. */
+        post: operations["trace_content.get_session_content"];
         delete?: never;
         options?: never;
         head?: never;
@@ -11206,6 +11240,122 @@ export interface components {
             same_content: boolean | null;
         };
         /**
+         * SessionQuery
+         * @description The session to show; ``experiment`` (a name or an id) leaves out traces of others that use the same session id.
+         *
+         *     ``characters`` of each text are returned, at most 200,000.
+         */
+        SessionQuery: {
+            session: string;
+            /** @default  */
+            experiment: string;
+            /** @default 5000 */
+            characters: number;
+        };
+        /**
+         * Session
+         * @description The traces of a session in order: the last ones of ``traces_total``.
+         *
+         *     All other figures are of all its traces. ``tokens`` and ``cost`` are sums of what is known; ``cost_is_partial``:
+         *     a trace with tokens has no known cost. ``experiments`` are the names of its traces' experiments.
+         */
+        Session: {
+            session: string;
+            traces: components["schemas"]["SessionTrace"][];
+            traces_total: number;
+            failed: number;
+            /** @default null */
+            started_at: number | null;
+            /** @default null */
+            ended_at: number | null;
+            /** @default null */
+            tokens: components["schemas"]["Tokens"] | null;
+            /** @default null */
+            cost: number | null;
+            /** @default false */
+            cost_is_partial: boolean;
+            /** @default [] */
+            experiments: string[];
+        };
+        /**
+         * SessionTrace
+         * @description A trace of a session. ``turns``: what its user said since the last answer, and the answer.
+         *
+         *     ``cost`` in USD, None is unknown. ``problem`` says why there are no turns.
+         */
+        SessionTrace: {
+            trace_id: string;
+            /** @default  */
+            name: string;
+            /** @enum {unknown} */
+            status: "ERROR" | "IN_PROGRESS" | "OK" | "STATE_UNSPECIFIED";
+            /** @default  */
+            experiment: string;
+            /** @default null */
+            started_at: number | null;
+            /** @default null */
+            duration: number | null;
+            /** @default null */
+            tokens: components["schemas"]["Tokens"] | null;
+            /** @default null */
+            cost: number | null;
+            /** @default [] */
+            turns: components["schemas"]["ChatTurn"][];
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * ChatTurn
+         * @description A turn of a chat. ``is_answer``: the span's model wrote it. ``call_id``: of the tool call that it answers.
+         */
+        ChatTurn: {
+            role: string;
+            text: components["schemas"]["Text"];
+            /** @default false */
+            is_answer: boolean;
+            /** @default  */
+            call_id: string;
+            /** @default [] */
+            tool_calls: components["schemas"]["ToolCall"][];
+            /** @default [] */
+            pictures: components["schemas"]["Picture"][];
+        };
+        /**
+         * Text
+         * @description The beginning of a text of ``characters`` characters. ``is_json``: the whole text is JSON, here indented.
+         */
+        Text: {
+            text: string;
+            characters: number;
+            /** @default false */
+            is_cut: boolean;
+            /** @default false */
+            is_json: boolean;
+        };
+        /**
+         * ToolCall
+         * @description A call of a tool that a model asked for. ``arguments`` as the model wrote them, JSON or not.
+         */
+        ToolCall: {
+            name: string;
+            arguments: components["schemas"]["Text"];
+            /** @default  */
+            call_id: string;
+        };
+        /**
+         * Picture
+         * @description A picture of a chat turn.
+         *
+         *     ``url`` is a data URL of a PNG, JPEG, GIF or WebP up to 2 MB, and empty otherwise: then ``note`` says why. Other
+         *     addresses are never fetched.
+         */
+        Picture: {
+            /** @default  */
+            url: string;
+            /** @default  */
+            note: string;
+        };
+        /**
          * DeploymentTraces
          * @description Which requests of a deployment become traces. ``kept`` counts since JupyterLab began, ``lost`` since the start.
          *
@@ -11308,57 +11458,6 @@ export interface components {
             attributes: components["schemas"]["Attribute"][];
             /** @default [] */
             events: components["schemas"]["SpanEvent"][];
-        };
-        /**
-         * Text
-         * @description The beginning of a text of ``characters`` characters. ``is_json``: the whole text is JSON, here indented.
-         */
-        Text: {
-            text: string;
-            characters: number;
-            /** @default false */
-            is_cut: boolean;
-            /** @default false */
-            is_json: boolean;
-        };
-        /**
-         * ChatTurn
-         * @description A turn of a chat. ``is_answer``: the span's model wrote it. ``call_id``: of the tool call that it answers.
-         */
-        ChatTurn: {
-            role: string;
-            text: components["schemas"]["Text"];
-            /** @default false */
-            is_answer: boolean;
-            /** @default  */
-            call_id: string;
-            /** @default [] */
-            tool_calls: components["schemas"]["ToolCall"][];
-            /** @default [] */
-            pictures: components["schemas"]["Picture"][];
-        };
-        /**
-         * ToolCall
-         * @description A call of a tool that a model asked for. ``arguments`` as the model wrote them, JSON or not.
-         */
-        ToolCall: {
-            name: string;
-            arguments: components["schemas"]["Text"];
-            /** @default  */
-            call_id: string;
-        };
-        /**
-         * Picture
-         * @description A picture of a chat turn.
-         *
-         *     ``url`` is a data URL of a PNG, JPEG, GIF or WebP up to 2 MB, and empty otherwise: then ``note`` says why. Other
-         *     addresses are never fetched.
-         */
-        Picture: {
-            /** @default  */
-            url: string;
-            /** @default  */
-            note: string;
         };
         /**
          * RetrievedDocument
@@ -19530,6 +19629,39 @@ export interface operations {
             };
         };
     };
+    "traces.get_session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SessionQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "traces.get_trace": {
         parameters: {
             query?: never;
@@ -19676,6 +19808,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunTable"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "trace_content.get_session_content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SessionQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
                 };
             };
             /** @description The error. */

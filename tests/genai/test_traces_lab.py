@@ -26,6 +26,7 @@ CELL = """import mlflow
 with mlflow.start_run() as run, mlflow.start_span("a cell") as span:
     span.set_inputs({"question": "secret 4711"})
     span.set_outputs("yes")
+    mlflow.update_current_trace(metadata={"mlflow.trace.session": "talk 1"})
 mlflow.flush_trace_async_logging()
 """
 
@@ -91,14 +92,17 @@ def test_what_was_said_is_a_resource_of_its_own(
         shown = server.get(f"genops/v1/traces/{trace}")
         assert "4711" not in json.dumps(shown)
         assert asked(server, "genops/v1/traces/query", query="4711")["run_ids"] == []
+        status, session = server.request("POST", "genops/v1/traces/session", {"session": "talk 1"})
+        assert (status, session["traces_total"]) == (200, 1) and "4711" not in json.dumps(session)
         refused = [
             server.request("POST", "genops/v1/trace-content/query", {})[0],
+            server.request("POST", "genops/v1/trace-content/session", {"session": "talk 1"})[0],
             server.request("GET", f"genops/v1/trace-content/{trace}")[0],
             server.request("GET", f"genops/v1/trace-content/{trace}/spans/{span}")[0],
             server.request("POST", "genops/v1/trace-content/rows", {"trace_ids": [trace], "dataset": "d"})[0],
             server.request("POST", "genops/otlp/v1/traces", {})[0],
         ]
-        assert refused == [403] * 5
+        assert refused == [403] * 6
     finally:
         grants.write_text(json.dumps(_ALL))
     content = server.get(f"genops/v1/trace-content/{trace}/spans/{span}")
@@ -201,6 +205,10 @@ def test_the_commands(server: LabServer, cell: tuple[str, str]) -> None:
     assert code == 0 and "a cell" in out and "chat.ipynb" in out, err
     span = json.loads(genops(server, "traces", "show", trace, "--json")[1])["spans"][0]["span_id"]
     assert "secret 4711" in genops(server, "traces", "show", trace, "--span", span)[1]
+    code, out, err = genops(server, "traces", "session", "talk 1")
+    assert code == 0 and "secret 4711" in out and "assistant: yes" in out, err
+    code, _, err = genops(server, "traces", "session", "talk")
+    assert code != 0 and "There is no session 'talk'." in err
     code, out, err = genops(server, "traces", "compare", trace, "latest", "--json")
     assert code == 0 and len(json.loads(out)["pairs"]) == 1, err
     code, out, err = genops(server, "traces", "add-row", trace, "--dataset", "hard cases", "--with-answer")
