@@ -122,16 +122,16 @@ def test_a_budget_bounds_a_real_harness_and_what_it_spent_counts_when_it_goes_on
         pytest.skip("GENOPS_TEST_INSPECT names no Python with inspect-ai")
     stub = Answering(lambda number, text, headers: (200, whole(_text(text).split()[-1]), 0.0))
     (tmp_path / "task.py").write_text(TASK)
-    limits = {"tokens": 300, "at_once": 1}
+    limits = {"tokens": 100, "at_once": 1}
     with stub.serving() as url:
         evaluating = Harnessed(
             tmp_path, url, {"inspect": "task.py", "python": python}, settings={"max_tokens": 5}, limits=limits
         )
         first = evaluating.ask().models[0]
         assert 0 < first.answered < 6 and first.spent.total == 13 * first.answered == 13 * len(stub.said)
-        assert first.stopped == "The budget of 300 tokens would be passed by the next call."
+        assert first.stopped == "The budget of 100 tokens would be passed by the next call."
         again = evaluating.ask().models[0]
-        assert again.spent.total == 13 * len(stub.said) <= 300 and again.stopped == first.stopped
+        assert again.spent.total == 13 * len(stub.said) <= 100 and again.stopped == first.stopped
 
 
 def _text(content: Any) -> str:

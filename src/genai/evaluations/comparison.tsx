@@ -140,13 +140,13 @@ function Differences(
         evaluation: against_result,
         model: against,
         label: trans.__('%1 of %2', against, against_result),
-        short: trans.__('Other: %1', against)
+        short: trans.__('Other')
       },
       {
         evaluation: evaluation.id,
         model,
         label: trans.__('%1 of %2', model, evaluation.id),
-        short: trans.__('This: %1', model)
+        short: trans.__('This')
       }
     ];
   }, [entry, evaluation.id, trans]);
