@@ -274,6 +274,9 @@ def test_a_judge_is_checked_and_corrected_by_labels_and_decides_nothing_before()
     corrected = found.compared[0].corrected
     assert corrected is not None and corrected.low is not None and corrected.high is not None
     assert corrected.low < truth[1].mean() - truth[0].mean() < corrected.high
+    by_cluster = {str(at): str(at // 20) for at in range(n)}
+    wide = reported(scores, labels={"rubric": labels}, means=Means(by_cluster), **of).scored[0].corrected
+    assert wide is not None and wide.n == 30 and wide.value == pytest.approx(truth[0].mean(), abs=0.06)
     by_chance = {
         key: msgspec.structs.replace(each, value=float(rng.random() < 0.5)) for key, each in labels.items()
     }
