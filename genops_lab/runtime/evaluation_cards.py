@@ -65,7 +65,7 @@ def _scores(evaluation: Mapping[str, Any], scored: Sequence[Mapping[str, Any]]) 
         low, high = _axis([each["mean"] for each in own])
         for each in own:
             mean, model = each["mean"], models.get(each["model"], {})
-            cost = model.get("money")
+            cost, currency = model.get("money"), model.get("currency", "USD")
             cells = [
                 f'<th scope="row" {_LEFT}>{escape(each["model"])}</th>',
                 f"<td {_LEFT}>{escape(scorer)}</td>",
@@ -75,7 +75,7 @@ def _scores(evaluation: Mapping[str, Any], scored: Sequence[Mapping[str, Any]]) 
                 f"<td {_RIGHT}>{each['answers']:,}</td>",
                 f"<td {_RIGHT}>{_count(each['failed'])}</td>",
                 f"<td {_RIGHT}>{_count(each['not_scored'])}</td>",
-                f"<td {_RIGHT}>{'unknown' if cost is None else f'{cost:.4g}'}</td>",
+                f"<td {_RIGHT}>{'not known' if cost is None else escape(f'{cost:.4g} {currency}')}</td>",
             ]
             rows.append(f"<tr>{''.join(cells)}</tr>")
     heads = [

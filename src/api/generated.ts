@@ -10409,7 +10409,8 @@ export interface components {
          *     - cut: answers that ended at ``max_tokens``.
          *     - again: answers that needed more than one call.
          *     - repeated, repeated_tokens: calls that were in flight when a process ended, and the most tokens that they cost.
-         *     - spent, money: of all calls, the repeated ones at their most; ``money`` is None without a price.
+         *     - spent, money: of all calls, the repeated ones at their most; ``money`` is None without a price, else in
+         *       ``currency``.
          *     - names, fingerprints: those that the endpoint returned. Several: the model changed meanwhile.
          *     - stopped: why not all answers were asked for.
          */
@@ -10449,6 +10450,8 @@ export interface components {
             spent: components["schemas"]["Usage"];
             /** @default null */
             money: number | null;
+            /** @default USD */
+            currency: string;
             /** @default null */
             latency_s: number | null;
             /** @default [] */
@@ -10522,6 +10525,8 @@ export interface components {
          * PlannedEvaluation
          * @description A plan: what would be asked, what it costs at most, and what it could show. Nothing was asked.
          *
+         *     - rows: None where another harness has them, and no limit bounds them.
+         *     - user: the calls of the model that plays the user of conversations.
          *     - tests: comparisons that share the level.
          *     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
          *     - notes: what a person must know of the rows.
@@ -10529,10 +10534,12 @@ export interface components {
         PlannedEvaluation: {
             name: string;
             digest: string;
-            rows: number;
+            rows: number | null;
             repeats: number;
             models: components["schemas"]["PlannedCalls"][];
             judges: components["schemas"]["PlannedCalls"][];
+            /** @default null */
+            user: components["schemas"]["PlannedCalls"] | null;
             shows: components["schemas"]["ShownDifference"][];
             tests: number;
             /** @default 0 */
@@ -10544,14 +10551,18 @@ export interface components {
          * PlannedCalls
          * @description The calls of a model, at most.
          *
-         *     ``output_tokens`` is None where no ``max_tokens`` bounds them; ``money`` too, or where the price is unknown.
+         *     ``output_tokens`` is None where no ``max_tokens`` bounds them. ``input_tokens`` is None where they depend on answers
+         *     without a bound. ``calls`` is None where the rows are not known. ``money`` is None with any of them, or without a
+         *     price.
          */
         PlannedCalls: {
             model: string;
-            calls: number;
-            input_tokens: number;
+            calls: number | null;
+            input_tokens: number | null;
             output_tokens: number | null;
             money: number | null;
+            /** @default USD */
+            currency: string;
         };
         /**
          * ShownDifference
@@ -10647,7 +10658,7 @@ export interface components {
          * @description How far an evaluation with ``stop_when_known`` came: ``examples`` of ``of`` were asked, in a random order.
          *
          *     - known: each comparison is known.
-         *     - spared, spared_money: answers that were not asked for, and what they would have cost at the mean price so far.
+         *     - spared, spared_money: answers that were not asked for, and their cost at the mean price so far, in ``currency``.
          *     - finite: the answer is about these rows alone.
          */
         AskedUntilKnown: {
@@ -10657,6 +10668,8 @@ export interface components {
             spared: number;
             /** @default null */
             spared_money: number | null;
+            /** @default USD */
+            currency: string;
             /** @default false */
             finite: boolean;
         };
@@ -10764,6 +10777,8 @@ export interface components {
         /**
          * Examples
          * @description The examples in the order of the data. ``left_out``: how many more there are.
+         *
+         *     ``models`` are those of the results; with ``against`` of the query the first one is of that evaluation.
          */
         Examples: {
             models: string[];
@@ -10992,18 +11007,25 @@ export interface components {
         };
         /**
          * TrialCost
-         * @description The most that a trial costs. ``money`` is None if a model (``without_price``) has no price.
+         * @description The most that a trial costs.
+         *
+         *     ``money`` is in ``currency``. It is None if a model (``without_price``) has no price, or prices have several
+         *     currencies.
          */
         TrialCost: {
             calls: number;
             tokens: number;
             money: number | null;
+            /** @default USD */
+            currency: string;
             without_price: string[];
             parts: components["schemas"]["CallCost"][];
         };
         /**
          * CallCost
-         * @description The most that the calls of one version to one model use, in tokens. ``money`` is None without a price.
+         * @description The most that the calls of one version to one model use, in tokens.
+         *
+         *     ``money`` is in ``currency``, and None without a price.
          */
         CallCost: {
             version: string;
@@ -11012,6 +11034,8 @@ export interface components {
             input: number;
             output: number;
             money: number | null;
+            /** @default USD */
+            currency: string;
         };
         /**
          * TrialTable
@@ -19044,6 +19068,8 @@ export interface operations {
             query: {
                 scorer: string;
                 models?: string;
+                against?: string;
+                against_model?: string;
             };
             header?: never;
             path: {

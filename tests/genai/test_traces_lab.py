@@ -109,6 +109,32 @@ def test_what_was_said_is_a_resource_of_its_own(
     assert "secret 4711" in content["inputs"]["text"]
 
 
+def test_rows_of_an_evaluation_from_traces_need_the_right_to_read_them(
+    server: LabServer, cell: tuple[str, str], grants: Path
+) -> None:
+    file = {
+        "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "of-traces"}, "data": "traces:",
+        "prompt": "{{question}}", "models": {"a": {"url": "http://127.0.0.1:9/v1", "model": "m"}},
+        "only": {"question": "secret 4711"}, "scorers": [{"scorer": "exact"}],
+    }  # fmt: skip
+    body = {"text": json.dumps(file), "folder": str(server.home.work)}
+    of_dataset = {**body, "text": json.dumps({**file, "data": "dataset:nothing"})}
+    evaluates, reads = ["execute", "genops:answer_evaluations"], ["read", "genops:trace_content"]
+    grants.write_text(json.dumps([evaluates]))
+    try:
+        for asked_for in (body, of_dataset):
+            for path in ("", "/plan"):
+                status, told = server.request("POST", f"genops/v1/answer-evaluations{path}", asked_for)
+                assert (status, told["error"]["code"]) == (403, "not_allowed"), told
+                assert "this user may not read genops:trace_content" in told["error"]["message"]
+        grants.write_text(json.dumps([evaluates, reads]))
+        status, plan = server.request("POST", "genops/v1/answer-evaluations/plan", body)
+        assert (status, plan["rows"]) == (200, 1), plan
+        assert server.request("POST", "genops/v1/answer-evaluations/plan", of_dataset)[0] == 404
+    finally:
+        grants.write_text(json.dumps(_ALL))
+
+
 def test_an_application_sends_spans_to_the_address_of_the_lab(server: LabServer) -> None:
     span = {
         "traceId": "cd" * 16, "spanId": "12" * 8, "name": "from outside",

@@ -182,7 +182,7 @@ def test_a_trace_is_read_with_the_keyboard_alone(lab: LabPage) -> None:
     expect(turns).to_contain_text("<img src=x onerror=document.title='run'>")
     assert lab.page.title() != "run"
     expect(chosen).to_contain_text("154")
-    expect(chosen).to_contain_text("$0.003")
+    expect(chosen).to_contain_text("0.003 USD")
     lab.looks("trace", ".gol-Traces")
     keyboard.press("z")
     expect(trace.get_by_role("button", name="Fit")).to_be_enabled()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genops_lab.commands.document import Cell, Column, Document, Facts, Note, Table, moment
-from genops_lab.genai.endpoints.limits import Limits, Price
+from genops_lab.genai.endpoints.limits import Limits, Price, money_text
 from genops_lab.genai.endpoints.models import EndpointTest, ModelEndpoint, ModelEndpoints
 
 STATES = {
@@ -34,7 +34,7 @@ def listed(found: ModelEndpoints) -> Document:
             each.model,
             STATES[each.test.state],
             price(each.price),
-            limits(each.limits),
+            limits(each.limits, _currency(each)),
         ]
         for each in found.endpoints
     ]
@@ -47,7 +47,8 @@ def shown(found: ModelEndpoint) -> Document:
     facts = {
         "from": KINDS[found.kind], "URL": found.url, "model": found.model,
         "key": f"secret {found.key_secret}" if found.key_secret else "none",
-        "price": price(found.price), "limits": limits(found.limits), "timeout": f"{found.timeout_s:g} s",
+        "price": price(found.price), "limits": limits(found.limits, _currency(found)),
+        "timeout": f"{found.timeout_s:g} s",
     }  # fmt: skip
     return Document([Facts(list(facts.items())), *tested(found.name, found.test).blocks])
 
@@ -76,6 +77,10 @@ def tested(name: str, found: EndpointTest) -> Document:
     return Document([Note(each) for each in lines])
 
 
+def _currency(found: ModelEndpoint) -> str:
+    return found.price.currency if found.price else "USD"
+
+
 def price(found: Price | None) -> str:
     """Return the prices of a million tokens in words."""
     if found is None:
@@ -84,7 +89,7 @@ def price(found: Price | None) -> str:
     return f"{found.input:g} in, {found.output:g} out {found.currency}/M{date}"
 
 
-def limits(found: Limits) -> str:
+def limits(found: Limits, currency: str = "USD") -> str:
     """Return the limits in words."""
     parts = [f"{found.at_once} at once"]
     if found.requests_per_minute:
@@ -94,5 +99,5 @@ def limits(found: Limits) -> str:
     if found.tokens:
         parts.append(f"{found.tokens:,} tokens/evaluation")
     if found.money:
-        parts.append(f"{found.money:g} money/evaluation")
+        parts.append(f"{money_text(found.money, currency)}/evaluation")
     return ", ".join(parts)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from genops_lab.genai.endpoints.limits import money_text
 from genops_lab.genai.traces.models import (
     AddedRows,
     ChatTurn,
@@ -228,4 +229,4 @@ def _count(number: float | None) -> str:
 
 
 def _cost(cost: float | None) -> str:
-    return "" if cost is None else f"${cost:.4g}"
+    return "" if cost is None else money_text(cost, "USD")

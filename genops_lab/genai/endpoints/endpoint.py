@@ -86,14 +86,20 @@ class Connection:
 
     async def ask(self, messages: list[dict[str, Any]], settings: Mapping[str, Any]) -> Answer:
         """Return the answer to messages. Raises CallFailed."""
+        return answer_of(*await self.ask_raw(messages, settings))
+
+    async def ask_raw(
+        self, messages: list[dict[str, Any]], settings: Mapping[str, Any]
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Return the status, the headers and the body of the answer as they are. Raises CallFailed without one."""
         if self._child is not None:
             endpoint, asked = self.endpoint, {"messages": messages, **settings}
-            return answer_of(
-                *await self._child.ask(endpoint.model, endpoint.key, endpoint.url, asked, endpoint.timeout_s)
+            return await self._child.ask(
+                endpoint.model, endpoint.key, endpoint.url, asked, endpoint.timeout_s
             )
         async with self._response(messages, settings, total=self.endpoint.timeout_s) as response:
             content = await response.read()
-        return answer_of(response.status, response.headers, content)
+        return response.status, response.headers, content
 
     async def ask_streamed(
         self, messages: list[dict[str, Any]], settings: Mapping[str, Any], tell: Callable[[str], None]

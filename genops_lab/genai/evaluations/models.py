@@ -48,7 +48,8 @@ class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
     - cut: answers that ended at ``max_tokens``.
     - again: answers that needed more than one call.
     - repeated, repeated_tokens: calls that were in flight when a process ended, and the most tokens that they cost.
-    - spent, money: of all calls, the repeated ones at their most; ``money`` is None without a price.
+    - spent, money: of all calls, the repeated ones at their most; ``money`` is None without a price, else in
+      ``currency``.
     - names, fingerprints: those that the endpoint returned. Several: the model changed meanwhile.
     - stopped: why not all answers were asked for.
     """
@@ -67,6 +68,7 @@ class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
     repeated_money: float | None = None
     spent: Usage = Usage()
     money: float | None = None
+    currency: str = "USD"
     latency_s: float | None = None
     names: list[str] = []
     fingerprints: list[str] = []
@@ -186,7 +188,7 @@ class AskedUntilKnown(msgspec.Struct, frozen=True, kw_only=True):
     """How far an evaluation with ``stop_when_known`` came: ``examples`` of ``of`` were asked, in a random order.
 
     - known: each comparison is known.
-    - spared, spared_money: answers that were not asked for, and what they would have cost at the mean price so far.
+    - spared, spared_money: answers that were not asked for, and their cost at the mean price so far, in ``currency``.
     - finite: the answer is about these rows alone.
     """
 
@@ -195,6 +197,7 @@ class AskedUntilKnown(msgspec.Struct, frozen=True, kw_only=True):
     known: bool
     spared: int
     spared_money: float | None = None
+    currency: str = "USD"
     finite: bool = False
 
 
@@ -220,14 +223,17 @@ class ScoresReport(msgspec.Struct, frozen=True, kw_only=True):
 class PlannedCalls(msgspec.Struct, frozen=True, kw_only=True):
     """The calls of a model, at most.
 
-    ``output_tokens`` is None where no ``max_tokens`` bounds them; ``money`` too, or where the price is unknown.
+    ``output_tokens`` is None where no ``max_tokens`` bounds them. ``input_tokens`` is None where they depend on answers
+    without a bound. ``calls`` is None where the rows are not known. ``money`` is None with any of them, or without a
+    price.
     """
 
     model: str
-    calls: int
-    input_tokens: int
+    calls: int | None
+    input_tokens: int | None
     output_tokens: int | None
     money: float | None
+    currency: str = "USD"
 
 
 class ShownDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,6 +249,8 @@ class ShownDifference(msgspec.Struct, frozen=True, kw_only=True):
 class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     """A plan: what would be asked, what it costs at most, and what it could show. Nothing was asked.
 
+    - rows: None where another harness has them, and no limit bounds them.
+    - user: the calls of the model that plays the user of conversations.
     - tests: comparisons that share the level.
     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
     - notes: what a person must know of the rows.
@@ -250,10 +258,11 @@ class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     digest: str
-    rows: int
+    rows: int | None
     repeats: int
     models: list[PlannedCalls]
     judges: list[PlannedCalls]
+    user: PlannedCalls | None = None
     shows: list[ShownDifference]
     tests: int
     clusters: int = 0
@@ -349,10 +358,15 @@ class AnsweredRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExamplesQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The examples of an evaluation by the scores of ``scorer``. ``models``: names with commas between; empty: all."""
+    """The examples of an evaluation by the scores of ``scorer``. ``models``: names with commas between; empty: all.
+
+    ``against``: another evaluation of the same rows, whose ``against_model`` stands first.
+    """
 
     scorer: str
     models: str = ""
+    against: str = ""
+    against_model: str = ""
 
 
 class ExampleResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -373,7 +387,10 @@ class ExampleLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Examples(msgspec.Struct, frozen=True, kw_only=True):
-    """The examples in the order of the data. ``left_out``: how many more there are."""
+    """The examples in the order of the data. ``left_out``: how many more there are.
+
+    ``models`` are those of the results; with ``against`` of the query the first one is of that evaluation.
+    """
 
     models: list[str]
     examples: list[ExampleLine]

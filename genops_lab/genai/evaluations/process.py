@@ -20,7 +20,7 @@ from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.paging import Page
 from genops_lab.core.paths import private_dir
 from genops_lab.genai.endpoints.endpoint import Endpoint
-from genops_lab.genai.endpoints.limits import Usage
+from genops_lab.genai.endpoints.limits import Price, Usage, money_text
 from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
 from genops_lab.genai.scorers.kinds import Scorer
 
@@ -101,11 +101,6 @@ class AnswersProcess:
         from .planning import planned, training_of
 
         file, _source, rows = _read(body)
-        if file.harness:
-            raise InvalidRequest(
-                "The rows of another harness's task are not known before it runs.",
-                hint="Try it with few: harness: {limit: 10}",
-            )
         return planned(file, rows, training_of(file, body.folder))
 
     def add_scorers(self, id: str, body: NewScores) -> AnswerEvaluation:
@@ -155,13 +150,7 @@ class AnswersProcess:
         ):
             known = self._known(folder, file, rows, judges) if file.stop_when_known else None
             asked, lost, calls = asyncio.run(_asked(folder, file, rows, endpoints, judges, known))
-            prices = {each.name: each.price for each in endpoints}
-            models = []
-            for each in asked:
-                own_lost = [most for key, most in lost if key[0] == each.model]
-                tokens, price = sum(most.total for most in own_lost), prices[each.model]
-                cost = sum(price.of(most) for most in own_lost) if price else None
-                models.append(_outcome(each, calls, tokens, cost))
+            models = _outcomes(asked, lost, calls, endpoints)
             state = folder.state()
             state = msgspec.structs.replace(
                 state, models=models, stage="scoring", notes=_notes(state, models, file, folder)
@@ -176,9 +165,9 @@ class AnswersProcess:
         from .harness_results import asked_harness
 
         with self._alone(folder), _on_disk(f"Free some space, then: {_resume(folder.id)}"):
-            asked, calls = asked_harness(folder, file, endpoints, report_progress)
+            asked, lost, calls = asked_harness(folder, file, endpoints, report_progress)
             state = folder.state()
-            models = [_outcome(each, calls, 0, None) for each in asked]
+            models = _outcomes(asked, lost, calls, endpoints)
             state = msgspec.structs.replace(
                 state, models=models, stage="scoring", rows=len(folder.rows()),
                 notes=_notes(state, models, file, folder),
@@ -268,7 +257,8 @@ class AnswersProcess:
             )  # fmt: skip
 
         scores, asked = asyncio.run(ask())
-        cost = "" if asked.money is None else f", {asked.money:.4g}"
+        price = endpoints[scorer.model].price
+        cost = "" if asked.money is None or not price else f", {money_text(asked.money, price.currency)}"
         said = f"{scorer.label} used {asked.spent.total:,} tokens of {scorer.model}{cost}."
         return scores, [said, asked.stopped] if asked.stopped else [said]
 
@@ -280,14 +270,15 @@ class AnswersProcess:
         return answered_rows([find_folder(self._root, each) for each in ids], query)
 
     def examples(self, id: str, query: ExamplesQuery) -> Examples:
-        """Return the examples with their scores. Raises NotFound."""
+        """Return the examples with their scores. Raises NotFound, Conflict."""
         from .examples import list_examples
 
         folder = find_folder(self._root, id)
         file = self._file(folder)
         first = next(iter(file.models))
         asked = {id: text_of(first_turns(file, row, id, first)) for id, row in folder.rows().items()}
-        return list_examples(folder, asked, list(file.models), query)
+        other = find_folder(self._root, query.against) if query.against else None
+        return list_examples(folder, asked, list(file.models), query, other)
 
     def gate_evidence(self, id: str) -> AllGateEvidence:
         """Return what gates may stand on; the notes of the evaluation get what is left out. Raises NotFound."""
@@ -519,8 +510,22 @@ def wanted_of(file: Evaluation, rows: dict[str, dict[str, Any]], model: str) -> 
     return found
 
 
+def _outcomes(
+    asked: Sequence[Asked], lost: Sequence[tuple[Key, Usage]], calls: dict[Key, Call], endpoints: Sequence[Endpoint]
+) -> list[ModelAnswers]:  # fmt: skip
+    """Return what each model gave. ``lost``: calls that were in flight when a process ended."""
+    prices = {each.name: each.price for each in endpoints}
+    found = []
+    for each in asked:
+        own = [most for key, most in lost if key[0] == each.model]
+        tokens, price = sum(most.total for most in own), prices[each.model]
+        money = sum(price.of(most) for most in own) if price else None
+        found.append(_outcome(each, calls, price, tokens, money))
+    return found
+
+
 def _outcome(
-    asked: Asked, calls: dict[Key, Call], lost_tokens: int, lost_money: float | None
+    asked: Asked, calls: dict[Key, Call], price: Price | None, lost_tokens: int, lost_money: float | None
 ) -> ModelAnswers:
     own = [call for key, call in calls.items() if key[0] == asked.model]
     answers = [call.answer for call in own if call.answer is not None]
@@ -541,6 +546,7 @@ def _outcome(
         repeated_money=lost_money,
         spent=asked.spent,
         money=asked.money,
+        currency=price.currency if price else "USD",
         latency_s=latencies[len(latencies) // 2] if latencies else None,
         names=_most(each.model for each in answers),
         fingerprints=_most(each.fingerprint for each in answers),

@@ -52,6 +52,7 @@ def answered(
             tool_calls=call.answer.tool_calls,
             latency_s=call.latency_s, usage=call.answer.usage, finish_reason=call.answer.finish_reason,
             money=None if price is None else price.of(call.answer.usage),
+            currency=price.currency if price else "USD",
             against=rival.answer.text if rival is not None and rival.answer is not None else None,
         )  # fmt: skip
     return found

@@ -16,6 +16,7 @@ import msgspec
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.models import Task
+from genops_lab.core.operations import require
 from genops_lab.core.paging import FIRST, Page, PageQuery
 from genops_lab.core.paths import write_private
 from genops_lab.core.services import Service
@@ -24,9 +25,9 @@ from genops_lab.core.tasks import TaskHandle
 from genops_lab.core.worker import Worker
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints.endpoint import Endpoint
-from genops_lab.genai.endpoints.limits import Limits
+from genops_lab.genai.endpoints.limits import Limits, money_text
 
-from .mlflow_rows import taken
+from .mlflow_rows import DATASET, TRACES, taken
 from .models import (
     AnsweredRow,
     AnswerEvaluation,
@@ -120,6 +121,10 @@ class AnswersService(Service):
             yield body
             return
         data = await self._worker.call(AnswersProcess.data, body)
+        if data.startswith((TRACES, DATASET)):
+            await require(
+                "read", "trace_content", f"The rows {data[:80]!r} are what requests and answers said"
+            )
         lines = await taken(data, self._traces.query_traces, self._mlflow.call_long)
         if lines is None:
             yield body
@@ -266,6 +271,9 @@ class AnswersService(Service):
 
         def told(done: int) -> None:
             waited = time.monotonic() - began
+            if not wanted:  # nobody knows how many there are
+                handle.show(f"The other harness has run for {waited:.0f} s.")
+                return
             handle.show(f"{done:,} of {wanted:,} answers after {waited:.0f} s.", done / max(wanted, 1))
 
         handle.progress(f"Asking for {wanted:,} answers." if wanted else "Running the other harness.")
@@ -339,7 +347,8 @@ def outcome_lines(evaluation: AnswerEvaluation) -> list[str]:
             line += f", {each.failed:,} calls failed ({kinds})"
         found.append(f"{line}, {each.spent.total:,} tokens.")
         if each.repeated:
-            cost = "" if each.repeated_money is None else f", {each.repeated_money:.4g} at most"
+            money = each.repeated_money
+            cost = "" if money is None else f", {money_text(money, each.currency)} at most"
             found.append(
                 f"{each.model}: {each.repeated:,} calls were in flight when a process ended, and were made again. "
                 f"They may have used up to {each.repeated_tokens:,} tokens{cost}."

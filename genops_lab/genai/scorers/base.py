@@ -19,7 +19,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
     - row: the row of the data that was asked about.
     - messages: the turns that were sent.
-    - money: what the call cost; None where no price is known.
+    - money: what the call cost, in ``currency``; None where no price is known.
     - against: the answer of the model compared with to the same row and repeat, for pairwise judges.
     """
 
@@ -30,6 +30,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: float | None = None
     usage: Usage | None = None
     money: float | None = None
+    currency: str = "USD"
     finish_reason: str = ""
     against: str | None = None
 
