@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from genops_lab.genai.endpoints.endpoint import most_tokens
 from genops_lab.genai.endpoints.limits import Usage
 from genops_lab.genai.scorers.base import Answered, Judge, NotScored
+from genops_lab.genai.scorers.programs import Embeddings
 from genops_lab.statistics.power import smallest_effect
 
 from .duplicates import leaked, near_duplicates
-from .evaluation_file import Evaluation, Model
+from .evaluation_file import Evaluation, Model, embedding_models
 from .models import PlannedCalls, PlannedEvaluation, ShownDifference
 from .process import clusters_of, wanted_of
 from .report_words import named
@@ -30,8 +31,9 @@ _LEVEL = 0.05
 def planned(file: Evaluation, rows: Rows, training: Path | None) -> PlannedEvaluation:
     """Return the plan of an evaluation. Blocks. Raises NotFound, InvalidRequest."""
     calls = [_calls(name, model, _asked(file, rows, name)) for name, model in file.models.items()]
+    asked = file.judges | embedding_models(file.scorers)
     judged = [
-        _calls(name, model, judging) for name, model in file.judges.items() if (judging := _judged(file, rows, name))
+        _calls(name, model, judging) for name, model in asked.items() if (judging := _judged(file, rows, name))
     ]  # fmt: skip
     examples = len(set(clusters_of(file, rows.by_id).values())) or len(rows.by_id)
     tests = max(1, (len(file.models) - 1) * len(file.scorers))
@@ -82,9 +84,9 @@ def _judged(file: Evaluation, rows: Rows, name: str) -> list[Usage]:
     """Return the most tokens of each call of a judge, for answers as long as they may be."""
     found = []
     for scorer in file.scorers:
-        if not isinstance(scorer, Judge) or scorer.model != name:
+        if not isinstance(scorer, Judge | Embeddings) or scorer.asks != name:
             continue
-        own = {**file.judges[name].settings, **scorer.settings}
+        own = {**(file.judges[name].settings if name in file.judges else {}), **scorer.settings}
         for at, model in enumerate(file.models):
             for wanted in wanted_of(file, rows.by_id, model):
                 text = "x" * (_CHARACTERS * most_tokens([], wanted.settings).output)
