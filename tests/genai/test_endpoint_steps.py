@@ -39,7 +39,7 @@ def rooms(module_home: Home) -> Iterator[Rooms]:
     found.close()
 
 
-class Tested:
+class Case:
     """An endpoint of the administrator, which may have any address, and its tests."""
 
     def __init__(self, rooms: Rooms, stub: OpenAIStub, folder: Path) -> None:
@@ -63,9 +63,9 @@ class Tested:
 
 
 @pytest.fixture
-def tested(rooms: Rooms, stub: OpenAIStub, tmp_path: Path) -> Tested:
+def tested(rooms: Rooms, stub: OpenAIStub, tmp_path: Path) -> Case:
     stub.reset()
-    return Tested(rooms, stub, tmp_path)
+    return Case(rooms, stub, tmp_path)
 
 
 def closed_port() -> int:
@@ -105,7 +105,7 @@ def behind_tls(port: int, certificate: Path, key: Path) -> Iterator[int]:
         thread.join(10)
 
 
-def test_all_steps_of_an_endpoint_that_answers(tested: Tested) -> None:
+def test_all_steps_of_an_endpoint_that_answers(tested: Case) -> None:
     heard: list[EndpointTest] = []
     listener = lambda _topic, found: heard.append(found)  # noqa: E731
     tested.rooms.live.join(f"{TOPIC}stub", listener)
@@ -145,7 +145,7 @@ def test_all_steps_of_an_endpoint_that_answers(tested: Tested) -> None:
     ids=["secret", "refused", "name", "no-tls", "key", "no-key", "model", "500", "hang", "429", "json", "cut"],
 )  # fmt: skip
 def test_a_fault_fails_at_its_step(
-    tested: Tested, faults: dict[str, Any], given: dict[str, Any], failed: str, hint: str
+    tested: Case, faults: dict[str, Any], given: dict[str, Any], failed: str, hint: str
 ) -> None:
     tested.stub.set(**faults)
     if "url" in given:
@@ -159,7 +159,7 @@ def test_a_fault_fails_at_its_step(
         assert steps["key"].state == steps["model"].state == "skipped", "no answer says that it was accepted"
 
 
-def test_what_an_endpoint_lacks_is_a_warning(tested: Tested) -> None:
+def test_what_an_endpoint_lacks_is_a_warning(tested: Case) -> None:
     assert tested.test(model="alias").state == "answers"
     tested.stub.set(usage=False, refuses=["stream"])
     steps = tested.steps(model="alias")
@@ -174,7 +174,7 @@ def test_what_an_endpoint_lacks_is_a_warning(tested: Tested) -> None:
     assert tested.test(model="alias", accept=True).steps[-1].state == "ok"
 
 
-def test_a_key_that_is_revoked_in_the_middle_fails_at_the_answers(tested: Tested) -> None:
+def test_a_key_that_is_revoked_in_the_middle_fails_at_the_answers(tested: Case) -> None:
     tested.stub.set(key_revoked_after=3)
     found = tested.test()
     steps = {each.step: each for each in found.steps}
@@ -182,7 +182,7 @@ def test_a_key_that_is_revoked_in_the_middle_fails_at_the_answers(tested: Tested
     assert "genops secrets set STUB_KEY" in steps["answers"].hint
 
 
-def test_certificates_are_checked(tested: Tested, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificates_are_checked(tested: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority, certificate, key = Authority(tmp_path), tmp_path / "own.pem", tmp_path / "own.key"
     authority.signed(certificate, key)
     with behind_tls(tested.stub.port, certificate, key) as port:
@@ -200,7 +200,7 @@ def test_certificates_are_checked(tested: Tested, tmp_path: Path, monkeypatch: p
         assert steps["tls"].state == "warning" and "the certificate ends on" in steps["tls"].message
 
 
-def test_an_address_that_cannot_be_had_here(tested: Tested, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_cannot_be_had_here(tested: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mock of the network: no name that DNS refuses and no host that drops packets are the same on all machines."""
 
     async def unknown(*_: object, **__: object) -> None:
@@ -218,7 +218,7 @@ def test_an_address_that_cannot_be_had_here(tested: Tested, monkeypatch: pytest.
     assert "no connection within" in steps["address"].message and "VPN" in steps["address"].hint
 
 
-def test_embeddings_have_the_same_steps(tested: Tested) -> None:
+def test_embeddings_have_the_same_steps(tested: Case) -> None:
     steps = tested.steps(task="embeddings")
     assert "5 of 5 texts have embeddings" in steps["answers"].message, steps
     assert steps["streams"].state == "skipped" and steps["tokens"].state == "ok"

@@ -189,8 +189,12 @@ export async function openAddEndpoint(
                 form.set({ way: event.target.value as IFields['way'] })
               }
             >
-              <option value="chat">{trans.__('OpenAI’s chat completions')}</option>
-              <option value="embeddings">{trans.__('OpenAI’s embeddings')}</option>
+              <option value="chat">
+                {trans.__('OpenAI’s chat completions')}
+              </option>
+              <option value="embeddings">
+                {trans.__('OpenAI’s embeddings')}
+              </option>
               <option value="litellm">
                 {trans.__('A provider through LiteLLM')}
               </option>

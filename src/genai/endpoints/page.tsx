@@ -26,7 +26,14 @@ import type {
   IEndpointTest
 } from './service';
 import { EndpointsService } from './service';
-import { kindOf, limitsOf, priceOf, stateOf, stepTitles, taskOf } from './words';
+import {
+  kindOf,
+  limitsOf,
+  priceOf,
+  stateOf,
+  stepTitles,
+  taskOf
+} from './words';
 
 import '../../../style/genai/endpoints.css';
 
@@ -302,9 +309,7 @@ function findings(
         <Disclosure
           key={test?.at}
           title={trans.__('Steps of the test')}
-          meta={
-            warnings > 0 && trans._n('%1 warning', '%1 warnings', warnings)
-          }
+          meta={warnings > 0 && trans._n('%1 warning', '%1 warnings', warnings)}
           initiallyOpen={isFailed}
         >
           <Steps name={name} steps={steps} trans={trans} />

@@ -122,12 +122,9 @@ const ACCEPT = 'yes';
 
 /** Whether a question is answered by yes or no. */
 export function isDecision({ kind }: Pick<IQuestion, 'kind'>): boolean {
-  return [
-    'host_key',
-    'folder_size',
-    'folder_pull',
-    'evaluation'
-  ].includes(kind);
+  return ['host_key', 'folder_size', 'folder_pull', 'evaluation'].includes(
+    kind
+  );
 }
 
 interface IQuestionWords {
