@@ -72,7 +72,7 @@ class StepwiseTest:
         try:
             return await self._run(connected, accept, longest_s)
         except (CallFailed, GenOpsError) as error:
-            self._add("failed", error.message, self._hint(error))
+            self._add("failed", _sentence(error.message), self._hint(error))
             for _ in STEPS[len(self.steps) :]:
                 self._add("skipped", "Not reached.")
             raise
@@ -184,7 +184,7 @@ class StepwiseTest:
                 lambda _text: parts.append(time.monotonic()),
             )  # fmt: skip
         except CallFailed as failed:
-            self._add("warning", f"A streamed answer failed: {failed.message}", hint)
+            self._add("warning", _sentence(f"A streamed answer failed: {failed.message}"), hint)
             return
         if len(parts) < 2:
             self._add("warning", "The answer came in one part.", hint)
@@ -319,6 +319,10 @@ def _is_here(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _sentence(message: str) -> str:
+    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")
 
 
 def _few(names: Sequence[str], most: int = 5) -> str:

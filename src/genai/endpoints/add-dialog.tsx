@@ -210,6 +210,7 @@ export async function openAddEndpoint(
           >
             <p>
               {trans.__('Install it there, and restart JupyterLab:')}{' '}
+              <code>{INSTALL}</code>{' '}
               <CopyButton
                 text={INSTALL}
                 label={INSTALL}
