@@ -3107,6 +3107,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/endpoint-price": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the price of a model in LiteLLM's table, and whether LiteLLM is installed. */
+        get: operations["endpoints.known_price"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/endpoints/{name}": {
         parameters: {
             query?: never;
@@ -3134,7 +3151,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ask an endpoint five short questions, keep what it answered, and say what differs from its first answers. */
+        /** Test an endpoint step by step with six short calls, keep its answers, and say what differs from the first. */
         post: operations["endpoints.test_endpoint"];
         delete?: never;
         options?: never;
@@ -5266,17 +5283,17 @@ export interface components {
         };
         /**
          * OpenQuestion
-         * @description A question that only a person can answer: during a connection, or before a folder's files are sent or
-         *     pulled.
+         * @description A question that only a person can answer: during a connection, before a folder's files are sent or pulled, or
+         *     before a kernel on another host evaluates.
          *
-         *     For ``host_key``, ``folder_size`` and ``folder_pull`` the answer ``yes`` accepts. The answer may be
+         *     For ``host_key``, ``folder_size``, ``folder_pull`` and ``evaluation`` the answer ``yes`` accepts. The answer may be
          *     visible while typed only with ``echo``.
          */
         OpenQuestion: {
             id: string;
             target: string;
             /** @enum {unknown} */
-            kind: "folder_pull" | "folder_size" | "host_key" | "keyboard_interactive" | "passphrase" | "password";
+            kind: "evaluation" | "folder_pull" | "folder_size" | "host_key" | "keyboard_interactive" | "passphrase" | "password";
             text: string;
             /** @default false */
             echo: boolean;
@@ -10011,6 +10028,11 @@ export interface components {
             /** @default  */
             url: string;
             model: string;
+            /**
+             * @default chat
+             * @enum {unknown}
+             */
+            task: "chat" | "embeddings";
             /** @default false */
             litellm: boolean;
             /** @default  */
@@ -10040,7 +10062,8 @@ export interface components {
              *       "at": 0,
              *       "probe": null,
              *       "first": null,
-             *       "differences": []
+             *       "differences": [],
+             *       "steps": []
              *     }
              */
             test: components["schemas"]["EndpointTest"];
@@ -10090,6 +10113,8 @@ export interface components {
         /**
          * EndpointTest
          * @description The findings of a test. ``differences`` are those to ``first``, the probe that the endpoint was added with.
+         *
+         *     ``steps`` are in the order of the test. The live topic ``endpoint-test:NAME`` carries them as they end.
          */
         EndpointTest: {
             /**
@@ -10107,10 +10132,14 @@ export interface components {
             first: components["schemas"]["Probe"] | null;
             /** @default [] */
             differences: string[];
+            /** @default [] */
+            steps: components["schemas"]["EndpointStep"][];
         };
         /**
          * Probe
          * @description The model behind an endpoint, as it answered: the name and fingerprint that it returned, and its answers.
+         *
+         *     An embedding model's answer is the size of the text's embedding, and its cosines with those of the other texts.
          */
         Probe: {
             at: number;
@@ -10136,8 +10165,34 @@ export interface components {
             text: string;
         };
         /**
+         * EndpointStep
+         * @description One step of a test: its result and, unless it is good, what to do. ``took_s`` in seconds.
+         */
+        EndpointStep: {
+            /** @enum {unknown} */
+            step: "address" | "answers" | "fingerprint" | "key" | "limits" | "model" | "name" | "streams" | "tls" | "tokens";
+            /** @enum {unknown} */
+            state: "failed" | "ok" | "optional" | "skipped" | "warning";
+            message: string;
+            /** @default  */
+            hint: string;
+            /** @default 0 */
+            took_s: number;
+        };
+        /**
+         * KnownPrice
+         * @description The price in LiteLLM's table; None if it is not known. ``litellm``: whether LiteLLM is installed.
+         */
+        KnownPrice: {
+            litellm: boolean;
+            /** @default null */
+            price: components["schemas"]["Price"] | null;
+        };
+        /**
          * NewEndpoint
          * @description A model to add. ``url`` ends before ``/chat/completions``; ``key_secret`` is the name of a secret.
+         *
+         *     ``task``: chat completions, or embeddings. The URL of embeddings ends before ``/embeddings``.
          *
          *     ``litellm``: LiteLLM asks the provider, ``model`` is its name there (``anthropic/NAME``), and ``url`` may be empty.
          */
@@ -10146,6 +10201,11 @@ export interface components {
             /** @default  */
             url: string;
             model: string;
+            /**
+             * @default chat
+             * @enum {unknown}
+             */
+            task: "chat" | "embeddings";
             /** @default false */
             litellm: boolean;
             /** @default  */
@@ -18458,6 +18518,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelEndpoint"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "endpoints.known_price": {
+        parameters: {
+            query?: {
+                model?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KnownPrice"];
                 };
             };
             /** @description The error. */

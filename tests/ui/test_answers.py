@@ -14,6 +14,7 @@ from tests.support.lab_server import LabServer
 from tests.support.openai_stub import OpenAIStub
 
 from .keyboard import Keyboard
+from .test_sweeps import notebook
 
 pytestmark = [pytest.mark.ui, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -155,3 +156,34 @@ def test_two_results_of_the_same_rows_are_read_side_by_side(lab: LabPage, server
         expect(result.get_by_role("heading", name="Scores", exact=True)).to_be_visible()
     for id in (march, april, others):
         server.request("DELETE", f"genops/v1/answer-evaluations/{id}")
+
+
+CELL = """%%evaluate rows --name clicked
+prompt: "{{{{id}}}}"
+models:
+  slow: {{url: "{url}", model: stub-1, limits: {{at_once: 1}}}}
+scorers: [{{scorer: exact}}]
+"""
+
+
+def test_the_card_of_a_running_evaluation_opens_and_cancels_it(lab: LabPage, server: LabServer) -> None:
+    with OpenAIStub(key="", hang_share=1.0) as stub:
+        rows = "%load_ext genops_lab\nrows = [{'id': str(at), 'expected': ''} for at in range(3)]"
+        notebook(server, "evaluating.ipynb", rows, CELL.format(url=stub.url))
+        lab.open_notebook("evaluating.ipynb")
+        lab.run_all()
+        output = lab.page.locator(".jp-OutputArea-output").filter(has_text="Evaluate clicked")
+        opens = output.get_by_role("button", name="Open the evaluation")
+        expect(opens).to_be_visible(timeout=120_000)
+        output.scroll_into_view_if_needed()
+        lab.looks("evaluation-card", ".jp-RenderedHTMLCommon", NARROW, WIDE)
+        opens.click()
+        result = lab.page.locator("[id^='genops-evaluations-clicked-']")
+        expect(result.get_by_role("heading", name="clicked")).to_be_visible()
+        lab.page.locator("#jp-main-dock-panel").get_by_role("tab", name="evaluating.ipynb").click()
+        output.get_by_role("button", name="Cancel the evaluation").click()
+        expect(output).to_contain_text("cancelled", timeout=60_000)
+        expect(output.get_by_role("button")).to_have_count(0)
+        error = lab.page.locator(".jp-OutputArea-output").filter(has_text="ended early: Cancelled.")
+        expect(error.first).to_contain_text("evaluate resume clicked-")
+        stub.reset(hang_share=0.0)

@@ -6,6 +6,8 @@ from genops_lab.commands.document import Cell, Column, Document, Facts, Note, Ta
 from genops_lab.genai.endpoints.limits import Limits, Price, money_text
 from genops_lab.genai.endpoints.models import EndpointTest, ModelEndpoint, ModelEndpoints
 
+from .test_steps import steps
+
 STATES = {
     "untested": "not tested",
     "answers": "answers",
@@ -22,6 +24,7 @@ def listed(found: ModelEndpoints) -> Document:
     columns = [
         Column("name"),
         Column("from"),
+        Column("kind", leaves=2),
         Column("model"),
         Column("state"),
         Column("price"),
@@ -31,6 +34,7 @@ def listed(found: ModelEndpoints) -> Document:
         [
             each.name,
             KINDS[each.kind],
+            each.task,
             each.model,
             STATES[each.test.state],
             price(each.price),
@@ -45,7 +49,7 @@ def listed(found: ModelEndpoints) -> Document:
 def shown(found: ModelEndpoint) -> Document:
     """Return all that is known of an endpoint, without its key."""
     facts = {
-        "from": KINDS[found.kind], "URL": found.url, "model": found.model,
+        "from": KINDS[found.kind], "kind": found.task, "URL": found.url, "model": found.model,
         "key": f"secret {found.key_secret}" if found.key_secret else "none",
         "price": price(found.price), "limits": limits(found.limits, _currency(found)),
         "timeout": f"{found.timeout_s:g} s",
@@ -74,7 +78,7 @@ def tested(name: str, found: EndpointTest) -> Document:
     lines += found.differences
     if found.state == "changed":
         lines.append(f"Keep the new answers to compare with: genops endpoints test {name} --accept")
-    return Document([Note(each) for each in lines])
+    return Document([*(steps(found.steps) if found.steps else []), *(Note(each) for each in lines)])
 
 
 def _currency(found: ModelEndpoint) -> str:

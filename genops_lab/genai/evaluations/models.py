@@ -15,6 +15,10 @@ from genops_lab.genai.endpoints.limits import Usage
 Stage = Literal["asking", "scoring", "recording", "done"]
 
 
+#: The experiment of evaluations that name none.
+EXPERIMENT = "Evaluations of answers"
+
+
 class NewAnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Begin an evaluation of answers.
 
@@ -30,6 +34,20 @@ class NewAnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     data: str = ""
     data_name: str = ""
+
+
+class NewKernelEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """Evaluate rows of a kernel on another host.
+
+    - text, name: as in :class:`NewAnswerEvaluation`.
+    - rows: the ticket of an uploaded file of JSON lines.
+    - rows_name: what the evaluation calls the rows.
+    """
+
+    text: str
+    name: str = "cell"
+    rows: str
+    rows_name: str = "rows"
 
 
 class NewScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -307,6 +325,18 @@ class AnswersReport(msgspec.Struct, frozen=True, kw_only=True):
 
     evaluation: AnswerEvaluation
     report: ScoresReport | None
+
+
+class KernelEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluation that a kernel on another host asked for. ``id`` is that of the request.
+
+    ``evaluation`` and ``task`` are empty until the user agrees. ``report`` comes with the end of the task.
+    """
+
+    id: str
+    evaluation: str = ""
+    task: Task | None = None
+    report: AnswersReport | None = None
 
 
 class AnswersQuery(PageQuery, frozen=True, kw_only=True):

@@ -11,11 +11,12 @@ from typing import Any
 from genops_lab.genai.endpoints.endpoint import most_tokens
 from genops_lab.genai.endpoints.limits import Usage
 from genops_lab.genai.scorers.base import Answered, Judge, NotScored
+from genops_lab.genai.scorers.programs import Embeddings
 from genops_lab.statistics.power import smallest_effect
 
 from .asking import Wanted
 from .duplicates import leaked, near_duplicates
-from .evaluation_file import Evaluation, Model
+from .evaluation_file import Evaluation, Model, embedding_models
 from .harness_file import Harness
 from .models import PlannedCalls, PlannedEvaluation, ShownDifference
 from .process import clusters_of, wanted_of
@@ -38,7 +39,7 @@ def planned(file: Evaluation, rows: Rows, training: Path | None) -> PlannedEvalu
     calls = [_planned(name, file.models[name], [each.model for each in own]) for name, own in talks.items()]
     judged = [
         _planned(name, model, judging)
-        for name, model in file.judges.items()
+        for name, model in (file.judges | embedding_models(file.scorers)).items()
         if (judging := _judged(file, rows, name, talks))
     ]
     user = file.conversation.user
@@ -180,9 +181,9 @@ def _judged(file: Evaluation, rows: Rows, name: str, talks: Mapping[str, Sequenc
     """Return the most tokens of each call of a judge, for answers as long as they may be."""
     found = []
     for scorer in file.scorers:
-        if not isinstance(scorer, Judge) or scorer.model != name:
+        if not isinstance(scorer, Judge | Embeddings) or scorer.asks != name:
             continue
-        own = {**file.judges[name].settings, **scorer.settings}
+        own = {**(file.judges[name].settings if name in file.judges else {}), **scorer.settings}
         for at, model in enumerate(file.models):
             for wanted, talk in zip(wanted_of(file, rows.by_id, model), talks[model], strict=True):
                 output = most_tokens([], wanted.settings).output

@@ -18,19 +18,28 @@ import msgspec
 from genops_lab.core.call_progress import CallCancelled, for_another_thread, report_progress
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.paging import Page
-from genops_lab.core.paths import private_dir
+from genops_lab.core.paths import private_dir, write_private
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.limits import Price, Usage, money_text
-from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
+from genops_lab.genai.scorers.base import Answered, Judge
 from genops_lab.genai.scorers.kinds import Scorer
+from genops_lab.genai.scorers.programs import EMBEDDINGS, Embeddings
 
 from .asking import Asked, Asking, Patience, Wanted
 from .attachments import AttachingConnection, Attachments, digest_with, text_of, tokens_of
 from .conversing import Conversations, user_notes
-from .evaluation_file import Evaluation, EvaluationFileError, Model, read_evaluation, read_scorers
+from .evaluation_file import (
+    Evaluation,
+    EvaluationFileError,
+    Model,
+    embedding_models,
+    read_evaluation,
+    read_scorers,
+)
 from .frozen_files import keep_files
 from .journal import Call, Journal, Key, read
 from .models import (
+    EXPERIMENT,
     AllGateEvidence,
     AnsweredRow,
     AnswerEvaluation,
@@ -44,6 +53,7 @@ from .models import (
     NewScores,
     PlannedEvaluation,
 )
+from .registered_scorers import RegisteredScorer, registered_in
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
 from .rows import Rows, digest_of, history_in, read_rows, turns_in, written
 from .stopping import asked_until_known, looks, random_order, unknown_models
@@ -70,8 +80,21 @@ class AnswersProcess:
         """Return what a file names as its data. Raises EvaluationFileError."""
         return body.data or read_evaluation(body.text, body.name).data
 
-    def begin(self, body: NewAnswerEvaluation) -> AnswerEvaluation:
-        """Check a file and its rows, and freeze both. Raises EvaluationFileError, InvalidRequest, NotFound, Failed."""
+    def registered(self, body: NewAnswerEvaluation) -> list[RegisteredScorer]:
+        """Return the scorers of a file that are registered in MLflow. Raises EvaluationFileError."""
+        file = read_evaluation(body.text, body.name)
+        return registered_in(file.scorers, file.experiment or EXPERIMENT)
+
+    def registered_added(self, id: str, body: NewScores) -> list[RegisteredScorer]:
+        """Return the scorers to add that are registered in MLflow. Raises NotFound, EvaluationFileError."""
+        file = self._file(find_folder(self._root, id))
+        return registered_in(read_scorers(body.text, body.name).scorers, file.experiment or EXPERIMENT)
+
+    def begin(self, body: NewAnswerEvaluation, registered: dict[str, str] | None = None) -> AnswerEvaluation:
+        """Check a file and its rows, and freeze both. ``registered``: scorers of MLflow as JSON, by their files.
+
+        Raises EvaluationFileError, InvalidRequest, NotFound, Failed.
+        """
         from .planning import data_notes, training_of
 
         file, source, rows = _read(body)
@@ -81,6 +104,7 @@ class AnswersProcess:
             beside = Path(body.folder) if body.data_name else source.parent
             with _removed_if_refused(folder):
                 keep_files(file, Path(body.folder), folder.files)
+                _keep_registered(folder, registered)
                 attachments = Attachments(file.attached, file.pdf, beside, folder.attachments)
                 folder.freeze(body.text, attachments.kept(rows.by_id))
             if file.stop_when_known:
@@ -103,7 +127,29 @@ class AnswersProcess:
         file, _source, rows = _read(body)
         return planned(file, rows, training_of(file, body.folder))
 
-    def add_scorers(self, id: str, body: NewScores) -> AnswerEvaluation:
+    def plan_from_kernel(
+        self, body: NewAnswerEvaluation
+    ) -> tuple[PlannedEvaluation, dict[str, Model], dict[str, Model]]:
+        """Return what an evaluation of a kernel on another host would ask, its models, and those that judge.
+
+        Raises NotAllowed for a file that a host must not use, and all that :meth:`plan` raises.
+        """
+        from .kernel_rules import check_from_kernel
+        from .planning import planned
+
+        file = read_evaluation(body.text, body.name)
+        check_from_kernel(file, Rows(digest="", by_id={}))  # before any file is read
+        file, _source, rows = _read(body)
+        check_from_kernel(file, rows)
+        models = {
+            label: msgspec.structs.replace(each, settings={**file.settings, **each.settings})
+            for label, each in file.models.items()
+        }
+        return planned(file, rows, None), models, file.judges | embedding_models(file.scorers)
+
+    def add_scorers(
+        self, id: str, body: NewScores, registered: dict[str, str] | None = None
+    ) -> AnswerEvaluation:
         """Add scorers to an evaluation. Raises NotFound, EvaluationFileError, Conflict."""
         folder = find_folder(self._root, id)
         given = read_scorers(body.text, body.name)
@@ -117,6 +163,7 @@ class AnswersProcess:
                         f"{id} has a scorer with the name {each.label!r} already.",
                         hint="Give this scorer a name of its own: name: ...",
                     )
+            _keep_registered(folder, registered)
             folder.keep_added([*folder.added(), body.text])
             labels = [*known, *(each.label for each in given.scorers)]
             state = msgspec.structs.replace(folder.state(), scorers=labels, stage="scoring")
@@ -234,12 +281,12 @@ class AnswersProcess:
         return lambda calls: unknown_models(self._all_scores(folder, file, rows, calls, judges)[0], question)
 
     def _scores(
-        self, folder: ResultsFolder, file: Evaluation, scorer: Rule | Program | Judge, answers: dict[Key, Answered],
+        self, folder: ResultsFolder, file: Evaluation, scorer: Scorer, answers: dict[Key, Answered],
         endpoints: dict[str, Endpoint], judges: dict[str, Model],
     ) -> tuple[list[KeptScore], list[str]]:  # fmt: skip
         from .scoring import asked_judge, scored_here
 
-        if not isinstance(scorer, Judge):
+        if not isinstance(scorer, Judge) and not (isinstance(scorer, Embeddings) and scorer.asks):
             known = folder.scores(scorer.label)
             return scored_here(scorer, answers, known, folder.files, report_progress), []
         done = {scorer.label: 0}
@@ -248,7 +295,7 @@ class AnswersProcess:
             return await _while_wanted(
                 asyncio.ensure_future(
                     asked_judge(
-                        scorer, endpoints[scorer.model], answers, judges[scorer.model].settings,
+                        scorer, endpoints[scorer.asks], answers, judges[scorer.asks].settings,
                         folder, Patience(tries=file.tries, patience_s=file.patience_s),
                         lambda asked: done.update({scorer.label: asked.answered + asked.failed}),
                     )
@@ -257,9 +304,9 @@ class AnswersProcess:
             )  # fmt: skip
 
         scores, asked = asyncio.run(ask())
-        price = endpoints[scorer.model].price
+        price = endpoints[scorer.asks].price
         cost = "" if asked.money is None or not price else f", {money_text(asked.money, price.currency)}"
-        said = f"{scorer.label} used {asked.spent.total:,} tokens of {scorer.model}{cost}."
+        said = f"{scorer.label} used {asked.spent.total:,} tokens of {scorer.asks.removeprefix(EMBEDDINGS)}{cost}."
         return scores, [said, asked.stopped] if asked.stopped else [said]
 
     def answers(self, id: str, query: AnswersQuery) -> Page[AnsweredRow]:
@@ -347,6 +394,12 @@ def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
                 f"{source.name} has no column {column!r}.", hint=f"Its columns: {', '.join(sorted(known))}."
             )
     return file, source, rows
+
+
+def _keep_registered(folder: ResultsFolder, registered: Mapping[str, str] | None) -> None:
+    private_dir(folder.files)
+    for name, content in (registered or {}).items():
+        write_private(folder.files / name, content)
 
 
 def _data_name(file: Evaluation, body: NewAnswerEvaluation, source: Path) -> str:
@@ -467,13 +520,13 @@ def _stopped(
 
 
 def all_scorers(folder: ResultsFolder, file: Evaluation) -> tuple[list[Scorer], dict[str, Model]]:
-    """Return the scorers of a file and those that were added, and the models that judge."""
+    """Return the scorers of a file and those that were added, and the models that they ask."""
     scorers, judges = [*file.scorers], dict(file.judges)
     for text in folder.added():
         added = read_scorers(text)
         scorers += added.scorers
         judges |= added.judges
-    return scorers, judges
+    return scorers, judges | embedding_models(scorers)
 
 
 def first_turns(file: Evaluation, row: dict[str, Any], id: str, model: str) -> list[dict[str, Any]]:
