@@ -60,8 +60,8 @@ def prediction_powered_mean(
     Source: A. N. Angelopoulos et al., "Prediction-powered inference", Science 382 (2023); the line: A. N.
     Angelopoulos, J. C. Duchi and T. Zrnic, "PPI++", arXiv 2311.01453 (2023); unequal chances: J. Hájek, in
     "Foundations of Statistical Inference" (1971); clusters: D. A. Binder, "On the variances of asymptotically normal
-    estimators from complex surveys", International Statistical Review 51 (1983). The errors' mean has the interval of `bounded.bounded_mean`,
-    because a good judge errs rarely.
+    estimators from complex surveys", International Statistical Review 51 (1983). The errors' mean has the interval of
+    `bounded.bounded_mean`, because a good judge errs rarely.
 
     >>> marks = np.tile([1.0, 0.0], 100)
     >>> labels = np.where(np.arange(200) < 50, marks, np.nan)

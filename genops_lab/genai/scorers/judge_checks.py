@@ -151,8 +151,8 @@ def corrected_mean(
 ) -> Result:
     """Return the mean label of all answers by prediction-powered inference: the judge's error is in the interval.
 
-    marks, chances: of all answers; labels: None where nobody labelled. clusters: what belongs together. paired: all three are of the differences of
-    two models, from -1 to 1. See `prediction_powered_mean`.
+    marks, chances: of all answers; labels: None where nobody labelled. clusters: what belongs together.
+    paired: all three are of the differences of two models, from -1 to 1. See `prediction_powered_mean`.
     """
     given = np.array([np.nan if each is None else each for each in labels], np.float64)
     return prediction_powered_mean(
