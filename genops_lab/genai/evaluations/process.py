@@ -30,6 +30,7 @@ from .conversing import Conversations, user_notes
 from .evaluation_file import Evaluation, EvaluationFileError, Model, read_evaluation, read_scorers
 from .frozen_files import keep_files
 from .journal import Call, Journal, Key, read
+from .model_checks import check_models, check_notes
 from .models import (
     AllGateEvidence,
     AnsweredRow,
@@ -379,6 +380,8 @@ async def _asked(
         journal = await stack.enter_async_context(Journal(folder.calls))
         known = dict.fromkeys(key[0] for key in journal.calls)
         done.update({model: sum(key[0] == model for key in journal.calls) for model in known})
+        if file.check_models:
+            await _while_wanted(asyncio.ensure_future(check_models(folder, endpoints)), done)
         patience = Patience(tries=file.tries, patience_s=file.patience_s)
         talks = None
         if file.converses:
@@ -415,6 +418,8 @@ async def _asked(
 
         work = ask(list(asking), rows) if unknown is None else ask_until_known()
         found = await _while_wanted(asyncio.ensure_future(work), done)
+        if file.check_models:
+            await _while_wanted(asyncio.ensure_future(check_models(folder, endpoints)), done)
         return list(found.values()), [*journal.lost, *(talks.lost if talks else [])], dict(journal.calls)
 
 
@@ -539,6 +544,7 @@ def _outcome(
         repeated=asked.repeated,
         repeated_tokens=lost_tokens,
         repeated_money=lost_money,
+        unanswered_tokens=sum(call.lost.total for call in own),
         spent=asked.spent,
         money=asked.money,
         latency_s=latencies[len(latencies) // 2] if latencies else None,
@@ -556,7 +562,7 @@ def _notes(
     state: AnswerEvaluation, models: Sequence[ModelAnswers], file: Evaluation, folder: ResultsFolder
 ) -> list[str]:
     """Say what a reader must know of the answers."""
-    found = [*state.data_notes, *user_notes(file, folder.turns)]
+    found = [*state.data_notes, *user_notes(file, folder.turns), *check_notes(folder)]
     for each in models:
         if len(each.names) > 1:
             found.append(
