@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -18,11 +17,18 @@ from genops_lab.genai.evaluations.models import NewAnswerEvaluation
 from genops_lab.genai.evaluations.results_folder import find_folder
 from tests.support.homes import temporary_home
 from tests.support.kernels import LabKernel
-from tests.support.lab_server import running_lab, start_lab
+from tests.support.lab_server import LabServer, running_lab, start_lab
 from tests.support.quota import fill, small_disk
 from tests.support.rooms import eventually
 
 from .answering import Answering, Evaluating, answer, questions
+
+
+CELL = """%%evaluate rows --name outlives {option}
+prompt: "{{{{q}}}}"
+models: {{a: {{url: "{url}", model: stub, limits: {{at_once: 2}}}}}}
+scorers: [{{scorer: exact}}]
+"""
 
 
 def right(_number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
@@ -139,36 +145,42 @@ def test_a_disk_that_is_really_full_loses_no_answer(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_outlives_its_notebook_and_its_lab(tmp_path: Path) -> None:
+    """The shutdown of a kernel is a stop of its cell; with --keep-running the evaluation goes on, in another Lab too."""
     slow = Answering(lambda number, text, headers: (200, None if number >= 6 else text.split()[-1], 0.0))
     with slow.serving() as url, temporary_home() as home:
-        cell = f"""%%evaluate rows --name outlives
-prompt: "{{{{q}}}}"
-models: {{a: {{url: "{url}", model: stub, limits: {{at_once: 2}}}}}}
-scorers: [{{scorer: exact}}]
-"""
         with running_lab(home) as lab:
-            body = {"path": "a.ipynb", "name": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
-            status, session = lab.request("POST", "api/sessions", body, timeout=90)
-            assert status == 201, session
-            kernel = LabKernel(lab, session)
-            kernel.ok("%load_ext genops_lab\n" f"rows = {questions(20)!r}")
-            kernel.send(cell)
-            eventually(lambda: len(slow.said), lambda count: count >= 8)
-            kernel.close()  # the notebook is shut down with its kernel
-            eventually(lambda: lab.get("api/kernels"), lambda found: not found)
-            (task,) = [each for each in lab.get("genops/v1/tasks") if each["kind"] == "answers"]
-            assert task["state"] == "running"
+            for option, state in (("", "cancelled"), ("--keep-running", "running")):
+                slow.said.clear()
+                _shut_down_meanwhile(lab, CELL.format(option=option, url=url), slow)
+                (task,) = [each for each in lab.get("genops/v1/tasks") if each["state"] == state]
+                kept = task["subject"].removeprefix("answers:")
+                found = lab.get(f"genops/v1/answer-evaluations/{kept}")["evaluation"]
+                assert found["models"][0]["answered"] == 6
             os.kill(lab.process.pid, signal.SIGKILL)
             lab.process.wait(30)
         slow.reply = right
         again = start_lab(home)
         try:
-            (found,) = eventually(
-                lambda: again.get("genops/v1/answer-evaluations")["items"], lambda found: found[0]["stage"] == "done"
+            shown = eventually(
+                lambda: again.get(f"genops/v1/answer-evaluations/{kept}"),
+                lambda found: found["evaluation"]["stage"] == "done",
             )
-            shown = again.get(f"genops/v1/answer-evaluations/{found['id']}")
         finally:
             again.stop()
     model = shown["evaluation"]["models"][0]
     assert (model["answered"], model["repeated"]) == (20, 2)
     assert len(slow.said) == 20 + 2 and shown["report"]["scored"][0]["mean"]["value"] == 1.0
+
+
+def _shut_down_meanwhile(lab: LabServer, cell: str, slow: Answering) -> None:
+    """Run a cell, and shut its notebook down with the kernel while the endpoint hangs."""
+    body = {"path": "a.ipynb", "name": "a.ipynb", "type": "notebook", "kernel": {"name": "python3"}}
+    status, session = lab.request("POST", "api/sessions", body, timeout=90)
+    assert status == 201, session
+    kernel = LabKernel(lab, session)
+    kernel.ok(f"%load_ext genops_lab\nrows = {questions(20)!r}")
+    kernel.send(cell)
+    eventually(lambda: len(slow.said), lambda count: count >= 8)
+    eventually(lambda: lab.get("genops/v1/tasks")[0]["progress"], lambda found: found == 6 / 20)
+    kernel.close()
+    eventually(lambda: lab.get("api/kernels"), lambda found: not found)

@@ -111,6 +111,7 @@ class Asking:
         """Return what earlier processes asked; the calls that they lost count as paid in full."""
         calls = [call for call in map(self._call, wanted) if call is not None]
         lost = [most for key, most in self._journal.lost if key[0] == self._endpoint.name]
+        repeated = len(lost)
         lost += [call.lost for call in calls]
         spent = [call.answer.usage for call in calls if call.answer and not call.joined]
         total = Usage(
@@ -120,7 +121,7 @@ class Asking:
             reasoning=sum(each.reasoning for each in spent),
         )
         return Asked(
-            model=self._endpoint.name, wanted=len(wanted), spent=total, repeated=len(lost),
+            model=self._endpoint.name, wanted=len(wanted), spent=total, repeated=repeated,
             answered=sum(call.answer is not None for call in calls), kept=len(calls),
         )  # fmt: skip
 
