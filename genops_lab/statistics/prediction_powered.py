@@ -106,10 +106,12 @@ def prediction_powered_mean(
         # The mean prediction varies little: there are many.
         spread = rng.standard_t(n - 1, resamples) * predicted.std(ddof=1) / math.sqrt(n)
     else:
-        weight, sums = (np.bincount(unit[chosen], each, n) for each in (weights, weights * errors))
+        weight, sums = (
+            np.bincount(unit[chosen], each, n).astype(np.float64) for each in (weights, weights * errors)
+        )
         known = weight > 0
         draws = weighted_means(sums[known] / weight[known], weight[known], ends, resamples, rng)
-        given, size = np.bincount(unit, predicted, n), np.bincount(unit).astype(np.float64)
+        given, size = (np.bincount(unit, each, n).astype(np.float64) for each in (predicted, None))
         variance, freedom = cr2(given, size, float(predicted.mean()))
         spread = rng.standard_t(freedom, resamples) * math.sqrt(variance)
         # Predictions and errors of a cluster go together, which the draws above do not know.

@@ -10469,8 +10469,9 @@ export interface components {
          *     - cut: answers that ended at ``max_tokens``.
          *     - again: answers that needed more than one call.
          *     - repeated, repeated_tokens: calls that were in flight when a process ended, and the most tokens that they cost.
-         *     - spent, money: of all calls, the repeated ones at their most; ``money`` is None without a price, else in
-         *       ``currency``.
+         *     - unanswered_tokens: the most that calls cost which ended without an answer, such as after a timeout.
+         *     - spent, money: of all calls, the repeated and unanswered ones at their most; ``money`` is None without a price,
+         *       else in ``currency``.
          *     - names, fingerprints: those that the endpoint returned. Several: the model changed meanwhile.
          *     - stopped: why not all answers were asked for.
          */
@@ -10498,6 +10499,8 @@ export interface components {
             repeated_tokens: number;
             /** @default null */
             repeated_money: number | null;
+            /** @default 0 */
+            unanswered_tokens: number;
             /**
              * @default {
              *       "input": 0,

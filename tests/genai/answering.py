@@ -29,6 +29,9 @@ def answer(text: str, *, tokens: int = 3, model: str = "stub-1", **more: Any) ->
 class Answering:
     """The endpoint. ``said`` has the last messages of all calls, in the order of their coming."""
 
+    #: The Retry-After of HTTP 429.
+    retry_after = "0.05"
+
     def __init__(self, reply: Reply) -> None:
         self.reply, self.said = reply, list[str]()
         self.bodies: list[dict[str, Any]] = []
@@ -47,7 +50,7 @@ class Answering:
                     await asyncio.sleep(60)
                 content = answer(content) if isinstance(content, str) else content
                 more = "content-type: application/json\r\n"
-                more += "retry-after: 0.05\r\n" if status == 429 else ""
+                more += f"retry-after: {self.retry_after}\r\n" if status == 429 else ""
                 head = f"HTTP/1.1 {status} X\r\ncontent-length: {len(content)}\r\n{more}\r\n"
                 writer.write(head.encode() + content)
                 await writer.drain()
@@ -85,12 +88,13 @@ class Evaluating:
 
     def __init__(self, folder: Path, url: str, rows: list[dict[str, Any]], **more: Any) -> None:
         self.process, self.folder = AnswersProcess(str(folder / "answers")), folder
+        name = more.pop("name", "test")
         self.data = folder / "rows.jsonl"
         self.data.write_text("".join(json.dumps(row) + "\n" for row in rows))
         models = {"a": {"url": url, "model": "stub", **more.pop("model", {})}}
         self.text = json.dumps(
             {
-                "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "test"},
+                "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": name},
                 "data": self.data.name, "prompt": "{{q}}", "models": models,
                 "scorers": [{"scorer": "exact"}], **more,
             }

@@ -264,7 +264,7 @@ def test_a_judge_is_checked_and_corrected_by_labels_and_decides_nothing_before()
         for model in (0, 1)
     }
     found = reported(scores, labels={"rubric": labels}, **of)
-    assert found.judges[0].calibrated and "Calibrated: agreement" in sentences(found)[-1]
+    assert found.judges[0].calibrated and "The judge rubric agrees with people 0." in sentences(found)[-1]
     for model, each in enumerate(found.scored):
         assert (
             each.corrected is not None and each.corrected.low is not None and each.corrected.high is not None

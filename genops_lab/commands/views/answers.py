@@ -194,6 +194,11 @@ def problems(evaluation: AnswerEvaluation) -> list[str]:
                 f"{each.model}: {each.repeated:,} calls were in flight when a process ended, and were made again. "
                 f"They may have used up to {each.repeated_tokens:,} tokens{cost}."
             )
+        if each.unanswered_tokens:
+            found.append(
+                f"{each.model}: calls that ended without an answer may have used up to {each.unanswered_tokens:,} "
+                "tokens. They count in full."
+            )
     if evaluation.missing and evaluation.stage == "done":
         found.append(f"Ask for the missing answers: genops evaluate resume {evaluation.id}")
     return found

@@ -37,4 +37,4 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     length = math.sqrt(sum(map(mul, one, one))) * math.sqrt(sum(map(mul, other, other)))
     if not length:
         raise ValueError("an embedding is zero")
-    return sum(map(mul, one, other)) / length
+    return float(sum(map(mul, one, other)) / length)

@@ -18,15 +18,17 @@ from typing import Any
 import msgspec
 
 from .embeddings import as_text
-from .failures import PASSING, CallFailed, Failure
+from .failures import MAY_COST, PASSING, CallFailed, Failure
 from .limits import Limits, Price, Usage
 from .models import EndpointTask
 from .providers import LiteLLMChild
 
-__all__ = ["PASSING", "Answer", "CallFailed", "Connection", "Endpoint", "Failure", "Stream"]
+__all__ = ["MAY_COST", "PASSING", "Answer", "CallFailed", "Connection", "Endpoint", "Failure", "Stream"]
 
 _MOST_BYTES = 8_000_000
 _WORDS = 300
+#: 502 Bad Gateway, 503 Service Unavailable, and what some providers answer when they are overloaded.
+_AWAY = frozenset({502, 503, 529})
 #: The shortest text of a token, in bytes: a call has no more input tokens than bytes by this.
 _BYTES_OF_TOKEN = 1
 
@@ -347,6 +349,8 @@ def _kind(status: int) -> Failure:
         return "key"
     if status == 429:
         return "rate"
+    if status in _AWAY:
+        return "away"
     return "server" if status >= 500 or status in (408, 409) else "refused"
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-#: Why a call has no answer.
-Failure = Literal["refused", "key", "rate", "server", "timeout", "connection", "cut", "malformed"]
+#: Why a call has no answer. ``away``: a proxy answers that no model is behind it now, or the model is overloaded.
+Failure = Literal["refused", "key", "rate", "away", "server", "timeout", "connection", "cut", "malformed"]
 #: Failures that may pass: the call is made again.
-PASSING = frozenset({"rate", "server", "timeout", "connection", "cut", "malformed"})
+PASSING = frozenset({"rate", "away", "server", "timeout", "connection", "cut", "malformed"})
+#: Failures of calls that the endpoint may have answered, and charged.
+MAY_COST = frozenset({"timeout", "cut", "malformed"})
 
 
 class CallFailed(Exception):

@@ -197,7 +197,10 @@ class EndpointsService(Service):
         test = StepwiseTest(kept, tell)
         try:
             now = await test.run(self._connected(kept), accept=accept, longest_s=_PROBE_S)
-        except (CallFailed, GenOpsError) as error:  # such as a secret that is gone, or a deployment that stopped
+        except (
+            CallFailed,
+            GenOpsError,
+        ) as error:  # such as a secret that is gone, or a deployment that stopped
             hint = "" if isinstance(error, CallFailed) else error.hint
             return EndpointTest(
                 state=STATES.get(error.kind, "away") if isinstance(error, CallFailed) else "away",

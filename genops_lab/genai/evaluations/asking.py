@@ -11,15 +11,24 @@ from typing import Any
 
 import msgspec
 
-from genops_lab.genai.endpoints.endpoint import PASSING, Answer, CallFailed, Connection, Endpoint, most_tokens
+from genops_lab.genai.endpoints.endpoint import (
+    MAY_COST,
+    PASSING,
+    Answer,
+    CallFailed,
+    Connection,
+    Endpoint,
+    most_tokens,
+)
 from genops_lab.genai.endpoints.limits import Budget, BudgetReached, Pace, Usage
 
-from .journal import Call, Journal, Key
+from .journal import NOTHING, Call, Journal, Key
+from .steps import summed
 
 #: Calls that fail in a row, at the beginning, until nothing more is asked.
 _HOPELESS = 5
 #: Failures that say that nobody is there: the wait for them is that of ``patience_s``, not of ``tries``.
-_ABSENT = frozenset({"rate", "connection"})
+_ABSENT = frozenset({"rate", "connection", "away"})
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 20.0
 
 
@@ -71,7 +80,7 @@ class Asking:
         self._endpoint: Endpoint = endpoint
         self._requests = Pace(endpoint.limits.requests_per_minute)
         self._tokens = Pace(endpoint.limits.tokens_per_minute)
-        self._away_until = 0.0
+        self._away_until = self._answered_at = 0.0
         self._joined: dict[str, asyncio.Future[Call]] = {}
         self._in_a_row = 0
         self._tried: set[Key] = set()
@@ -102,6 +111,8 @@ class Asking:
         """Return what earlier processes asked; the calls that they lost count as paid in full."""
         calls = [call for call in map(self._call, wanted) if call is not None]
         lost = [most for key, most in self._journal.lost if key[0] == self._endpoint.name]
+        repeated = len(lost)
+        lost += [call.lost for call in calls]
         spent = [call.answer.usage for call in calls if call.answer and not call.joined]
         total = Usage(
             input=sum(each.input for each in (*spent, *lost)),
@@ -110,7 +121,7 @@ class Asking:
             reasoning=sum(each.reasoning for each in spent),
         )
         return Asked(
-            model=self._endpoint.name, wanted=len(wanted), spent=total, repeated=len(lost),
+            model=self._endpoint.name, wanted=len(wanted), spent=total, repeated=repeated,
             answered=sum(call.answer is not None for call in calls), kept=len(calls),
         )  # fmt: skip
 
@@ -145,7 +156,7 @@ class Asking:
             shared = await first
             if shared.answer is None and found.stopped:
                 return None
-            shared = msgspec.structs.replace(shared, example=wanted.example, joined=True)
+            shared = msgspec.structs.replace(shared, example=wanted.example, joined=True, lost=NOTHING)
             self._journal.end(shared)
             return shared
         self._joined[same] = promise = asyncio.get_running_loop().create_future()
@@ -169,7 +180,9 @@ class Asking:
             found.stopped = f"The budget of {reached} would be passed by the next call."
             return None
         used = Usage()
-        began, at, tries = time.monotonic(), time.time(), 0
+        before = self._journal.calls.get(self._key(wanted))
+        lost = before.lost if before else NOTHING
+        began, at, tries, failing_since = time.monotonic(), time.time(), 0, 0.0
         try:
             while True:
                 await self._turn(most)
@@ -179,12 +192,20 @@ class Asking:
                 try:
                     answer = await self._connection.ask(wanted.messages, wanted.settings)
                 except CallFailed as failed:
-                    call = await self._again(failed, tries, began, found)
-                    if call:
-                        continue
-                    return self._ended(wanted, at, sent, tries, failed=failed)
-                self._in_a_row, used = 0, answer.usage
-                return self._ended(wanted, at, sent, tries, answer=answer)
+                    if failed.kind in MAY_COST:  # it counts as paid, and another try needs tokens of its own
+                        lost = summed([lost, reserved])
+                        budget.settle(reserved, reserved)
+                        reserved = Usage()
+                    failing_since = failing_since or time.monotonic()
+                    if await self._again(failed, tries, (began, failing_since), found):
+                        try:
+                            reserved = reserved if reserved.total else budget.reserve(most)
+                            continue
+                        except BudgetReached as reached:
+                            found.stopped = f"The budget of {reached} would be passed by the next call."
+                    return self._ended(wanted, at, sent, tries, lost, failed=failed)
+                self._in_a_row, used, self._answered_at = 0, answer.usage, time.monotonic()
+                return self._ended(wanted, at, sent, tries, lost, answer=answer)
         finally:
             budget.settle(reserved, used)
             self._tokens.give_back(max(0, most.total - used.total))
@@ -196,8 +217,11 @@ class Asking:
         await self._requests.take()
         await self._tokens.take(most.total)
 
-    async def _again(self, failed: CallFailed, tries: int, began: float, found: Asked) -> bool:
-        """Wait before another try of a call that failed, or return that there is none."""
+    async def _again(self, failed: CallFailed, tries: int, since: tuple[float, float], found: Asked) -> bool:
+        """Wait before another try of a call that failed, or return that there is none.
+
+        ``since``: when the call began, and when it failed first.
+        """
         if failed.kind == "key":
             found.stopped = f"The endpoint {self._endpoint.name} refuses the key: {failed.message}"
             return False
@@ -205,11 +229,19 @@ class Asking:
             self._in_a_row += 1
             if self._in_a_row >= _HOPELESS and found.answered == 0:
                 found.stopped = f"The endpoint {self._endpoint.name} refuses every call: {failed.message}"
-        waited = time.monotonic() - began
+        waited = time.monotonic() - since[0]
         absent = failed.kind in _ABSENT
+        if failed.kind == "away" and self._answered_at > since[1]:  # it answers others: this call is at fault
+            absent = False
         if absent and waited > self._patience.patience_s:
             found.stopped = (
                 f"The endpoint {self._endpoint.name} did not answer for {waited:.0f} s: {failed.message}"
+            )
+            return False
+        if failed.after_s is not None and waited + failed.after_s > self._patience.patience_s:
+            found.stopped = (
+                f"The endpoint {self._endpoint.name} asks to wait for {failed.after_s:,.0f} s, and patience_s is "
+                f"{self._patience.patience_s:g}: {failed.message}"
             )
             return False
         if failed.kind not in PASSING or (not absent and tries >= self._patience.tries):
@@ -223,12 +255,12 @@ class Asking:
         return True
 
     def _ended(
-        self, wanted: Wanted, at: float, sent: float, tries: int, answer: Answer | None = None,
+        self, wanted: Wanted, at: float, sent: float, tries: int, lost: Usage, answer: Answer | None = None,
         failed: CallFailed | None = None,
     ) -> Call:  # fmt: skip
         call = Call(
             model=self._endpoint.name, example=wanted.example, repeat=wanted.repeat, at=at, tries=tries,
-            latency_s=round(time.monotonic() - sent, 6), answer=answer,
+            latency_s=round(time.monotonic() - sent, 6), answer=answer, lost=lost,
             failure=failed.kind if failed else "", message=failed.message if failed else "",
         )  # fmt: skip
         self._journal.end(call)

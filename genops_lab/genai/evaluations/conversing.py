@@ -138,9 +138,8 @@ class _Conversing(Asking):
     def _kept(self, wanted: Sequence[Wanted]) -> Asked:
         found = super()._kept(wanted)
         name = self._endpoint.name
-        usages = [
-            call.answer.usage for call in self._journal.calls.values() if call.model == name and call.answer
-        ]
+        calls = [call for call in self._journal.calls.values() if call.model == name]
+        usages = [call.lost for call in calls] + [call.answer.usage for call in calls if call.answer]
         found.spent = summed([*usages, *(most for key, most in self._journal.lost if key[0] == name)])
         return found
 

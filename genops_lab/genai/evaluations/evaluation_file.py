@@ -85,6 +85,8 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     - slices: columns; differences are shown for each of their values.
     - stop_when_known: rows are asked in a random order until the differences of the models are known.
     - about: what the answer is about then. "these rows" needs fewer of them, and says nothing of others like them.
+    - check_models: each model answers five short questions before and after, so that another one is noticed that
+      answers under the same name.
     - smallest_difference: a difference of scores that does not matter: within it, models are equal.
     """
 
@@ -113,6 +115,7 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     slices: list[str] = []
     stop_when_known: bool = False
     about: Literal["rows like these", "these rows"] = "rows like these"
+    check_models: bool = False
     smallest_difference: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
     @property

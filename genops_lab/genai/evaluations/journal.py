@@ -16,6 +16,8 @@ from genops_lab.genai.endpoints.limits import Usage
 from .steps import Step
 
 _SYNC_S = 1.0
+#: One object, which the journal leaves out.
+NOTHING = Usage()
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,7 +25,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``failure`` and ``message`` say why there is no answer. ``joined``: another example with the same messages was
     asked, and this one shares its answer and cost. ``at``: seconds since 1970. ``steps``: all turns of a conversation
-    after those that were given.
+    after those that were given. ``lost``: the most tokens of tries that ended without an answer and may have been paid.
     """
 
     model: str
@@ -37,6 +39,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str = ""
     joined: bool = False
     steps: list[Step] = []
+    lost: Usage = NOTHING
 
     @property
     def key(self) -> Key:

@@ -66,8 +66,9 @@ class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
     - cut: answers that ended at ``max_tokens``.
     - again: answers that needed more than one call.
     - repeated, repeated_tokens: calls that were in flight when a process ended, and the most tokens that they cost.
-    - spent, money: of all calls, the repeated ones at their most; ``money`` is None without a price, else in
-      ``currency``.
+    - unanswered_tokens: the most that calls cost which ended without an answer, such as after a timeout.
+    - spent, money: of all calls, the repeated and unanswered ones at their most; ``money`` is None without a price,
+      else in ``currency``.
     - names, fingerprints: those that the endpoint returned. Several: the model changed meanwhile.
     - stopped: why not all answers were asked for.
     """
@@ -84,6 +85,7 @@ class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
     repeated: int = 0
     repeated_tokens: int = 0
     repeated_money: float | None = None
+    unanswered_tokens: int = 0
     spent: Usage = Usage()
     money: float | None = None
     currency: str = "USD"

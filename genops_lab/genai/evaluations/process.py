@@ -38,6 +38,7 @@ from .evaluation_file import (
 )
 from .frozen_files import keep_files
 from .journal import Call, Journal, Key, read
+from .model_checks import check_models, check_notes
 from .models import (
     EXPERIMENT,
     AllGateEvidence,
@@ -423,6 +424,8 @@ async def _asked(
         journal = await stack.enter_async_context(Journal(folder.calls))
         known = dict.fromkeys(key[0] for key in journal.calls)
         done.update({model: sum(key[0] == model for key in journal.calls) for model in known})
+        if file.check_models:
+            await _while_wanted(asyncio.ensure_future(check_models(folder, endpoints)), done)
         patience = Patience(tries=file.tries, patience_s=file.patience_s)
         talks = None
         if file.converses:
@@ -459,6 +462,8 @@ async def _asked(
 
         work = ask(list(asking), rows) if unknown is None else ask_until_known()
         found = await _while_wanted(asyncio.ensure_future(work), done)
+        if file.check_models:
+            await _while_wanted(asyncio.ensure_future(check_models(folder, endpoints)), done)
         return list(found.values()), [*journal.lost, *(talks.lost if talks else [])], dict(journal.calls)
 
 
@@ -597,6 +602,7 @@ def _outcome(
         repeated=asked.repeated,
         repeated_tokens=lost_tokens,
         repeated_money=lost_money,
+        unanswered_tokens=sum(call.lost.total for call in own),
         spent=asked.spent,
         money=asked.money,
         currency=price.currency if price else "USD",
@@ -615,7 +621,7 @@ def _notes(
     state: AnswerEvaluation, models: Sequence[ModelAnswers], file: Evaluation, folder: ResultsFolder
 ) -> list[str]:
     """Say what a reader must know of the answers."""
-    found = [*state.data_notes, *user_notes(file, folder.turns)]
+    found = [*state.data_notes, *user_notes(file, folder.turns), *check_notes(folder)]
     for each in models:
         if len(each.names) > 1:
             found.append(

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from genops_lab.genai.endpoints.limits import money_text
 
-from .models import AskedUntilKnown, ComparedModels, ComparedSlice, ScoreEstimate, ScoresReport
+from .models import (
+    AskedUntilKnown,
+    ComparedModels,
+    ComparedSlice,
+    JudgeVerdict,
+    ScoreEstimate,
+    ScoresReport,
+)
 
 _NAMED = 5
 
@@ -29,7 +36,7 @@ def sentences(report: ScoresReport) -> list[str]:
             )
     if report.stopped is not None:
         found += _stopped(report.stopped)
-    return found + [each.verdict for each in report.judges]
+    return found + [_judge(each) for each in report.judges]
 
 
 def _difference(each: ComparedModels, stopped: AskedUntilKnown | None) -> str:
@@ -66,6 +73,16 @@ def _changed(each: ComparedModels) -> list[str]:
     if each.new_failures:
         found.append(f"New failures of {each.model}: {named(each.new_failures)}.")
     return found
+
+
+def _judge(each: JudgeVerdict) -> str:
+    found = each.agreement
+    if not each.calibrated or found is None or found.value is None or found.low is None or found.high is None:
+        return each.verdict
+    return (
+        f"The judge {each.scorer} agrees with people {found.value:.2f} beyond chance "
+        f"(95 % interval {found.low:.2f} to {found.high:.2f}, {found.n:,} labels): it is calibrated."
+    )
 
 
 def _slice(each: ComparedModels, part: ComparedSlice) -> str:

@@ -388,6 +388,11 @@ def outcome_lines(evaluation: AnswerEvaluation) -> list[str]:
                 f"{each.model}: {each.repeated:,} calls were in flight when a process ended, and were made again. "
                 f"They may have used up to {each.repeated_tokens:,} tokens{cost}."
             )
+        if each.unanswered_tokens:
+            found.append(
+                f"{each.model}: calls that ended without an answer may have used up to {each.unanswered_tokens:,} "
+                "tokens. They count in full."
+            )
         if each.stopped:
             found.append(f"{each.model}: {each.stopped}")
         elif each.message:

@@ -127,7 +127,8 @@ def problem(scorer: BaseScorer, known: Mapping[str, Calibration]) -> str:
             f"The judge {scorer.label} is not calibrated: nobody labelled answers that it marked. "
             f"Label at least {LEAST_LABELS} answers chosen at random."
         )
-    return "" if found.calibrated else f"The judge {scorer.label} is not calibrated. {found.verdict}"
+    why = found.verdict.removeprefix("Not calibrated: ")
+    return "" if found.calibrated else f"The judge {scorer.label} is not calibrated: {why}"
 
 
 def asks_a_model(scorer: BaseScorer) -> bool:

@@ -268,7 +268,35 @@ function Answered(props: {
       ]}
       rows={models}
       rowKey={({ model }) => model}
-      below={({ stopped }) => stopped || null}
+      below={model => {
+        const lines = belowOf(model, trans);
+        return lines.length ? lines.join(' ') : null;
+      }}
     />
   );
+}
+
+/** Why a model was asked no more, and the calls that may have been paid for without an answer. */
+function belowOf(model: IModelAnswers, trans: TranslationBundle): string[] {
+  const { stopped, repeated, repeated_tokens, unanswered_tokens } = model;
+  const found = stopped ? [stopped] : [];
+  if (repeated) {
+    found.push(
+      trans._n(
+        '%1 call was in flight when a process ended, and was made again. It may have used up to %2 tokens.',
+        '%1 calls were in flight when a process ended, and were made again. They may have used up to %2 tokens.',
+        repeated,
+        (repeated_tokens ?? 0).toLocaleString()
+      )
+    );
+  }
+  if (unanswered_tokens) {
+    found.push(
+      trans.__(
+        'Calls that ended without an answer may have used up to %1 tokens.',
+        unanswered_tokens.toLocaleString()
+      )
+    );
+  }
+  return found;
 }
