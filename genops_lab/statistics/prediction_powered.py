@@ -106,12 +106,10 @@ def prediction_powered_mean(
         # The mean prediction varies little: there are many.
         spread = rng.standard_t(n - 1, resamples) * predicted.std(ddof=1) / math.sqrt(n)
     else:
-        weight, sums = (
-            np.bincount(unit[chosen], each, n).astype(np.float64) for each in (weights, weights * errors)
-        )
+        weight, sums = _sums(unit[chosen], weights, n), _sums(unit[chosen], weights * errors, n)
         known = weight > 0
         draws = weighted_means(sums[known] / weight[known], weight[known], ends, resamples, rng)
-        given, size = (np.bincount(unit, each, n).astype(np.float64) for each in (predicted, None))
+        given, size = _sums(unit, predicted, n), _sums(unit, np.ones(len(unit)), n)
         variance, freedom = cr2(given, size, float(predicted.mean()))
         spread = rng.standard_t(freedom, resamples) * math.sqrt(variance)
         # Predictions and errors of a cluster go together, which the draws above do not know.
@@ -138,6 +136,11 @@ def prediction_powered_mean(
         needed=needed_examples(estimate - null, deviation, alpha=alpha, alternative=alternative),
         left_out=left_out,
     )  # fmt: skip
+
+
+def _sums(unit: Codes, values: Floats, count: int) -> Floats:
+    """Return the sum of each cluster, shape (count,)."""
+    return np.bincount(unit, values, count).astype(np.float64)
 
 
 def _predicted(

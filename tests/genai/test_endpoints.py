@@ -252,7 +252,11 @@ def test_endpoints_of_mlflows_gateway_are_listed_and_asked(
     import mlflow.tracking._tracking_service.utils as mlflow_utils
     from mlflow.entities.gateway_endpoint import GatewayEndpointModelConfig, GatewayModelLinkageType
 
+    from genops_lab.genai.endpoints.backends.gateway import MlflowGateway
+
     monkeypatch.setenv("MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS", "true")  # the stub is on this machine
+    # The list waits a few seconds alone, and two processes must not make the new database at once.
+    assert rooms.run(rooms.mlflow.call(MlflowGateway.list_endpoints)) == []
     service = service_of(rooms, tmp_path)
     assert rooms.run(service.list_endpoints()).endpoints == []
     store = mlflow_utils._get_store(rooms.mlflow.uri)  # type: ignore[no-untyped-call]

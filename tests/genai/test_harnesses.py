@@ -111,6 +111,12 @@ def test_a_task_of_lm_evaluation_harness_runs_here(tmp_path: Path) -> None:
         evaluating = Harnessed(tmp_path, url, {"lm_eval": "numbers", "python": python, "files": files})
         found = evaluating.ask()
         assert (found.models[0].answered, found.scorers, len(stub.said)) == (4, ["exact_match"], 4)
+        assert found.models[0].spent.total == 4 * 13  # lm-eval itself does not keep them
+        more: dict[str, Any] = {"settings": {"max_tokens": 5}, "limits": {"tokens": 80, "at_once": 1}}
+        bounded = Harnessed(tmp_path, url, {"lm_eval": "numbers", "python": python, "files": files}, **more)
+        with pytest.raises(Failed, match=r"without results of a\. The budget of 80 tokens would"):
+            bounded.ask()
+        assert 4 < len(stub.said) < 8
     evaluating.process.score(evaluating.id, [])
     report = find_folder(tmp_path / "answers", evaluating.id).report()
     assert report is not None and report.scored[0].mean.value == 0.75
