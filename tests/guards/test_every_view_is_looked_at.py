@@ -77,6 +77,8 @@ VIEWS = {
 STATES = [
     "answers answers",
     "answers answers-result",
+    "prompts prompts-rows",
+    "prompts prompts-rows-cost",
     "traces trace",
     "traces traces",
     "traces traces-compared",
@@ -87,6 +89,8 @@ STATES = [
     "bad_days run-table-nothing-new",
     "charts charts-add",
     "answers answers-result",
+    "prompts prompts-rows",
+    "prompts prompts-rows-cost",
     "answers answers",
     "comparing comparison-artifacts",
     "comparing comparison-code",

@@ -166,7 +166,7 @@ def test_versions_run_on_rows_side_by_side(lab: LabPage, server: LabServer) -> N
         expect(answers).to_contain_text("2 calls gave no answer.")
         expect(answers).to_contain_text("HTTP 400: this country is refused")
         lab.looks("prompts-rows", ".gol-Prompts", NARROW, WIDE)
-        keys.choose(answers.get_by_label("Rows with errors alone"))
+        keys.choose(answers.get_by_label("Rows with errors alone"), by="Space")
         expect(answers.get_by_role("row")).to_have_count(2)
     assert server.request("DELETE", "genops/v1/prompts/rows-ui")[0] == 204
     assert server.request("DELETE", "genops/v1/endpoints/rows-ui")[0] == 204

@@ -183,9 +183,8 @@ def with_limits(
 ) -> str:
     """Return the evaluation's text with limits: both texts share those of their endpoint, and all the money."""
     file = json.loads(text)
-    if limits != Limits():
-        for each in file["models"].values():
-            each["limits"] = msgspec.to_builtins(_halved(limits))
+    for each in file["models"].values():
+        each["limits"] = msgspec.to_builtins(_halved(limits))
     if money is None:
         return json.dumps(file)
     most = _most_of_each(read_evaluation(text), rows, version)

@@ -91,7 +91,8 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
   const start = React.useRef<HTMLDivElement>(null);
   const asked = chosen ?? (newest ? [newest] : []);
   const body: INewTrial = {
-    versions: [...asked],
+    // The oldest first: marks show what the newer ones changed.
+    versions: [...asked].reverse(),
     models: models.map(name => ({ ...NO_MODEL, name, endpoint: name })),
     data: data.trim(),
     rows,
