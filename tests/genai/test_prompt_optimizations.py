@@ -7,6 +7,8 @@ import contextlib
 import importlib.util
 import json
 import re
+import signal
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,10 @@ from genops_lab.genai.prompts.splitting import split
 from genops_lab.genai.prompts.trial_models import TrialModel
 from tests.support.application import Lab, open_lab
 from tests.support.homes import Home, temporary_home
+from tests.support.lab_server import running_lab
 from tests.support.mlflow_file import place_store
-from tests.support.warm import warm_workers
+from tests.support.rooms import eventually
+from tests.support.warm import program, warm_workers
 
 from .answering import Answering
 
@@ -60,6 +64,10 @@ def is_for_writer(text: str) -> bool:
     return text.startswith(WRITER) or GEPA in text
 
 
+def is_for_judge(text: str) -> bool:
+    return "</answer>" in text
+
+
 class Models:
     """An endpoint that answers with the number of an item where the prompt asks for it alone; every fourth at once.
 
@@ -80,6 +88,9 @@ class Models:
             if text.startswith(WRITER) and not said.startswith("no JSON"):
                 said = json.dumps({self.name: said})
             return 200, said if text.startswith(WRITER) else f"```\n{said}\n```", 0.0
+        if is_for_judge(text):
+            right = re.search(r"<expected>\s*(\d+)\s*</expected>\s*<answer>\s*\1\s*</answer>", text)
+            return 200, json.dumps({"reason": "so it is", "mark": 5 if right else 1}), 0.0
         found = re.search(r"item x(\d+)", text, re.IGNORECASE)
         assert found is not None, text
         number = int(found[1])
@@ -91,7 +102,11 @@ class Models:
 
     @property
     def of_answerer(self) -> list[str]:
-        return [each for each in self.stub.said if not is_for_writer(each)]
+        return [each for each in self.stub.said if not is_for_writer(each) and not is_for_judge(each)]
+
+    @property
+    def of_judge(self) -> list[str]:
+        return [each for each in self.stub.said if is_for_judge(each)]
 
 
 def items(count: int) -> list[dict[str, str]]:
@@ -369,6 +384,28 @@ def test_what_was_cancelled_goes_on_without_a_second_call(home: Home, tmp_path: 
     assert found.compared[0].difference.n == 10
 
 
+def test_a_judge_scores_training_rows_and_held_out_rows(home: Home, tmp_path: Path) -> None:
+    """Its calls are in the cost, on disk, and its verdict is in the result: nobody labelled answers."""
+    models = Models("judged", BETTER)
+    scorers = {
+        "scorers": [{"scorer": "rubric", "model": "judge", "criterion": "right", "expected": "expected"}],
+        "judges": {"judge": {"endpoint": "judged", "settings": {"max_tokens": 50}}},
+    }
+    task, found = to_the_end(
+        home, tmp_path, models, scorers=json.dumps(scorers), price=Price(input=1.0, output=1.0)
+    )
+    assert task.state == "done" and found.new_version == "2", task
+    assert len(models.of_judge) == 2 * 10 + 2 * 10
+    assert found.training[0].scorer == "rubric" and found.training[0].after == 1.0
+    assert found.compared[0].verdict == "better" and "not calibrated" in " ".join(found.sentences), (
+        found.sentences
+    )
+    calls = 2 * 10 + 1 + 2 * 10  # answers to training rows, one text, and the judge's marks
+    assert found.tokens == calls * TOKENS_OF_CALL and found.money == pytest.approx(
+        calls * TOKENS_OF_CALL / 1e6
+    )
+
+
 @pytest.mark.skipif(importlib.util.find_spec("gepa") is not None, reason="gepa is installed here")
 def test_gepa_says_what_installs_it(home: Home, tmp_path: Path) -> None:
     async def work(optimizations: PromptOptimizations, lab: Lab, body: NewOptimization) -> None:
@@ -393,7 +430,13 @@ def test_gepa_optimizes_within_its_rounds(home: Home, tmp_path: Path) -> None:
 def test_what_cannot_be_optimized_is_named(home: Home, tmp_path: Path) -> None:
     async def work(optimizations: PromptOptimizations, lab: Lab, body: NewOptimization) -> None:
         for change, said in [
-            ({"scorers": "scorers: [{scorer: latency}]"}, "has no scale from 0 to 1"),
+            ({"scorers": "scorers: [{scorer: latency}]"}, "'latency' gives no mark of 0 to 1"),
+            (
+                {
+                    "scorers": "scorers: [{scorer: pairwise, model: j}]\njudges: {j: {url: http://127.0.0.1, model: j}}"
+                },
+                "'pairwise' gives no mark of 0 to 1",
+            ),
             ({"money": 1.0}, "needs a price of each model: refused"),
             ({"rows": 4, "held_out": 0.9}, ""),
         ]:
@@ -422,3 +465,65 @@ def test_a_split_is_random_by_its_seed_and_keeps_near_duplicates_together() -> N
     same = {str(at): {"q": "All the same"} for at in range(8)}
     with pytest.raises(InvalidRequest, match="8 rows cannot be split"):
         split(same, ["q"], 0.5, 0)
+
+
+def test_the_command_asks_first_and_a_killed_lab_goes_on(tmp_path: Path) -> None:
+    models = Models("capital", BETTER)
+    models.hangs = lambda text: is_for_writer(text)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps(each) + "\n" for each in items(20)))
+    command = [
+        "prompts",
+        "optimize",
+        "capital",
+        "--data",
+        str(rows),
+        "--endpoint",
+        "small",
+        "--optimizer-endpoint",
+    ]
+    command += ["small", "--scorer", "exact", "--max-tokens", "8"]
+    with temporary_home() as home, models.stub.serving() as url:
+
+        def genops(*arguments: str) -> tuple[int, str, str]:
+            done = subprocess.run(
+                [*program("genops_lab.commands.main"), *arguments], capture_output=True, text=True, cwd=home.work,
+                env=home.environment(), timeout=120, check=False,
+            )  # fmt: skip
+            return done.returncode, done.stdout, done.stderr
+
+        with running_lab(home) as lab:
+            assert genops("prompts", "add", "capital", "--text", OLD)[0] == 0
+            assert genops("endpoints", "add", "small", "--url", url, "--model", "stub")[0] == 0
+            code, _, err = genops(*command)
+            assert code == 4 and models.stub.said == [], err
+            assert "10 held-out rows are too few to show a difference" in err
+            assert "small, training rows: 20 calls" in err and "10 training rows, 10 held-out rows." in err
+            assert "All: 41 calls with at most" in err and "the price is unknown: small has none." in err
+            _, found = lab.request(
+                "POST", "genops/v1/prompts/capital/optimizations",
+                {
+                    "answerer": {"name": "small", "endpoint": "small"}, "data": str(rows),
+                    "writer": {"name": "small", "endpoint": "small"}, "scorers": "scorers: [{scorer: exact}]",
+                },
+            )  # fmt: skip
+            eventually(lambda: len(models.of_writer), (1).__eq__)
+            lab.stop(signal.SIGKILL)
+        assert len(models.of_answerer) == 10
+        models.stub.said.clear()
+        models.hangs = lambda text: False
+        with running_lab(home) as lab:
+            path = f"genops/v1/prompt-optimizations/{found['optimization']['id']}"
+            done = eventually(lambda: lab.get(path), lambda each: each["stage"] == "done")
+            assert (done["new_version"], done["training"][0]["after"]) == ("2", 1.0)
+            # No training row was asked again with the old text: ten held-out rows were.
+            old = [each for each in models.of_answerer if "alone" not in each]
+            assert len(models.of_writer) == 1 and len(old) == 10
+            code, out, err = genops(*command, "--version", "1", "--yes")
+            assert code == 0 and "Version 2 of capital has this text already." in err, err
+            assert re.match(r"Version 2 is \+[\d.]+ points on 10 held-out rows \(95 % interval", out), out
+            assert "genops prompts diff capital 1 2" in out and "The optimizer tried 1 texts" in out
+            id = re.search(r"The optimization is (\w+)\.", err)
+            assert id is not None
+            code, _, err = genops("prompts", "resume", id[1])
+            assert code == 4 and "is done" in err

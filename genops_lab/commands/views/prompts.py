@@ -148,7 +148,7 @@ def optimization_cost(found: OptimizationCost) -> str:
             f"{100 * shown.difference:.0f} points or more."
         )
     else:
-        lines.append("So few held-out rows show no difference: give more rows.")
+        lines.append(f"{found.held_out:,} held-out rows are too few to show a difference: give more rows.")
     return "\n".join(lines)
 
 
@@ -166,7 +166,7 @@ def optimization(found: Optimization) -> Document:
     if found.new_version:
         name = shlex.quote(found.name)
         blocks += [
-            Note(f"Saved as version {found.new_version} of {found.name}. No alias was moved."),
+            Note(f"Version {found.new_version} of {found.name} has the new text. No alias was moved."),
             Note(f"See what changed: genops prompts diff {name} {found.version} {found.new_version}"),
         ]
     if found.evaluation:

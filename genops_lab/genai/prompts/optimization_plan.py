@@ -21,6 +21,7 @@ from genops_lab.genai.evaluations.evaluation_file import (
 )
 from genops_lab.genai.evaluations.models import PlannedCalls
 from genops_lab.genai.evaluations.rows import Rows, read_rows
+from genops_lab.genai.scorers.judges import Pairwise
 
 from .mlflow_optimizer import GEPA_STEP, check_installed
 from .models import PromptVersion, Turn
@@ -110,9 +111,10 @@ def material_of(version: PromptVersion, body: NewOptimization) -> Material:
     read_scorers(body.scorers, body.scorers_name)
     file = held_out_file(version, body, version.turns)
     for scorer in file.scorers:
-        if scorer.better != "higher" or scorer.bounds != (0.0, 1.0):
+        is_alone = not isinstance(scorer, Pairwise)  # a pairwise judge compares two models
+        if scorer.better != "higher" or scorer.bounds != (0.0, 1.0) or not is_alone:
             raise InvalidRequest(
-                f"The scorer {scorer.label!r} has no scale from 0 to 1 on which more is better.",
+                f"The scorer {scorer.label!r} gives no mark of 0 to 1 to one answer, on which more is better.",
                 hint="Choose one such as exact, contains or a rubric.",
             )
     if body.money is not None:

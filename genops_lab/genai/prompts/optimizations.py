@@ -185,10 +185,13 @@ class PromptOptimizations:
             tags={OPTIMIZATION_TAG: found.id},
         )  # fmt: skip
         saved = await self._prompts.save_prompt(found.name, new)
-        handle.say(f"Saved as version {saved.version.version} of {found.name}. No alias was moved.")
-        await self._keep(
-            folder, msgspec.structs.replace(found, stage="comparing", new_version=saved.version.version)
-        )
+        number = saved.version.version
+        if saved.made:
+            handle.say(f"Saved as version {number} of {found.name}. No alias was moved.")
+        else:
+            handle.say(f"Version {number} of {found.name} has this text already.")
+            await self._mlflow.call(MlflowPrompts.tag_version, found.name, number, OPTIMIZATION_TAG, found.id)
+        await self._keep(folder, msgspec.structs.replace(found, stage="comparing", new_version=number))
         return {}
 
     async def _compare(
@@ -208,6 +211,7 @@ class PromptOptimizations:
         shown = await self._answers.get_answer_evaluation(found.evaluation)
         compared = [] if shown.report is None else shown.report.compared
         sentences = [_sentence(found, each, len(compared) > 1) for each in compared]
+        sentences += [each.verdict for each in (shown.report.judges if shown.report else [])]
         if shown.evaluation.missing:
             sentences.append(f"{shown.evaluation.missing:,} answers to held-out rows are missing.")
         found = msgspec.structs.replace(

@@ -217,7 +217,7 @@ class _Writing:
         self._reason = str(failure) if failure is not None else self._reason
         if not others:
             raise Failed(
-                f"The model {self._body.writer.name} wrote no text that could be tried: {self._reason}",
+                f"The model {self._body.writer.name} wrote no text that could be tried: {self._reason.rstrip('.')}.",
                 hint="Try another writer, or more rounds: --rounds NUMBER",
             )
         best = max(others, key=_mean)
