@@ -97,7 +97,7 @@ def score_evaluation(
         for each in scorer:
             is_file = Path(each).is_file()
             body = NewScores(
-                text=text_of(each) if is_file else f"scorers:\n- scorer: {_word(each)}\n",
+                text=text_of(each) if is_file else f"scorers:\n- scorer: {word_of(each)}\n",
                 name=each if is_file else "--scorer",
             )
             begun = session.call(AnswersService.score_answers, id=result, body=body)
@@ -131,7 +131,7 @@ def _data(given: str) -> str:
     return str(Path(given).expanduser().absolute())
 
 
-def _word(kind: str) -> str:
+def word_of(kind: str) -> str:
     """Return a kind of scorer. Raises InvalidRequest for other text."""
     if not kind.replace("_", "").replace("-", "").isalnum():
         raise InvalidRequest(

@@ -26,6 +26,7 @@ from genops_lab.genai.prompts.trials import PromptTrials
 from genops_lab.runtime.prompts import parsed, turns_of
 
 from .grammar import noun
+from .prompt_optimizations import Calls, prompt_optimizations
 from .session import Json, Yes, command
 from .views import prompts as views
 from .waiting import followed
@@ -180,7 +181,7 @@ def run_prompt(
         int,
         typer.Option("--max-tokens", metavar="NUMBER", help="The most tokens of an answer. Default: 512."),
     ] = 0,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the calls.")] = False,
+    yes: Calls = False,
     json: Json = False,
 ) -> None:
     """Run versions of a prompt on rows, with one or more models.
@@ -214,8 +215,10 @@ def run_prompt(
             if not session.confirm("Make the calls?"):
                 raise Conflict("Nothing was asked.", code="confirmation_needed")
         task = session.call(PromptTrials.start_trial, name=name, body=body)
+        id = task.subject.removeprefix("prompt-trial:")
+        session.say(f"The run on rows is {id}.")
         session.say(followed(session, task).message)
-        table = session.call(PromptTrials.get_trial, trial=task.subject.removeprefix("prompt-trial:"))
+        table = session.call(PromptTrials.get_trial, trial=id)
         session.show(table, views.trial(table))
 
 
@@ -285,3 +288,6 @@ def _json(text: str, where: str, kind: type) -> Any:
         expected = "an object" if kind is dict else "a list"
         raise InvalidRequest(f"{where} must be {expected}.", hint="Correct the JSON.")
     return found
+
+
+prompts.add_typer(prompt_optimizations)

@@ -29,7 +29,8 @@ R = TypeVar("R")
 _USERINFO = re.compile(r"//[^/?#]*@")
 #: Where a client that opens the SQLite file itself puts new experiments' artifacts; default: ./mlruns.
 ARTIFACT_ROOT_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_ROOT"
-_QUIET = {
+#: Variables of all processes that use MLflow.
+QUIET = {
     # A server that is down must be noticed fast: the Lab tries again by itself.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
@@ -69,12 +70,12 @@ class MlflowConnection(Service):
         self._database = folder / "mlflow.db"
         self._artifacts = folder / "artifacts"
         own = f"sqlite:///{self._database}"
-        self.server = MlflowServer(folder, own, self._artifacts, _QUIET)
+        self.server = MlflowServer(folder, own, self._artifacts, QUIET)
         given = settings.mlflow_uri.strip()
         embedded = not given or given == own or self.server.is_at(given)
         self.kind: Literal["embedded", "remote"] = "embedded" if embedded else "remote"
         self.uri = own if embedded else given
-        environment = {**_QUIET, **{name: os.environ[name] for name in _QUIET if name in os.environ}}
+        environment = {**QUIET, **{name: os.environ[name] for name in QUIET if name in os.environ}}
         environment["MLFLOW_TRACKING_URI"] = self.uri
         if embedded:
             environment[ARTIFACT_ROOT_VARIABLE] = str(self._artifacts)
@@ -111,7 +112,7 @@ class MlflowConnection(Service):
     @staticmethod
     def other(uri: str, token: str = "") -> Worker:
         """Return a worker for another MLflow: it has no credentials of this one, but the token if one is given."""
-        environment = {**_QUIET, **_PATIENT, **dict.fromkeys(_CREDENTIALS, ""), "MLFLOW_TRACKING_URI": uri}
+        environment = {**QUIET, **_PATIENT, **dict.fromkeys(_CREDENTIALS, ""), "MLFLOW_TRACKING_URI": uri}
         if token:
             environment["MLFLOW_TRACKING_TOKEN"] = token
         return Worker("The other MLflow", {"tracking_uri": uri}, env=environment)

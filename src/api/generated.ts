@@ -3504,6 +3504,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/prompt-trials": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List trials, newest first. */
+        get: operations["prompts.list_trials"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/prompt-trials/{trial}": {
         parameters: {
             query?: never;
@@ -3515,6 +3532,91 @@ export interface paths {
         get: operations["prompts.get_trial"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompt-trials/{trial}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask for the answers that are missing, those of calls that failed too. No other answer is asked for again. */
+        post: operations["prompts.resume_trial"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompts/{name}/optimizations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Split the rows, and begin to write and try texts, as a task. */
+        post: operations["prompts.start_optimization"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompts/{name}/optimizations/cost": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what an optimization costs at most, and what its held-out rows can show. Nothing is asked. */
+        post: operations["prompts.get_optimization_cost"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompt-optimizations/{optimization}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return an optimization with its results so far. */
+        get: operations["prompts.get_optimization"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompt-optimizations/{optimization}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on with an optimization that was cancelled or failed. No call that was made is made again. */
+        post: operations["prompts.resume_optimization"];
         delete?: never;
         options?: never;
         head?: never;
@@ -11101,8 +11203,34 @@ export interface components {
             currency: string;
         };
         /**
+         * Page[TrialSummary]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_TrialSummary_: {
+            items: components["schemas"]["TrialSummary"][];
+            /** @default  */
+            next: string;
+        };
+        /**
+         * TrialSummary
+         * @description A trial in a list. ``digest`` is that of the file; ``columns`` name version and model.
+         *
+         *     Of the ``wanted`` answers, ``answered`` are there; ``failed`` calls gave none.
+         */
+        TrialSummary: {
+            id: string;
+            name: string;
+            data: string;
+            digest: string;
+            created_at: number;
+            columns: string[];
+            wanted: number;
+            answered: number;
+            failed: number;
+        };
+        /**
          * TrialTable
-         * @description The answers of a trial. ``digest`` is that of the file; ``columns`` name version and model.
+         * @description The answers of a trial.
          */
         TrialTable: {
             id: string;
@@ -11111,6 +11239,9 @@ export interface components {
             digest: string;
             created_at: number;
             columns: string[];
+            wanted: number;
+            answered: number;
+            failed: number;
             rows: components["schemas"]["TrialRow"][];
         };
         /**
@@ -11139,6 +11270,134 @@ export interface components {
             tokens: number;
             /** @default 0 */
             latency_s: number;
+        };
+        /**
+         * NewOptimization
+         * @description Optimize a version (a number or an alias) of a prompt.
+         *
+         *     - answerer: the model that answers the prompt. writer: the model that writes new texts.
+         *     - data: the absolute path of a file with rows; its first ``rows`` are used.
+         *     - scorers: YAML with the list ``scorers``, and ``judges`` where these ask a model; ``scorers_name``: for errors.
+         *     - folder: the absolute path of the folder with the files that scorers name.
+         *     - rounds: texts that are written, one after the other.
+         *     - held_out: the share of rows that the optimizer does not see. ``seed``: of the random split.
+         *     - money: the most that all calls may cost. None: no limit.
+         *     - settings: of the calls to the answerer; they win over those of the version.
+         */
+        NewOptimization: {
+            /** @default latest */
+            version: string;
+            answerer: components["schemas"]["TrialModel"];
+            writer: components["schemas"]["TrialModel"];
+            data: string;
+            /** @default 200 */
+            rows: number;
+            scorers: string;
+            /** @default scorers.yaml */
+            scorers_name: string;
+            /** @default  */
+            folder: string;
+            /**
+             * @default metaprompt
+             * @enum {unknown}
+             */
+            optimizer: "gepa" | "metaprompt";
+            /** @default 1 */
+            rounds: number;
+            /** @default 0.5 */
+            held_out: number;
+            /** @default 0 */
+            seed: number;
+            /** @default null */
+            money: number | null;
+            /** @default {} */
+            settings: Record<string, never>;
+        };
+        /**
+         * BegunOptimization
+         * @description The optimization that a task works on.
+         */
+        BegunOptimization: {
+            optimization: components["schemas"]["Optimization"];
+            task: components["schemas"]["Task"];
+        };
+        /**
+         * Optimization
+         * @description An optimization of a prompt.
+         *
+         *     - version: the version that it began with. new_version: the one that it saved; empty: none so far, none better.
+         *     - tried: texts that answered all training rows, the first one not counted.
+         *     - training: scores on rows that the optimizer saw. compared: the new version less the old one on held-out rows.
+         *     - evaluation: the id of the evaluation of the held-out rows.
+         *     - tokens, money: of all calls of the optimizer, without the evaluation; ``money`` is None without a price.
+         *     - sentences: the results in plain words, the most important first. notes: what a reader must know.
+         */
+        Optimization: {
+            id: string;
+            name: string;
+            version: string;
+            /** @default  */
+            new_version: string;
+            optimizer: string;
+            answerer: string;
+            writer: string;
+            data: string;
+            digest: string;
+            seed: number;
+            training_rows: number;
+            held_out_rows: number;
+            created_at: number;
+            /**
+             * @default writing
+             * @enum {unknown}
+             */
+            stage: "comparing" | "done" | "writing";
+            /** @default 0 */
+            tried: number;
+            /** @default [] */
+            training: components["schemas"]["TrainingScore"][];
+            /** @default  */
+            evaluation: string;
+            /** @default [] */
+            compared: components["schemas"]["ComparedModels"][];
+            /** @default 0 */
+            tokens: number;
+            /** @default null */
+            money: number | null;
+            /** @default [] */
+            sentences: string[];
+            /** @default [] */
+            notes: string[];
+        };
+        /**
+         * TrainingScore
+         * @description The mean score of both texts on the training rows that both answered; they chose the text, so it is too high.
+         */
+        TrainingScore: {
+            scorer: string;
+            before: number;
+            after: number;
+            rows: number;
+        };
+        /**
+         * OptimizationCost
+         * @description The most that an optimization uses. ``money`` is None if a model (``without_price``) has no price.
+         *
+         *     - training, held_out: rows of each side. together: rows that near-duplicates keep on one side.
+         *     - parts: calls by their purpose, which is the name of the part.
+         *     - shows: the smallest difference that the held-out rows show with a probability of 80 %.
+         */
+        OptimizationCost: {
+            version: string;
+            training: number;
+            held_out: number;
+            together: number;
+            calls: number;
+            tokens: number;
+            money: number | null;
+            without_price: string[];
+            parts: components["schemas"]["PlannedCalls"][];
+            shows: components["schemas"]["ShownDifference"][];
         };
         /**
          * MovePromptAlias
@@ -19491,6 +19750,39 @@ export interface operations {
             };
         };
     };
+    "prompts.list_trials": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_TrialSummary_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "prompts.get_trial": {
         parameters: {
             query?: never;
@@ -19509,6 +19801,169 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TrialTable"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.resume_trial": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                trial: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.start_optimization": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOptimization"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunOptimization"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.get_optimization_cost": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOptimization"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OptimizationCost"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.get_optimization": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                optimization: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Optimization"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.resume_optimization": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                optimization: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunOptimization"];
                 };
             };
             /** @description The error. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from tests.support.lab_server import LabServer, running_lab
 from tests.support.openai_stub import OpenAIStub
 from tests.support.rooms import eventually
 from tests.support.warm import program
+
+from .answering import Answering
 
 CHAT = "system: Answer in one word.\nuser:\nWhat is the capital of {{country}}?"
 
@@ -221,6 +224,88 @@ def test_versions_run_on_rows_with_several_models(lab: LabServer) -> None:
     data.write_text('{"city": "Lima"}\n')
     code, _, err = genops(lab, *command, "--yes")
     assert code == 2 and "The row 1 has no value for country" in err
+
+
+def countries(lab: LabServer, count: int) -> str:
+    data = lab.home.work / "countries.jsonl"
+    data.write_text("".join(json.dumps({"country": f"Land {at}."}) + "\n" for at in range(count)))
+    return str(data)
+
+
+def begun_trial(lab: LabServer, name: str, url: str, count: int) -> dict[str, Any]:
+    """Begin to run a prompt on rows, four at once."""
+    model = {"name": "stub", "url": url, "model": "stub", "at_once": 4}
+    body = {"versions": ["latest"], "models": [model], "data": countries(lab, count), "rows": count}
+    status, task = lab.request("POST", f"genops/v1/prompts/{name}/trials", body)
+    assert status == 200, task
+    found: dict[str, Any] = task
+    return found
+
+
+def trial_of(lab: LabServer, task: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = lab.get(
+        f"genops/v1/prompt-trials/{task['subject'].removeprefix('prompt-trial:')}"
+    )
+    return found
+
+
+def test_a_cancelled_trial_asks_only_for_the_missing_answers(lab: LabServer) -> None:
+    save(lab, "cancelled", "Capital of {{country}}", settings={"max_tokens": 5})
+    hanging = Answering(lambda number, text, headers: (200, "Lima" if number < 9 else None, 0.0))
+    with hanging.serving() as url:
+        task = begun_trial(lab, "cancelled", url, 20)
+        eventually(lambda: (len(hanging.said), trial_of(lab, task)["answered"]), (13, 9).__eq__)
+        status, cancelled = lab.request("POST", f"genops/v1/tasks/{task['id']}/cancel")
+        assert status == 200 and cancelled["state"] == "cancelled"
+        trial = trial_of(lab, task)
+        assert (trial["wanted"], trial["answered"], trial["failed"]) == (20, 9, 0)
+        listed = lab.get("genops/v1/prompt-trials?name=cancelled")["items"]
+        assert [each["id"] for each in listed] == [trial["id"]] and "rows" not in listed[0]
+        said = lab.get(f"genops/v1/tasks/{task['id']}/log")["lines"]
+        assert f"genops prompts resume {trial['id']}" in said[-1]
+        answered = {
+            f"Capital of {each['row']['country']}"
+            for each in trial["rows"]
+            if each["answers"][0]["state"] == "answered"
+        }
+        hanging.said.clear()
+        hanging.reply = lambda number, text, headers: (500 if "Land 15." in text else 200, "Lima", 0.0)
+        code, out, err = genops(lab, "prompts", "resume", trial["id"], "--json")
+        assert code == 0, err
+        assert (
+            "9 answers are there already." in err and "4 calls were in flight when they were stopped" in err
+        )
+        assert "19 of 20 answers, 1 calls failed." in err
+        assert not answered & set(hanging.said)
+        # Of what is missing each is asked once; the failing one is tried four times.
+        assert len(hanging.said) == 11 - 1 + 4
+        states = [each["answers"][0]["state"] for each in json.loads(out)["rows"]]
+        assert (states.count("answered"), states.count("failed")) == (19, 1)
+        # A whole trial that is resumed asks for failed calls alone.
+        hanging.said.clear()
+        hanging.reply = lambda number, text, headers: (200, "Lima", 0.0)
+        code, out, err = genops(lab, "prompts", "resume", trial["id"], "--json")
+        assert code == 0 and "20 of 20 answers, 0 calls failed." in err, err
+        assert hanging.said == ["Capital of Land 15."]
+    code, _, err = genops(lab, "prompts", "resume", "0123456789ab")
+    assert code == 3 and "There is neither a run on rows nor an optimization" in err
+
+
+def test_a_killed_lab_goes_on_with_its_trial() -> None:
+    hanging = Answering(lambda number, text, headers: (200, "Lima" if number < 9 else None, 0.0))
+    with temporary_home() as own, hanging.serving() as url:
+        with running_lab(own) as lab:
+            save(lab, "killed", "Capital of {{country}}", settings={"max_tokens": 5})
+            task = begun_trial(lab, "killed", url, 20)
+            eventually(lambda: (len(hanging.said), trial_of(lab, task)["answered"]), (13, 9).__eq__)
+            lab.stop(signal.SIGKILL)
+        first = hanging.said[:9]
+        hanging.said.clear()
+        hanging.reply = lambda number, text, headers: (200, "Lima", 0.0)
+        with running_lab(own) as lab:
+            eventually(lambda: lab.get(f"genops/v1/tasks/{task['id']}")["state"], "done".__eq__)
+            assert trial_of(lab, task)["answered"] == 20
+            assert not set(first) & set(hanging.said) and len(hanging.said) == 11
 
 
 def test_a_word_diff_gives_both_texts_back() -> None:

@@ -214,7 +214,12 @@ def test_a_session_is_one_conversation_with_totals(stand: Stand) -> None:
 
     ask("Where is my order?", "On its way.")
     ask("When does it come?", "On Monday.")
-    stand.log("plain", {"question": "Thanks, and who are you?", "user": 7}, "A model.", **{"mlflow.trace.session": "it's 9"})
+    stand.log(
+        "plain",
+        {"question": "Thanks, and who are you?", "user": 7},
+        "A model.",
+        **{"mlflow.trace.session": "it's 9"},
+    )
     with pytest.raises(ValueError, match="gone"), mlflow.start_span("broken") as broken:
         mlflow.update_current_trace(metadata={"mlflow.trace.session": "it's 9"})
         raise ValueError("gone")

@@ -33,6 +33,7 @@ genops.rollout
 genops.gates genops.gates.hash genops.gates.looks genops.source
 genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.evaluation.how genops.evaluation.model
 genops.evaluation.place genops.evaluation.session genops.evaluation.version
+genops.evaluation genops.optimization
 genops.answers.evaluation genops.answers.example genops.answers.model genops.answers.repeat
 genops.import genops.manifest
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
@@ -643,6 +644,8 @@ evaluation: predict prepare record
 model_import: fetch read register upload
 sweep: run
 trace: fetch give
+prompt-trial: ask
+prompt-optimization: compare write
 """,
 )
 
@@ -804,6 +807,9 @@ genops prompts alias: --delete --expected --json alias name version
 genops prompts delete: --json --yes -y name
 genops prompts diff: --json after before name
 genops prompts list: --json
+genops prompts optimize: --data --deployment --endpoint --held-out --json --max-tokens --money --optimizer
+    --optimizer-endpoint --rounds --rows --scorer --seed --version --yes -y name
+genops prompts resume: --json id
 genops prompts run: --data --deployment --endpoint --json --key --max-tokens --model --price-input --price-output --rows
     --url --version --yes -y name
 genops prompts show: --json --versions name

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 from genops_lab.genai.endpoints.limits import money_text
+from genops_lab.genai.evaluations.models import PlannedCalls
 from genops_lab.genai.prompts.models import Prompt, PromptDifference, PromptVersion, SavedPrompt
+from genops_lab.genai.prompts.optimization_models import Optimization, OptimizationCost
 from genops_lab.genai.prompts.trial_models import TrialAnswer, TrialCost, TrialTable
 
 from ..document import Block, Cell, Column, Document, Facts, Lines, Note, Row, Table, moment
@@ -128,6 +131,54 @@ def cost(found: TrialCost) -> str:
     if not found.without_price:
         return f"{calls}. The prices have several currencies, so there is no sum."
     return f"{calls}. The price is unknown: {', '.join(found.without_price)} has none."
+
+
+def optimization_cost(found: OptimizationCost) -> str:
+    """Say what an optimization may cost at most, and what it can show."""
+    lines = [f"{each.model}: {_planned(each)}" for each in found.parts]
+    money = f"at most {found.money:.4g}" if found.money is not None else "the price is unknown"
+    if found.without_price:
+        money += f": {', '.join(found.without_price)} has none"
+    lines.append(f"All: {found.calls:,} calls with at most {found.tokens:,} tokens, {money}.")
+    split = f"{found.training:,} training rows, {found.held_out:,} held-out rows"
+    if found.together:
+        split += f"; each group of the {found.together:,} near-duplicates is on one side"
+    lines.append(f"{split}.")
+    shown = next((each for each in reversed(found.shows) if each.difference is not None), None)
+    if shown is not None and shown.difference is not None:
+        lines.append(
+            f"If the answers differ on {100 * shown.differing:.0f} % of the held-out rows, they show a difference of "
+            f"{100 * shown.difference:.0f} points or more."
+        )
+    else:
+        lines.append(f"{found.held_out:,} held-out rows are too few to show a difference: give more rows.")
+    return "\n".join(lines)
+
+
+def _planned(each: PlannedCalls) -> str:
+    calls = f"{each.calls:,} call{'' if each.calls == 1 else 's'}"
+    return calls if each.money is None else f"{calls}, at most {each.money:.4g}"
+
+
+def optimization(found: Optimization) -> Document:
+    """``prompts optimize``."""
+    better = any(each.verdict == "better" for each in found.compared)
+    worse = any(each.verdict == "worse" for each in found.compared)
+    tone: Any = "bad" if worse else "good" if better else ""
+    blocks: list[Block] = [Note(each, tone if at == 0 else "") for at, each in enumerate(found.sentences)]
+    if found.new_version:
+        name = shlex.quote(found.name)
+        blocks += [
+            Note(f"Version {found.new_version} of {found.name} has the new text. No alias was moved."),
+            Note(f"See what changed: genops prompts diff {name} {found.version} {found.new_version}"),
+        ]
+    if found.evaluation:
+        blocks.append(Note(f"See the answers: genops evaluate show {found.evaluation}"))
+    money = "" if found.money is None else f", {found.money:.4g}"
+    blocks.append(
+        Note(f"The optimizer tried {found.tried:,} texts with {found.tokens:,} tokens{money}.", "dim")
+    )
+    return Document([*blocks, *(Note(each, "dim") for each in found.notes)])
 
 
 def trial(found: TrialTable) -> Document:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from genops_lab.genai.endpoints.endpoint import Answer
 from genops_lab.genai.endpoints.limits import Usage
 
-from .steps import Step
+from .steps import Step, summed
 
 _SYNC_S = 1.0
 #: One object, which the journal leaves out.
@@ -125,7 +126,27 @@ def read(path: Path) -> dict[Key, Call]:
     return _read(path)[0]
 
 
-def _read(path: Path, *, mend: bool = False) -> tuple[dict[Key, Call], list[tuple[Key, Usage]]]:
+def spent_in(path: Path, model: str, is_kept: Callable[[str], bool] | None = None) -> Usage:
+    """Return what all answers of a model used, and all its calls that were lost. Blocks.
+
+    An answer whose tokens the endpoint did not count used all that was set aside for it. With ``is_kept`` the answers
+    to these examples alone count, as :class:`.asking.Asking` counts those that it keeps.
+    """
+    aside: dict[Key, Usage] = {}
+    calls, lost = _read(path, aside=aside)
+    used = [most for key, most in lost if key[0] == model]
+    for key, call in calls.items():
+        if call.answer is None or call.joined or key[0] != model or (is_kept and not is_kept(key[1])):
+            continue
+        usage = call.answer.usage
+        used.append(usage if usage.known or is_kept else aside.get(key, Usage()))
+    return summed(used)
+
+
+def _read(
+    path: Path, *, mend: bool = False, aside: dict[Key, Usage] | None = None
+) -> tuple[dict[Key, Call], list[tuple[Key, Usage]]]:
+    """Return the calls that ended, and those that were lost. ``aside`` gets the tokens set aside for each call."""
     calls: dict[Key, Call] = {}
     lost: list[tuple[Key, Usage]] = []
     open_: dict[Key, Usage] = {}
@@ -144,6 +165,8 @@ def _read(path: Path, *, mend: bool = False) -> tuple[dict[Key, Call], list[tupl
             if line.startswith(b'{"begun"'):
                 begun = begins.decode(line)
                 open_[begun.begun] = begun.most
+                if aside is not None:
+                    aside[begun.begun] = begun.most
             elif line.startswith(b'{"opened"'):
                 lost += open_.items()
                 open_ = {}

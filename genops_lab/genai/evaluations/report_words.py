@@ -32,7 +32,7 @@ def sentences(report: ScoresReport) -> list[str]:
         if each.corrected is not None and each.corrected.value is not None:
             found.append(
                 f"By people's labels, which the marks of {each.scorer} complete, {each.model} is "
-                f"{amount(each.corrected.value, each.points, signed=True)}{_interval(each.corrected, each.points)}."
+                f"{amount(each.corrected.value, each.points, signed=True)}{interval(each.corrected, each.points)}."
             )
     if report.stopped is not None:
         found += _stopped(report.stopped)
@@ -44,24 +44,23 @@ def _difference(each: ComparedModels, stopped: AskedUntilKnown | None) -> str:
     value = each.difference.value
     if value is None:
         return f"No example has a score of {each.model} and {against} by {each.scorer}."
-    interval, size = _interval(each.difference, each.points), amount(abs(value), each.points)
+    size = amount(abs(value), each.points)
+    within = interval(each.difference, each.points)
     after = f", after {stopped.examples:,} of {stopped.of:,} examples" if stopped else ""
     match each.verdict:
         case "better":
-            return f"{each.model} beats {against} by {size} in {each.scorer}{interval}{after}."
+            return f"{each.model} beats {against} by {size} in {each.scorer}{within}{after}."
         case "worse":
-            return f"{each.model} is worse than {against} by {size} in {each.scorer}{interval}{after}."
+            return f"{each.model} is worse than {against} by {size} in {each.scorer}{within}{after}."
         case "equal":
-            return f"{each.model} and {against} are equal in {each.scorer}{interval}{after}."
+            return f"{each.model} and {against} are equal in {each.scorer}{within}{after}."
         case "higher" | "lower":
-            return (
-                f"{each.model} is {each.verdict} than {against} by {size} in {each.scorer}{interval}{after}."
-            )
+            return f"{each.model} is {each.verdict} than {against} by {size} in {each.scorer}{within}{after}."
     if each.difference.low is None:
         signed = amount(value, each.points, signed=True)
         return f"{each.model} is {signed} beside {against} in {each.scorer}, without an interval{after}."
     many = f", corrected for {each.tests} comparisons" if each.tests > 1 else ""
-    shown = f"{each.model} is {amount(value, each.points, signed=True)}{interval}"
+    shown = f"{each.model} is {amount(value, each.points, signed=True)}{within}"
     return f"{each.model} and {against} differ within chance in {each.scorer}{many}: {shown}{after}."
 
 
@@ -90,7 +89,7 @@ def _slice(each: ComparedModels, part: ComparedSlice) -> str:
     size = amount(part.difference.value, each.points, signed=True)
     return (
         f"Where {part.column} is {part.value}, {each.model} is {part.verdict} in {each.scorer}: "
-        f"{size}{_interval(part.difference, each.points)}, {part.difference.n:,} examples."
+        f"{size}{interval(part.difference, each.points)}, {part.difference.n:,} examples."
     )
 
 
@@ -138,7 +137,8 @@ def _number(value: float, points: bool) -> str:
     return "0" if found == "-0" else found
 
 
-def _interval(found: ScoreEstimate, points: bool) -> str:
+def interval(found: ScoreEstimate, points: bool) -> str:
+    """Return the interval of a difference in words; empty without one."""
     if found.low is None or found.high is None:
         return ""
     return f" (95 % interval {_number(found.low, points)} to {_number(found.high, points)})"

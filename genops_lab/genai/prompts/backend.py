@@ -107,6 +107,12 @@ class MlflowPrompts(MlflowBackend):
                 self._client.delete_prompt_alias(name, alias)
             return _prompt(self._registered(name))
 
+    def tag_version(self, name: str, version: str, key: str, text: str) -> None:
+        """Set a tag of a version. Raises NotFound."""
+        with mlflow_errors(f"Cannot tag version {version} of the prompt {name!r}"):
+            number = self._found(self._registered(name), version).version
+            self._client.set_prompt_version_tag(name, number, key, text)
+
     def delete_version(self, name: str, version: str) -> Prompt:
         """Delete a version, and the aliases that name it. Raises NotFound."""
         with mlflow_errors(f"Cannot delete version {version} of the prompt {name!r}"):

@@ -16,10 +16,13 @@ def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.settings import Settings
     from genops_lab.core.tasks import TasksService
+    from genops_lab.core.work import WorkService
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.genai.endpoints.service import EndpointsService
+    from genops_lab.genai.evaluations.service import AnswersService
 
+    from .optimizations import PromptOptimizations
     from .service import PromptsService
     from .trials import PromptTrials
 
@@ -30,9 +33,22 @@ def _provide(services: Services) -> None:
             get(Settings),
             get(PromptsService),
             get(DeploymentsService),
-            get(TasksService),
+            get(WorkService),
             get(EventBus),
             get(EndpointsService),
+        ),
+    )
+    services.provide(
+        PromptOptimizations,
+        lambda get: PromptOptimizations(
+            get(Settings),
+            get(PromptsService),
+            get(AnswersService),
+            get(EndpointsService),
+            get(MlflowConnection),
+            get(TasksService),
+            get(WorkService),
+            get(EventBus),
         ),
     )
 

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 from genops_lab.core.operations import ANYONE, LazyService, Operation
 
 if TYPE_CHECKING:
+    from .optimizations import PromptOptimizations
     from .service import PromptsService as Service
     from .trials import PromptTrials
 else:
+    PromptOptimizations = LazyService(__package__, "optimizations", "PromptOptimizations")
     PromptTrials = LazyService(__package__, "trials", "PromptTrials")
     Service = LazyService(__package__, "service", "PromptsService")
 
@@ -21,7 +23,22 @@ OPERATIONS = [
     Operation("GET", "/prompts/{name}/difference", Service.compare_prompts),
     Operation("POST", "/prompts/{name}/trials", PromptTrials.start_trial, action="execute"),
     Operation("POST", "/prompts/{name}/trials/cost", PromptTrials.get_trial_cost, action="read"),
+    Operation("GET", "/prompt-trials", PromptTrials.list_trials),
     Operation("GET", "/prompt-trials/{trial}", PromptTrials.get_trial),
+    Operation("POST", "/prompt-trials/{trial}/resume", PromptTrials.resume_trial, action="execute"),
+    Operation(
+        "POST", "/prompts/{name}/optimizations", PromptOptimizations.start_optimization, action="execute"
+    ),
+    Operation(
+        "POST", "/prompts/{name}/optimizations/cost", PromptOptimizations.get_optimization_cost, action="read"
+    ),
+    Operation("GET", "/prompt-optimizations/{optimization}", PromptOptimizations.get_optimization),
+    Operation(
+        "POST",
+        "/prompt-optimizations/{optimization}/resume",
+        PromptOptimizations.resume_optimization,
+        action="execute",
+    ),
     Operation("PUT", "/prompts/{name}/aliases/{alias}", Service.set_prompt_alias),
     Operation("DELETE", "/prompts/{name}/aliases/{alias}", Service.delete_prompt_alias),
 ]

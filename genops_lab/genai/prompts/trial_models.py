@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from genops_lab.core.paging import PageQuery
 from genops_lab.genai.endpoints.limits import Price
 
 
@@ -85,8 +86,11 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
     answers: list[TrialAnswer]
 
 
-class TrialTable(msgspec.Struct, frozen=True, kw_only=True):
-    """The answers of a trial. ``digest`` is that of the file; ``columns`` name version and model."""
+class TrialSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial in a list. ``digest`` is that of the file; ``columns`` name version and model.
+
+    Of the ``wanted`` answers, ``answered`` are there; ``failed`` calls gave none.
+    """
 
     id: str
     name: str
@@ -94,4 +98,18 @@ class TrialTable(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     created_at: float
     columns: list[str]
+    wanted: int
+    answered: int
+    failed: int
+
+
+class TrialTable(TrialSummary, frozen=True, kw_only=True):
+    """The answers of a trial."""
+
     rows: list[TrialRow]
+
+
+class TrialsQuery(PageQuery, frozen=True, kw_only=True):
+    """The trials of a prompt. ``name`` empty: those of all prompts."""
+
+    name: str = ""

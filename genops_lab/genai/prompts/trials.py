@@ -14,7 +14,8 @@ import msgspec
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.models import Task
-from genops_lab.core.paths import private_dir
+from genops_lab.core.paging import Page
+from genops_lab.core.paths import contained, private_dir
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints.endpoint import Connection, Endpoint, most_tokens
 from genops_lab.genai.endpoints.limits import Limits, Usage
@@ -23,16 +24,30 @@ from genops_lab.genai.evaluations.journal import Journal, read
 from genops_lab.genai.evaluations.rows import Rows, read_rows
 
 from .models import VARIABLE, PromptVersion
-from .trial_models import CallCost, PromptTrial, TrialAnswer, TrialCost, TrialModel, TrialRow, TrialTable
+from .trial_models import (
+    CallCost,
+    PromptTrial,
+    TrialAnswer,
+    TrialCost,
+    TrialModel,
+    TrialRow,
+    TrialsQuery,
+    TrialSummary,
+    TrialTable,
+)
 
 if TYPE_CHECKING:
     from genops_lab.core.settings import Settings
-    from genops_lab.core.tasks import TaskHandle, TasksService
+    from genops_lab.core.tasks import TaskHandle
+    from genops_lab.core.work import WorkService
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.genai.endpoints.service import EndpointsService
 
     from .service import PromptsService
 
+#: The kind of durable work; its subject is ``prompt-trial:<id>``.
+KIND = "prompt-trial"
+_ALL = TrialsQuery()
 _ID = re.compile(r"[0-9a-f]{12}")
 #: Asked of a model where neither the prompt nor the person says how long an answer may be.
 _MAX_TOKENS = 512
@@ -49,22 +64,30 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PromptTrials:
-    """Trials of prompts. Answers are kept in ``prompts/trials/ID`` of the data folder as they come."""
+    """Trials of prompts, as durable work. Answers are kept in ``prompts/trials/ID`` of the data folder as they come.
+
+    If JupyterLab ends meanwhile, the next one asks only for the answers that are missing.
+    """
 
     def __init__(
         self,
         settings: Settings,
         prompts: PromptsService,
         deployments: DeploymentsService,
-        tasks: TasksService,
+        work: WorkService,
         events: EventBus,
         endpoints: EndpointsService,
     ) -> None:
+        # Imported late: SQLAlchemy costs 135 ms.
+        from genops_lab.core.work import WorkKind
+
         self._root = settings.data_dir / "prompts" / "trials"
+        self._files = settings.root_dir
         self._secrets = Secrets(settings.data_dir / "secrets")
         self._prompts, self._deployments = prompts, deployments
-        self._tasks, self._events = tasks, events
+        self._work, self._events = work, events
         self._list = endpoints
+        work.register(WorkKind(KIND, {"ask": self._run}, self._cancelled))
 
     async def get_trial_cost(self, name: str, body: PromptTrial) -> TrialCost:
         """Say what a trial may cost at most. Nothing is asked."""
@@ -74,42 +97,96 @@ class PromptTrials:
     async def start_trial(self, name: str, body: PromptTrial) -> Task:
         """Ask each model for the answer of each version to each row, as a task. Its subject has the id of the trial."""
         versions, rows = await self._material(name, body)
-        endpoints = [await self._endpoint(model) for model in body.models]
+        for model in body.models:
+            await self._endpoint(model)
         id = secrets.token_hex(6)
         kept = Kept(name=name, trial=body, versions=versions, digest=rows.digest, created_at=time.time())
-        folder = await asyncio.to_thread(self._keep, id, kept, rows)
-        cells = [(version, endpoint) for version in versions for endpoint in endpoints]
+        await asyncio.to_thread(self._keep, id, kept, rows)
+        return await self._begin(id, kept, len(rows.by_id))
 
-        async def work(handle: TaskHandle) -> str:
-            total = len(cells) * len(rows.by_id)
-            handle.progress(f"Asking for {total:,} answers.", 0.0)
-            done: dict[str, Asked] = {}
+    async def resume_trial(self, trial: str) -> Task:
+        """Ask for the answers that are missing, those of calls that failed too. No other answer is asked for again."""
+        folder = self._folder(trial)
+        kept, rows = await asyncio.to_thread(lambda: (_kept(folder), _kept_rows(folder)))
+        for model in kept.trial.models:
+            await self._endpoint(model)
+        return await self._begin(trial, kept, len(rows))
 
-            def tell(asked: Asked) -> None:
-                done[asked.model] = asked
-                count = sum(each.answered + each.failed for each in done.values())
-                handle.show(f"{count:,} of {total:,} answers.", count / total)
-
-            async with Journal(folder / "calls.jsonl") as journal:
-                for version, endpoint in cells:
-                    await self._ask(version, endpoint, rows, body, journal, tell)
-            failed = sum(each.failed for each in done.values())
-            stopped = [each.stopped for each in done.values() if each.stopped]
-            for line in stopped:
-                handle.say(line)
-            answered = sum(each.answered for each in done.values())
-            self._events.emit("prompt", name)
-            said = f"{answered:,} of {total:,} answers, {failed:,} calls failed."
-            return f"{said} {stopped[0]}" if stopped else said
-
-        title = f"Run {name} on {len(rows.by_id):,} rows"
-        return self._tasks.start(title, work, subject=f"prompt-trial:{id}", kind="prompt-trial")
+    async def list_trials(self, query: TrialsQuery = _ALL) -> Page[TrialSummary]:
+        """List trials, newest first."""
+        return await asyncio.to_thread(self._page, query)
 
     async def get_trial(self, trial: str) -> TrialTable:
         """Return the answers of a trial so far: a row for each row, an answer for each version and model."""
-        if not _ID.fullmatch(trial) or not (self._root / trial / "trial.json").is_file():
+        return await asyncio.to_thread(_table, self._folder(trial))
+
+    async def _begin(self, id: str, kept: Kept, rows: int) -> Task:
+        title = f"Run {kept.name} on {rows:,} rows"
+        return await self._work.begin(KIND, {"id": id}, title=title, subject=f"{KIND}:{id}")
+
+    async def _run(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> dict[str, Any]:
+        """Ask for all answers that the journal does not have."""
+        folder = self._folder(plan["id"])
+        kept, rows = await asyncio.to_thread(lambda: (_kept(folder), _kept_rows(folder)))
+        endpoints = [await self._endpoint(model) for model in kept.trial.models]
+        cells = [(version, endpoint) for version in kept.versions for endpoint in endpoints]
+        total = len(cells) * len(rows)
+        handle.progress(f"Asking for {total:,} answers.", 0.0)
+        done: dict[str, Asked] = {}
+
+        def tell(asked: Asked) -> None:
+            done[asked.model] = asked
+            count = sum(each.answered + each.failed for each in done.values())
+            handle.show(f"{count:,} of {total:,} answers.", count / total)
+
+        async with Journal(folder / "calls.jsonl") as journal:
+            before = sum(call.answer is not None for call in journal.calls.values())
+            if before:
+                handle.say(f"{before:,} answers are there already.")
+            for version, endpoint in cells:
+                tell(await self._ask(version, endpoint, rows, kept.trial, journal, tell))
+            if journal.lost:
+                most = sum(each.total for _, each in journal.lost)
+                handle.say(
+                    f"{len(journal.lost):,} calls were in flight when they were stopped, and were made again. "
+                    f"They may have used up to {most:,} tokens."
+                )
+        failed = sum(each.failed for each in done.values())
+        stopped = [each.stopped for each in done.values() if each.stopped]
+        for line in stopped:
+            handle.say(line)
+        answered = sum(each.answered for each in done.values())
+        self._events.emit("prompt", kept.name)
+        said = f"{answered:,} of {total:,} answers, {failed:,} calls failed."
+        return {"message": f"{said} {stopped[0]}" if stopped else said}
+
+    async def _cancelled(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
+        """Keep what was answered: it is paid for."""
+        handle.say(f"The answers so far are kept. Go on with: genops prompts resume {plan['id']}")
+        kept = await asyncio.to_thread(_kept, self._folder(plan["id"]))
+        self._events.emit("prompt", kept.name)
+
+    def _folder(self, trial: str) -> Path:
+        folder = self._root / trial
+        if not _ID.fullmatch(trial) or not (folder / "trial.json").is_file():
             raise NotFound(f"There is no trial {trial[:40]!r}.", hint="Run the prompt on rows again.")
-        return await asyncio.to_thread(_table, self._root / trial, trial)
+        return folder
+
+    def _page(self, query: TrialsQuery) -> Page[TrialSummary]:
+        folders = [each for each in self._root.glob("*") if (each / "trial.json").is_file()]
+        kept = [
+            (folder, found)
+            for folder in folders
+            if (found := _kept(folder)).name == query.name or not query.name
+        ]
+        kept.sort(key=lambda each: (-each[1].created_at, each[0].name))
+        names = [folder.name for folder, _ in kept]
+        if query.after and query.after not in names:
+            raise query.bad_cursor()
+        start = names.index(query.after) + 1 if query.after else 0
+        items = [_summary(folder, found) for folder, found in kept[start : start + query.limit]]
+        more = start + len(items) < len(kept)
+        return Page(items=items, next=items[-1].id if more else "")
 
     async def _material(self, name: str, body: PromptTrial) -> tuple[list[PromptVersion], Rows]:
         versions = [await self._prompts.get_prompt_version(name, each) for each in body.versions]
@@ -120,12 +197,17 @@ class PromptTrials:
             raise InvalidRequest(
                 "Two models of the trial have one name.", hint="Give each a name of its own."
             )
-        rows = await asyncio.to_thread(_rows, body.data)
+        rows = await asyncio.to_thread(read_rows, self._path(body.data))
         first = dict(list(rows.by_id.items())[: body.rows])
         rows = Rows(digest=rows.digest, by_id=first)
         for version in versions:
-            _check_variables(version, rows)
+            check_variables(version, rows)
         return versions, rows
+
+    def _path(self, data: str) -> Path:
+        """Return the path of a file of rows: an absolute one, or one below the folder that the Lab shows."""
+        path = Path(data).expanduser()
+        return path if path.is_absolute() or self._files is None else contained(self._files, data)
 
     async def _priced(self, body: PromptTrial) -> PromptTrial:
         """Return the trial with the prices of its endpoints."""
@@ -177,17 +259,21 @@ class PromptTrials:
         return folder
 
     async def _ask(
-        self, version: PromptVersion, endpoint: Endpoint, rows: Rows, body: PromptTrial, journal: Journal, tell: Any
-    ) -> None:  # fmt: skip
+        self, version: PromptVersion, endpoint: Endpoint, rows: dict[str, dict[str, Any]], body: PromptTrial,
+        journal: Journal, tell: Any,
+    ) -> Asked:  # fmt: skip
         labelled = msgspec.structs.replace(endpoint, name=label(version.version, endpoint.name))
         wanted = [
             Wanted(
-                example=id, repeat=0, messages=messages_of(version, row), settings=settings_of(version, body)
+                example=id,
+                repeat=0,
+                messages=messages_of(version, row),
+                settings=settings_of(version, body.settings),
             )
-            for id, row in rows.by_id.items()
+            for id, row in rows.items()
         ]
         async with Connection(labelled) as connection:
-            await Asking(connection, journal, tell=tell).ask(wanted)
+            return await Asking(connection, journal, tell=tell).ask(wanted)
 
 
 def label(version: str, model: str) -> str:
@@ -195,10 +281,10 @@ def label(version: str, model: str) -> str:
     return f"v{version} {model}"
 
 
-def settings_of(version: PromptVersion, body: PromptTrial) -> dict[str, Any]:
-    """Return the settings of a call: those of the trial, then those of the version."""
+def settings_of(version: PromptVersion, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a call: ``settings``, then those of the version."""
     kept = {key: value for key, value in version.settings.items() if key not in ("model_name", "provider")}
-    found: dict[str, Any] = {"max_tokens": _MAX_TOKENS, **kept, **body.settings}
+    found: dict[str, Any] = {"max_tokens": _MAX_TOKENS, **kept, **settings}
     if version.tools:
         found["tools"] = version.tools
     if version.response_format:
@@ -218,15 +304,12 @@ def messages_of(version: PromptVersion, row: dict[str, Any]) -> list[dict[str, A
     return [{"role": each.role, "content": each.parts or filled(each.content)} for each in version.turns]
 
 
-def _rows(data: str) -> Rows:
-    return read_rows(Path(data).expanduser())
-
-
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _check_variables(version: PromptVersion, rows: Rows) -> None:
+def check_variables(version: PromptVersion, rows: Rows) -> None:
+    """Raise InvalidRequest for a version that cannot be filled, and for a row without a value of a variable."""
     if version.templates or version.problem:
         raise InvalidRequest(
             f"Version {version.version} cannot be run on rows: "
@@ -246,7 +329,7 @@ def cost_of(body: PromptTrial, versions: list[PromptVersion], rows: Rows) -> Tri
     """Return the most that a trial can use: each call reserves its text and ``max_tokens``."""
     calls: list[CallCost] = []
     for version in versions:
-        settings = settings_of(version, body)
+        settings = settings_of(version, body.settings)
         used = [most_tokens(messages_of(version, row), settings) for row in rows.by_id.values()]
         most = Usage(input=sum(each.input for each in used), output=sum(each.output for each in used))
         calls += [
@@ -269,15 +352,35 @@ def cost_of(body: PromptTrial, versions: list[PromptVersion], rows: Rows) -> Tri
     )
 
 
-def _table(folder: Path, id: str) -> TrialTable:
-    kept = msgspec.json.decode((folder / "trial.json").read_bytes(), type=Kept)
-    rows = msgspec.json.decode((folder / "rows.json").read_bytes(), type=dict[str, dict[str, Any]])
+def _kept(folder: Path) -> Kept:
+    return msgspec.json.decode((folder / "trial.json").read_bytes(), type=Kept)
+
+
+def _kept_rows(folder: Path) -> dict[str, dict[str, Any]]:
+    return msgspec.json.decode((folder / "rows.json").read_bytes(), type=dict[str, dict[str, Any]])
+
+
+def _columns(kept: Kept) -> list[str]:
+    return [label(each.version, model.name) for each in kept.versions for model in kept.trial.models]
+
+
+def _summary(folder: Path, kept: Kept) -> TrialSummary:
+    calls, columns = read(folder / "calls.jsonl").values(), _columns(kept)
+    return TrialSummary(
+        id=folder.name, name=kept.name, data=kept.trial.data, digest=kept.digest, created_at=kept.created_at,
+        columns=columns, wanted=len(columns) * len(_kept_rows(folder)),
+        answered=sum(each.answer is not None for each in calls), failed=sum(each.answer is None for each in calls),
+    )  # fmt: skip
+
+
+def _table(folder: Path) -> TrialTable:
+    kept, rows = _kept(folder), _kept_rows(folder)
     calls = read(folder / "calls.jsonl")
-    columns = [label(each.version, model.name) for each in kept.versions for model in kept.trial.models]
+    summary = _summary(folder, kept)
     found = []
     for example, row in rows.items():
         answers = []
-        for column in columns:
+        for column in summary.columns:
             call = calls.get((column, example, 0))
             if call is None:
                 answers.append(TrialAnswer(state="missing"))
@@ -292,7 +395,4 @@ def _table(folder: Path, id: str) -> TrialTable:
                     )
                 )  # fmt: skip
         found.append(TrialRow(id=example, row=row, answers=answers))
-    return TrialTable(
-        id=id, name=kept.name, data=kept.trial.data, digest=kept.digest, created_at=kept.created_at,
-        columns=columns, rows=found,
-    )  # fmt: skip
+    return TrialTable(**msgspec.structs.asdict(summary), rows=found)

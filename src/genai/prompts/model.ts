@@ -10,6 +10,7 @@ import type { IGenOpsCore } from '../../core/tokens';
 
 import type { IDraft } from './draft';
 import { draftOf, newVersion } from './draft';
+import { TrialsModel } from './trials-model';
 
 type Schemas = components['schemas'];
 export type IPrompt = Schemas['Prompt'];
@@ -55,12 +56,14 @@ export class PromptsModel implements IDisposable {
       accepts: ({ id }) => !id || id === this._name,
       trans
     });
+    this.trials = new TrialsModel(core);
     this.prompts.changed.connect(this._onList, this);
     this.versions.changed.connect(this._emit, this);
   }
 
   readonly prompts: PagedResource<IPrompt>;
   readonly versions: PagedResource<IPromptVersion>;
+  readonly trials: TrialsModel;
   readonly trans: TranslationBundle;
 
   /** Emitted when anything that the page shows changes. */
@@ -110,6 +113,13 @@ export class PromptsModel implements IDisposable {
   set visible(value: boolean) {
     this.prompts.visible = value;
     this.versions.visible = value;
+    this.trials.visible = value && this._showsTrials;
+  }
+
+  /** Whether the tab with the runs on rows is open. */
+  set showsTrials(value: boolean) {
+    this._showsTrials = value;
+    this.trials.visible = value && this.visible;
   }
 
   get isDisposed(): boolean {
@@ -119,6 +129,7 @@ export class PromptsModel implements IDisposable {
   dispose(): void {
     this.prompts.dispose();
     this.versions.dispose();
+    this.trials.dispose();
     Signal.clearData(this);
   }
 
@@ -296,6 +307,7 @@ export class PromptsModel implements IDisposable {
   private _name = '';
   private _version = '';
   private _chosen = false;
+  private _showsTrials = false;
   private _choices = 0;
   private _drafts = new Map<string, IDraft>();
   private _saving: ISaveState = { busy: false, said: '' };

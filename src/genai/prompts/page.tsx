@@ -24,6 +24,7 @@ import { PromptComparison, VersionSelect } from './difference';
 import { PromptEditor } from './editor';
 import type { IPrompt, IPromptVersion } from './model';
 import { PromptsModel } from './model';
+import { RunOnRows } from './trials';
 
 import '../../../style/core/page.css';
 import '../../../style/core/tabs.css';
@@ -240,25 +241,34 @@ function Chosen(props: { model: PromptsModel }): React.ReactElement {
           {version.problem}
         </p>
       )}
-      {versions.length > 1 ? (
+      {versions.length > 0 ? (
         <Tabs
           label={trans.__('Prompt %1', name)}
           selected={tab}
           onSelect={setTab}
           tabs={[
             { id: 'edit', label: trans.__('Text'), render: () => edit },
+            ...(versions.length > 1
+              ? [
+                  {
+                    id: 'compare',
+                    label: trans.__('Compare'),
+                    render: (seen: boolean) =>
+                      seen && (
+                        <PromptComparison
+                          model={model}
+                          before={before}
+                          after={after}
+                          onChoose={(one, other) => setPair([one, other])}
+                        />
+                      )
+                  }
+                ]
+              : []),
             {
-              id: 'compare',
-              label: trans.__('Compare'),
-              render: seen =>
-                seen && (
-                  <PromptComparison
-                    model={model}
-                    before={before}
-                    after={after}
-                    onChoose={(one, other) => setPair([one, other])}
-                  />
-                )
+              id: 'rows',
+              label: trans.__('Run on rows'),
+              render: seen => <RunOnRows model={model} seen={seen} />
             }
           ]}
         />

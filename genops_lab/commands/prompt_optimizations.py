@@ -1,0 +1,170 @@
+"""``genops prompts optimize`` and ``genops prompts resume``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
+from genops_lab.genai.prompts.optimization_models import NewOptimization, OptimizerName
+from genops_lab.genai.prompts.optimizations import PromptOptimizations
+from genops_lab.genai.prompts.trial_models import TrialModel
+from genops_lab.genai.prompts.trials import PromptTrials
+
+from .answer_evaluations import word_of
+from .deployment_files import text_of
+from .grammar import noun
+from .session import Json, Session, command
+from .views import prompts as views
+from .waiting import followed
+
+prompt_optimizations = noun()
+
+Calls = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the calls.")]
+
+
+@prompt_optimizations.command("optimize")
+def optimize_prompt(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of a prompt.")],
+    data: Annotated[str, typer.Option("--data", metavar="FILE", help="Rows: JSON lines, CSV or Parquet.")],
+    scorer: Annotated[
+        list[str],
+        typer.Option(
+            "--scorer",
+            metavar="SCORER",
+            help="A kind of scorer such as exact, or a file with scorers. Repeatable.",
+        ),
+    ],
+    optimizer_endpoint: Annotated[
+        str, typer.Option("--optimizer-endpoint", metavar="NAME", help="The endpoint that writes new texts.")
+    ],
+    endpoint: Annotated[
+        str, typer.Option("--endpoint", metavar="NAME", help="The endpoint that answers the prompt.")
+    ] = "",
+    deployment: Annotated[
+        str, typer.Option("--deployment", metavar="NAME", help="The deployment that answers the prompt.")
+    ] = "",
+    version: Annotated[
+        str, typer.Option("--version", metavar="VERSION", help="A number or an alias. Default: the newest.")
+    ] = "latest",
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            "--optimizer",
+            metavar="OPTIMIZER",
+            help="metaprompt or gepa, which needs gepa and LiteLLM. Default: metaprompt.",
+        ),
+    ] = "metaprompt",
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="NUMBER", help="Texts that are written. Default: 1.")
+    ] = 1,
+    held_out: Annotated[
+        float,
+        typer.Option(
+            "--held-out", metavar="SHARE", help="The share of rows that judge the result. Default: 0.5."
+        ),
+    ] = 0.5,
+    rows: Annotated[
+        int, typer.Option("--rows", metavar="NUMBER", help="The first rows of the file. Default: 200.")
+    ] = 200,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="NUMBER", help="Of the random split. Default: 0.")
+    ] = 0,
+    money: Annotated[
+        float | None,
+        typer.Option("--money", metavar="MONEY", help="The most that all calls may cost. Default: no limit."),
+    ] = None,
+    max_tokens: Annotated[
+        int,
+        typer.Option("--max-tokens", metavar="NUMBER", help="The most tokens of an answer. Default: 512."),
+    ] = 0,
+    yes: Calls = False,
+    json: Json = False,
+) -> None:
+    """Let MLflow write a better text, judged on held-out rows.
+
+    The cost at most is said before the first call. A better text becomes a version; no alias moves.
+    """
+    with command(json) as session:
+        if bool(endpoint) == bool(deployment):
+            raise InvalidRequest("Give either --endpoint or --deployment: the model that answers the prompt.")
+        body = NewOptimization(
+            version=version, data=str(Path(data).expanduser().resolve()), rows=rows, rounds=rounds, seed=seed,
+            answerer=TrialModel(name=endpoint or deployment, endpoint=endpoint, deployment=deployment),
+            writer=TrialModel(name=optimizer_endpoint, endpoint=optimizer_endpoint), money=money,
+            held_out=held_out, optimizer=_optimizer(optimizer), **_scorers(scorer),
+            settings={"max_tokens": max_tokens} if max_tokens else {},
+        )  # fmt: skip
+        cost = session.call(PromptOptimizations.get_optimization_cost, name=name, body=body)
+        said = views.optimization_cost(cost)
+        session.say(said)
+        if not yes:
+            if not session.can_ask:
+                raise Conflict(said, code="confirmation_needed", hint="Add --yes to make the calls.")
+            if not session.confirm("Make the calls?"):
+                raise Conflict("Nothing was asked.", code="confirmation_needed")
+        begun = session.call(PromptOptimizations.start_optimization, name=name, body=body)
+        session.say(f"The optimization is {begun.optimization.id}.")
+        followed(session, begun.task)
+        _show(session, begun.optimization.id)
+
+
+@prompt_optimizations.command("resume")
+def resume_prompt(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The id of a run on rows, or of an optimization.")],
+    json: Json = False,
+) -> None:
+    """Go on with a run on rows or an optimization. Kept answers are not asked for again."""
+    with command(json) as session:
+        try:
+            task = session.call(PromptTrials.resume_trial, trial=id)
+        except NotFound:
+            try:
+                begun = session.call(PromptOptimizations.resume_optimization, optimization=id)
+            except NotFound as error:
+                raise NotFound(
+                    f"There is neither a run on rows nor an optimization {id!r}.",
+                    hint="Its id is in the first lines of the command that began it.",
+                ) from error
+            followed(session, begun.task)
+            _show(session, id)
+            return
+        session.say(followed(session, task).message)
+        table = session.call(PromptTrials.get_trial, trial=id)
+        session.show(table, views.trial(table))
+
+
+def _show(session: Session, id: str) -> None:
+    found = session.call(PromptOptimizations.get_optimization, optimization=id)
+    session.show(found, views.optimization(found))
+
+
+def _optimizer(given: str) -> OptimizerName:
+    if given not in ("metaprompt", "gepa"):
+        raise InvalidRequest(f"There is no optimizer {given!r}.", hint="Give metaprompt or gepa.")
+    return "gepa" if given == "gepa" else "metaprompt"
+
+
+def _scorers(given: list[str]) -> dict[str, str]:
+    """Return the scorers of all options as one text, and the folder of the files that they name."""
+    files = [each for each in given if Path(each).is_file()]
+    if len(files) > 1:
+        raise InvalidRequest("Two files with scorers were given.", hint="Write all scorers into one file.")
+    found: dict[str, Any] = {}
+    if files:
+        text = text_of(files[0])
+        try:
+            found = dict(msgspec.yaml.decode(text))
+        except (msgspec.DecodeError, TypeError, ValueError):  # the service names the line
+            return {"scorers": text, "scorers_name": files[0]}
+    kinds = [{"scorer": word_of(each)} for each in given if each not in files]
+    found["scorers"] = [*(found.get("scorers") or []), *kinds]
+    folder = Path(files[0]).parent if files else Path.cwd()
+    return {
+        "scorers": msgspec.yaml.encode(found).decode(),
+        "scorers_name": files[0] if files else "--scorer",
+        "folder": str(folder.absolute()),
+    }

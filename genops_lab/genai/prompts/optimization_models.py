@@ -1,0 +1,117 @@
+"""The wire types of optimizations: MLflow writes a better text of a prompt, which rows that it did not see judge."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from genops_lab.core.models import Task
+from genops_lab.genai.evaluations.models import ComparedModels, PlannedCalls, ShownDifference
+
+from .trial_models import TrialModel
+
+#: metaprompt: MLflow's MetaPromptOptimizer. gepa: its GepaPromptOptimizer, which needs gepa and LiteLLM.
+OptimizerName = Literal["metaprompt", "gepa"]
+#: writing: texts are written and tried on training rows. comparing: the best one answers held-out rows.
+OptimizationStage = Literal["writing", "comparing", "done"]
+
+
+class NewOptimization(msgspec.Struct, frozen=True, kw_only=True):
+    """Optimize a version (a number or an alias) of a prompt.
+
+    - answerer: the model that answers the prompt. writer: the model that writes new texts.
+    - data: the absolute path of a file with rows; its first ``rows`` are used.
+    - scorers: YAML with the list ``scorers``, and ``judges`` where these ask a model; ``scorers_name``: for errors.
+    - folder: the absolute path of the folder with the files that scorers name.
+    - rounds: texts that are written, one after the other.
+    - held_out: the share of rows that the optimizer does not see. ``seed``: of the random split.
+    - money: the most that all calls may cost. None: no limit.
+    - settings: of the calls to the answerer; they win over those of the version.
+    """
+
+    version: str = "latest"
+    answerer: TrialModel
+    writer: TrialModel
+    data: str
+    rows: Annotated[int, msgspec.Meta(ge=4, le=10_000)] = 200
+    scorers: str
+    scorers_name: str = "scorers.yaml"
+    folder: str = ""
+    optimizer: OptimizerName = "metaprompt"
+    rounds: Annotated[int, msgspec.Meta(ge=1, le=50)] = 1
+    held_out: Annotated[float, msgspec.Meta(ge=0.1, le=0.9)] = 0.5
+    seed: int = 0
+    money: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    settings: dict[str, Any] = {}
+
+
+class OptimizationCost(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that an optimization uses. ``money`` is None if a model (``without_price``) has no price.
+
+    - training, held_out: rows of each side. together: rows that near-duplicates keep on one side.
+    - parts: calls by their purpose, which is the name of the part.
+    - shows: the smallest difference that the held-out rows show with a probability of 80 %.
+    """
+
+    version: str
+    training: int
+    held_out: int
+    together: int
+    calls: int
+    tokens: int
+    money: float | None
+    without_price: list[str]
+    parts: list[PlannedCalls]
+    shows: list[ShownDifference]
+
+
+class TrainingScore(msgspec.Struct, frozen=True, kw_only=True):
+    """The mean score of both texts on the training rows that both answered; they chose the text, so it is too high."""
+
+    scorer: str
+    before: float
+    after: float
+    rows: int
+
+
+class Optimization(msgspec.Struct, frozen=True, kw_only=True):
+    """An optimization of a prompt.
+
+    - version: the version that it began with. new_version: the one that it saved; empty: none so far, none better.
+    - tried: texts that answered all training rows, the first one not counted.
+    - training: scores on rows that the optimizer saw. compared: the new version less the old one on held-out rows.
+    - evaluation: the id of the evaluation of the held-out rows.
+    - tokens, money: of all calls of the optimizer, without the evaluation; ``money`` is None without a price.
+    - sentences: the results in plain words, the most important first. notes: what a reader must know.
+    """
+
+    id: str
+    name: str
+    version: str
+    new_version: str = ""
+    optimizer: str
+    answerer: str
+    writer: str
+    data: str
+    digest: str
+    seed: int
+    training_rows: int
+    held_out_rows: int
+    created_at: float
+    stage: OptimizationStage = "writing"
+    tried: int = 0
+    training: list[TrainingScore] = []
+    evaluation: str = ""
+    compared: list[ComparedModels] = []
+    tokens: int = 0
+    money: float | None = None
+    sentences: list[str] = []
+    notes: list[str] = []
+
+
+class BegunOptimization(msgspec.Struct, frozen=True, kw_only=True):
+    """The optimization that a task works on."""
+
+    optimization: Optimization
+    task: Task

@@ -1,0 +1,542 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
+import * as React from 'react';
+
+import type { DataTable } from '../../core';
+import {
+  ActionButton,
+  ApiError,
+  Callout,
+  Field,
+  Form,
+  ResourceView,
+  tellFailure,
+  useResource
+} from '../../core';
+import { FormError, NumberInput } from '../../core/ui/form-dialog';
+import { ListTable } from '../../core/ui/list-table';
+import { Progress } from '../../core/ui/progress';
+import { wordDiff } from '../traces/word-diff';
+
+import type { PromptsModel } from './model';
+import type {
+  INewTrial,
+  ITrial,
+  ITrialAnswer,
+  ITrialCost,
+  ITrialRow,
+  ITrialSummary,
+  TrialsModel
+} from './trials-model';
+
+/** The fields of a model that an endpoint of the list has itself. */
+const NO_MODEL = {
+  deployment: '',
+  url: '',
+  model: '',
+  key: '',
+  price: null,
+  at_once: 8
+};
+
+/** Versions of the chosen prompt and models, run on the rows of a file. `seen`: whether the tab is open. */
+export function RunOnRows(props: {
+  model: PromptsModel;
+  seen: boolean;
+}): React.ReactElement {
+  const { model, seen } = props;
+  const { trials, trans, name } = model;
+  React.useEffect(() => {
+    trials.show(name);
+    model.showsTrials = seen;
+    return () => {
+      model.showsTrials = false;
+    };
+  }, [model, trials, name, seen]);
+  return (
+    <div className="gol-Trials">
+      <NewTrial model={model} />
+      <ResourceView
+        resource={trials.chosen}
+        trans={trans}
+        down={trans.__('The answers cannot be read.')}
+        empty={
+          <p className="gol-Note">
+            {trans.__('This prompt was not run on rows yet.')}
+          </p>
+        }
+      >
+        {found =>
+          found && <ShownTrial trials={trials} found={found} trans={trans} />
+        }
+      </ResourceView>
+    </div>
+  );
+}
+
+/** What is run: a file, versions and models. The cost comes before the calls. */
+function NewTrial(props: { model: PromptsModel }): React.ReactElement {
+  const { model } = props;
+  const { trials, trans } = model;
+  const versions = (model.versions.value ?? []).filter(
+    ({ name }) => name === model.name
+  );
+  const newest = versions[0]?.version;
+  const [data, setData] = React.useState('');
+  const [rows, setRows] = React.useState(20);
+  const [chosen, setChosen] = React.useState<readonly string[] | null>(null);
+  const [models, setModels] = React.useState<readonly string[]>([]);
+  const [cost, setCost] = React.useState<ITrialCost | null>(null);
+  const [error, setError] = React.useState<ApiError>();
+  const [busy, setBusy] = React.useState(false);
+  const start = React.useRef<HTMLDivElement>(null);
+  const asked = chosen ?? (newest ? [newest] : []);
+  const body: INewTrial = {
+    // The oldest first: marks show what the newer ones changed.
+    versions: [...asked].reverse(),
+    models: models.map(name => ({ ...NO_MODEL, name, endpoint: name })),
+    data: data.trim(),
+    rows,
+    settings: {}
+  };
+  const isWhole =
+    asked.length > 0 && models.length > 0 && data.trim() !== '' && rows >= 1;
+  const changed = () => {
+    setCost(null);
+    setError(undefined);
+  };
+  const send = async (work: () => Promise<void>) => {
+    setBusy(true);
+    setError(undefined);
+    try {
+      await work();
+    } catch (reason) {
+      setError(ApiError.from(reason, trans));
+    }
+    setBusy(false);
+  };
+  React.useEffect(() => {
+    if (cost) {
+      start.current?.querySelector('button')?.focus();
+    }
+  }, [cost]);
+  return (
+    <Form
+      className="gol-Trial-form"
+      busy={busy}
+      aria-label={trans.__('Run on rows')}
+      onChange={changed}
+      onSubmit={() => {
+        if (isWhole && !busy && !cost) {
+          void send(async () => setCost(await trials.cost(body)));
+        }
+      }}
+    >
+      <div className="gol-Trial-fields">
+        <Field
+          label={trans.__('File with rows')}
+          help={trans.__(
+            'JSON lines, CSV or Parquet, below the folder of JupyterLab'
+          )}
+        >
+          {control => (
+            <input
+              {...control}
+              type="text"
+              value={data}
+              placeholder={trans.__('rows.jsonl')}
+              spellCheck={false}
+              onChange={({ target }) => setData(target.value)}
+            />
+          )}
+        </Field>
+        <Field label={trans.__('First rows')}>
+          {control => (
+            <NumberInput
+              control={control}
+              value={rows}
+              step={1}
+              max={10000}
+              onChange={setRows}
+            />
+          )}
+        </Field>
+      </div>
+      <Choices
+        label={trans.__('Versions')}
+        options={versions.map(({ version, aliases }) => [
+          version,
+          [`v${version}`, ...aliases].join(' · ')
+        ])}
+        chosen={asked}
+        onChoose={setChosen}
+      />
+      <ResourceView
+        resource={trials.endpoints}
+        trans={trans}
+        down={trans.__('The models cannot be listed.')}
+        empty={
+          <p className="gol-Note">
+            {trans.__(
+              'No models that answer. Add one on the page Endpoints, or deploy a language model.'
+            )}
+          </p>
+        }
+      >
+        {({ endpoints, notes }) => (
+          <>
+            <Choices
+              label={trans.__('Models')}
+              options={endpoints.map(({ name }) => [name, name])}
+              chosen={models}
+              onChoose={setModels}
+            />
+            {notes?.map(note => (
+              <p key={note} className="gol-Note">
+                {note}
+              </p>
+            ))}
+          </>
+        )}
+      </ResourceView>
+      <div className="gol-Actions" ref={start}>
+        {cost ? (
+          <ActionButton
+            primary
+            label={trans._n('Make %1 call', 'Make %1 calls', cost.calls)}
+            busy={busy}
+            onClick={() =>
+              void send(async () => {
+                await trials.start(body);
+                setCost(null);
+              })
+            }
+          />
+        ) : (
+          <ActionButton
+            primary
+            label={trans.__('Show cost')}
+            caption={trans.__('Say what the calls cost at most. No call yet.')}
+            disabled={!isWhole}
+            busy={busy}
+            onClick={() =>
+              void send(async () => setCost(await trials.cost(body)))
+            }
+          />
+        )}
+        <span role="status">{cost && costText(cost, trans)}</span>
+      </div>
+      <FormError error={error} />
+    </Form>
+  );
+}
+
+/** What the calls of a run cost at most. */
+export function costText(cost: ITrialCost, trans: TranslationBundle): string {
+  const { calls, tokens, money, without_price } = cost;
+  const said = trans._n(
+    '%1 call with at most %2 tokens',
+    '%1 calls with at most %2 tokens',
+    calls,
+    tokens.toLocaleString()
+  );
+  return money === null
+    ? trans.__(
+        '%1. The price is unknown: %2 has none.',
+        said,
+        without_price.join(', ')
+      )
+    : trans.__(
+        '%1, at most %2.',
+        said,
+        money.toLocaleString(undefined, { maximumSignificantDigits: 3 })
+      );
+}
+
+function Choices(props: {
+  label: string;
+  options: readonly (readonly [value: string, label: string])[];
+  chosen: readonly string[];
+  onChoose: (chosen: readonly string[]) => void;
+}): React.ReactElement {
+  const { label, options, chosen, onChoose } = props;
+  return (
+    <fieldset className="gol-Trial-choices">
+      <legend className="gol-Field-label">{label}</legend>
+      {options.map(([value, shown]) => (
+        <label key={value}>
+          <input
+            type="checkbox"
+            checked={chosen.includes(value)}
+            onChange={({ target }) =>
+              onChoose(
+                options
+                  .map(([each]) => each)
+                  .filter(each =>
+                    each === value ? target.checked : chosen.includes(each)
+                  )
+              )
+            }
+          />
+          {shown}
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+/** One run: how far it is, and its answers side by side. */
+function ShownTrial(props: {
+  trials: TrialsModel;
+  found: ITrial;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { trials, found, trans } = props;
+  const { table, task } = found;
+  const { value: listed = [] } = useResource(trials.list);
+  const [busy, setBusy] = React.useState(false);
+  const attempt = async (work: Promise<unknown>) => {
+    setBusy(true);
+    await work.catch((reason: unknown) => tellFailure(reason, trans));
+    setBusy(false);
+  };
+  const { answered, failed, wanted } = table;
+  const missing = wanted - answered;
+  return (
+    <section className="gol-Trial" aria-label={trans.__('Answers')}>
+      <div className="gol-Trial-head">
+        <label className="gol-Prompt-select">
+          {trans.__('Run')}
+          <select
+            className="jp-mod-styled"
+            value={table.id}
+            onChange={({ target }) => void attempt(trials.choose(target.value))}
+          >
+            {[
+              ...(listed.some(({ id }) => id === table.id) ? [] : [table]),
+              ...listed
+            ].map(each => (
+              <option key={each.id} value={each.id}>
+                {nameOf(each)}
+              </option>
+            ))}
+          </select>
+        </label>
+        <Progress
+          label={trans.__('Answers')}
+          done={answered}
+          of={wanted}
+          text={trans.__(
+            '%1 of %2 answers',
+            answered.toLocaleString(),
+            wanted.toLocaleString()
+          )}
+        />
+        {task ? (
+          <ActionButton
+            label={trans.__('Cancel')}
+            caption={trans.__('Stop. The answers so far are kept.')}
+            busy={busy}
+            onClick={() => void attempt(trials.cancel(task.id))}
+          />
+        ) : (
+          missing > 0 && (
+            <ActionButton
+              label={
+                missing === failed
+                  ? trans.__('Rerun failed calls')
+                  : trans.__('Resume')
+              }
+              caption={trans._n(
+                'Ask for the %1 missing answer. No other answer is paid for again.',
+                'Ask for the %1 missing answers. No other answer is paid for again.',
+                missing
+              )}
+              busy={busy}
+              onClick={() => void attempt(trials.resume(table.id))}
+            />
+          )
+        )}
+      </div>
+      {failed > 0 && (
+        <Callout
+          tone="warning"
+          title={trans._n(
+            '%1 call gave no answer.',
+            '%1 calls gave no answer.',
+            failed
+          )}
+        >
+          {reasonsOf(table.rows)}
+        </Callout>
+      )}
+      <Answers key={table.id} found={found} trans={trans} />
+    </section>
+  );
+}
+
+function Answers(props: {
+  found: ITrial;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { table } = props.found;
+  const { trans } = props;
+  const { columns } = table;
+  const [marks, setMarks] = React.useState(true);
+  const [onlyFailed, setOnlyFailed] = React.useState(false);
+  const shown = onlyFailed
+    ? table.rows.filter(({ answers }) =>
+        answers.some(({ state }) => state === 'failed')
+      )
+    : table.rows;
+  const cells: DataTable.IColumn<ITrialRow>[] = [
+    {
+      id: 'row',
+      title: trans.__('Row'),
+      isHead: true,
+      cell: ({ id }) => id,
+      value: ({ id }) => (Number.isNaN(Number(id)) ? id : Number(id))
+    },
+    {
+      id: 'values',
+      title: trans.__('Values'),
+      cellClass: () => 'gol-Trial-values',
+      cell: ({ row }) => valuesOf(row),
+      value: ({ row }) => valuesOf(row),
+      tip: ({ row }) => valuesOf(row)
+    },
+    ...columns.map((column, at): DataTable.IColumn<ITrialRow> => ({
+      id: column,
+      title: column,
+      cellClass: () => 'gol-Trial-answer',
+      cell: ({ answers }) => (
+        <Answer
+          answer={answers[at]}
+          beside={marks && columns.length > 1 ? besideOf(answers, at) : null}
+          isFirst={at === 0}
+          trans={trans}
+        />
+      ),
+      value: ({ answers }) => answers[at].text ?? ''
+    }))
+  ];
+  return (
+    <>
+      <div className="gol-Trial-head">
+        {columns.length > 1 && (
+          <label>
+            <input
+              type="checkbox"
+              checked={marks}
+              onChange={({ target }) => setMarks(target.checked)}
+            />
+            {trans.__('Mark the words that differ from %1', columns[0])}
+          </label>
+        )}
+        {table.failed > 0 && (
+          <label>
+            <input
+              type="checkbox"
+              checked={onlyFailed}
+              onChange={({ target }) => setOnlyFailed(target.checked)}
+            />
+            {trans.__('Rows with errors alone')}
+          </label>
+        )}
+      </div>
+      <ListTable
+        caption={trans.__('Answers')}
+        columns={cells}
+        rows={shown}
+        rowKey={({ id }) => id}
+        sort={{ column: 'row', descending: false }}
+        count={count => trans._n('%1 row', '%1 rows', count)}
+        trans={trans}
+      />
+    </>
+  );
+}
+
+/** The answer that the words of another one are compared with. */
+function besideOf(
+  answers: readonly ITrialAnswer[],
+  at: number
+): ITrialAnswer | null {
+  // The first answer has marks where there is one other alone.
+  return at > 0 ? answers[0] : answers.length === 2 ? answers[1] : null;
+}
+
+function Answer(props: {
+  answer: ITrialAnswer;
+  beside: ITrialAnswer | null;
+  isFirst: boolean;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { answer, beside, isFirst, trans } = props;
+  const { state, text = '', cut, tool_calls = [], tokens = 0 } = answer;
+  if (state === 'missing') {
+    return <span className="gol-Note">{trans.__('Not asked yet')}</span>;
+  }
+  if (state === 'failed') {
+    return (
+      <span className="gol-Trial-error">{trans.__('No answer: %1', text)}</span>
+    );
+  }
+  const Mark = isFirst ? 'del' : 'ins';
+  const parts =
+    beside?.state === 'answered' && beside.text !== text
+      ? isFirst
+        ? wordDiff(text, beside.text ?? '')[0]
+        : wordDiff(beside.text ?? '', text)[1]
+      : [{ text, changed: false }];
+  return (
+    <>
+      <span className="gol-WordDiff">
+        {parts.map(({ text: part, changed }, at) =>
+          changed ? <Mark key={at}>{part}</Mark> : <span key={at}>{part}</span>
+        )}
+      </span>
+      {tool_calls.length > 0 && (
+        <code className="gol-Trial-calls">
+          {tool_calls
+            .map(call => JSON.stringify(call.function ?? call))
+            .join('\n')}
+        </code>
+      )}
+      <span className="gol-Note">
+        {[
+          trans._n('%1 token', '%1 tokens', tokens),
+          cut && trans.__('cut off at max_tokens'),
+          !text && tool_calls.length === 0 && trans.__('empty')
+        ]
+          .filter(Boolean)
+          .join(' · ')}
+      </span>
+    </>
+  );
+}
+
+/** The reasons of failed calls, each once. */
+function reasonsOf(rows: readonly ITrialRow[]): string {
+  const all = rows.flatMap(({ answers }) =>
+    answers.filter(({ state }) => state === 'failed').map(({ text }) => text)
+  );
+  return [...new Set(all)].slice(0, 3).join(' ');
+}
+
+function valuesOf(row: ITrialRow['row']): string {
+  return Object.entries(row)
+    .map(
+      ([name, value]) =>
+        `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`
+    )
+    .join('\n');
+}
+
+function nameOf({ data, created_at, columns }: ITrialSummary): string {
+  const when = new Date(created_at * 1000).toLocaleString(undefined, {
+    dateStyle: 'short',
+    timeStyle: 'short'
+  });
+  const file = data.slice(data.lastIndexOf('/') + 1);
+  return [when, file, columns.join(', ')].join(' · ');
+}
