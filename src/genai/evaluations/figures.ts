@@ -135,3 +135,13 @@ export function tokensOf({ models }: IEvaluation): number {
     0
   );
 }
+
+/** Money without its currency, which the prices have. */
+export function costText(
+  money: number | null,
+  trans: TranslationBundle
+): string {
+  return money === null
+    ? trans.__('Not known')
+    : money.toLocaleString(undefined, { maximumSignificantDigits: 3 });
+}

@@ -14,8 +14,7 @@ import { PageHead } from '../../core/ui/page';
 
 import type { Filter } from './example-list';
 import { ExamplesView } from './examples';
-import { costOf, tokensOf } from './figures';
-import { costText } from './list';
+import { costOf, costText, tokensOf } from './figures';
 import { Comparisons, Scores, Slices } from './scores';
 import type {
   AnswersService,
