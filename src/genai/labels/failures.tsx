@@ -308,7 +308,7 @@ function Modes(props: {
       isHead: true,
       cell: ({ name, description }) => (
         <>
-          {name}
+          <span className="gol-Failures-name">{name}</span>
           {description !== name && (
             <span className="gol-Failures-description">{description}</span>
           )}
@@ -342,7 +342,7 @@ function Modes(props: {
       id: 'actions',
       title: trans.__('Actions'),
       cell: mode => (
-        <span className="gol-Failures-actions">
+        <span className="gol-Failures-buttons">
           <Toggle
             label={trans.__('Answers')}
             caption={trans.__('Show the answers of %1', mode.name)}

@@ -136,7 +136,7 @@ export function openMode(
         )}
       </>
     ),
-    action: mode ? trans.__('Save') : trans.__('Name'),
+    action: trans.__('Save'),
     trans
   });
 }

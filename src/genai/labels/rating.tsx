@@ -202,7 +202,7 @@ function Mine({ model }: { model: LabelsModel }): React.ReactElement | null {
   }
   return (
     <Disclosure title={trans.__('My labels')} meta={mine.length}>
-      <ol className="gol-Labels-mine">
+      <ol className="gol-Labels-mine" aria-label={trans.__('My labels')}>
         {mine.map(({ trace_id, label, note }) => (
           <li key={trace_id}>
             <button
