@@ -222,7 +222,7 @@ function Suggest(props: {
       <label>
         {trans.__('Groups by')}{' '}
         <select
-          className="jp-mod-styled"
+          className="gol-Field-control"
           disabled={asking !== undefined}
           onChange={({ target }) => choose(target.value)}
         >
@@ -375,6 +375,7 @@ function Modes(props: {
   return (
     <DataTable
       caption={trans.__('Failure modes')}
+      className="gol-Table gol-Failures-table"
       columns={columns}
       rows={found.modes}
       rowKey={({ id }) => id}
@@ -486,7 +487,7 @@ function Notes(props: {
               <Answer model={model} trace={answer.trace_id} />
             </Disclosure>
             <select
-              className="jp-mod-styled"
+              className="gol-Field-control"
               aria-label={trans.__('Failure mode of: %1', answer.note)}
               value={own[0]?.name ?? ''}
               onChange={({ target }) => move(answer, target.value)}
