@@ -81,25 +81,21 @@ def resume_evaluation(result: Result, markdown: Markdown = None, json: Json = Fa
 def score_evaluation(
     result: Result,
     scorer: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--scorer",
             metavar="SCORER",
-            help="A kind of scorer such as exact, or a file with scorers. Give it several times for more.",
+            help="A kind of scorer such as exact, or a file with scorers. Give it several times for more. "
+            "Without it, the report is made again with people's labels of now.",
         ),
-    ],
+    ] = None,
     markdown: Markdown = None,
     json: Json = False,
 ) -> None:
     """Score the kept answers by more scorers. No new answer is paid for."""
     with command(json) as session:
         begun = None
-        for each in scorer:
-            is_file = Path(each).is_file()
-            body = NewScores(
-                text=text_of(each) if is_file else f"scorers:\n- scorer: {word_of(each)}\n",
-                name=each if is_file else "--scorer",
-            )
+        for body in [_scores(each) for each in scorer or []] or [NewScores()]:
             begun = session.call(AnswersService.score_answers, id=result, body=body)
             followed(session, begun.task)
         assert begun is not None
@@ -113,6 +109,12 @@ def delete_evaluation(result: Result, yes: Yes = False, json: Json = False) -> N
         session.agree(f"The answers and scores of {result} will be deleted.", yes)
         session.call(AnswersService.delete_answer_evaluation, id=result)
         session.show({"deleted": result}, Document([Note(f"{result} is deleted.")]))
+
+
+def _scores(scorer: str) -> NewScores:
+    if Path(scorer).is_file():
+        return NewScores(text=text_of(scorer), name=scorer)
+    return NewScores(text=f"scorers:\n- scorer: {word_of(scorer)}\n", name="--scorer")
 
 
 def _new(file: str, data: str) -> NewAnswerEvaluation:

@@ -6,14 +6,23 @@ from typing import Annotated
 
 import typer
 
-from genops_lab.core.errors import InvalidRequest, NotFound
-from genops_lab.genai.labels.models import MoreLabels, NewFailureMode, NewLabelQueue
+from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
+from genops_lab.genai.labels.models import (
+    FailureMode,
+    FailureModes,
+    FailureRows,
+    MoreLabels,
+    NewFailureMode,
+    NewLabelQueue,
+    SuggestedBy,
+)
 from genops_lab.genai.labels.service import LabelsService
 
 from .document import Document, Lines, Note
 from .grammar import noun
-from .session import Json, Yes, command
+from .session import Json, Session, Yes, command
 from .views import labels as views
+from .views.traces import added as added_rows
 
 labels = noun()
 
@@ -62,13 +71,19 @@ def begin_labels(
             "--failures", metavar="SCORER", help="Choose answers that fail by this scorer, to note why."
         ),
     ] = "",
+    pairs: Annotated[
+        bool,
+        typer.Option(
+            "--pairs", help="Ask which is better: a model's answer, or the first model's to the row."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make a review queue of an evaluation, with rows chosen at random."""
     with command(json) as session:
         body = NewLabelQueue(
             evaluation=result, rows=sample, judge=judge, question=question, choices=choice or [],
-            instruction=instruction, failures=failures,
+            instruction=instruction, failures=failures, pairs=pairs,
         )  # fmt: skip
         made = session.call(LabelsService.begin_labels, body=body)
         session.show(made, views.begun(made))
@@ -91,6 +106,9 @@ def add_disagreements(
 @labels.command("failures")
 def show_failures(
     queue: Annotated[str, _QUEUE],
+    mode: Annotated[
+        str, typer.Argument(metavar="[MODE]", help="A failure mode: show its notes only.", show_default=False)
+    ] = "",
     name: Annotated[
         str, typer.Option("--name", metavar="NAME", help="Name the failure mode of a suggested group.")
     ] = "",
@@ -101,31 +119,88 @@ def show_failures(
         str, typer.Option("--description", metavar="TEXT", help="With --name: how an answer fails so.")
     ] = "",
     rubric: Annotated[
-        str, typer.Option("--rubric", metavar="NAME", help="Print a scorer for this failure mode.")
+        str, typer.Option("--rubric", metavar="MODE", help="Print a scorer for this failure mode.")
+    ] = "",
+    answers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--answer", metavar="TRACE", help="With --name: an answer that fails so. Can be given again."
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option("--model", metavar="ENDPOINT", help="Let this model suggest groups.")
+    ] = "",
+    embeddings: Annotated[
+        str,
+        typer.Option(
+            "--embeddings", metavar="MODEL", help="Suggest groups by embeddings of sentence-transformers."
+        ),
+    ] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="With --model: do not ask before the call.")
+    ] = False,
+    dataset: Annotated[
+        str,
+        typer.Option("--dataset", metavar="NAME", help="With MODE: add its answers to this MLflow data set."),
     ] = "",
     json: Json = False,
 ) -> None:
     """Count failure modes, suggest groups of notes, and name a group."""
     with command(json) as session:
-        found = session.call(LabelsService.list_failure_modes, id=queue)
-        if name:
-            if not 1 <= group <= len(found.suggested):
+        if dataset:
+            if not mode:
                 raise InvalidRequest(
-                    f"There is no suggested group {group}.", hint=f"Groups: 1 to {len(found.suggested)}."
+                    "--dataset needs a failure mode.",
+                    hint=f"Give one: genops labels failures {queue!r} MODE --dataset {dataset!r}",
                 )
-            body = NewFailureMode(
-                name=name, description=description, trace_ids=found.suggested[group - 1].trace_ids
+            added = session.call(
+                LabelsService.add_failure_rows, id=queue, mode=mode, body=FailureRows(dataset=dataset)
             )
+            session.show(added, added_rows(added))
+            return
+        if model:
+            _agree(session, queue, model, yes)
+        if model or embeddings:
+            by = SuggestedBy(endpoint=model, embeddings=embeddings)
+            found = session.call(LabelsService.suggest_failure_groups, id=queue, body=by)
+        else:
+            found = session.call(LabelsService.list_failure_modes, id=queue)
+        if name:
+            traces = answers or []
+            if not traces:
+                if not 1 <= group <= len(found.suggested):
+                    raise InvalidRequest(
+                        f"There is no suggested group {group}.", hint=f"Groups: 1 to {len(found.suggested)}."
+                    )
+                traces = found.suggested[group - 1].trace_ids
+            body = NewFailureMode(name=name, description=description, trace_ids=traces)
             found = session.call(LabelsService.name_failures, id=queue, body=body)
-        if rubric:
-            mode = next((each for each in found.modes if each.name == rubric), None)
-            if mode is None:
-                raise NotFound(
-                    f"There is no failure mode {rubric!r}.", hint=f"See: genops labels failures {queue}"
-                )
-            session.show(mode, Document([Lines(["scorers:", *mode.rubric.splitlines()])]))
+        if rubric or mode:
+            chosen = _mode(found, rubric or mode, queue)
+            lines = Document([Lines(chosen.rubric.splitlines())])
+            session.show(chosen, lines if rubric else views.failure_mode(chosen, found))
             return
         session.show(found, views.failures(found))
+
+
+def _agree(session: Session, queue: str, model: str, yes: bool) -> None:
+    """Say what the call to a model costs at most, and ask. Raises Conflict for a no."""
+    by = SuggestedBy(endpoint=model)
+    said = views.cost(session.call(LabelsService.plan_failure_groups, id=queue, body=by))
+    session.say(said)
+    if yes:
+        return
+    if not session.can_ask:
+        raise Conflict(said, code="confirmation_needed", hint="Add --yes to make the call.")
+    if not session.confirm("Make the call?"):
+        raise Conflict("Nothing was asked.", code="confirmation_needed")
+
+
+def _mode(found: FailureModes, name: str, queue: str) -> FailureMode:
+    for each in found.modes:
+        if name in (each.name, each.id):
+            return each
+    raise NotFound(f"There is no failure mode {name!r}.", hint=f"See: genops labels failures {queue!r}")
 
 
 @labels.command("delete")

@@ -3341,7 +3341,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Score the kept answers by more scorers. Models are not asked for answers. */
+        /** Score the kept answers by more scorers; without any, make the report again. No model answers again. */
         post: operations["answer_evaluations.score_answers"];
         delete?: never;
         options?: never;
@@ -3958,7 +3958,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Return what a rater reads of an answer: no model, no marks. */
+        /** Return what a rater reads of an answer: no model, no marks. Pairs have an order for each rater. */
         get: operations["label_content.get_label_content"];
         /** Keep a rater's label of an answer. */
         put: operations["labels.set_label"];
@@ -3982,6 +3982,91 @@ export interface paths {
         put?: never;
         /** Name a way to fail, and the answers that fail so. */
         post: operations["label_content.name_failures"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}/failure-groups/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return what a model's suggestion costs at most. Nothing is asked. */
+        post: operations["label_content.plan_failure_groups"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}/failure-groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Suggest groups of the notes without a failure mode, by a model or by embeddings. Nothing is kept. */
+        post: operations["label_content.suggest_failure_groups"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}/failure-modes/{mode}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Change the name and the description of a failure mode. */
+        put: operations["label_content.describe_failure_mode"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}/failure-modes/{mode}/rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make the answers of a failure mode rows of an MLflow data set. A row with the same inputs is updated. */
+        post: operations["label_content.add_failure_rows"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/label-queues/{id}/items/{trace}/failure-mode": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Give an answer one failure mode in place of those that it has, or none. */
+        put: operations["label_content.move_failure"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -10866,8 +10951,11 @@ export interface components {
         /**
          * NewScores
          * @description Score kept answers by more scorers. ``text``: YAML with the list ``scorers``, as an evaluation file has it.
+         *
+         *     Without a text the report is made again from the kept scores, with people's labels of now.
          */
         NewScores: {
+            /** @default  */
             text: string;
             /** @default scorers.yaml */
             name: string;
@@ -11871,7 +11959,8 @@ export interface components {
          * LabelQuestion
          * @description The question of a queue. ``choices``: the worst first; empty for a question that is answered by a text.
          *
-         *     ``truth``: MLflow keeps the label as true (the second choice) or false.
+         *     - truth: MLflow keeps the label as true (the second choice) or false.
+         *     - pairs: the question is about two answers, in an order that is drawn for each rater.
          */
         LabelQuestion: {
             name: string;
@@ -11881,6 +11970,8 @@ export interface components {
             instruction: string;
             /** @default false */
             truth: boolean;
+            /** @default false */
+            pairs: boolean;
         };
         /**
          * NewLabelQueue
@@ -11891,6 +11982,8 @@ export interface components {
          *     - judge: the name of a scorer whose scale the choices are; its marks are compared with the labels.
          *     - question, choices: without a judge; 2 to 9 choices, the worst first. MLflow shows both to reviewers.
          *     - failures: the name of a scorer. Then answers that it gives less than 1 are chosen, to note why they fail.
+         *     - pairs: people say which of two answers is better: each model's, or the first model's to the same row. A pairwise
+         *       judge asks for pairs too.
          */
         NewLabelQueue: {
             evaluation: string;
@@ -11906,10 +11999,15 @@ export interface components {
             instruction: string;
             /** @default  */
             failures: string;
+            /** @default false */
+            pairs: boolean;
         };
         /**
          * LabelReport
-         * @description The results of the labels of a queue. ``between``: agreement of raters on answers with two labels or more.
+         * @description The results of the labels of a queue.
+         *
+         *     - between: agreement of raters on answers with two labels or more.
+         *     - is_newer: the report of the evaluation does not have these labels yet.
          */
         LabelReport: {
             queue: components["schemas"]["LabelQueue"];
@@ -11921,6 +12019,8 @@ export interface components {
             corrected: components["schemas"]["CorrectedMean"][];
             /** @default [] */
             notes: string[];
+            /** @default false */
+            is_newer: boolean;
         };
         /**
          * RaterLabels
@@ -12016,7 +12116,8 @@ export interface components {
          * LabelContent
          * @description The content of an answer for a rater: neither the model nor a mark is in it.
          *
-         *     ``expected``: values to compare with, by name.
+         *     - expected: values to compare with, by name.
+         *     - other: the second answer of a pair, whose first is ``answer``.
          */
         LabelContent: {
             trace_id: string;
@@ -12026,6 +12127,8 @@ export interface components {
             expected: {
                 [key: string]: string;
             };
+            /** @default null */
+            other: string | null;
         };
         /**
          * LabelTurn
@@ -12037,7 +12140,7 @@ export interface components {
         };
         /**
          * FailureModes
-         * @description The failure modes of a queue, the most common first. ``read``: answers with a note.
+         * @description The failure modes of a queue, the most common first. ``read``: answers with a note, which are ``answers``.
          *
          *     ``suggested``: groups of the notes that have no failure mode yet.
          */
@@ -12046,12 +12149,14 @@ export interface components {
             modes: components["schemas"]["FailureMode"][];
             /** @default [] */
             suggested: components["schemas"]["NoteGroup"][];
+            /** @default [] */
+            answers: components["schemas"]["NotedAnswer"][];
         };
         /**
          * FailureMode
          * @description A named way to fail, an issue of MLflow. ``share``: of the answers that were read.
          *
-         *     ``rubric``: a scorer for it, as an evaluation file has it.
+         *     ``rubric``: a YAML file with a scorer for it; its judge is called JUDGE.
          */
         FailureMode: {
             id: string;
@@ -12063,12 +12168,27 @@ export interface components {
         };
         /**
          * NoteGroup
-         * @description Notes that have words in common. A person decides whether they are one failure mode.
+         * @description Notes that may be one failure mode. A person decides.
+         *
+         *     - words: that the notes have in common; empty for a group of a model or of embeddings.
+         *     - name, description: those that a model suggests.
          */
         NoteGroup: {
             words: string[];
             notes: string[];
             trace_ids: string[];
+            /** @default  */
+            name: string;
+            /** @default  */
+            description: string;
+        };
+        /**
+         * NotedAnswer
+         * @description An answer with what people noted about it.
+         */
+        NotedAnswer: {
+            trace_id: string;
+            note: string;
         };
         /**
          * NewFailureMode
@@ -12080,6 +12200,42 @@ export interface components {
             description: string;
             /** @default [] */
             trace_ids: string[];
+        };
+        /**
+         * SuggestedBy
+         * @description Who suggests groups of notes: a model of the list of endpoints, or ``embeddings``.
+         *
+         *     ``embeddings``: a model of sentence-transformers, a folder or a name. A name may be downloaded.
+         */
+        SuggestedBy: {
+            /** @default  */
+            endpoint: string;
+            /** @default  */
+            embeddings: string;
+        };
+        /**
+         * FailureModeText
+         * @description Another name and description of a failure mode.
+         */
+        FailureModeText: {
+            name: string;
+            description: string;
+        };
+        /**
+         * FailureRows
+         * @description The MLflow data set that gets the answers of a failure mode. Empty: the one with the mode's name.
+         */
+        FailureRows: {
+            /** @default  */
+            dataset: string;
+        };
+        /**
+         * ChosenFailureMode
+         * @description The one failure mode that an answer has from now on, by its name. Empty: none.
+         */
+        ChosenFailureMode: {
+            /** @default  */
+            name: string;
         };
         /**
          * Changed
@@ -20754,7 +20910,9 @@ export interface operations {
     };
     "label_content.get_label_content": {
         parameters: {
-            query?: never;
+            query?: {
+                rater?: string;
+            };
             header?: never;
             path: {
                 id: string;
@@ -20895,6 +21053,184 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["NewFailureMode"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FailureModes"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "label_content.plan_failure_groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuggestedBy"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlannedCalls"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "label_content.suggest_failure_groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SuggestedBy"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FailureModes"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "label_content.describe_failure_mode": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                mode: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FailureModeText"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FailureModes"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "label_content.add_failure_rows": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                mode: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FailureRows"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AddedRows"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "label_content.move_failure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                trace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChosenFailureMode"];
             };
         };
         responses: {

@@ -796,9 +796,10 @@ genops profiles show: --json --usd-per-hour profile_id
 genops profiles tools: --json
 genops profiles:
 genops labels add: --json --rows queue
-genops labels begin: --choice --failures --instruction --json --judge --question --sample result
+genops labels begin: --choice --failures --instruction --json --judge --pairs --question --sample result
 genops labels delete: --json --yes -y queue
-genops labels failures: --description --group --json --name --rubric queue
+genops labels failures: --answer --dataset --description --embeddings --group --json --model --name --rubric
+    --yes -y mode queue
 genops labels list: --json
 genops labels show: --json queue
 genops labels:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genops_lab.genai.evaluations.models import ScoreEstimate
+from genops_lab.genai.evaluations.models import PlannedCalls, ScoreEstimate
 from genops_lab.genai.labels.models import (
     CorrectedMean,
+    FailureMode,
     FailureModes,
     JudgeAgreement,
     LabelQueue,
@@ -78,7 +79,14 @@ def report(shown: LabelReport) -> Document:
         blocks.append(
             Table(columns, [_mean(each) for each in shown.corrected], title="Means, corrected by labels")
         )
-    return Document([*blocks, *(Note(each, "busy") for each in shown.notes)])
+    blocks += [Note(each, "busy") for each in shown.notes]
+    if shown.is_newer:
+        blocks.append(
+            Note(
+                f"The evaluation's report lacks these labels. Update it: genops evaluate score {queue.evaluation}"
+            )
+        )
+    return Document(blocks)
 
 
 def failures(found: FailureModes) -> Document:
@@ -99,17 +107,33 @@ def failures(found: FailureModes) -> Document:
     ]
     if found.suggested:
         rows: list[Row] = [
-            [str(at), ", ".join(each.words), f"{len(each.trace_ids):,}", "; ".join(each.notes)]
+            [str(at), each.name or ", ".join(each.words), f"{len(each.trace_ids):,}", "; ".join(each.notes)]
             for at, each in enumerate(found.suggested, start=1)
         ]
         columns = [
             Column("group"),
-            Column("words"),
+            Column("in common"),
             Column("notes", right=True),
             Column("such as", shrinks=True),
         ]
-        blocks.append(Table(columns, rows, title="Notes with words in common"))
+        blocks.append(Table(columns, rows, title="Suggested groups of notes"))
     return Document(blocks)
+
+
+def cost(found: PlannedCalls) -> str:
+    """Say what a model's suggestion costs at most."""
+    money = "the price is unknown" if found.money is None else f"at most {found.money:.4g}"
+    output = found.output_tokens or 0
+    return f"One call to {found.model}: at most {found.input_tokens:,} tokens in and {output:,} out, {money}."
+
+
+def failure_mode(mode: FailureMode, found: FailureModes) -> Document:
+    """``labels failures QUEUE MODE``."""
+    notes = {each.trace_id: each.note for each in found.answers}
+    share = f"{len(mode.trace_ids):,} of {found.read:,}, {_share(mode.share.value)} ({_shares(mode.share)})"
+    facts = [("failure mode", mode.name), ("description", mode.description), ("answers", share)]
+    rows: list[Row] = [[each, notes.get(each, "")] for each in mode.trace_ids]
+    return Document([Facts(facts), Table([Column("trace"), Column("note", shrinks=True)], rows)])
 
 
 def _shares(each: ScoreEstimate) -> str:

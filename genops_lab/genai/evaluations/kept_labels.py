@@ -37,17 +37,32 @@ class KeptLabel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeptLabels(msgspec.Struct, frozen=True, kw_only=True):
-    """The labels of one question, and the verdicts on judges by their scorer's name."""
+    """The labels of one question, and the verdicts on judges by their scorer's name.
+
+    ``pairs``: a label is of an answer beside the first model's: 1 better, 0.5 equal, 0 worse.
+    """
 
     question: str
     labels: list[KeptLabel]
     calibrations: dict[str, Calibration] = {}
+    pairs: bool = False
 
 
 def keep_labels(folder: ResultsFolder, kept: KeptLabels) -> None:
-    """Keep the labels of a question beside the evaluation. Raises OSError."""
+    """Keep the labels of a question beside the evaluation, if they changed. Raises OSError."""
     path = private_dir(folder.path / "labels") / f"{file_name(kept.question)}.json"
-    write_private(path, msgspec.json.encode(kept).decode())
+    content = msgspec.json.encode(kept)
+    if not path.is_file() or path.read_bytes() != content:
+        write_private(path, content.decode())
+
+
+def report_is_older(folder: ResultsFolder) -> bool:
+    """Return whether labels were kept after the evaluation's report was made. Blocks."""
+    report, path = folder.path / "report.json", folder.path / "labels"
+    if not report.is_file() or not path.is_dir():
+        return False
+    made = report.stat().st_mtime_ns
+    return any(each.stat().st_mtime_ns > made for each in path.glob("*.json"))
 
 
 def kept_labels(folder: ResultsFolder) -> list[KeptLabels]:

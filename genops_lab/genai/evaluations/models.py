@@ -51,9 +51,12 @@ class NewKernelEvaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewScores(msgspec.Struct, frozen=True, kw_only=True):
-    """Score kept answers by more scorers. ``text``: YAML with the list ``scorers``, as an evaluation file has it."""
+    """Score kept answers by more scorers. ``text``: YAML with the list ``scorers``, as an evaluation file has it.
 
-    text: str
+    Without a text the report is made again from the kept scores, with people's labels of now.
+    """
+
+    text: str = ""
     name: str = "scorers.yaml"
 
 

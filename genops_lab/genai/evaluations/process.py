@@ -229,22 +229,31 @@ class AnswersProcess:
 
         A scorer that cannot score is told by name, and the others go on. Raises Failed, Conflict.
         """
-        from .report import report_of  # numpy
-        from .report_words import sentences
-
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
         private_dir(folder.files)
         with self._alone(folder), _on_disk(f"No answer is lost. Free some space, then: {_resume(id)}"):
             calls = read(folder.calls)
             found, notes = self._all_scores(folder, file, rows, calls, judges)
-            report = report_of(calls, found, question_of(folder, file, rows))
             state = folder.state()
-            report = msgspec.structs.replace(report, stopped=_stopped(folder, file, state, found, rows))
-            folder.keep_report(msgspec.structs.replace(report, sentences=sentences(report)))
+            _keep_report(folder, file, state, calls, found, rows)
             notes = [*_notes(state, state.models, file, folder), *notes]
             state = msgspec.structs.replace(state, stage="recording", notes=notes)
             folder.keep_state(state)
+        return state
+
+    def report_again(self, id: str) -> AnswerEvaluation:
+        """Make the report of the kept scores again, with the labels of now. No model is asked. Raises Conflict."""
+        folder = find_folder(self._root, id)
+        file, rows = self._file(folder), folder.rows()
+        with self._alone(folder), _on_disk(f"Free some space, then: genops evaluate score {id}"):
+            state = folder.state()
+            if folder.report() is None:
+                raise Conflict(
+                    f"The answers of {id} are not scored yet.", hint=_resume(id), code="not_scored"
+                )
+            scores = {each.label: folder.scores(each.label) for each in all_scorers(folder, file)[0]}
+            _keep_report(folder, file, state, read(folder.calls), scores, rows)
         return state
 
     def _all_scores(
@@ -509,6 +518,18 @@ def question_of(folder: ResultsFolder, file: Evaluation, rows: Mapping[str, Mapp
         labels=labels_of(scorers, kept_labels(folder)),
         names={name: each.model or each.deployment for name, each in {**file.models, **judges}.items()},
     )
+
+
+def _keep_report(
+    folder: ResultsFolder, file: Evaluation, state: AnswerEvaluation, calls: dict[Key, Call],
+    scores: dict[str, dict[Key, KeptScore]], rows: dict[str, dict[str, Any]],
+) -> None:  # fmt: skip
+    from .report import report_of  # numpy
+    from .report_words import sentences
+
+    report = report_of(calls, scores, question_of(folder, file, rows))
+    report = msgspec.structs.replace(report, stopped=_stopped(folder, file, state, scores, rows))
+    folder.keep_report(msgspec.structs.replace(report, sentences=sentences(report)))
 
 
 def _stopped(

@@ -26,16 +26,29 @@ Labels = Mapping[Key, KeptLabel]
 def labels_of(scorers: Mapping[str, BaseScorer], kept: Sequence[KeptLabels]) -> dict[str, Labels]:
     """Return the labels of each scorer that asks a model: those of the question of its name, else of another.
 
-    A pairwise judge has none: its marks are of pairs.
+    A pairwise judge has labels of pairs, and no other has them.
     """
     found: dict[str, Labels] = {}
     for label, scorer in scorers.items():
-        if asks_a_model(scorer) and not isinstance(scorer, Pairwise):
-            named = [each for each in kept if each.question == label]
-            general = [each for each in kept if each.question not in scorers]
+        if asks_a_model(scorer):
+            alike = [each for each in kept if each.pairs == isinstance(scorer, Pairwise)]
+            named = [each for each in alike if each.question == label]
+            general = [each for each in alike if each.question not in scorers]
             for each in (named or general)[-1:]:
                 found[label] = {own.key: own for own in each.labels}
     return found
+
+
+def lengths_of(calls: Mapping[Key, Call], rival: str = "") -> dict[Key, int]:
+    """Return the characters of each answer; with ``rival`` less those of this model's answer to the same row."""
+    found = {key: len(call.answer.text) for key, call in calls.items() if call.answer is not None}
+    if not rival:
+        return found
+    return {
+        key: length - found[rival, key[1], key[2]]
+        for key, length in found.items()
+        if (rival, key[1], key[2]) in found
+    }
 
 
 def calibrations(
@@ -47,22 +60,25 @@ def calibrations(
 ) -> dict[str, Calibration]:
     """Return what labels say about each judge that has some, by the judge's identity.
 
-    ``names``: what the endpoints call the models that answer and judge, by their names in the file.
+    ``names``: what the endpoints call the models that answer and judge, by their names in the file. Pairs are of a
+    model and the first one.
     """
     found = {}
+    first = next(iter(names), "")
     for label, scorer in scorers.items():
         given, marks = labels.get(label, {}), scores.get(label, {})
         if not asks_a_model(scorer) or not given:
             continue
+        lengths = lengths_of(calls, first if isinstance(scorer, Pairwise) else "")
         marked = []
         for key, each in given.items():
-            mark, call = marks.get(key), calls.get(key)
-            if mark is None or mark.value is None or call is None or call.answer is None:
+            mark = marks.get(key)
+            if mark is None or mark.value is None or key not in lengths:
                 continue
             marked.append(
                 Marked(
                     mark=mark.value, label=each.value, chance=each.chance, model=names.get(key[0], key[0]),
-                    length=len(call.answer.text),
+                    length=lengths[key],
                 )
             )  # fmt: skip
         consistent = [each.consistent for each in marks.values() if each.consistent is not None]
@@ -123,6 +139,8 @@ def corrected_difference(
         return None
     one, other = _by_example(marks, labels, model), _by_example(marks, labels, against)
     both = [each for each in one[0] if each in other[0]]
+    if not both:  # marks of pairs: those of the first model are none
+        return None
     labelled = {each for each in both if each in one[1] and one[2].get(each) == other[2].get(each)}
     return _estimate(
         judge_checks.corrected_mean(

@@ -168,7 +168,10 @@ class AnswersService(Service):
         return BegunAnswers(evaluation=found, task=await self._begin(found, "ask"))
 
     async def score_answers(self, id: str, body: NewScores) -> BegunAnswers:
-        """Score the kept answers by more scorers. Models are not asked for answers."""
+        """Score the kept answers by more scorers; without any, make the report again. No model answers again."""
+        if not body.text.strip():
+            state = await asyncio.to_thread(lambda: find_folder(self._root, id).state_now())
+            return BegunAnswers(evaluation=state, task=await self._begin(state, "report"))
         registered = await self._registered(AnswersProcess.registered_added, id, body, text=body.text)
         found = await self._worker.call(AnswersProcess.add_scorers, id, body, registered)
         return BegunAnswers(evaluation=found, task=await self._begin(found, "score"))
@@ -234,7 +237,8 @@ class AnswersService(Service):
 
     async def _begin(self, evaluation: AnswerEvaluation, stage: str) -> Task:
         count = sum(each.wanted for each in evaluation.models)
-        title = f"Evaluate {evaluation.name}" if stage == "ask" else f"Score {evaluation.name}"
+        verb = {"ask": "Evaluate", "score": "Score", "report": "Report on"}[stage]
+        title = f"{verb} {evaluation.name}"
         if stage == "ask" and count:
             title += f": {count:,} answers"
         plan = {"id": evaluation.id, "stage": stage}
@@ -326,6 +330,11 @@ class AnswersService(Service):
         return {}
 
     async def _score(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        if plan["stage"] == "report":
+            handle.progress("Making the report with the labels of now.")
+            await self._worker.call(AnswersProcess.report_again, plan["id"])
+            self._events.emit("answer-evaluation", plan["id"])
+            return data
         handle.progress("Scoring the answers.")
         _, judges = await self._endpoints(plan["id"])
         await self._worker.follow(

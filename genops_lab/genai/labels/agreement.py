@@ -10,9 +10,10 @@ import numpy as np
 
 from genops_lab.genai.evaluations.evaluation_file import read_evaluation
 from genops_lab.genai.evaluations.journal import Key, read
-from genops_lab.genai.evaluations.kept_labels import KeptLabel, KeptLabels, keep_labels
+from genops_lab.genai.evaluations.kept_labels import KeptLabel, KeptLabels, keep_labels, report_is_older
 from genops_lab.genai.evaluations.models import ScoreEstimate
 from genops_lab.genai.evaluations.process import all_scorers
+from genops_lab.genai.evaluations.report_labels import lengths_of
 from genops_lab.genai.evaluations.results_folder import KeptScore, ResultsFolder
 from genops_lab.genai.scorers.base import BaseScorer, Judge
 from genops_lab.genai.scorers.judge_checks import Calibration, Marked, asks_a_model, check, corrected_mean
@@ -69,10 +70,11 @@ def report_of(
     calibrations = {
         each.agreement.scorer: each.calibration for each in judged if each.calibration is not None
     }
-    keep_labels(folder, KeptLabels(question=question.name, labels=labels, calibrations=calibrations))
+    kept = KeptLabels(question=question.name, labels=labels, calibrations=calibrations, pairs=question.pairs)
+    keep_labels(folder, kept)
     return LabelReport(
         queue=queue, raters=raters, between=between, judges=[each.agreement for each in judged],
-        corrected=corrected, notes=notes,
+        corrected=corrected, notes=notes, is_newer=report_is_older(folder),
     )  # fmt: skip
 
 
@@ -166,20 +168,20 @@ def _against_scorers(
     file = read_evaluation(folder.text())
     scorers, judges = all_scorers(folder, file)
     calls = read(folder.calls)
-    named = [each for each in scorers if each.label == question.name]
+    alike = [each for each in scorers if isinstance(each, Pairwise) == question.pairs]
+    named = [each for each in alike if each.label == question.name]
+    models = list(file.models)[1:] if question.pairs else list(file.models)
     judged, corrected = [], []
-    for scorer in named or scorers:
-        if isinstance(scorer, Pairwise):  # its marks are of pairs
-            continue
+    for scorer in named or alike:
         scores = folder.scores(scorer.label)
         own_model = judges[scorer.model].model if isinstance(scorer, Judge) else ""
         answering = {name: model.model for name, model in file.models.items()}
-        lengths = {key: len(call.answer.text) if call.answer else 0 for key, call in calls.items()}
+        lengths = lengths_of(calls, next(iter(file.models)) if question.pairs else "")
         found = _against(scorer, scores, labels, lengths, answering, own_model)
         judged.append(found)
         if found.calibration is not None:
             marks = {key: score.value for key, score in scores.items()}
-            corrected += corrected_means(marks, labels, list(file.models), scorer.label)
+            corrected += corrected_means(marks, labels, models, scorer.label)
     return judged, corrected
 
 
@@ -202,7 +204,8 @@ def _against(
         )  # fmt: skip
     if not asks_a_model(scorer):
         return _Judged(_agreement(scorer.label, marked, missing), None)
-    found = check(scorer, marked, own_model=own_model)
+    consistent = [each.consistent for each in scores.values() if each.consistent is not None]
+    found = check(scorer, marked, consistent=consistent, own_model=own_model)
     kappa = next(each for each in found.checks if each.name == "agreement")
     return _Judged(
         JudgeAgreement(

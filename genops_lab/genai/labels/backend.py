@@ -9,9 +9,11 @@ import contextlib
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors
@@ -41,6 +43,9 @@ _PAGE = 1000
 _MOST_CHOICES = 9
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
 NOTE_QUESTION = "Failure note"
+#: The labels of pairs in MLflow, and the choices of raters, who see two answers in an order of their own.
+PAIR = ["worse than the first model's", "equal", "better than the first model's"]
+_SHOWN_PAIR = ["first answer", "equal", "second answer"]
 
 
 class Label(NamedTuple):
@@ -97,11 +102,15 @@ class MlflowLabels(MlflowBackend):
         """Choose rows at random and make their queue. Raises Conflict, InvalidRequest."""
         results = ResultsFolder(Path(folder))
         state = results.state()
-        answers = _answers(results, state, body.failures)
+        answers = _pairs(results, state) if question.pairs else _answers(results, state, body.failures)
         rows = sorted(answers)
         if not rows:
             what = (
-                f"has no answer that {body.failures} gives less than 1" if body.failures else "has no answers"
+                f"has no answer that {body.failures} gives less than 1"
+                if body.failures
+                else "has no row that two models answered"
+                if question.pairs
+                else "has no answers"
             )
             raise InvalidRequest(
                 f"The evaluation {state.id} {what}.", hint=f"See: genops evaluate show {state.id}"
@@ -127,7 +136,8 @@ class MlflowLabels(MlflowBackend):
                 experiment, name=name, queue_type="custom", schema_ids=[schema.schema_id]
             )
             try:
-                self._attach(made.queue_id, [each for row in chosen for each in answers[row]], chance)
+                pairs = {each: against for row in chosen for each, against in answers[row].items()}
+                self._attach(made.queue_id, pairs, chance)
             except BaseException:
                 self.tracing._delete_review_queue(made.queue_id)
                 raise
@@ -136,6 +146,11 @@ class MlflowLabels(MlflowBackend):
     def add_disagreements(self, id: str, folder: str, body: MoreLabels) -> LabelQueue:
         """Add the answers on which scorers disagree most. They say how a judge errs, and never how often."""
         queue = self.found(id)
+        if self._asked(queue).pairs:
+            raise InvalidRequest(
+                f"The queue {queue.name} has pairs, and further ones cannot be added.",
+                hint="Begin a queue with more rows: genops labels begin RESULT --pairs --sample N",
+            )
         results = ResultsFolder(Path(folder))
         state = results.state()
         there = {each.trace_id for each in self.items(queue)}
@@ -154,7 +169,7 @@ class MlflowLabels(MlflowBackend):
             )
         apart.sort(key=lambda each: (-each[0], each[1]))
         with mlflow_errors(f"Cannot add answers to {queue.name}"):
-            self._attach(queue.queue_id, [each for _, each in apart[: body.rows]], None)
+            self._attach(queue.queue_id, {each: "" for _, each in apart[: body.rows]}, None)
         return self.queue(queue.queue_id)
 
     def delete(self, id: str) -> None:
@@ -172,15 +187,29 @@ class MlflowLabels(MlflowBackend):
             items = self.items(queue)
         items.sort(key=lambda each: (each.chance is None, each.chance is None and -_spread(each, question),
                                      _mixed(queue.queue_id, rater, each.trace_id)))  # fmt: skip
-        return LabelItems(queue=shown, rater=rater, items=[_own(each, question, rater) for each in items])
+        own = [_own(each, question, rater, queue.queue_id) for each in items]
+        return LabelItems(queue=shown, rater=rater, items=own)
 
-    def content(self, id: str, trace: str) -> LabelContent:
-        """Return what a rater reads. Raises NotFound."""
-        with mlflow_errors("Cannot read the answer"), _gone(trace):
-            found = self._client.get_trace(trace)
-        if found is None:
-            raise _not_there(trace)
-        return content_of(found)
+    def content(self, id: str, trace: str, rater: str) -> LabelContent:
+        """Return what a rater reads; of a pair both answers, in the rater's order. Raises NotFound."""
+        with mlflow_errors("Cannot read the answer"):
+            queue = self.found(id)
+            with _gone(trace):
+                found = self._client.get_trace(trace)
+                if found is None:
+                    raise _not_there(trace)
+                content = content_of(found)
+                if not _is_pair(self._question(queue)):
+                    return content
+                against = _chosen(found.info.tags or {}, queue.queue_id).get("against")
+                rival = self._client.get_trace(against) if against else None
+                if rival is None:
+                    raise _not_there(trace)
+        answers = [content.answer, content_of(rival).answer]
+        first, second = reversed(answers) if _is_swapped(queue.queue_id, rater, trace) else answers
+        return LabelContent(
+            trace_id=trace, turns=content.turns, answer=first, expected=content.expected, other=second
+        )
 
     def label(self, id: str, trace: str, body: NewLabel, rater: str) -> LabelItem:
         """Keep a label, in place of the rater's own former one. Raises NotFound, Conflict for a changed scale."""
@@ -189,7 +218,7 @@ class MlflowLabels(MlflowBackend):
         with mlflow_errors("The label was not kept"):
             queue = self.found(id)
             question = self._asked(queue)
-            value = _value(question, body.label)
+            value = _value(question, _kept(question, body.label, queue.queue_id, rater, trace))
             with _gone(trace):
                 item = _item(self.tracing.get_trace_info(trace), queue.queue_id, question.name)
                 made = Feedback(
@@ -319,10 +348,12 @@ class MlflowLabels(MlflowBackend):
             instruction=question.instruction[:1000] or None, enable_comment=True,
         )  # fmt: skip
 
-    def _attach(self, queue_id: str, traces: Sequence[str], chance: float | None) -> None:
-        chosen = json.dumps({"chance": chance} if chance is not None else {"chosen": "disagreement"})
-        for each in traces:
-            self._client.set_trace_tag(each, f"{CHOSEN}{queue_id}", chosen)
+    def _attach(self, queue_id: str, traces: Mapping[str, str], chance: float | None) -> None:
+        """Add traces to a queue, each with the one that it is compared with; empty: none."""
+        chosen: dict[str, Any] = {"chance": chance} if chance is not None else {"chosen": "disagreement"}
+        for each, against in traces.items():
+            tag = json.dumps({**chosen, "against": against} if against else chosen)
+            self._client.set_trace_tag(each, f"{CHOSEN}{queue_id}", tag)
         self.tracing._add_items_to_review_queue(queue_id, item_ids=list(traces))
 
     def _question(self, queue: Any) -> LabelQuestion | None:
@@ -350,7 +381,8 @@ class MlflowLabels(MlflowBackend):
         return LabelQueue(
             id=queue.queue_id, name=queue.name, experiment=experiment, created_at=queue.creation_time_ms / 1000,
             items=len(items), labelled=sum(str(each.status) == "complete" for each in items),
-            evaluation=evaluation, question=None if problem else question, problem=problem,
+            evaluation=evaluation, question=None if problem or question is None else _asking(question),
+            problem=problem,
         )  # fmt: skip
 
     def _evaluation_of(self, trace: str) -> str:
@@ -380,27 +412,78 @@ def text_of(question: LabelQuestion, value: Any) -> str:
     return str(value)
 
 
-def _answers(results: ResultsFolder, state: AnswerEvaluation, failures: str) -> dict[str, list[str]]:
-    """Return the traces of the first answers to each row, of all models; with ``failures`` those that fail by it."""
+def _answers(results: ResultsFolder, state: AnswerEvaluation, failures: str) -> dict[str, dict[str, str]]:
+    """Return the traces of the first answers to each row, of all models; with ``failures`` those that fail by it.
+
+    A trace stands beside the one that it is compared with: none.
+    """
     scores = results.scores(failures) if failures else {}
     if failures and failures not in state.scorers:
         raise InvalidRequest(
             f"{state.id} has no scorer {failures!r}.", hint=f"Its scorers: {', '.join(state.scorers)}."
         )
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, str]] = {}
     for key, call in read(results.calls).items():
         score = scores.get(key)
         fails = not failures or (score is not None and score.value is not None and score.value < 1)
         if call.answer is not None and key[2] == 0 and fails:
             # Failures are chosen one by one: another model's answer to the row may be right.
             row = f"{key[1]}\n{key[0]}" if failures else key[1]
-            found.setdefault(row, []).append(trace_id(state.id, *key))
+            found.setdefault(row, {})[trace_id(state.id, *key)] = ""
     return found
+
+
+def _pairs(results: ResultsFolder, state: AnswerEvaluation) -> dict[str, dict[str, str]]:
+    """Return the traces of the first answers to each row, each beside that of the first model."""
+    first = state.models[0].model
+    calls = read(results.calls)
+    found: dict[str, dict[str, str]] = {}
+    for (model, row, repeat), call in calls.items():
+        rival = calls.get((first, row, repeat))
+        if model != first and repeat == 0 and call.answer and rival is not None and rival.answer:
+            found.setdefault(row, {})[trace_id(state.id, model, row, 0)] = trace_id(state.id, first, row, 0)
+    return found
+
+
+def _chosen(tags: Mapping[str, str], queue_id: str) -> dict[str, Any]:
+    """Return how an answer was chosen."""
+    found: dict[str, Any] = json.loads(tags.get(f"{CHOSEN}{queue_id}", "{}"))
+    return found
+
+
+def _is_pair(question: LabelQuestion | None) -> bool:
+    return question is not None and question.pairs
+
+
+def _asking(question: LabelQuestion) -> LabelQuestion:
+    """Return a question as raters see it."""
+    return replace(question, choices=_SHOWN_PAIR) if question.pairs else question
+
+
+def _is_swapped(queue_id: str, rater: str, trace: str) -> bool:
+    """Return whether a rater sees the first model's answer first. A reload keeps the order."""
+    return int(_mixed("order", queue_id, rater, trace)[0], 16) % 2 == 1
+
+
+def _kept(question: LabelQuestion, label: str, queue_id: str, rater: str, trace: str) -> str:
+    """Return a rater's choice as it is kept: whether the answer is better than the first model's."""
+    if not question.pairs or label not in _SHOWN_PAIR:
+        return label
+    place = _SHOWN_PAIR.index(label)
+    return PAIR[place if _is_swapped(queue_id, rater, trace) else 2 - place]
+
+
+def _shown_label(question: LabelQuestion, label: str, queue_id: str, rater: str, trace: str) -> str:
+    """Return a kept label as its rater chose it."""
+    if not question.pairs or label not in PAIR:
+        return label
+    place = PAIR.index(label)
+    return _SHOWN_PAIR[place if _is_swapped(queue_id, rater, trace) else 2 - place]
 
 
 def _item(info: Any, queue_id: str, question: str) -> Item:
     tags = info.tags or {}
-    chance = json.loads(tags.get(f"{CHOSEN}{queue_id}", "{}")).get("chance")
+    chance = _chosen(tags, queue_id).get("chance")
     labels: dict[str, Label] = {}
     marks: dict[str, float | None] = {}
     ordered = sorted(info.assessments or [], key=lambda each: each.last_update_time_ms or 0)
@@ -428,7 +511,13 @@ def _question_of(schema: Any) -> LabelQuestion:
         choices = [given.negative_label, given.positive_label]
     elif type(given).__name__ == "InputCategorical" and not given.multi_select:
         choices = list(given.options)
-    return LabelQuestion(name=schema.name, choices=choices, instruction=schema.instruction or "", truth=truth)
+    return LabelQuestion(
+        name=schema.name,
+        choices=choices,
+        instruction=schema.instruction or "",
+        truth=truth,
+        pairs=choices == PAIR,
+    )
 
 
 def _problem(question: LabelQuestion | None) -> str:
@@ -454,13 +543,14 @@ def _value(question: LabelQuestion, label: str) -> Any:
     return label == question.choices[1] if question.truth else label
 
 
-def _own(item: Item, question: LabelQuestion, rater: str) -> LabelItem:
+def _own(item: Item, question: LabelQuestion, rater: str, queue_id: str) -> LabelItem:
     own = item.labels.get(rater)
     if own is None:
         return LabelItem(trace_id=item.trace_id, random=item.chance is not None)
     label = text_of(question, own.value)
     return LabelItem(
-        trace_id=item.trace_id, random=item.chance is not None, label=label, note=own.note,
+        trace_id=item.trace_id, random=item.chance is not None, note=own.note,
+        label=_shown_label(question, label, queue_id, rater, item.trace_id),
         outdated=bool(question.choices) and label not in question.choices,
     )  # fmt: skip
 

@@ -16,11 +16,13 @@ def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.settings import Settings
     from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.genai.endpoints.service import EndpointsService
 
     from .service import LabelsService
 
     services.provide(
-        LabelsService, lambda get: LabelsService(get(Settings), get(MlflowConnection), get(EventBus))
+        LabelsService,
+        lambda get: LabelsService(get(Settings), get(MlflowConnection), get(EventBus), get(EndpointsService)),
     )
 
 

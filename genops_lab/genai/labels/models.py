@@ -15,6 +15,8 @@ class NewLabelQueue(msgspec.Struct, frozen=True, kw_only=True):
     - judge: the name of a scorer whose scale the choices are; its marks are compared with the labels.
     - question, choices: without a judge; 2 to 9 choices, the worst first. MLflow shows both to reviewers.
     - failures: the name of a scorer. Then answers that it gives less than 1 are chosen, to note why they fail.
+    - pairs: people say which of two answers is better: each model's, or the first model's to the same row. A pairwise
+      judge asks for pairs too.
     """
 
     evaluation: str
@@ -24,6 +26,7 @@ class NewLabelQueue(msgspec.Struct, frozen=True, kw_only=True):
     choices: list[str] = []
     instruction: str = ""
     failures: str = ""
+    pairs: bool = False
 
 
 class MoreLabels(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,13 +38,15 @@ class MoreLabels(msgspec.Struct, frozen=True, kw_only=True):
 class LabelQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """The question of a queue. ``choices``: the worst first; empty for a question that is answered by a text.
 
-    ``truth``: MLflow keeps the label as true (the second choice) or false.
+    - truth: MLflow keeps the label as true (the second choice) or false.
+    - pairs: the question is about two answers, in an order that is drawn for each rater.
     """
 
     name: str
     choices: list[str] = []
     instruction: str = ""
     truth: bool = False
+    pairs: bool = False
 
 
 class LabelQueue(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,13 +108,15 @@ class LabelTurn(msgspec.Struct, frozen=True, kw_only=True):
 class LabelContent(msgspec.Struct, frozen=True, kw_only=True):
     """The content of an answer for a rater: neither the model nor a mark is in it.
 
-    ``expected``: values to compare with, by name.
+    - expected: values to compare with, by name.
+    - other: the second answer of a pair, whose first is ``answer``.
     """
 
     trace_id: str
     turns: list[LabelTurn]
     answer: str
     expected: dict[str, str] = {}
+    other: str | None = None
 
 
 class NewLabel(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,7 +165,11 @@ class CorrectedMean(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LabelReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of the labels of a queue. ``between``: agreement of raters on answers with two labels or more."""
+    """The results of the labels of a queue.
+
+    - between: agreement of raters on answers with two labels or more.
+    - is_newer: the report of the evaluation does not have these labels yet.
+    """
 
     queue: LabelQueue
     raters: list[RaterLabels]
@@ -166,12 +177,13 @@ class LabelReport(msgspec.Struct, frozen=True, kw_only=True):
     judges: list[JudgeAgreement] = []
     corrected: list[CorrectedMean] = []
     notes: list[str] = []
+    is_newer: bool = False
 
 
 class FailureMode(msgspec.Struct, frozen=True, kw_only=True):
     """A named way to fail, an issue of MLflow. ``share``: of the answers that were read.
 
-    ``rubric``: a scorer for it, as an evaluation file has it.
+    ``rubric``: a YAML file with a scorer for it; its judge is called JUDGE.
     """
 
     id: str
@@ -183,15 +195,28 @@ class FailureMode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NoteGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Notes that have words in common. A person decides whether they are one failure mode."""
+    """Notes that may be one failure mode. A person decides.
+
+    - words: that the notes have in common; empty for a group of a model or of embeddings.
+    - name, description: those that a model suggests.
+    """
 
     words: list[str]
     notes: list[str]
     trace_ids: list[str]
+    name: str = ""
+    description: str = ""
+
+
+class NotedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer with what people noted about it."""
+
+    trace_id: str
+    note: str
 
 
 class FailureModes(msgspec.Struct, frozen=True, kw_only=True):
-    """The failure modes of a queue, the most common first. ``read``: answers with a note.
+    """The failure modes of a queue, the most common first. ``read``: answers with a note, which are ``answers``.
 
     ``suggested``: groups of the notes that have no failure mode yet.
     """
@@ -199,6 +224,7 @@ class FailureModes(msgspec.Struct, frozen=True, kw_only=True):
     read: int
     modes: list[FailureMode]
     suggested: list[NoteGroup] = []
+    answers: list[NotedAnswer] = []
 
 
 class NewFailureMode(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,3 +233,32 @@ class NewFailureMode(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str = ""
     trace_ids: list[str] = []
+
+
+class FailureModeText(msgspec.Struct, frozen=True, kw_only=True):
+    """Another name and description of a failure mode."""
+
+    name: str
+    description: str
+
+
+class ChosenFailureMode(msgspec.Struct, frozen=True, kw_only=True):
+    """The one failure mode that an answer has from now on, by its name. Empty: none."""
+
+    name: str = ""
+
+
+class FailureRows(msgspec.Struct, frozen=True, kw_only=True):
+    """The MLflow data set that gets the answers of a failure mode. Empty: the one with the mode's name."""
+
+    dataset: str = ""
+
+
+class SuggestedBy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who suggests groups of notes: a model of the list of endpoints, or ``embeddings``.
+
+    ``embeddings``: a model of sentence-transformers, a folder or a name. A name may be downloaded.
+    """
+
+    endpoint: str = ""
+    embeddings: str = ""

@@ -24,4 +24,16 @@ CONTENT = [
     Operation("GET", "/label-queues/{id}/items/{trace}", Service.get_label_content),
     Operation("GET", "/label-queues/{id}/failure-modes", Service.list_failure_modes),
     Operation("POST", "/label-queues/{id}/failure-modes", Service.name_failures),
+    Operation("POST", "/label-queues/{id}/failure-groups/plan", Service.plan_failure_groups, action="read"),
+    # It sends notes to an endpoint, and may load a model.
+    Operation(
+        "POST",
+        "/label-queues/{id}/failure-groups",
+        Service.suggest_failure_groups,
+        action="execute",
+        interruptible=True,
+    ),
+    Operation("PUT", "/label-queues/{id}/failure-modes/{mode}", Service.describe_failure_mode),
+    Operation("POST", "/label-queues/{id}/failure-modes/{mode}/rows", Service.add_failure_rows),
+    Operation("PUT", "/label-queues/{id}/items/{trace}/failure-mode", Service.move_failure),
 ]

@@ -6,11 +6,16 @@ import { openForm } from '../../core/ui/form-dialog';
 
 import type { ILabelQueue, LabelsModel } from './model';
 
+const PAIRS = 'pairs';
+const FAILURES = 'failures:';
+
 interface IFields {
   evaluation: string;
   rows: number;
   question: string;
   choices: string;
+  /** What people do: label answers (empty), compare pairs, or note failures of a scorer. */
+  task: string;
 }
 
 /** Choose rows of an evaluation at random. */
@@ -20,7 +25,7 @@ class BeginForm extends FormModel<IFields, ILabelQueue> {
     evaluation: string,
     trans: TranslationBundle
   ) {
-    super({ evaluation, rows: 50, question: '', choices: '' }, trans);
+    super({ evaluation, rows: 50, question: '', choices: '', task: '' }, trans);
   }
 
   get choices(): string[] {
@@ -32,7 +37,7 @@ class BeginForm extends FormModel<IFields, ILabelQueue> {
 
   get problem(): string {
     const { length } = this.choices;
-    return length > 0 && (length < 2 || length > 9)
+    return !this.fields.task && length > 0 && (length < 2 || length > 9)
       ? this.trans.__('Give 2 to 9 choices, or none.')
       : '';
   }
@@ -45,16 +50,18 @@ class BeginForm extends FormModel<IFields, ILabelQueue> {
   protected send({
     evaluation,
     rows,
-    question
+    question,
+    task
   }: IFields): Promise<ILabelQueue> {
     return this._model.begin({
       evaluation,
       rows: Math.round(rows),
       judge: '',
       instruction: '',
-      failures: '',
-      question: question.trim(),
-      choices: this.choices
+      failures: task.startsWith(FAILURES) ? task.slice(FAILURES.length) : '',
+      pairs: task === PAIRS,
+      question: task ? '' : question.trim(),
+      choices: task ? [] : this.choices
     });
   }
 }
@@ -65,7 +72,9 @@ export async function openBegin(
 ): Promise<ILabelQueue | undefined> {
   const { trans } = model;
   const evaluations = await model.evaluations();
-  const form = new BeginForm(model, evaluations[0] ?? '', trans);
+  const form = new BeginForm(model, evaluations[0]?.id ?? '', trans);
+  const chosen = () =>
+    evaluations.find(({ id }) => id === form.fields.evaluation);
   return openForm({
     title: trans.__('Begin to label'),
     form,
@@ -83,9 +92,11 @@ export async function openBegin(
             <select
               {...control}
               value={form.fields.evaluation}
-              onChange={event => form.set({ evaluation: event.target.value })}
+              onChange={event =>
+                form.set({ evaluation: event.target.value, task: '' })
+              }
             >
-              {evaluations.map(id => (
+              {evaluations.map(({ id }) => (
                 <option key={id} value={id}>
                   {id}
                 </option>
@@ -108,34 +119,70 @@ export async function openBegin(
           )}
         </Field>
         <Field
-          label={trans.__('Question (optional)')}
-          help={trans.__('Default: the name of the only judge.')}
+          label={trans.__('What people do')}
+          help={
+            form.fields.task.startsWith(FAILURES)
+              ? trans.__(
+                  'They note why answers fail, and group the notes into failure modes.'
+                )
+              : form.fields.task === PAIRS
+                ? trans.__(
+                    'They say which is better: a model’s answer, or the first model’s. The order is drawn at random.'
+                  )
+                : undefined
+          }
         >
           {control => (
-            <input
+            <select
               {...control}
-              type="text"
-              value={form.fields.question}
-              onChange={event => form.set({ question: event.target.value })}
-            />
+              value={form.fields.task}
+              onChange={event => form.set({ task: event.target.value })}
+            >
+              <option value="">{trans.__('Label answers')}</option>
+              {(chosen()?.models.length ?? 0) > 1 && (
+                <option value={PAIRS}>{trans.__('Compare two answers')}</option>
+              )}
+              {chosen()?.scorers.map(scorer => (
+                <option key={scorer} value={FAILURES + scorer}>
+                  {trans.__('Read failures of %1', scorer)}
+                </option>
+              ))}
+            </select>
           )}
         </Field>
-        <Field
-          label={trans.__('Choices (optional)')}
-          error={form.problem}
-          help={trans.__(
-            'The worst first, with commas between them. Default: the scale of the judge.'
-          )}
-        >
-          {control => (
-            <input
-              {...control}
-              type="text"
-              value={form.fields.choices}
-              onChange={event => form.set({ choices: event.target.value })}
-            />
-          )}
-        </Field>
+        {!form.fields.task && (
+          <>
+            <Field
+              label={trans.__('Question (optional)')}
+              help={trans.__('Default: the name of the only judge.')}
+            >
+              {control => (
+                <input
+                  {...control}
+                  type="text"
+                  value={form.fields.question}
+                  onChange={event => form.set({ question: event.target.value })}
+                />
+              )}
+            </Field>
+            <Field
+              label={trans.__('Choices (optional)')}
+              error={form.problem}
+              help={trans.__(
+                'The worst first, with commas between them. Default: the scale of the judge.'
+              )}
+            >
+              {control => (
+                <input
+                  {...control}
+                  type="text"
+                  value={form.fields.choices}
+                  onChange={event => form.set({ choices: event.target.value })}
+                />
+              )}
+            </Field>
+          </>
+        )}
       </>
     ),
     action: trans.__('Begin'),

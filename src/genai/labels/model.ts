@@ -1,3 +1,4 @@
+import type { Contents } from '@jupyterlab/services';
 import type { IStateDB } from '@jupyterlab/statedb';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
@@ -9,12 +10,15 @@ import { ApiError } from '../../core/errors';
 import { PagedResource } from '../../core/paging';
 import type { IGenOpsCore } from '../../core/tokens';
 
+import { FailuresModel } from './failures-model';
+
 type Schemas = components['schemas'];
 export type ILabelQueue = Schemas['LabelQueue'];
 export type ILabelItems = Schemas['LabelItems'];
 export type ILabelItem = Schemas['LabelItem'];
 export type ILabelContent = Schemas['LabelContent'];
 export type ILabelReport = Schemas['LabelReport'];
+export type IEvaluation = Schemas['AnswerEvaluation'];
 export type INewLabelQueue = Schemas['NewLabelQueue'];
 
 const RATER = 'genops-lab:rater';
@@ -22,10 +26,11 @@ const RATER = 'genops-lab:rater';
 /** Review queues, and the answers of the open one in the order of a rater. */
 export class LabelsModel implements IDisposable {
   constructor(
-    core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
+    private _core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
+    private _contents: Contents.IManager,
     private _state: IStateDB | null
   ) {
-    const { api, events, trans } = core;
+    const { api, events, trans } = _core;
     this._api = api;
     this.trans = trans;
     this.queues = new PagedResource<ILabelQueue>({
@@ -37,6 +42,9 @@ export class LabelsModel implements IDisposable {
       trans
     });
     this.queues.changed.connect(this._emit, this);
+    events
+      .changed('answer-evaluation')
+      .connect((_, { id }) => this._onEvaluation(id), this);
   }
 
   readonly queues: PagedResource<ILabelQueue>;
@@ -51,6 +59,9 @@ export class LabelsModel implements IDisposable {
   }
   set visible(value: boolean) {
     this.queues.visible = value;
+    if (this._failures) {
+      this._failures.modes.visible = value;
+    }
   }
 
   get isDisposed(): boolean {
@@ -59,12 +70,18 @@ export class LabelsModel implements IDisposable {
 
   dispose(): void {
     this.queues.dispose();
+    this._failures?.dispose();
     Signal.clearData(this);
   }
 
   /** The open queue and its answers; undefined: the list is shown. */
   get open(): ILabelItems | undefined {
     return this._open;
+  }
+
+  /** The failure modes of the open queue; undefined: its answers are shown. */
+  get failures(): FailuresModel | undefined {
+    return this._failures;
   }
 
   /** Who labels; empty: the user of this JupyterLab. */
@@ -74,12 +91,36 @@ export class LabelsModel implements IDisposable {
 
   /** The answer to label now; undefined: all are labelled. */
   get current(): string | undefined {
-    return this._pending[0];
+    return this._again ?? this._pending[0];
+  }
+
+  /** The answers that the rater labelled, in the order of the queue, the latest labels of this visit last. */
+  get mine(): readonly ILabelItem[] {
+    const items = this._open?.items ?? [];
+    const pending = new Set(this._pending);
+    const late = new Set(this._done);
+    const found = items.filter(
+      ({ trace_id }) => !pending.has(trace_id) && !late.has(trace_id)
+    );
+    return [
+      ...found,
+      ...this._done.flatMap(
+        trace => items.find(({ trace_id }) => trace_id === trace) ?? []
+      )
+    ].map(item => this._kept.get(item.trace_id) ?? item);
+  }
+
+  /** The rater's label of the current answer, where it is shown again. */
+  get former(): ILabelItem | undefined {
+    const { _again } = this;
+    return _again
+      ? this.mine.find(({ trace_id }) => trace_id === _again)
+      : undefined;
   }
 
   get content(): ILabelContent | undefined {
     const { current } = this;
-    return current ? this._contents.get(current) : undefined;
+    return current ? this._texts.get(current) : undefined;
   }
 
   get labelled(): number {
@@ -138,7 +179,9 @@ export class LabelsModel implements IDisposable {
       .filter(({ label, outdated }) => !label || outdated)
       .map(({ trace_id }) => trace_id);
     this._before = new Map(items.map(item => [item.trace_id, item]));
-    this._contents.clear();
+    this._texts.clear();
+    this._kept.clear();
+    this._again = undefined;
     this._done = [];
     this._report = undefined;
     this._note = '';
@@ -151,36 +194,101 @@ export class LabelsModel implements IDisposable {
 
   /** Show the list of queues again. */
   leave(): void {
+    this.hideFailures();
     this._open = undefined;
     this._error = undefined;
     this._emit();
     void this.queues.refresh();
   }
 
+  /** Show the failure modes of the open queue, once all notes are kept. */
+  async showFailures(): Promise<void> {
+    const open = this._open;
+    await this._saving;
+    if (open && this._open === open && !this._failures) {
+      this._failures = new FailuresModel(
+        this._core,
+        this._contents,
+        open.queue
+      );
+      this._failures.modes.visible = this.visible;
+      this._emit();
+    }
+  }
+
+  hideFailures(): void {
+    this._failures?.dispose();
+    this._failures = undefined;
+    this._emit();
+  }
+
+  /** Show an answer again that the rater labelled: another label takes the place of the first. */
+  revisit(trace: string): void {
+    this._again = trace;
+    const { former } = this;
+    this._note = this._isText ? (former?.label ?? '') : (former?.note ?? '');
+    this._error = undefined;
+    this._emit();
+    this._read();
+  }
+
+  /** Show the answer that was labelled before the current one. */
+  previous(): void {
+    const { mine, _again } = this;
+    const at = _again
+      ? mine.findIndex(({ trace_id }) => trace_id === _again)
+      : mine.length;
+    if (at > 0) {
+      this.revisit(mine[at - 1].trace_id);
+    }
+  }
+
   /** Label the current answer, and go on with the next one while the label is kept. */
   label(label: string): void {
-    const trace = this._pending.shift();
+    const trace = this._again ?? this._pending.shift();
     if (!trace || !this._open) {
       return;
     }
-    const note = this._note.trim();
+    const note = this._isText ? '' : this._note.trim();
+    if (this._again) {
+      // What undo brings back is the label of before.
+      const { former } = this;
+      if (former) {
+        this._before.set(trace, former);
+      }
+      this._again = undefined;
+      this._done = this._done.filter(each => each !== trace);
+      this._report = undefined;
+    }
     this._done.push(trace);
+    const item = this._before.get(trace);
+    this._kept.set(trace, {
+      trace_id: trace,
+      random: item?.random ?? false,
+      label,
+      note,
+      outdated: false
+    });
     this._error = undefined;
     this._next();
     const { id } = this._open.queue;
-    void this._save(trace, async () => {
-      const item = await this._api.data(
+    void this._save(trace, () =>
+      this._api.data(
         this._api.http.PUT('/label-queues/{id}/items/{trace}', {
           params: { path: { id, trace } },
           body: { label, note, rater: this._rater }
         })
-      );
-      this._kept.set(trace, item);
-    });
+      )
+    );
   }
 
-  /** Put the current answer at the end. */
+  /** Put the current answer at the end; one that is shown again keeps its label. */
   skip(): void {
+    if (this._again) {
+      this._again = undefined;
+      this._next();
+      return;
+    }
     const trace = this._pending.shift();
     if (trace) {
       this._pending.push(trace);
@@ -194,31 +302,40 @@ export class LabelsModel implements IDisposable {
     if (!trace || !this._open) {
       return;
     }
-    this._pending.unshift(trace);
-    this._report = undefined;
     const former = this._before.get(trace);
-    this._note = this._kept.get(trace)?.note ?? former?.note ?? '';
-    this._emit();
-    this._read();
+    const kept = this._kept.get(trace) ?? former;
+    this._again = undefined;
+    this._report = undefined;
     const { id } = this._open.queue;
     const rater = this._rater;
     const params = { path: { id, trace } };
     const { http } = this._api;
-    void this._save(trace, async () => {
-      if (former?.label && !former.outdated) {
-        const { label, note } = former;
-        const body = { label, note: note ?? '', rater };
-        await this._api.data(
-          http.PUT('/label-queues/{id}/items/{trace}', { params, body })
-        );
-      } else {
-        await this._api.data(
+    if (former?.label && !former.outdated) {
+      const { label, note } = former;
+      this._kept.set(trace, former);
+      this._again = trace;
+      void this._save(trace, () =>
+        this._api.data(
+          http.PUT('/label-queues/{id}/items/{trace}', {
+            params,
+            body: { label, note: note ?? '', rater }
+          })
+        )
+      );
+    } else {
+      this._kept.delete(trace);
+      this._pending.unshift(trace);
+      void this._save(trace, () =>
+        this._api.data(
           http.DELETE('/label-queues/{id}/items/{trace}', {
             params: { ...params, query: { rater } }
           })
-        );
-      }
-    });
+        )
+      );
+    }
+    this._note = (this._isText ? kept?.label : kept?.note) ?? '';
+    this._emit();
+    this._read();
   }
 
   async showReport(): Promise<void> {
@@ -235,9 +352,36 @@ export class LabelsModel implements IDisposable {
       );
       if (this._open === open) {
         this._report = report;
+        this._updating = this._updating && report.is_newer === true;
         this._emit();
       }
     } catch (reason) {
+      this._fail(reason);
+    }
+  }
+
+  /** Whether the report of the evaluation is being made with the labels of now. */
+  get updating(): boolean {
+    return this._updating;
+  }
+
+  /** Make the report of the evaluation again, with the labels of now. */
+  async updateEvaluation(): Promise<void> {
+    const id = this._report?.queue.evaluation;
+    if (!id) {
+      return;
+    }
+    this._updating = true;
+    this._emit();
+    try {
+      await this._api.data(
+        this._api.http.POST('/answer-evaluations/{id}/scores', {
+          params: { path: { id } },
+          body: { text: '', name: '' }
+        })
+      );
+    } catch (reason) {
+      this._updating = false;
       this._fail(reason);
     }
   }
@@ -265,11 +409,11 @@ export class LabelsModel implements IDisposable {
   }
 
   /** The evaluations whose answers can be labelled. */
-  async evaluations(): Promise<string[]> {
+  async evaluations(): Promise<IEvaluation[]> {
     const { items } = await this._api.data(
       this._api.http.GET('/answer-evaluations', { params: { query: {} } })
     );
-    return items.map(({ id }) => id);
+    return items;
   }
 
   /** One request after the other: an undo never overtakes its label. */
@@ -295,6 +439,10 @@ export class LabelsModel implements IDisposable {
   private _lost(trace: string, error: ApiError): void {
     this._error = error;
     this._done = this._done.filter(each => each !== trace);
+    this._kept.delete(trace);
+    if (this._again === trace) {
+      this._again = undefined;
+    }
     if (error.code === 'answer_deleted') {
       this._pending = this._pending.filter(each => each !== trace);
     } else if (!this._pending.includes(trace)) {
@@ -316,19 +464,23 @@ export class LabelsModel implements IDisposable {
   /** Read the current answer and the next two, so that a key never waits. */
   private _read(): void {
     const open = this._open;
-    for (const trace of this._pending.slice(0, 3)) {
-      if (!open || this._contents.has(trace) || this._reading.has(trace)) {
+    const next = this._pending.slice(0, 3);
+    for (const trace of this._again ? [this._again, ...next] : next) {
+      if (!open || this._texts.has(trace) || this._reading.has(trace)) {
         continue;
       }
       this._reading.add(trace);
       this._api
         .data(
           this._api.http.GET('/label-queues/{id}/items/{trace}', {
-            params: { path: { id: open.queue.id, trace } }
+            params: {
+              path: { id: open.queue.id, trace },
+              query: { rater: this._rater }
+            }
           })
         )
         .then(content => {
-          this._contents.set(trace, content);
+          this._texts.set(trace, content);
         })
         .catch((reason: unknown) => {
           this._lost(trace, ApiError.from(reason, this.trans));
@@ -337,6 +489,16 @@ export class LabelsModel implements IDisposable {
           this._reading.delete(trace);
           this._emit();
         });
+    }
+  }
+
+  private get _isText(): boolean {
+    return !this._open?.queue.question?.choices?.length;
+  }
+
+  private _onEvaluation(id: string): void {
+    if (this._report?.queue.evaluation === id) {
+      void this.showReport();
     }
   }
 
@@ -352,17 +514,21 @@ export class LabelsModel implements IDisposable {
   private _api: IGenOpsCore['api'];
   private _open?: ILabelItems;
   private _rater = '';
+  private _failures?: FailuresModel;
   private _pending: string[] = [];
+  /** The labelled answer that is shown again. */
+  private _again?: string;
   private _done: string[] = [];
-  /** Labels when the queue was opened, and those that were kept since. */
+  /** Labels that undo brings back, and those that were kept since the queue was opened. */
   private _before = new Map<string, ILabelItem>();
   private _kept = new Map<string, ILabelItem>();
-  private _contents = new Map<string, ILabelContent>();
+  private _texts = new Map<string, ILabelContent>();
   private _reading = new Set<string>();
   private _saving: Promise<void> = Promise.resolve();
   private _unsaved = 0;
   private _note = '';
   private _error?: ApiError;
   private _report?: ILabelReport;
+  private _updating = false;
   private _changed = new Signal<this, void>(this);
 }

@@ -15,15 +15,22 @@ import {
 import { genaiIcon } from '../icon';
 import type { IPageContext } from '../loading';
 
+import { Failures } from './failures';
 import { LabelsModel } from './model';
 import { Rating } from './rating';
 
 import '../../../style/core/page.css';
 import '../../../style/genai/labels.css';
+import '../../../style/genai/failures.css';
 
 /** Return the page of labels. `id`: the queue that it opens. */
-export function labelsPage({ core, id, state }: IPageContext): Promise<Widget> {
-  const model = new LabelsModel(core, state);
+export function labelsPage({
+  app,
+  core,
+  id,
+  state
+}: IPageContext): Promise<Widget> {
+  const model = new LabelsModel(core, app.serviceManager.contents, state);
   if (id) {
     void model.choose(id);
   }
@@ -59,7 +66,9 @@ class LabelsPage extends FollowingView<LabelsModel> {
 
 function Labels({ model }: { model: LabelsModel }): React.ReactElement {
   useRevision(model.changed);
-  return model.open ? (
+  return model.failures ? (
+    <Failures model={model.failures} onClose={() => model.hideFailures()} />
+  ) : model.open ? (
     <Rating model={model} open={model.open} />
   ) : (
     <Queues model={model} />

@@ -1,18 +1,19 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ActionButton, Meter } from '../../core';
+import { ActionButton, Disclosure, Meter } from '../../core';
 
+import { AnswerContent } from './answer-content';
 import type { ILabelContent, ILabelItems, LabelsModel } from './model';
 import { LabelResults } from './results';
 
-/** One answer at a time. Keys: 1 to 9 choose, space skips, u undoes, n goes to the note. */
+/** One answer at a time. Keys: 1 to 9 choose, space skips, u undoes, p goes back, n goes to the note, f to the modes. */
 export function Rating(props: {
   model: LabelsModel;
   open: ILabelItems;
 }): React.ReactElement {
   const { model, open } = props;
-  const { trans, current, error, report } = model;
+  const { trans, current, error, former, report } = model;
   const { queue, items } = open;
   const choices = queue.question?.choices ?? [];
   const root = React.useRef<HTMLElement>(null);
@@ -51,6 +52,10 @@ export function Rating(props: {
       model.skip();
     } else if (event.key === 'u') {
       model.undo();
+    } else if (event.key === 'p') {
+      model.previous();
+    } else if (event.key === 'f' && isText) {
+      void model.showFailures();
     } else if (event.key === 'n') {
       note.current?.focus();
     } else {
@@ -99,6 +104,14 @@ export function Rating(props: {
       )}
       {current ? (
         <>
+          {former && (
+            <p className="gol-Note" role="status">
+              {trans.__(
+                'You labelled this answer: %1. Another label takes its place.',
+                former.label
+              )}
+            </p>
+          )}
           <Answer content={model.content} trans={trans} />
           <div
             className="gol-Labels-choices"
@@ -111,6 +124,7 @@ export function Rating(props: {
                 type="button"
                 className="gol-Labels-choice"
                 aria-keyshortcuts={String(at + 1)}
+                aria-pressed={former ? former.label === choice : undefined}
                 disabled={!model.content}
                 onClick={() => model.label(choice)}
               >
@@ -144,7 +158,7 @@ export function Rating(props: {
       )}
       <div className="gol-Labels-actions">
         <ActionButton
-          label={trans.__('Skip (space)')}
+          label={former ? trans.__('Go on (space)') : trans.__('Skip (space)')}
           disabled={!current}
           onClick={() => model.skip()}
         />
@@ -154,6 +168,19 @@ export function Rating(props: {
           onClick={() => model.undo()}
         />
         <ActionButton
+          label={trans.__('Previous (p)')}
+          caption={trans.__('Show the answer again that you labelled before')}
+          disabled={model.mine.length === 0}
+          onClick={() => model.previous()}
+        />
+        {isText && (
+          <ActionButton
+            label={trans.__('Failure modes (f)')}
+            caption={trans.__('Group the notes, and count failure modes')}
+            onClick={() => void model.showFailures()}
+          />
+        )}
+        <ActionButton
           label={trans.__('Show results')}
           caption={trans.__(
             'How people and judges agree; you may be less independent afterwards'
@@ -161,8 +188,35 @@ export function Rating(props: {
           onClick={() => void model.showReport()}
         />
       </div>
+      <Mine model={model} />
       {report && <LabelResults model={model} report={report} />}
     </section>
+  );
+}
+
+/** The rater's own labels: each shows its answer again. */
+function Mine({ model }: { model: LabelsModel }): React.ReactElement | null {
+  const { mine, trans, current } = model;
+  if (!mine.length) {
+    return null;
+  }
+  return (
+    <Disclosure title={trans.__('My labels')} meta={mine.length}>
+      <ol className="gol-Labels-mine" aria-label={trans.__('My labels')}>
+        {mine.map(({ trace_id, label, note }) => (
+          <li key={trace_id}>
+            <button
+              type="button"
+              className="gol-Labels-choice"
+              aria-current={trace_id === current || undefined}
+              onClick={() => model.revisit(trace_id)}
+            >
+              {note ? trans.__('%1: %2', label ?? '', note) : label}
+            </button>
+          </li>
+        ))}
+      </ol>
+    </Disclosure>
   );
 }
 
@@ -208,7 +262,6 @@ function Answer(props: {
   if (!content) {
     return <article className="gol-Labels-answer" aria-busy="true" />;
   }
-  const expected = Object.entries(content.expected ?? {});
   return (
     <article
       className="gol-Labels-answer"
@@ -216,26 +269,7 @@ function Answer(props: {
       aria-label={trans.__('Answer to label')}
       aria-live="polite"
     >
-      {content.turns.map(({ role, text }, at) => (
-        <div key={at} className="gol-Labels-turn">
-          <h3>{role}</h3>
-          <p>{text}</p>
-        </div>
-      ))}
-      <div className="gol-Labels-turn gol-mod-answer">
-        <h3>{trans.__('Answer')}</h3>
-        <p>{content.answer || trans.__('The answer is empty.')}</p>
-      </div>
-      {expected.map(([name, text]) => (
-        <div key={name} className="gol-Labels-turn">
-          <h3>
-            {name === 'expected'
-              ? trans.__('Expected')
-              : trans.__('Expected: %1', name)}
-          </h3>
-          <p>{text}</p>
-        </div>
-      ))}
+      <AnswerContent content={content} trans={trans} />
     </article>
   );
 }

@@ -137,6 +137,19 @@ export function LabelResults(props: {
           {each}
         </p>
       ))}
+      {report.is_newer && (
+        <p className="gol-Labels-update" role="status">
+          {model.updating
+            ? trans.__('The report of the evaluation is being made again…')
+            : trans.__('The report of the evaluation lacks these labels.')}{' '}
+          <ActionButton
+            label={trans.__('Update the evaluation')}
+            caption={trans.__('Make its report again. No model is asked.')}
+            busy={model.updating}
+            onClick={() => void model.updateEvaluation()}
+          />
+        </p>
+      )}
       {report.queue.evaluation && (
         <ActionButton
           label={trans.__('Add answers on which scorers disagree')}
