@@ -212,10 +212,11 @@ class AnswersService(Service):
     async def _endpoints(self, id: str) -> tuple[list[Endpoint], list[Endpoint]]:
         """Return the endpoints of the models that answer, and of those that judge. Raises NotFound, Conflict."""
         models, judges = await self._worker.call(AnswersProcess.models, id)
-        answering = [await self._endpoint(label, model) for label, model in models.items()]
-        return answering, [await self._endpoint(label, model) for label, model in judges.items()]
+        answering = [await self.endpoint_of(label, model) for label, model in models.items()]
+        return answering, [await self.endpoint_of(label, model) for label, model in judges.items()]
 
-    async def _endpoint(self, label: str, model: Model) -> Endpoint:
+    async def endpoint_of(self, label: str, model: Model) -> Endpoint:
+        """Return the endpoint of a model of a file, with its key. Raises NotFound, Conflict, InvalidRequest."""
         common: dict[str, Any] = {
             "name": label, "timeout_s": model.timeout_s, "limits": model.limits, "price": model.price
         }  # fmt: skip
