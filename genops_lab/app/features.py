@@ -21,6 +21,7 @@ from ..genai.endpoints.feature import FEATURE as ENDPOINTS
 from ..genai.evaluations.feature import CONTENT_FEATURE as ANSWER_CONTENT
 from ..genai.evaluations.feature import FEATURE as ANSWERS
 from ..genai.labels.feature import LABEL_CONTENT, LABELS
+from ..genai.online.feature import FEATURE as ONLINE
 from ..genai.prompts.feature import FEATURE as PROMPTS
 from ..genai.traces.feature import TRACE_CONTENT, TRACES
 from ..hosts.feature import FEATURE as HOSTS
@@ -63,6 +64,7 @@ FEATURES: tuple[Feature, ...] = (
     PROMPTS,
     TRACES,
     TRACE_CONTENT,
+    ONLINE,
     LABELS,
     LABEL_CONTENT,
 )

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from genops_lab.core.errors import InvalidRequest
 from genops_lab.experiments.columns.models import RunTable, RunTableQuery
+from genops_lab.genai.online.models import NewOnlineScorers
+from genops_lab.genai.online.service import OnlineService
 from genops_lab.genai.traces.models import ContentQuery, NewRows, SessionQuery, TailQuery, TwoTraces
 from genops_lab.genai.traces.service import TracesService
 
+from .deployment_argument import Deployed
+from .deployment_files import text_of
 from .grammar import noun
 from .run_listing import query_pointed_at, remarks, sorting
 from .session import Json, command
+from .views import online_scorers
 from .views import traces as views
 
 traces = noun()
@@ -150,6 +157,69 @@ def tail_traces(
         asked = TailQuery(query=query, seconds=_A_YEAR_S)
         for landed in session.stream(TracesService.follow_traces, query=asked):
             session.show_line(landed, views.landed(landed))
+
+
+@traces.command("score")
+def score_traces(
+    deployment: Deployed,
+    scorers: Annotated[
+        str,
+        typer.Option(
+            "--scorers",
+            metavar="FILE",
+            help="A file with the lists scorers and judges. Without it: show the scores.",
+        ),
+    ] = "",
+    sample: Annotated[
+        float,
+        typer.Option("--sample", metavar="SHARE", help="The share of the traces, such as 0.1. Default: 1."),
+    ] = 1.0,
+    money_per_day: Annotated[
+        float | None,
+        typer.Option(
+            "--money-per-day",
+            metavar="AMOUNT",
+            min=0,
+            help="The most that judges may cost in a day (UTC). Default: no limit.",
+        ),
+    ] = None,
+    pause: Annotated[
+        bool, typer.Option("--pause", help="Score nothing until --resume. Traces wait.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on, with the traces that wait first.")] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Score no more traces. The scores stay in MLflow.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Score a sample of a deployment's new traces, or show the scores.
+
+    `genops deployments record DEPLOYMENT --traces` makes the traces. They are scored while JupyterLab runs.
+    """
+    with command(json) as session:
+        if bool(scorers) + pause + resume + forget > 1:
+            raise InvalidRequest(
+                "Several of --scorers, --pause, --resume and --forget are given.", hint="Give one of them."
+            )
+        if scorers:
+            folder = Path.cwd() if scorers == "-" else Path(scorers).parent.absolute()
+            body = NewOnlineScorers(
+                text=text_of(scorers),
+                name=scorers,
+                folder=str(folder),
+                sample=sample,
+                money_per_day=money_per_day,
+            )
+            found = session.call(OnlineService.set_online_scorers, name=deployment, body=body)
+        elif pause:
+            found = session.call(OnlineService.pause_online_scorers, name=deployment)
+        elif resume:
+            found = session.call(OnlineService.resume_online_scorers, name=deployment)
+        else:
+            if forget:
+                session.call(OnlineService.delete_online_scorers, name=deployment)
+            found = session.call(OnlineService.get_online_scorers, name=deployment)
+        session.show(found, online_scorers.scores(found))
 
 
 def _rows(found: RunTable) -> list[dict[str, Any]]:

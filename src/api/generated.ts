@@ -3881,6 +3881,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deployments/{name}/online-scorers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return which scorers look at which traces of a deployment, and what they found. Raises NotFound. */
+        get: operations["online_scorers.get_online_scorers"];
+        /** Score a sample of a deployment's traces from now on, in place of the scorers before. */
+        put: operations["online_scorers.set_online_scorers"];
+        post?: never;
+        /** Score no more traces of a deployment, and forget the counts; idempotent. The scores stay in MLflow. */
+        delete: operations["online_scorers.delete_online_scorers"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/online-scorers/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Score nothing until it is resumed. New traces of the sample wait. Raises NotFound. */
+        post: operations["online_scorers.pause_online_scorers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/deployments/{name}/online-scorers/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Score the traces that wait, and new ones. Raises NotFound. */
+        post: operations["online_scorers.resume_online_scorers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/label-queues": {
         parameters: {
             query?: never;
@@ -11923,6 +11976,109 @@ export interface components {
             at: number;
             /** @default [] */
             attributes: components["schemas"]["Attribute"][];
+        };
+        /**
+         * OnlineScorers
+         * @description Which scorers look at which of a deployment's traces, and what they found.
+         *
+         *     - seen: traces that landed since ``since``; ``sampled``: those in the sample.
+         *     - sample: the share of traces. A trace's id decides, so a trace is always in the sample or never.
+         *     - traced: the share of the deployment's requests that become traces; 0: no request does.
+         *     - money_today, money: what judges cost this day (UTC) and since ``since``; None where no judge has a price.
+         *     - budget_used: the day's budget is used, and judges wait for the next day.
+         *     - sentences: what a reader must know, in plain words.
+         */
+        OnlineScorers: {
+            deployment: string;
+            /** @enum {unknown} */
+            state: "off" | "on" | "paused";
+            /** @default 0 */
+            since: number;
+            /** @default 0 */
+            sample: number;
+            /** @default 0 */
+            traced: number;
+            /** @default 0 */
+            seen: number;
+            /** @default 0 */
+            sampled: number;
+            /** @default null */
+            money_per_day: number | null;
+            /** @default null */
+            money_today: number | null;
+            /** @default null */
+            money: number | null;
+            /** @default  */
+            currency: string;
+            /** @default false */
+            budget_used: boolean;
+            /** @default [] */
+            scorers: components["schemas"]["OnlineScorer"][];
+            /** @default [] */
+            sentences: string[];
+        };
+        /**
+         * OnlineScorer
+         * @description The scores of one scorer so far.
+         *
+         *     - judge: the name of the model that judges; empty for a rule.
+         *     - waiting: sampled traces that have no score yet.
+         *     - left_out: traces that landed after the day's budget was used. They are never scored.
+         *     - reasons: why traces are not scored, with their numbers, the most frequent first.
+         *     - mean: of the newest 20,000 scores, with its interval at 95 %.
+         *     - calibration: what is known about a judge's agreement with people; empty for a rule.
+         *     - money: what the judge cost so far; None without a price, or for a rule. ``tokens``: of all its calls.
+         *     - problem: why traces wait.
+         */
+        OnlineScorer: {
+            scorer: string;
+            /** @default  */
+            judge: string;
+            /** @default 0 */
+            scored: number;
+            /** @default 0 */
+            not_scored: number;
+            /** @default 0 */
+            waiting: number;
+            /** @default 0 */
+            left_out: number;
+            /** @default {} */
+            reasons: {
+                [key: string]: number;
+            };
+            /** @default null */
+            mean: components["schemas"]["ScoreEstimate"] | null;
+            /** @default  */
+            calibration: string;
+            /** @default null */
+            calibrated: boolean | null;
+            /** @default null */
+            money: number | null;
+            /** @default 0 */
+            tokens: number;
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * NewOnlineScorers
+         * @description Score a sample of a deployment's traces from now on.
+         *
+         *     - text: YAML with the lists ``scorers`` and ``judges``, as an evaluation file has them.
+         *     - name: what errors call the file.
+         *     - folder: the absolute path of the folder of files that scorers name, on the Lab's machine.
+         *     - sample: the share of the deployment's traces, more than 0 to 1.
+         *     - money_per_day: the most that judges may cost in a day (UTC), in the currency of their prices; None: no limit.
+         */
+        NewOnlineScorers: {
+            text: string;
+            /** @default scorers.yaml */
+            name: string;
+            /** @default  */
+            folder: string;
+            /** @default 1 */
+            sample: number;
+            /** @default null */
+            money_per_day: number | null;
         };
         /**
          * Page[LabelQueue]
@@ -20702,6 +20858,163 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SpanContent"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "online_scorers.get_online_scorers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OnlineScorers"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "online_scorers.set_online_scorers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewOnlineScorers"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OnlineScorers"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "online_scorers.delete_online_scorers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "online_scorers.pause_online_scorers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OnlineScorers"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "online_scorers.resume_online_scorers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OnlineScorers"];
                 };
             };
             /** @description The error. */

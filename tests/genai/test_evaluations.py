@@ -197,6 +197,19 @@ def test_the_budget_is_reached_and_never_passed(tmp_path: Path) -> None:
     assert len(stub.said) == found.answered >= 50
 
 
+def test_calls_without_a_count_of_tokens_stay_paid_for_when_asked_again(tmp_path: Path) -> None:
+    body = json.dumps({"choices": [{"message": {"role": "assistant", "content": "1"}}]}).encode()
+    stub = Answering(lambda *_: (200, body, 0.0))
+    with stub.serving() as url:
+        model = {"limits": {"tokens": 400, "at_once": 1}}
+        evaluating = Evaluating(tmp_path, url, questions(30), model=model, settings={"max_tokens": 20})
+        first = evaluating.ask().models[0]
+        asked = len(stub.said)
+        again = evaluating.ask().models[0]
+    assert 0 < asked < 30 and 300 < first.spent.total <= 400
+    assert again.spent.total == first.spent.total and len(stub.said) == asked
+
+
 def test_kill_9_repeats_only_what_was_in_flight_and_says_its_cost(tmp_path: Path) -> None:
     slow = Answering(lambda number, text, headers: (200, text.split()[-1], 0.0 if number < 30 else 5.0))
     with slow.serving() as url:

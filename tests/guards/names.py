@@ -34,7 +34,7 @@ genops.gates genops.gates.hash genops.gates.looks genops.source
 genops.evaluation.data genops.evaluation.digest genops.evaluation.file genops.evaluation.how genops.evaluation.model
 genops.evaluation.place genops.evaluation.session genops.evaluation.version
 genops.evaluation genops.optimization
-genops.answers.evaluation genops.answers.example genops.answers.model genops.answers.repeat
+genops.answers.evaluation genops.answers.example genops.answers.model genops.answers.repeat genops.online
 genops.import genops.manifest
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
 genops.caller genops.cut genops.deployment genops.request_id genops.revision genops.time_to_first_token_s
@@ -655,7 +655,7 @@ DATA_FILES = _words(
     "locks.",
     """
 answers batches deployments endpoints.json environments evaluations folders gateway-ports incoming kernelspecs.lock
-load_tests mlflow operator.json outputs profiles prompts pulls remote resuming runs said secrets shared.db spool
+load_tests mlflow online operator.json outputs profiles prompts pulls remote resuming runs said secrets shared.db spool
 store.db supervisor.lock sweeps templates tracking.lock wheels work
 """,
 )
@@ -819,6 +819,7 @@ genops traces add-row: --dataset --json --with-answer trace_ids
 genops traces compare: --json first second
 genops traces list: --errors-first --experiment --filter --json --limit --sort -e
 genops traces session: --experiment --json -e session_id
+genops traces score: --forget --json --money-per-day --pause --resume --sample --scorers deployment
 genops traces show: --json --span trace
 genops traces tail: --filter --json
 genops traces:

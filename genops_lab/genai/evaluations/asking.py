@@ -43,7 +43,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Asked(msgspec.Struct, kw_only=True):
-    """How far an evaluation came with one model. ``stopped`` says why not all answers were asked for."""
+    """How far an evaluation came with one model. ``stopped`` says why not all answers were asked for.
+
+    ``over_budget``: because the next call could pass the budget.
+    """
 
     model: str
     wanted: int
@@ -54,6 +57,7 @@ class Asked(msgspec.Struct, kw_only=True):
     spent: Usage = Usage()
     money: float | None = None
     stopped: str = ""
+    over_budget: bool = False
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,11 +113,16 @@ class Asking:
 
     def _kept(self, wanted: Sequence[Wanted]) -> Asked:
         """Return what earlier processes asked; the calls that they lost count as paid in full."""
-        calls = [call for call in map(self._call, wanted) if call is not None]
+        made = [(each, call) for each in wanted if (call := self._call(each)) is not None]
+        calls = [call for _, call in made]
         lost = [most for key, most in self._journal.lost if key[0] == self._endpoint.name]
         repeated = len(lost)
         lost += [call.lost for call in calls]
-        spent = [call.answer.usage for call in calls if call.answer and not call.joined]
+        spent = [
+            call.answer.usage if call.answer.usage.known else _most_of(each)
+            for each, call in made
+            if call.answer and not call.joined
+        ]
         total = Usage(
             input=sum(each.input for each in (*spent, *lost)),
             output=sum(each.output for each in (*spent, *lost)),
@@ -172,12 +181,12 @@ class Asking:
         return call if call is not None and call.answer else await self._asked(wanted, budget, found)
 
     async def _asked(self, wanted: Wanted, budget: Budget, found: Asked) -> Call | None:
-        most = most_tokens(wanted.messages, wanted.settings)
-        most = msgspec.structs.replace(most, input=most.input + wanted.attached_tokens)
+        most = _most_of(wanted)
         try:
             reserved = budget.reserve(most)
         except BudgetReached as reached:
             found.stopped = f"The budget of {reached} would be passed by the next call."
+            found.over_budget = True
             return None
         used = Usage()
         before = self._journal.calls.get(self._key(wanted))
@@ -265,3 +274,9 @@ class Asking:
         )  # fmt: skip
         self._journal.end(call)
         return call
+
+
+def _most_of(wanted: Wanted) -> Usage:
+    """Return the most tokens that a call can use."""
+    most = most_tokens(wanted.messages, wanted.settings)
+    return msgspec.structs.replace(most, input=most.input + wanted.attached_tokens)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.paths import private_dir
+from genops_lab.genai.scorers.kinds import Scorer
 from genops_lab.genai.scorers.programs import Function
 
 from .evaluation_file import Evaluation
@@ -29,13 +31,21 @@ def contained(folder: Path, name: str) -> Path:
 
 def keep_files(file: Evaluation, source: Path, target: Path) -> None:
     """Copy the files of tools and of scorers. Blocks. Raises InvalidRequest, NotFound, OSError."""
-    private_dir(target)
     names = [each.file for each in file.tools if each.file]
     if file.harness:
         names += [each for each in (file.harness.task_file, *file.harness.files) if each]
-    for scorer in file.scorers:
-        if isinstance(scorer, Function):
-            names += [scorer.file, *scorer.files]
+    copy_files([*names, *files_of(file.scorers)], source, target)
+    check_files(file.tools, target)
+
+
+def files_of(scorers: Sequence[Scorer]) -> list[str]:
+    """Return the names of the files that scorers need."""
+    return [name for each in scorers if isinstance(each, Function) for name in (each.file, *each.files)]
+
+
+def copy_files(names: Sequence[str], source: Path, target: Path) -> None:
+    """Copy files by their names. Blocks. Raises InvalidRequest, NotFound, OSError."""
+    private_dir(target)
     for name in names:
         path = contained(source, name)
         if path.stat().st_size > _MOST_BYTES:
@@ -45,4 +55,3 @@ def keep_files(file: Evaluation, source: Path, target: Path) -> None:
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
-    check_files(file.tools, target)

@@ -302,11 +302,12 @@ class AnswersProcess:
         done = {scorer.label: 0}
 
         async def ask() -> tuple[list[KeptScore], Asked]:
-            return await _while_wanted(
+            return await while_wanted(
                 asyncio.ensure_future(
                     asked_judge(
                         scorer, endpoints[scorer.asks], answers, judges[scorer.asks].settings,
-                        folder, Patience(tries=file.tries, patience_s=file.patience_s),
+                        folder.judge_calls(scorer.label), folder.attachments,
+                        Patience(tries=file.tries, patience_s=file.patience_s),
                         lambda asked: done.update({scorer.label: asked.answered + asked.failed}),
                     )
                 ),
@@ -434,7 +435,7 @@ async def _asked(
         known = dict.fromkeys(key[0] for key in journal.calls)
         done.update({model: sum(key[0] == model for key in journal.calls) for model in known})
         if file.check_models:
-            await _while_wanted(asyncio.ensure_future(check_models(folder, endpoints)), done)
+            await while_wanted(asyncio.ensure_future(check_models(folder, endpoints)), done)
         patience = Patience(tries=file.tries, patience_s=file.patience_s)
         talks = None
         if file.converses:
@@ -470,13 +471,13 @@ async def _asked(
             return {each: found[each] for each in asking}
 
         work = ask(list(asking), rows) if unknown is None else ask_until_known()
-        found = await _while_wanted(asyncio.ensure_future(work), done)
+        found = await while_wanted(asyncio.ensure_future(work), done)
         if file.check_models:
-            await _while_wanted(asyncio.ensure_future(check_models(folder, endpoints)), done)
+            await while_wanted(asyncio.ensure_future(check_models(folder, endpoints)), done)
         return list(found.values()), [*journal.lost, *(talks.lost if talks else [])], dict(journal.calls)
 
 
-async def _while_wanted(work: asyncio.Future[T], done: dict[str, int]) -> T:
+async def while_wanted(work: asyncio.Future[T], done: dict[str, int]) -> T:
     """Wait for the end; report progress meanwhile, and stop when the caller cancels or is gone."""
     while True:
         ended, _ = await asyncio.wait([work], timeout=_TELL_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from .asking import Asked, Asking, Patience, Wanted
 from .attachments import AttachingConnection, tokens_of
 from .evaluation_file import Evaluation
 from .journal import Call, Journal, Key
-from .results_folder import KeptScore, ResultsFolder
+from .results_folder import KeptScore
 
 #: Answers that are scored between two calls of ``tell``.
 _AT_ONCE = 100
@@ -89,15 +89,21 @@ async def asked_judge(
     endpoint: Endpoint,
     answers: Mapping[Key, Answered],
     settings: Mapping[str, Any],
-    folder: ResultsFolder,
+    calls_path: Path,
+    attachments: Path,
     patience: Patience,
     tell: Callable[[Asked], None],
+    *,
+    waits_for: Container[str] = (),
+    waits_if_silent: Container[str] = (),
 ) -> tuple[list[KeptScore], Asked]:
     """Return the scores of all answers by a judge, or by embeddings of an endpoint.
 
-    The folder has its answers of before, which are not asked for again.
+    ``calls_path``: the journal of its calls, none of which is made again.
 
-    ``settings`` are those of the judging model; the scorer's own come first.
+    ``settings`` are those of the judging model; the scorer's own come first. A call with a failure of ``waits_for``
+    leaves its answer without a score, so that the judge is asked again later. So does one of ``waits_if_silent`` where
+    the judge answered no call. Each other failure is the reason why an answer is not scored.
     """
     own = {**settings, **judge.settings}
     wanted: list[Wanted] = []
@@ -121,11 +127,16 @@ async def asked_judge(
             for at, messages in enumerate(turns)
         ]
     async with contextlib.AsyncExitStack() as stack:
-        journal = await stack.enter_async_context(Journal(folder.judge_calls(judge.label)))
-        connection = await stack.enter_async_context(AttachingConnection(endpoint, folder.attachments))
+        journal = await stack.enter_async_context(Journal(calls_path))
+        connection = await stack.enter_async_context(AttachingConnection(endpoint, attachments))
         asked = await Asking(connection, journal, patience, tell).ask(wanted)
         calls = journal.calls
     found = []
+    waiting = {
+        call.failure
+        for call in calls.values()
+        if call.failure in waits_for or (not asked.answered and call.failure in waits_if_silent)
+    }
     for key, count in asks.items():
         if isinstance(count, str):
             found.append(_kept(key, [Score(value=None, reason=count)]))
@@ -133,17 +144,19 @@ async def asked_judge(
         scores = []
         for judgement in range(judge.judgements):
             made = [calls.get((endpoint.name, _asked_about(key, at), judgement)) for at in range(count)]
-            scores.append(_judged(judge, made))
+            scores.append(_judged(judge, made, waiting))
+        if waits_for and not asked.over_budget and None in scores:
+            continue
         if any(score is not None for score in scores):
             found.append(_kept(key, [score for score in scores if score is not None]))
     return found, asked
 
 
-def _judged(judge: AskingScorer, calls: Sequence[Call | None]) -> Score | None:
-    """Return the score in a judgement's calls; None while one was not asked for."""
+def _judged(judge: AskingScorer, calls: Sequence[Call | None], waiting: Container[str]) -> Score | None:
+    """Return the score in a judgement's calls; None while one was not asked for, or has a failure of ``waiting``."""
     texts = []
     for call in calls:
-        if call is None:
+        if call is None or (call.answer is None and call.failure in waiting):
             return None
         if call.answer is None:
             who = "judge" if isinstance(judge, Judge) else "endpoint"

@@ -253,7 +253,7 @@ class AnswersService(Service):
         return answering, [await self.endpoint_of(label, model) for label, model in judges.items()]
 
     async def endpoint_of(self, label: str, model: Model) -> Endpoint:
-        """Return the endpoint of a model, with its key. Raises NotFound, Conflict, InvalidRequest."""
+        """Return the endpoint of a model of a file, with its key. Raises NotFound, Conflict, InvalidRequest."""
         common: dict[str, Any] = {
             "name": label, "timeout_s": model.timeout_s, "limits": model.limits, "price": model.price
         }  # fmt: skip

@@ -340,12 +340,13 @@ class _Writing:
 
     def _judged(self, judge: Judge, answers: Mapping[Key, Answered]) -> list[KeptScore]:
         settings, asked_about = self._file.judges[judge.model].settings, {key[1] for key in answers}
+        journal, attachments = self._results.judge_calls(judge.label), self._results.attachments
 
         async def ask(endpoint: Endpoint, tell: Callable[[Asked], None]) -> tuple[list[KeptScore], Asked]:
-            return await asked_judge(judge, endpoint, answers, settings, self._results, Patience(), tell)
+            return await asked_judge(judge, endpoint, answers, settings, journal, attachments, Patience(), tell)
 
         return self._counted(
-            self._judges[judge.model], self._results.judge_calls(judge.label),
+            self._judges[judge.model], journal,
             lambda example: example.split("\n")[1] in asked_about, ask,
         )  # fmt: skip
 

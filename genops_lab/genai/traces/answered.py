@@ -20,7 +20,7 @@ _OPERATIONS = {
 }
 _KINDS = {"chat": "CHAT_MODEL", "text_completion": "LLM", "embeddings": "EMBEDDING"}
 _SETTINGS = ("temperature", "top_p", "max_tokens", "seed", "frequency_penalty", "presence_penalty")
-_NOT_REDACTED = "[not redacted, so not kept]"
+NOT_REDACTED = "[not redacted, so not kept]"
 #: The caller left before the end of the answer.
 _LEFT = 499
 
@@ -156,7 +156,7 @@ def _redacted(content: list[Any], mode: str) -> list[Any]:
         redactor = DocumentRedactor(people=people, recognize=recognizer() if people else None)
         found = redactor.redact(content).document
     except Exception:  # the boundary: what cannot be redacted must not be kept
-        return [_NOT_REDACTED] * len(content)
+        return [NOT_REDACTED] * len(content)
     return list(found)
 
 

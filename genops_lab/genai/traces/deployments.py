@@ -23,6 +23,7 @@ from .models import DeploymentTraces, NewDeploymentTraces
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
+    from genops_lab.genai.online.store import OnlineStore
 
 _EVERY_S = 3.0
 #: Traces of one write: redaction by Presidio takes up to a second for each.
@@ -51,7 +52,10 @@ class DeploymentTracesService(Service):
         store: LocalStore,
         mlflow: MlflowConnection,
         events: EventBus,
+        online: OnlineStore | None = None,
     ) -> None:
+        """``online`` hears of each trace, for its scorers."""
+        self._online = online
         self._deployments, self._mlflow, self._events = deployments, mlflow, events
         from genops_lab.deployments.records import (
             Records,
@@ -108,7 +112,7 @@ class DeploymentTracesService(Service):
                     continue
                 progress = self._of(record)
                 try:
-                    await self._take(record.name, traces, progress)
+                    await self._take(record, traces, progress)
                 except GenOpsError as error:
                     if not progress.problem:
                         log.warning("Traces of %s wait: %s %s", record.name, error.message, error.hint)
@@ -117,8 +121,8 @@ class DeploymentTracesService(Service):
     def _of(self, record: Record) -> _Progress:
         return self._progress.setdefault((record.name, record.created_at), _Progress())
 
-    async def _take(self, name: str, traces: Traced, progress: _Progress) -> None:
-        more = True
+    async def _take(self, record: Record, traces: Traced, progress: _Progress) -> None:
+        name, more = record.name, True
         while more:
             found = await self._ask(name, traces.sample, progress.run, progress.last)
             progress.lost = int(found["lost"])
@@ -128,6 +132,9 @@ class DeploymentTracesService(Service):
                 progress.kept += await self._mlflow.call_long(
                     AnsweredTraces.keep, name, traces.experiment, self._redaction, batch
                 )
+                if self._online is not None:  # before the gateway forgets them
+                    ids = [f"tr-{each.trace}" for each in batch]
+                    await asyncio.to_thread(self._online.add, name, record.created_at, ids)
             progress.run, progress.last = str(found["run"]), int(found["last"])
             progress.problem = ""
             if requests:

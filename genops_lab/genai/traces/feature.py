@@ -21,6 +21,7 @@ def _provide(services: Services) -> None:
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.genai.endpoints.service import EndpointsService
+    from genops_lab.genai.online.store import OnlineStore
 
     from .deployments import DeploymentTracesService
     from .service import KnownPrices, TracesService
@@ -35,7 +36,12 @@ def _provide(services: Services) -> None:
     services.provide(
         DeploymentTracesService,
         lambda get: DeploymentTracesService(
-            get(Settings), get(DeploymentsService), get(LocalStore), get(MlflowConnection), get(EventBus)
+            get(Settings),
+            get(DeploymentsService),
+            get(LocalStore),
+            get(MlflowConnection),
+            get(EventBus),
+            get(OnlineStore),
         ),
     )
 

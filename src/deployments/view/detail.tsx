@@ -22,6 +22,7 @@ import type { DeploymentsModel } from '../model';
 import { HERE, curlCommand, isActive } from '../model';
 import { FileDrift } from './file-drift';
 import { Keys } from './keys';
+import { LiveScores } from './live-scores';
 import { Revisions, replicasOf } from './revisions';
 import { RolloutView } from './rollout';
 import type { IDeployment, RolloutDecision } from '../service';
@@ -177,6 +178,7 @@ export function DeploymentDetail(
       )}
       <Revisions {...props} />
       {active && <Keys {...props} />}
+      <LiveScores service={props.model.service} {...{ deployment, trans }} />
       <Disclosure
         title={trans.__('Log')}
         initiallyOpen={state === 'failed' || state === 'starting'}

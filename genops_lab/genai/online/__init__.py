@@ -1,0 +1,1 @@
+"""Score a sample of the live traces of deployments."""

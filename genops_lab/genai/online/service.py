@@ -1,0 +1,338 @@
+"""Score a sample of the live traces of deployments while the Lab runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.events import EventBus
+from genops_lab.core.services import Service
+from genops_lab.core.settings import Settings
+from genops_lab.core.worker import Worker
+from genops_lab.genai.endpoints.endpoint import Endpoint
+from genops_lab.genai.scorers.base import Answered
+
+from .backend import OnlineTraces
+from .models import NewOnlineScorers, OnlineScorer, OnlineScorers
+from .process import Checked, OnlineProcess, ScoredBatch, ScorerMean
+from .store import Config, Counted, KnownScorer, OnlineStore, Scoring, TraceScore, day_of
+from .words import sentences
+
+if TYPE_CHECKING:
+    from genops_lab.core.store import LocalStore
+    from genops_lab.deployments.record import Record
+    from genops_lab.experiments.mlflow import MlflowConnection
+    from genops_lab.genai.evaluations.evaluation_file import Model
+    from genops_lab.genai.evaluations.service import AnswersService
+    from genops_lab.genai.traces.service import KnownPrices
+
+_EVERY_S = 3.0
+#: Traces of a batch: a batch of a judge is also the most that is asked after a pause.
+_OF_RULES, _OF_JUDGES = 200, 20
+#: Seconds until a scorer with a problem is tried again: doubled each time. A judge that fails for all traces of a batch
+#: is tried so often before they count as not scored: for a quarter of an hour.
+_AGAIN_S, _AGAIN_AT_MOST_S, _TRIES = 5.0, 60.0, 18
+_MEANS_HOLD_S = 60.0
+log = logging.getLogger("genops_lab")
+
+
+class OnlineService(Service):
+    """Takes the traces that wait, runs their scorers in a process of its own, and writes assessments into MLflow.
+
+    An assessment is written first, and the trace is marked after it. So a trace that was not marked is looked up.
+    """
+
+    def __init__(
+        self, settings: Settings, store: OnlineStore, local: LocalStore, mlflow: MlflowConnection, events: EventBus,
+        answers: AnswersService, prices: KnownPrices,
+    ) -> None:  # fmt: skip
+        from genops_lab.deployments.records import Records  # SQLAlchemy
+
+        self._root = settings.data_dir / "online"
+        self._records, self._store = Records(local), store
+        self._mlflow, self._events, self._answers, self._prices = mlflow, events, answers, prices
+        config = {"root": str(self._root), "answers": str(settings.data_dir / "answers")}
+        self._worker = Worker("Scores of live traces", config, idle_s=60.0)
+        self._again: dict[tuple[str, str], tuple[int, float]] = {}
+        #: The means of a scoring by the number of its scores, and until when they hold.
+        self._means: dict[str, tuple[list[int], float, dict[str, ScorerMean]]] = {}
+
+    async def close(self) -> None:
+        """Stop the process. The traces of its batch are scored by the next Lab."""
+        await self._worker.stop(within_s=1.0)
+
+    async def set_online_scorers(self, name: str, body: NewOnlineScorers) -> OnlineScorers:
+        """Score a sample of a deployment's traces from now on, in place of the scorers before.
+
+        Raises NotFound, Conflict (no request becomes a trace), EvaluationFileError, InvalidRequest (a scorer that needs
+        more than a trace has, a budget that cannot be kept).
+        """
+        record = await asyncio.to_thread(self._records.get, name)
+        if record.wanted.traces is None:
+            raise Conflict(
+                f"No request to {name!r} becomes a trace.",
+                hint=f"Make traces first: genops deployments record {name} --traces --sample 0.05",
+            )
+        checked = await self._worker.call(OnlineProcess.check, body)
+        currency = await self._check_judges(name, body, checked)
+        scoring = Scoring(
+            deployment=name, id=secrets.token_hex(6), created_at=record.created_at, since=time.time(),
+            config=Config(
+                text=body.text, scorers=checked.scorers, sample=body.sample, money_per_day=body.money_per_day,
+                currency=currency,
+            ),
+        )  # fmt: skip
+        await self._worker.call(OnlineProcess.begin, scoring.id, body)
+        before = await asyncio.to_thread(self._store.get, name)
+        await asyncio.to_thread(self._store.begin, scoring)
+        await self._removed(before)
+        self._events.emit("deployment", name)
+        return await self.get_online_scorers(name)
+
+    async def get_online_scorers(self, name: str) -> OnlineScorers:
+        """Return which scorers look at which traces of a deployment, and what they found. Raises NotFound."""
+        record = await asyncio.to_thread(self._records.get, name)
+        found = await asyncio.to_thread(self._current, record)
+        traced = record.wanted.traces.sample if record.wanted.traces else 0.0
+        if found is None:
+            return OnlineScorers(deployment=name, state="off", traced=traced)
+        counted = await asyncio.to_thread(self._store.counted, found)
+        means = await self._means_of(found, counted)
+        today = day_of(time.time())
+        shown = OnlineScorers(
+            deployment=name, state="paused" if found.paused else "on", since=found.since, traced=traced,
+            sample=found.config.sample, seen=found.seen, sampled=found.sampled, currency=found.config.currency,
+            money_per_day=found.config.money_per_day,
+            money_today=await asyncio.to_thread(self._store.money_of_day, name, today),
+            money=_sum([each.money for each in counted.values()]), budget_used=found.used_day == today,
+            scorers=[
+                _shown(each, counted[each.label], means[each.label]) for each in found.config.scorers
+            ],
+        )  # fmt: skip
+        return msgspec.structs.replace(shown, sentences=sentences(shown))
+
+    async def _means_of(self, found: Scoring, counted: dict[str, Counted]) -> dict[str, ScorerMean]:
+        """Return the means, computed again after a new score, or a minute later for new labels of people."""
+        numbers = [each.states.get("scored", 0) for each in counted.values()]
+        known, until, means = self._means.get(found.id, ([], 0.0, {}))
+        if known != numbers or time.monotonic() > until:
+            values = {label: each.values for label, each in counted.items()}
+            means = await self._worker.call(OnlineProcess.means, found.config.text, values)
+            self._means[found.id] = (numbers, time.monotonic() + _MEANS_HOLD_S, means)
+        return means
+
+    async def delete_online_scorers(self, name: str) -> None:
+        """Score no more traces of a deployment, and forget the counts; idempotent. The scores stay in MLflow."""
+        before = await asyncio.to_thread(self._store.get, name)
+        await asyncio.to_thread(self._store.forget, name)
+        await self._removed(before)
+        self._events.emit("deployment", name)
+
+    async def pause_online_scorers(self, name: str) -> OnlineScorers:
+        """Score nothing until it is resumed. New traces of the sample wait. Raises NotFound."""
+        return await self._pause(name, paused=True)
+
+    async def resume_online_scorers(self, name: str) -> OnlineScorers:
+        """Score the traces that wait, and new ones. Raises NotFound."""
+        return await self._pause(name, paused=False)
+
+    async def supervise(self) -> None:
+        """Score the traces that wait in an endless loop."""
+        while True:
+            await asyncio.sleep(_EVERY_S)
+            try:
+                await self.score_waiting()
+            except Exception:  # the boundary: one deployment must not end the scores of all
+                log.exception("Live traces could not be scored")
+
+    async def score_waiting(self) -> None:
+        """Score the traces that wait for all scorers of all deployments."""
+        for found in await asyncio.to_thread(self._store.all):
+            for scorer in found.config.scorers:
+                key = (found.id, scorer.label)
+                tries, at = self._again.get(key, (0, 0.0))
+                if time.monotonic() < at:
+                    continue
+                try:
+                    problem = await self._score_all(found, scorer, patient=tries < _TRIES)
+                except GenOpsError as error:
+                    problem = f"{error.message} {error.hint}".strip()
+                if not problem:
+                    self._again.pop(key, None)
+                    continue
+                if not tries:
+                    log.warning(
+                        "Traces of %s wait for the scorer %s: %s", found.deployment, scorer.label, problem
+                    )
+                pause = min(_AGAIN_AT_MOST_S, _AGAIN_S * 2**tries)
+                self._again[key] = (min(tries + 1, _TRIES), time.monotonic() + pause)
+                await asyncio.to_thread(self._store.tell, found.id, scorer.label, problem)
+
+    async def _score_all(self, found: Scoring, scorer: KnownScorer, patient: bool) -> str:
+        """Score batch by batch, and return why the rest waits; empty if nothing does."""
+        while True:
+            now = await asyncio.to_thread(self._store.get, found.deployment)
+            if now is None or now.id != found.id or now.paused:
+                return ""
+            most = _OF_JUDGES if scorer.judge else _OF_RULES
+            batch, traces = await asyncio.to_thread(self._store.waiting, found.id, scorer.label, most)
+            if not traces:
+                return ""
+            if scorer.judge and now.used_day == day_of(time.time()):
+                await asyncio.to_thread(self._store.leave_out, now, scorer.label)
+                self._events.emit("deployment", found.deployment)
+                return ""
+            problem = await self._score(now, scorer, batch, traces, patient)
+            self._events.emit("trace")
+            self._events.emit("deployment", found.deployment)
+            if problem:
+                return problem
+
+    async def _score(
+        self, found: Scoring, scorer: KnownScorer, batch: int, traces: list[str], patient: bool
+    ) -> str:  # fmt: skip
+        """Score a batch, write its assessments, and mark its traces. Returns why some of them wait."""
+        prices = dict(await self._prices.of())
+        read = await self._mlflow.call_long(OnlineTraces.read, traces, prices)
+        answers = {each.trace: each.answered for each in read if each.answered is not None}
+        scores = [
+            TraceScore(trace=each.trace, value=None, reason=each.reason) for each in read if not each.answered
+        ]
+        done = ScoredBatch(scores=[])
+        if answers:
+            endpoint = await self._judge(found, scorer, batch)
+            done = await self._scored(found, scorer, batch, answers, endpoint, patient)
+        scores += done.scores
+        lock = str(self._root / "write.lock")
+        await self._mlflow.call_long(OnlineTraces.write, found.id, scorer.label, scorer.source, scores, lock)
+        missing = set(traces) - {each.trace for each in scores}
+        await asyncio.to_thread(
+            self._store.charge, found, scorer.label, batch, day_of(time.time()), done.tokens, done.money
+        )
+        if missing and not done.over_budget:
+            return done.problem  # the batch goes on later: its journal has what was paid for
+        used_day = day_of(time.time()) if done.over_budget else ""
+        await asyncio.to_thread(self._store.mark, found, scorer.label, scores, missing, used_day)
+        return ""
+
+    async def _scored(
+        self, found: Scoring, scorer: KnownScorer, batch: int, answers: dict[str, Answered],
+        endpoint: Endpoint | None, patient: bool,
+    ) -> ScoredBatch:  # fmt: skip
+        return await self._worker.follow(
+            lambda _done: None, OnlineProcess.score, found.id, found.config.text, scorer.label, batch, answers,
+            endpoint, patient,
+        )  # fmt: skip
+
+    async def _judge(self, found: Scoring, scorer: KnownScorer, batch: int) -> Endpoint | None:
+        """Return the endpoint of a scorer's judge, limited to what other batches left of the day's budget."""
+        if not scorer.judge:
+            return None
+        models = await self._worker.call(OnlineProcess.judges, found.config.text)
+        endpoint = await self._answers.endpoint_of(scorer.judge, _unlimited(models[scorer.judge]))
+        if found.config.money_per_day is None:
+            return endpoint
+        own = (found.id, scorer.label, batch)
+        spent = await asyncio.to_thread(self._store.money_of_day, found.deployment, day_of(time.time()), own)
+        left = max(found.config.money_per_day - (spent or 0.0), 1e-12)
+        limits = msgspec.structs.replace(endpoint.limits, money=left, tokens=None)
+        return msgspec.structs.replace(endpoint, limits=limits)
+
+    async def _check_judges(self, name: str, body: NewOnlineScorers, checked: Checked) -> str:
+        """Return the currency of the judges' prices. Raises InvalidRequest for a budget that cannot be kept."""
+        currencies = set()
+        for label, model in checked.judges.items():
+            if name in (model.deployment, model.endpoint.removeprefix("deployment:")):
+                raise InvalidRequest(
+                    f"The judge {label!r} is the deployment {name!r} itself: its answers would become traces again.",
+                    hint="Let another model judge.",
+                )
+            endpoint = await self._answers.endpoint_of(label, _unlimited(model))
+            if endpoint.price is not None:
+                currencies.add(endpoint.price.currency)
+            if body.money_per_day is None:
+                if endpoint.limits.money is not None or endpoint.limits.tokens is not None:
+                    raise InvalidRequest(
+                        f"The judge {label!r} has a budget for one evaluation, and live traces have no end.",
+                        hint="Give a budget for a day: --money-per-day AMOUNT",
+                    )
+            elif endpoint.price is None:
+                raise InvalidRequest(
+                    f"The judge {label!r} has no price, so a budget of money cannot be kept.",
+                    hint="Add price: {input: ..., output: ...} to the judge, of a million tokens.",
+                )
+        if body.money_per_day is not None:
+            self._check_budget(checked)
+        if len(currencies) > 1 and body.money_per_day is not None:
+            raise InvalidRequest(
+                f"The judges have prices in {', '.join(sorted(currencies))}.", hint="Use one currency."
+            )
+        return next(iter(currencies)) if len(currencies) == 1 else ""
+
+    def _check_budget(self, checked: Checked) -> None:
+        for scorer in checked.scorers:
+            if scorer.judge and scorer.label not in checked.budgeted:
+                raise InvalidRequest(
+                    f"The scorer {scorer.label!r} has no max_tokens, so the budget cannot be kept.",
+                    hint="Add settings: {max_tokens: 300} to the judge: it is set aside before each call.",
+                )
+            if scorer.label in checked.unpriced:
+                raise InvalidRequest(
+                    f"MLflow's scorer {scorer.label!r} asks a model by itself, so the budget cannot be kept.",
+                    hint="Use a rubric, or leave out the budget.",
+                )
+
+    async def _pause(self, name: str, paused: bool) -> OnlineScorers:
+        record = await asyncio.to_thread(self._records.get, name)
+        if await asyncio.to_thread(self._current, record) is None:
+            raise NotFound(
+                f"No scorer looks at the traces of {name!r}.",
+                hint=f"Begin: genops traces score {name} --scorers FILE",
+            )
+        await asyncio.to_thread(self._store.pause, name, paused)
+        self._events.emit("deployment", name)
+        return await self.get_online_scorers(name)
+
+    def _current(self, record: Record) -> Scoring | None:
+        found = self._store.get(record.name)
+        # A deployment that was deleted and made again begins without scorers.
+        return found if found is not None and found.created_at == record.created_at else None
+
+    async def _removed(self, scoring: Scoring | None) -> None:
+        if scoring is not None:
+            self._means.pop(scoring.id, None)
+            for key in [key for key in self._again if key[0] == scoring.id]:
+                del self._again[key]
+            with contextlib.suppress(FileNotFoundError):
+                await asyncio.to_thread(shutil.rmtree, self._root / scoring.id)
+
+
+def _unlimited(model: Model) -> Model:
+    """Return a model without the check of its budget for one evaluation."""
+    return (
+        msgspec.structs.replace(model, settings={**model.settings, "max_tokens": 1})
+        if model.endpoint
+        else model
+    )
+
+
+def _shown(scorer: KnownScorer, counted: Counted, known: ScorerMean) -> OnlineScorer:
+    return OnlineScorer(
+        scorer=scorer.label, judge=scorer.judge, scored=counted.states.get("scored", 0),
+        not_scored=counted.states.get("not_scored", 0), left_out=counted.states.get("left_out", 0),
+        waiting=counted.waiting, reasons=counted.reasons, mean=known.mean, calibration=known.calibration,
+        calibrated=known.calibrated, money=counted.money, tokens=counted.tokens, problem=counted.problem,
+    )  # fmt: skip
+
+
+def _sum(values: list[float | None]) -> float | None:
+    known = [each for each in values if each is not None]
+    return sum(known) if known else None

@@ -1,0 +1,316 @@
+"""Scorers of live traces: a real Lab, a real deployment whose requests become traces, and a judge with planted faults.
+
+The judge is the stub of OpenAI's protocol. The tests share one Lab, which one of them kills; each sets its own scorers.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genops_lab.genai.endpoints.limits import Price
+from genops_lab.genai.online.backend import answered_in
+from genops_lab.genai.online.live_scorers import read_live_scorers
+from genops_lab.genai.online.store import in_sample
+from genops_lab.genai.scorers.base import Answered
+from genops_lab.genai.traces.answered import NOT_REDACTED
+from genops_lab.genai.traces.tree import INPUTS, OUTPUTS, RawSpan
+from tests.kernels.outputs.pages import eventually
+from tests.support.homes import Home
+from tests.support.lab_server import start_lab
+from tests.support.openai_stub import OpenAIStub
+
+from .live_deployment import LiveDeployment
+from .test_traces_lab import genops
+
+NAME, PATH = "chat", "genops/v1/deployments/chat/online-scorers"
+RULES = [
+    {"scorer": "length", "name": "short", "unit": "words", "at_most": 50},
+    {"scorer": "refusal", "name": "answers"},
+    {"scorer": "regex", "name": "begins", "pattern": "^Answer to"},
+    {"scorer": "latency", "name": "seconds"},
+]
+POLITE = {
+    "scorer": "rubric", "name": "polite", "model": "judge", "criterion": "The answer is polite.",
+    "scale": ["no", "somewhat", "yes"],
+}  # fmt: skip
+PRICE = {"input": 1.0, "output": 1.0}
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[OpenAIStub]:
+    answers = {
+        "sullen": '{"reason": "curt", "mark": 1}', "no-mark": "I will not judge this.", "off-scale": '{"mark": 9}',
+        "": '{"reason": "kind", "mark": 3}',
+    }  # fmt: skip
+    with OpenAIStub(key="", answers=answers, always_fails=("fails-always",)) as stub:
+        yield stub
+
+
+@pytest.fixture(scope="module")
+def lab(module_home: Home) -> Iterator[LiveDeployment]:
+    found = LiveDeployment(start_lab(module_home), NAME)
+    try:
+        found.deploy()
+        status, answer = found.call("PUT", PATH, {"text": json.dumps({"scorers": RULES})})
+        assert status == 409 and answer["error"]["hint"].startswith("Make traces first: "), answer
+        found.done("PUT", f"genops/v1/deployments/{NAME}/traces", {"sample": 1.0})
+        yield found
+    finally:
+        found.server.stop()
+
+
+def text(judge: OpenAIStub, *scorers: dict[str, Any], **changes: Any) -> str:
+    model = {"url": judge.url, "model": "stub-1", "settings": {"max_tokens": 50}, "price": PRICE, **changes}
+    return json.dumps({"scorers": list(scorers), "judges": {"judge": model}})
+
+
+@pytest.mark.parametrize(
+    ("scorer", "why"),
+    [
+        ({"scorer": "exact"}, "it needs 'expected', and nobody said"),
+        ({"scorer": "rubric", "criterion": "c", "model": "judge", "expected": "wanted"}, "it needs 'wanted'"),
+        ({"scorer": "code"}, "it needs 'tests'"),
+        ({"scorer": "retrieval"}, "it needs 'relevant'"),
+        ({"scorer": "faithfulness", "model": "judge"}, "it needs 'documents'"),
+        ({"scorer": "pairwise", "model": "judge"}, "it compares the answers of two models"),
+        ({"scorer": "mlflow", "class": "Correctness"}, "it needs 'expected'"),
+        ({"scorer": "refusal", "should": "must"}, "it needs 'must'"),
+    ],
+)
+def test_a_scorer_that_needs_more_than_a_trace_is_refused(
+    lab: LiveDeployment, judge: OpenAIStub, scorer: dict[str, Any], why: str
+) -> None:
+    status, answer = lab.call("PUT", PATH, {"text": text(judge, scorer)})
+    assert (status, lab.scores()["state"]) == (400, "off")
+    assert f"cannot look at live traces: {why}" in answer["error"]["message"] and answer["error"]["hint"]
+
+
+def test_a_budget_that_cannot_be_kept_and_a_judge_of_itself_are_refused(
+    lab: LiveDeployment, judge: OpenAIStub
+) -> None:
+    def refused(file: str, **more: Any) -> str:
+        status, answer = lab.call("PUT", PATH, {"text": file, **more})
+        assert status == 400, answer
+        return str(answer["error"]["message"])
+
+    assert "no max_tokens" in refused(text(judge, POLITE, settings={}), money_per_day=1.0)
+    assert "has no price" in refused(text(judge, POLITE, price=None), money_per_day=1.0)
+    asks = {"scorer": "mlflow", "class": "RelevanceToQuery"}
+    assert "asks a model by itself" in refused(text(judge, asks), money_per_day=1.0)
+    itself = {"scorers": [POLITE], "judges": {"judge": {"deployment": NAME}}}
+    assert "is the deployment 'chat' itself" in refused(json.dumps(itself))
+    assert "budget for one evaluation" in refused(text(judge, POLITE, limits={"money": 1.0, "tokens": 500}))
+    assert lab.call("PUT", PATH, {"text": text(judge, POLITE), "sample": 0})[0] == 400
+    assert lab.scores()["state"] == "off"
+
+
+def span(outputs: Any, **attributes: Any) -> RawSpan:
+    inputs = {"messages": [{"role": "user", "content": "Where?"}]}
+    kept = {INPUTS: attributes.pop("inputs", inputs), OUTPUTS: outputs, **attributes}
+    content = {"attributes": {name: json.dumps(value) for name, value in kept.items()}}
+    return RawSpan("1" * 16, "", "chat", 10**9, 3 * 10**9, content, 0)
+
+
+def chat(**message: Any) -> dict[str, Any]:
+    usage = {"prompt_tokens": 1_000_000, "completion_tokens": 100_000}
+    choice = {"message": {"role": "assistant", **message}, "finish_reason": "stop"}
+    return {"model": "small-1", "choices": [choice], "usage": usage}
+
+
+def test_a_trace_is_read_as_an_answer() -> None:
+    call = {"type": "function", "function": {"name": "find", "arguments": '{"city": "Lima"}'}}
+    prices = {"small-1": Price(input=1.0, output=10.0)}
+    read = answered_in("tr-1", span(chat(content="There.", tool_calls=[call])), prices)
+    assert isinstance(read, Answered)
+    assert (read.text, read.latency_s, read.money, read.finish_reason) == ("There.", 2.0, 2.0, "stop")
+    assert read.messages == [{"role": "user", "content": "Where?"}] and read.usage is not None
+    assert read.tool_calls == [{"name": "find", "arguments": '{"city": "Lima"}'}]
+    plain = span({"choices": [{"text": " there", "finish_reason": "length"}]}, inputs={"prompt": "Go"})
+    read = answered_in("tr-1", plain, prices)
+    assert isinstance(read, Answered)
+    assert (read.text, read.usage, read.money, read.finish_reason) == (" there", None, None, "length")
+    assert read.messages == [{"role": "user", "content": "Go"}]
+    read = answered_in("tr-1", span({"predictions": [1, 2]}, inputs={"inputs": [[0]]}), {})
+    assert isinstance(read, Answered) and read.text == '{"predictions":[1,2]}'
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (span(chat(content="a"), **{"http.response.status_code": 503}), "failed with HTTP status 503"),
+        (span(chat(content="a"), **{"genops.cut": True}), "only the first 64 KB"),
+        (span({"choices": [], "incomplete": "the stream broke off"}), "the answer broke off"),
+        (span(NOT_REDACTED), "could not be redacted"),
+    ],
+)
+def test_a_trace_without_a_whole_answer_is_not_scored(raw: RawSpan, reason: str) -> None:
+    read = answered_in("tr-1", raw, {})
+    assert isinstance(read, str) and reason in read
+
+
+def test_the_file_of_the_docs_can_look_at_live_traces() -> None:
+    page = Path(__file__).parents[2] / "docs/users/online-scorers.md"
+    if not page.exists():
+        pytest.skip("The docs are not here.")
+    example = page.read_text().split("```yaml\n")[1].split("```")[0]
+    assert [each.label for each in read_live_scorers(example, "scorers.yaml").scorers] == [
+        "short", "answers", "polite",
+    ]  # fmt: skip
+
+
+def test_live_traces_get_scores_with_reasons_intervals_and_cost(
+    lab: LiveDeployment, judge: OpenAIStub
+) -> None:
+    judge.reset()
+    lab.done("PUT", PATH, {"text": text(judge, *RULES, POLITE), "money_per_day": 1.0})
+    lab.ask(*(f"first {at}" for at in range(6)), "first sullen", "first forbidden", "first broken")
+    lab.ask("first no-mark", "first off-scale", "first fails-always")
+    found = lab.settled(12)
+    by_name = {each["scorer"]: each for each in found["scorers"]}
+    assert (found["sampled"], found["state"], found["traced"], found["budget_used"]) == (12, "on", 1.0, False)
+    for rule in RULES:
+        counts = by_name[str(rule["name"])]
+        assert (counts["scored"], counts["not_scored"], counts["left_out"]) == (11, 1, 0)
+        assert counts["reasons"] == {"the request failed with HTTP status 500": 1}
+    answers, polite = by_name["answers"], by_name["polite"]
+    assert answers["mean"]["value"] == pytest.approx(10 / 11)
+    assert answers["mean"]["low"] < 10 / 11 < answers["mean"]["high"] and answers["mean"]["n"] == 11
+    assert by_name["seconds"]["mean"]["value"] > 0
+    assert (polite["scored"], polite["not_scored"]) == (8, 4)
+    assert polite["mean"]["value"] == pytest.approx(7 / 8)
+    reasons = " ".join(polite["reasons"])
+    assert "the judge gave no mark" in reasons and "outside its scale of 1 to 3" in reasons
+    assert "HTTP 500" in reasons and "the request failed" in reasons
+    # The cost is that of the tokens that the judge counted, and of no failed call.
+    words = sum(
+        len(str(message["content"]).split()) for each in judge.requests() for message in each["messages"]
+        if "fails-always" not in str(each["messages"])
+    )  # fmt: skip
+    assert polite["money"] == pytest.approx(found["money_today"]) == pytest.approx(found["money"])
+    assert words * 1e-6 < polite["money"] < 2 * words * 1e-6 and found["currency"] == "USD"
+    assert polite["calibrated"] is False and "The judge polite is not calibrated" in " ".join(
+        found["sentences"]
+    )
+    (sullen,) = lab.traces("sullen")
+    marks = {each["name"]: each for each in sullen["assessments"]}
+    assert json.loads(marks["polite"]["value"]) == 0.0 and marks["polite"]["source"] == "LLM_JUDGE"
+    assert marks["short"]["source"] == "CODE" and len(sullen["assessments"]) == 5
+    (off,) = lab.traces("off-scale")
+    assert "outside its scale" in {each["name"]: each for each in off["assessments"]}["polite"]["error"]
+    query = {"query": "metrics.polite = 0", "wait_s": 30}
+    table = lab.done("POST", "genops/v1/traces/query", query)
+    assert table["run_ids"] == [sullen["trace_id"]]
+    code, out, err = genops(lab.server, "traces", "score", NAME)
+    assert code == 0 and "polite" in out and "not calibrated" in out and "of 1 (UTC)" in out, err
+    assert json.loads(genops(lab.server, "traces", "score", NAME, "--json")[1])["seen"] == 12
+
+
+def test_a_trace_whose_mark_was_lost_has_one_assessment(lab: LiveDeployment, judge: OpenAIStub) -> None:
+    """The state of a Lab that was killed after it wrote assessments, and before it marked the trace."""
+    (trace,) = lab.traces("first 3")
+    with closing(sqlite3.connect(lab.server.home.data / "online" / "scores.sqlite")) as file, file:
+        ids = [trace["trace_id"]]
+        rows = file.execute("SELECT scoring, scorer, trace FROM score WHERE trace = ?", ids).fetchall()
+        assert len(rows) == 5
+        file.execute("DELETE FROM score WHERE trace = ?", ids)
+        file.executemany("INSERT INTO waiting (scoring, scorer, trace) VALUES (?, ?, ?)", rows)
+    found = lab.settled(12)
+    assert {each["scored"] + each["not_scored"] for each in found["scorers"]} == {12}
+    (again,) = lab.traces("first 3")
+    assert sorted(each["assessment_id"] for each in again["assessments"]) == sorted(
+        each["assessment_id"] for each in trace["assessments"]
+    )
+
+
+def test_traces_wait_for_a_judge_that_is_away_and_while_paused(
+    lab: LiveDeployment, judge: OpenAIStub
+) -> None:
+    judge.reset()
+    lab.done("PUT", PATH, {"text": text(judge, RULES[0], POLITE)})
+    judge.set(away_until=time.time() + 3600)
+    lab.ask("away 1", "away 2")
+    found = eventually(
+        lab.scores, lambda each: bool(each["scorers"][1]["problem"]) and each["scorers"][0]["scored"] == 2
+    )
+    assert (found["scorers"][1]["waiting"], found["scorers"][1]["scored"]) == (2, 0)
+    assert any(each.startswith("Traces wait for the scorer polite: ") for each in found["sentences"])
+    judge.set(away_until=0.0, key="another")
+    found = eventually(lab.scores, lambda each: "refuses the key" in each["scorers"][1]["problem"])
+    assert found["scorers"][1]["waiting"] == 2
+    judge.set(key="")
+    found = lab.settled(2)
+    assert [each["scored"] for each in found["scorers"]] == [2, 2] and not found["scorers"][1]["problem"]
+    assert lab.done("POST", f"{PATH}/pause")["state"] == "paused"
+    lab.ask("away 3")
+    found = eventually(lab.scores, lambda each: each["seen"] == 3)
+    assert [each["waiting"] for each in found["scorers"]] == [1, 1]
+    assert lab.done("POST", f"{PATH}/resume")["state"] == "on"
+    assert [each["scored"] for each in lab.settled(3)["scorers"]] == [3, 3]
+
+
+def test_the_sample_is_chosen_by_the_id(lab: LiveDeployment) -> None:
+    lab.done("PUT", PATH, {"text": json.dumps({"scorers": RULES[:1]}), "sample": 0.5})
+    lab.ask(*(f"sampled {at}" for at in range(16)))
+    found = lab.settled(16)
+    traces = lab.traces("sampled")
+    inside = {each["trace_id"] for each in traces if in_sample(each["trace_id"], 0.5)}
+    assert len(traces) == 16 and {each["trace_id"] for each in traces if each["assessments"]} == inside
+    assert found["sampled"] == found["scorers"][0]["scored"] == len(inside)
+    assert found["sentences"][0].startswith(f"{len(inside)} of 16 traces are in the sample of 50 %.")
+
+
+def test_the_budget_of_a_day_is_kept(lab: LiveDeployment, judge: OpenAIStub) -> None:
+    judge.reset()
+    spent = lab.scores()["money_today"]
+    assert spent is not None, "what former scorers spent today counts"
+    budget = spent + 0.002
+    lab.done("PUT", PATH, {"text": text(judge, RULES[0], POLITE), "money_per_day": budget})
+    lab.ask(*(f"budget {at}" for at in range(24)))
+    found = lab.settled(24)
+    rule, polite = found["scorers"]
+    assert rule["scored"] == 24 and polite["scored"] + polite["left_out"] == 24
+    assert polite["scored"] == judge.status()["calls"] >= 8 and polite["left_out"] >= 1
+    assert spent < found["money_today"] <= budget and found["budget_used"]
+    lab.ask("budget over")
+    found = lab.settled(25)
+    assert found["scorers"][1]["left_out"] == polite["left_out"] + 1 and found["money_today"] <= budget
+    assert judge.status()["calls"] == polite["scored"]
+    assert any("left out" in each and "says nothing about them" in each for each in found["sentences"])
+
+
+def test_a_killed_lab_scores_no_trace_twice_and_loses_none(lab: LiveDeployment, judge: OpenAIStub) -> None:
+    judge.reset(delay_s=0.4)
+    lab.done("PUT", PATH, {"text": text(judge, *RULES, POLITE)})
+    count = 30
+    lab.ask(*(f"killed {at:02}" for at in range(count)))
+    eventually(judge.status, lambda found: found.get("answered", 0) >= 12)
+    lab.server.process.kill()
+    lab.server.process.wait(30)
+    lab.server = start_lab(lab.server.home, after=lab.server)
+    found = lab.settled(count)
+    assert {each["scorer"]: each["scored"] for each in found["scorers"]} == dict.fromkeys(
+        ["short", "answers", "begins", "seconds", "polite"], count
+    )
+    for trace in lab.traces("killed"):
+        assert Counter(each["name"] for each in trace["assessments"]) == dict.fromkeys(
+            ["short", "answers", "begins", "seconds", "polite"], 1
+        )
+    calls = judge.status()["calls"]
+    assert count <= calls <= count + 8, "only calls in flight are made again"
+
+
+def test_forgotten_scorers_leave_their_scores(lab: LiveDeployment) -> None:
+    code, out, err = genops(lab.server, "traces", "score", NAME, "--forget")
+    assert code == 0 and "No scorer looks at the traces of chat." in out, err
+    assert lab.scores()["state"] == "off"
+    assert lab.call("POST", f"{PATH}/resume")[0] == 404
+    assert all(each["assessments"] for each in lab.traces("killed"))
