@@ -84,15 +84,9 @@ def optimize(
     """
     from mlflow.genai.optimize.types import EvaluationResultRecord
 
-    records = [
-        {
-            "row": each.row,
-            "inputs": each.inputs,
-            "expectations": each.expectations or {"expected_response": ""},
-        }
-        for each in rows
-    ]
-    by_row = {record["row"]: record for record in records}
+    expected = {each.row: each.expectations or {"expected_response": ""} for each in rows}
+    inputs = {each.row: each.inputs for each in rows}
+    records = [{"row": row, "inputs": inputs[row], "expectations": expected[row]} for row in inputs]
     has_gaps = optimizer == "metaprompt"  # GEPA needs a score for each row
     refused: dict[str, str] = {}
 
@@ -103,7 +97,7 @@ def optimize(
         no_trace: Any = None
         return [
             EvaluationResultRecord(
-                inputs=by_row[each.row]["inputs"], outputs=each.text, expectations=by_row[each.row]["expectations"],
+                inputs=inputs[each.row], outputs=each.text, expectations=expected[each.row],
                 score=each.value or 0.0, trace=no_trace, rationales=each.reasons, individual_scores=each.scores,
             )
             for each in found if each.value is not None or not has_gaps

@@ -72,8 +72,8 @@ class PromptOptimizations:
     async def get_optimization_cost(self, name: str, body: NewOptimization) -> OptimizationCost:
         """Say what an optimization costs at most, and what its held-out rows can show. Nothing is asked."""
         version, priced = await self._material(name, body)
-        cost: OptimizationCost = await self._in_process(OptimizingProcess.plan, version, priced)
-        return cost
+        found: OptimizationCost = await self._in_process(OptimizingProcess.plan, version, priced)
+        return found
 
     async def start_optimization(self, name: str, body: NewOptimization) -> BegunOptimization:
         """Split the rows, and begin to write and try texts, as a task."""
