@@ -11470,7 +11470,8 @@ export interface components {
          *     - tried: texts that answered all training rows, the first one not counted.
          *     - training: scores on rows that the optimizer saw. compared: the new version less the old one on held-out rows.
          *     - evaluation: the id of the evaluation of the held-out rows.
-         *     - tokens, money: of all calls of the optimizer, without the evaluation; ``money`` is None without a price.
+         *     - tokens, money: of all calls of the optimizer, without the evaluation; ``money`` is in ``currency``,
+         *       and None without a price.
          *     - sentences: the results in plain words, the most important first. notes: what a reader must know.
          */
         Optimization: {
@@ -11505,6 +11506,8 @@ export interface components {
             tokens: number;
             /** @default null */
             money: number | null;
+            /** @default USD */
+            currency: string;
             /** @default [] */
             sentences: string[];
             /** @default [] */
@@ -11522,7 +11525,8 @@ export interface components {
         };
         /**
          * OptimizationCost
-         * @description The most that an optimization uses. ``money`` is None if a model (``without_price``) has no price.
+         * @description The most that an optimization uses. ``money`` is in ``currency``, and None if a model (``without_price``) has no
+         *     price, or if prices have several currencies.
          *
          *     - training, held_out: rows of each side. together: rows that near-duplicates keep on one side.
          *     - parts: calls by their purpose, which is the name of the part.
@@ -11536,6 +11540,8 @@ export interface components {
             calls: number;
             tokens: number;
             money: number | null;
+            /** @default USD */
+            currency: string;
             without_price: string[];
             parts: components["schemas"]["PlannedCalls"][];
             shows: components["schemas"]["ShownDifference"][];

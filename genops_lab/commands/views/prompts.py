@@ -136,7 +136,11 @@ def cost(found: TrialCost) -> str:
 def optimization_cost(found: OptimizationCost) -> str:
     """Say what an optimization may cost at most, and what it can show."""
     lines = [f"{each.model}: {_planned(each)}" for each in found.parts]
-    money = f"at most {found.money:.4g}" if found.money is not None else "the price is unknown"
+    money = (
+        f"at most {money_text(found.money, found.currency)}"
+        if found.money is not None
+        else "the price is unknown"
+    )
     if found.without_price:
         money += f": {', '.join(found.without_price)} has none"
     lines.append(f"All: {found.calls:,} calls with at most {found.tokens:,} tokens, {money}.")
@@ -157,7 +161,7 @@ def optimization_cost(found: OptimizationCost) -> str:
 
 def _planned(each: PlannedCalls) -> str:
     calls = f"{each.calls:,} call{'' if each.calls == 1 else 's'}"
-    return calls if each.money is None else f"{calls}, at most {each.money:.4g}"
+    return calls if each.money is None else f"{calls}, at most {money_text(each.money, each.currency)}"
 
 
 def optimization(found: Optimization) -> Document:
@@ -174,7 +178,7 @@ def optimization(found: Optimization) -> Document:
         ]
     if found.evaluation:
         blocks.append(Note(f"See the answers: genops evaluate show {found.evaluation}"))
-    money = "" if found.money is None else f", {found.money:.4g}"
+    money = "" if found.money is None else f", {money_text(found.money, found.currency)}"
     blocks.append(
         Note(f"The optimizer tried {found.tried:,} texts with {found.tokens:,} tokens{money}.", "dim")
     )

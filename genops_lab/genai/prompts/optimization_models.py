@@ -47,7 +47,8 @@ class NewOptimization(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OptimizationCost(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that an optimization uses. ``money`` is None if a model (``without_price``) has no price.
+    """The most that an optimization uses. ``money`` is in ``currency``, and None if a model (``without_price``) has no
+    price, or if prices have several currencies.
 
     - training, held_out: rows of each side. together: rows that near-duplicates keep on one side.
     - parts: calls by their purpose, which is the name of the part.
@@ -61,6 +62,7 @@ class OptimizationCost(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
     tokens: int
     money: float | None
+    currency: str = "USD"
     without_price: list[str]
     parts: list[PlannedCalls]
     shows: list[ShownDifference]
@@ -82,7 +84,8 @@ class Optimization(msgspec.Struct, frozen=True, kw_only=True):
     - tried: texts that answered all training rows, the first one not counted.
     - training: scores on rows that the optimizer saw. compared: the new version less the old one on held-out rows.
     - evaluation: the id of the evaluation of the held-out rows.
-    - tokens, money: of all calls of the optimizer, without the evaluation; ``money`` is None without a price.
+    - tokens, money: of all calls of the optimizer, without the evaluation; ``money`` is in ``currency``,
+      and None without a price.
     - sentences: the results in plain words, the most important first. notes: what a reader must know.
     """
 
@@ -106,6 +109,7 @@ class Optimization(msgspec.Struct, frozen=True, kw_only=True):
     compared: list[ComparedModels] = []
     tokens: int = 0
     money: float | None = None
+    currency: str = "USD"
     sentences: list[str] = []
     notes: list[str] = []
 

@@ -245,11 +245,13 @@ def cost_of(version: PromptVersion, body: NewOptimization, found: Material) -> O
     prices = {body.answerer.name: body.answerer.price, body.writer.name: body.writer.price}
     prices |= {name: each.price for name, each in found.file.judges.items()}
     money = [each.money for each in parts if each.money is not None]
+    currencies = {each.currency for each in parts if each.money is not None}
     cost = OptimizationCost(
         version=version.version, training=len(found.training), held_out=len(found.held_out), together=found.together,
         calls=sum(each.calls or 0 for each in parts), parts=parts, shows=held_out.shows,
         tokens=sum((each.input_tokens or 0) + (each.output_tokens or 0) for each in parts),
-        money=sum(money) if len(money) == len(parts) else None,
+        money=sum(money) if len(money) == len(parts) and len(currencies) == 1 else None,
+        currency=min(currencies, default="USD"),
         without_price=sorted(name for name, price in prices.items() if price is None),
     )  # fmt: skip
     comparing = comparison_most(version, body, found.file, found.held_out)
@@ -313,5 +315,5 @@ def _writing(version: PromptVersion, body: NewOptimization, found: Material) -> 
     price = body.writer.price
     return PlannedCalls(
         model=f"{body.writer.name} writes", calls=body.rounds, input_tokens=most.input, output_tokens=most.output,
-        money=price.most_of(most) if price else None,
+        money=price.most_of(most) if price else None, currency=price.currency if price else "USD",
     )  # fmt: skip

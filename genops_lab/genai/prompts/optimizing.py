@@ -235,9 +235,11 @@ class _Writing:
             counted = " GEPA counted them as 0." if self._body.optimizer == "gepa" else ""
             notes.append(f"{failed:,} answers to training rows have no score.{counted}")
         money = [each.price.of(self._spent[each.name]) for each in self._endpoints if each.price]
+        currencies = {each.price.currency for each in self._endpoints if each.price}
         return msgspec.structs.replace(
             state, tried=len(others), tokens=sum(each.total for each in self._spent.values()),
-            money=sum(money) if len(money) == len(self._endpoints) else None,
+            money=sum(money) if len(money) == len(self._endpoints) and len(currencies) == 1 else None,
+            currency=min(currencies, default="USD"),
             training=_training(first, max(others, key=_mean)), notes=list(dict.fromkeys(notes)),
         )  # fmt: skip
 
@@ -343,7 +345,9 @@ class _Writing:
         journal, attachments = self._results.judge_calls(judge.label), self._results.attachments
 
         async def ask(endpoint: Endpoint, tell: Callable[[Asked], None]) -> tuple[list[KeptScore], Asked]:
-            return await asked_judge(judge, endpoint, answers, settings, journal, attachments, Patience(), tell)
+            return await asked_judge(
+                judge, endpoint, answers, settings, journal, attachments, Patience(), tell
+            )
 
         return self._counted(
             self._judges[judge.model], journal,
