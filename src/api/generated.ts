@@ -12365,7 +12365,7 @@ export interface components {
         };
         /**
          * SuggestedBy
-         * @description Who suggests groups of notes: a model of the list of endpoints, or ``embeddings``.
+         * @description A model of the list of endpoints suggests groups of notes, or ``embeddings`` do.
          *
          *     ``embeddings``: a model of sentence-transformers, a folder or a name. A name may be downloaded.
          */

@@ -224,7 +224,7 @@ def begun(lab: LabPage, id: str, task: str) -> tuple[Locator, Keyboard]:
     page.get_by_role("button", name="Begin to label…").click()
     dialog = lab.page.get_by_role("dialog", name="Begin to label")
     dialog.get_by_label("Evaluation", exact=True).select_option(id)
-    dialog.get_by_label("What people do").select_option(task)
+    dialog.get_by_label("Task", exact=True).select_option(task)
     dialog.get_by_role("button", name="Begin", exact=True).click()
     expect(page.get_by_role("article", name="Answer to label")).to_contain_text("Question")
     return page, Keyboard(lab.page)

@@ -255,7 +255,7 @@ class FailureRows(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SuggestedBy(msgspec.Struct, frozen=True, kw_only=True):
-    """Who suggests groups of notes: a model of the list of endpoints, or ``embeddings``.
+    """A model of the list of endpoints suggests groups of notes, or ``embeddings`` do.
 
     ``embeddings``: a model of sentence-transformers, a folder or a name. A name may be downloaded.
     """

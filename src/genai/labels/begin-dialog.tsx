@@ -119,7 +119,7 @@ export async function openBegin(
           )}
         </Field>
         <Field
-          label={trans.__('What people do')}
+          label={trans.__('Task')}
           help={
             form.fields.task.startsWith(FAILURES)
               ? trans.__(
