@@ -191,7 +191,9 @@ def test_a_hosts_file_reaches_nothing_of_the_lab(tmp_path: Path, changes: dict[s
 
 def test_the_rest_of_a_hosts_file_is_allowed(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
-    rows.write_text(json.dumps({"q": "Question", "expected": "x", "picture": "data:image/png;base64,"}) + "\n")
+    rows.write_text(
+        json.dumps({"q": "Question", "expected": "x", "picture": "data:image/png;base64,"}) + "\n"
+    )
     file = {
         "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "test"},
         "prompt": [{"role": "user", "content": "{{q}}", "attach": ["picture"]}], "repeats": 2,

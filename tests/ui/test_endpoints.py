@@ -67,7 +67,9 @@ def test_an_endpoint_is_added_tested_and_deleted(lab: LabPage, server: LabServer
         stub.set(hang_share=1.0)
         test.click()
         expect(steps.get_by_role("listitem").filter(has_text="127.0.0.1")).to_be_visible()
-        expect(steps.get_by_role("listitem").filter(has_text=re.compile(r"Fingerprint\s*not started"))).to_be_visible()
+        expect(
+            steps.get_by_role("listitem").filter(has_text=re.compile(r"Fingerprint\s*not started"))
+        ).to_be_visible()
         lab.looks("endpoints-testing", "#genops-endpoints", (1280, 800), daily=False)
         row.get_by_role("button", name="Cancel").click()
         expect(row.get_by_text("Answers", exact=True)).to_be_visible()
