@@ -5,8 +5,8 @@ module.exports = {
     concatenateModules: false,
     splitChunks: {
       cacheGroups: {
-        // What several views draw with: once, and not in each of them. Only a dialog and a page draw the steps of a test, and
-        // this chunk is loaded at the start.
+        // What several views draw with: once, and not in each of them. This chunk is loaded at the start, and only a
+        // dialog and a page draw the steps of a test.
         shared: {
           name: 'shared',
           chunks: 'async',
