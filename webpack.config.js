@@ -5,11 +5,12 @@ module.exports = {
     concatenateModules: false,
     splitChunks: {
       cacheGroups: {
-        // What several views draw with: once, and not in each of them.
+        // What several views draw with: once, and not in each of them. This chunk is loaded at the start, and only a
+        // dialog and a page draw the steps of a test.
         shared: {
           name: 'shared',
           chunks: 'async',
-          test: /[\\/]lib[\\/]core[\\/]/,
+          test: /[\\/]lib[\\/]core[\\/](?!ui[\\/]step-list)/,
           minChunks: 2,
           minSize: 0
         },

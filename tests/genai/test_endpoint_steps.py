@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from genops_lab.commands.document import Table
+from genops_lab.commands.views import endpoints as views
 from genops_lab.core.settings import Settings
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints import stepwise_test
@@ -122,6 +124,8 @@ def test_all_steps_of_an_endpoint_that_answers(tested: Case) -> None:
     assert "the first after" in steps["streams"].message
     assert steps["fingerprint"].message == "stub-1, fingerprint fp_1. Later tests compare with this one."
     assert tested.stub.status()["calls"] == 6
+    table = views.tested("stub", found).blocks[0]
+    assert isinstance(table, Table) and [row[1] for row in table.rows] == [*STEPS]
     again = {each.step: each for each in tested.test().steps}
     assert again["fingerprint"].message.endswith("The answers are those of the first test.")
 

@@ -92,7 +92,7 @@ def test_rows_of_a_host_are_evaluated_in_the_lab(desk: Desk, stub: OpenAIStub) -
         data = kernel.ok("import json; print(json.dumps(found.data))")
         assert stub.key not in data and "STUB_KEY" not in data and str(stub.port) not in data
         assert json.loads(data)["evaluation"]["models"][0]["message"] == "See the page Evaluations."
-        assert not list((desk.lab.home.data / "incoming-rows").iterdir()), "the rows are removed"
+        assert not list((desk.lab.home.data / "incoming").glob("rows-*")), "the rows are removed"
         said = kernel.ok(
             "import genops\nprint(genops.prompts.load('capital').format(country='Peru'))\n"
             "try: genops.prompts.save('capital', 'mine')\nexcept genops.GenOpsError as error: print(error)"

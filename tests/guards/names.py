@@ -239,7 +239,7 @@ KERNEL_PATHS = _words(
 /deployments/ /folder/pull /folder/pull/ /profiles /profiles/ /profiles/beside /profiles/expected /sweeps /sweeps/
 /sweeps/summary /tracking/events /tracking/files /tracking/files/ /tracking/kernel /tracking/models /tracking/resume
 /tracking/wake /v1/deployments/ /v1/evaluations/predictions /v1/prompts/ /v1/answer-evaluations
-/v1/answer-evaluations/ /v1/deployment-feedback /v1/tasks/
+/v1/answer-evaluations/ /v1/deployment-feedback /v1/tasks/ /v1/kernel-evaluations /v1/kernel-evaluations/
 """,
 )
 
@@ -248,9 +248,13 @@ KERNEL_OPERATIONS = _lines(
     "Kernels on hosts that run since before the upgrade cannot log or profile.",
     """
 GET /folder/pull/{request_id}
+GET /kernel-evaluations/{id}
 GET /profiles/{profile_id}
+GET /prompts/{name}/versions/{version}
 POST /evaluations/predictions
 POST /folder/pull
+POST /kernel-evaluations
+POST /kernel-evaluations/{id}/cancel
 POST /profiles
 POST /profiles/beside
 POST /tracking/events
@@ -701,7 +705,7 @@ genops deployments show: --as-file --json --with-key name
 genops deployments stop: --json name
 genops deployments:
 genops doctor: --json
-genops endpoints add: --at-once --currency --json --key-secret --litellm --model --money --price-batch-input
+genops endpoints add: --at-once --currency --json --key-secret --kind --litellm --model --money --price-batch-input
     --price-batch-output --price-cached --price-input --price-output --price-reasoning --requests-per-minute --timeout
     --tokens --tokens-per-minute --url name
 genops endpoints delete: --json name

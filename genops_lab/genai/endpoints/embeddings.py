@@ -37,4 +37,5 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     length = math.sqrt(sum(map(mul, one, one))) * math.sqrt(sum(map(mul, other, other)))
     if not length:
         raise ValueError("an embedding is zero")
-    return float(sum(map(mul, one, other)) / length)
+    found: float = sum(map(mul, one, other)) / length
+    return found

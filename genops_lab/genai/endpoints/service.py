@@ -197,15 +197,13 @@ class EndpointsService(Service):
         test = StepwiseTest(kept, tell)
         try:
             now = await test.run(self._connected(kept), accept=accept, longest_s=_PROBE_S)
-        except (
-            CallFailed,
-            GenOpsError,
-        ) as error:  # such as a secret that is gone, or a deployment that stopped
-            hint = "" if isinstance(error, CallFailed) else error.hint
+        except (CallFailed, GenOpsError) as error:
+            message = error.message
+            if isinstance(error, GenOpsError):
+                message = f"{message} {error.hint}".strip()
             return EndpointTest(
                 state=STATES.get(error.kind, "away") if isinstance(error, CallFailed) else "away",
-                message=f"{error.message} {hint}".strip(),
-                at=time.time(), probe=before.probe, first=before.first, steps=test.steps,
+                message=message, at=time.time(), probe=before.probe, first=before.first, steps=test.steps,
             )  # fmt: skip
         first: Probe = now if accept or before.first is None else before.first
         return EndpointTest(

@@ -46,7 +46,7 @@ def _provide(services: Services) -> None:
             get(AnswersService),
             get(TasksService),
             get(QuestionsService).ask,
-            get(Settings).data_dir / "incoming-rows",
+            get(Settings).data_dir / "incoming",
         ),
     )
 

@@ -62,7 +62,7 @@ class KernelEvaluations(Service):
         self, answers: AnswersService, tasks: TasksService, ask: Callable[[Question], Awaitable[str | None]],
         folder: Path, *, pause_s: float = PAUSE_S,
     ) -> None:  # fmt: skip
-        """``folder``: below it rows wait for the user's answer."""
+        """``folder``: below it rows wait for the user's answer; what a killed Lab leaves there is removed later."""
         self._answers, self._tasks, self._ask, self._folder, self._pause_s = (
             answers,
             tasks,
@@ -147,7 +147,7 @@ class KernelEvaluations(Service):
 
     def _taken(self, rows: str) -> Path:
         """Move uploaded rows into a folder of their own: a file of rows can then name no other file."""
-        folder = Path(tempfile.mkdtemp(dir=private_dir(self._folder)))
+        folder = Path(tempfile.mkdtemp(prefix="rows-", dir=private_dir(self._folder)))
         Path(rows).replace(folder / "rows.jsonl")
         return folder
 

@@ -1,7 +1,7 @@
 """Limit the evaluation file of a kernel on another host: the host is not trusted.
 
-The Lab asks endpoints of its own list with their own limits, scores with scorers that read no file and run no code of
-the host, and takes the rows that the kernel sent.
+The Lab asks endpoints of its own list, with their own limits. Scorers read no file and run no code of the host. The
+rows are those that the kernel sent.
 """
 
 from __future__ import annotations

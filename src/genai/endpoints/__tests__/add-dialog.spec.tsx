@@ -1,0 +1,61 @@
+import { nullTranslator } from '@jupyterlab/translation';
+import { fireEvent, screen, waitFor } from '@testing-library/react';
+
+import { openAddEndpoint } from '../add-dialog';
+import type { EndpointsService, IKnownPrice, INewEndpoint } from '../service';
+
+const KNOWN = { input: 3, output: 15, currency: 'USD', date: '2026-05-01' };
+
+describe('the dialog that adds an endpoint', () => {
+  const type = (label: string | RegExp, value: string) =>
+    fireEvent.change(screen.getByLabelText(label), { target: { value } });
+
+  it('asks a provider through LiteLLM, with the price of its table', async () => {
+    const added: INewEndpoint[] = [];
+    const service = {
+      secrets: () => Promise.resolve(['ANTHROPIC_KEY']),
+      price: (model: string) =>
+        Promise.resolve({
+          litellm: true,
+          price: model === 'anthropic/known' ? KNOWN : null
+        } as IKnownPrice),
+      add: (body: INewEndpoint) => {
+        added.push(body);
+        return Promise.resolve(body);
+      }
+    } as unknown as EndpointsService;
+    void openAddEndpoint(service, nullTranslator.load('genops_lab'));
+    await waitFor(() => screen.getByLabelText('Name'));
+    type('Name', 'claude');
+    type('Kind', 'litellm');
+    await waitFor(() => screen.getByLabelText('URL (optional)'));
+    expect(screen.queryByText(/is not installed/)).toBeNull();
+    const add = () =>
+      document.querySelector<HTMLButtonElement>('.jp-mod-accept')!;
+    type('Model', 'known');
+    await waitFor(() => expect(add().disabled).toBe(true));
+    type('Model', 'anthropic/known');
+    await waitFor(() => screen.getByText(/table of 2026-05-01 has the price/));
+    expect(add().disabled).toBe(false);
+    // A budget of money stands on the known price.
+    fireEvent.click(screen.getByText('Limits'));
+    type(/^USD an evaluation/, '2');
+    await waitFor(() => expect(add().disabled).toBe(false));
+    type('Model', 'anthropic/other');
+    await waitFor(() => screen.getByText(/The price is not known/));
+    expect(add().disabled).toBe(true);
+    type('Model', 'anthropic/known');
+    await waitFor(() => expect(add().disabled).toBe(false));
+    fireEvent.click(add());
+    await waitFor(() => expect(added).toHaveLength(1));
+    expect(added[0]).toMatchObject({
+      name: 'claude',
+      model: 'anthropic/known',
+      litellm: true,
+      task: 'chat',
+      url: '',
+      price: null,
+      limits: { money: 2 }
+    });
+  });
+});
