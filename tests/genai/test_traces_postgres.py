@@ -28,7 +28,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running_postgres() as uri:
         mlflow.set_tracking_uri(uri)
         artifacts = tmp_path_factory.mktemp("artifacts")
-        mlflow.set_experiment(experiment_id=mlflow.create_experiment("shop", artifact_location=str(artifacts)))
+        mlflow.set_experiment(
+            experiment_id=mlflow.create_experiment("shop", artifact_location=str(artifacts))
+        )
         yield uri
     mlflow.set_tracking_uri(before)
 
@@ -38,7 +40,9 @@ def log(name: str, question: str, session: str) -> str:
 
     with mlflow.start_span(name) as span:
         span.set_inputs({"question": question})
-        mlflow.update_current_trace(tags={"app": name}, metadata={"mlflow.trace.session": session, "team": "blue"})
+        mlflow.update_current_trace(
+            tags={"app": name}, metadata={"mlflow.trace.session": session, "team": "blue"}
+        )
         with mlflow.start_span("call", span_type="CHAT_MODEL") as call:
             call.set_attribute(
                 "mlflow.chat.tokenUsage", {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
@@ -60,8 +64,19 @@ def test_traces_of_a_postgresql(database: str, tmp_path: Path) -> None:
         return mirror.table(RunTableQuery(query=query, lifecycle="all", wait_s=30, **more), True)
 
     def row(trace_id: str) -> dict[str, Any]:
-        columns = ["name", "session", "tokens", "request", "metrics.correct", "params.team", "tags.app", "experiment"]
-        return {each.column: each.values[0] for each in ask(f"trace_id = {trace_id}", columns=columns).columns}
+        columns = [
+            "name",
+            "session",
+            "tokens",
+            "request",
+            "metrics.correct",
+            "params.team",
+            "tags.app",
+            "experiment",
+        ]
+        return {
+            each.column: each.values[0] for each in ask(f"trace_id = {trace_id}", columns=columns).columns
+        }
 
     try:
         table = ask(sort=[RunSort(column="start_time")])
@@ -81,9 +96,14 @@ def test_traces_of_a_postgresql(database: str, tmp_path: Path) -> None:
         whole = MlflowTraces(database)
         trace = whole.trace(first, {}, True)
         assert [(each.name, each.depth) for each in trace.spans] == [("order", 0), ("call", 1)]
-        assert {each.name: each.value for each in trace.assessments} == {"correct": "true", "answer": '"on Monday"'}
+        assert {each.name: each.value for each in trace.assessments} == {
+            "correct": "true",
+            "answer": '"on Monday"',
+        }
         assert trace.tags["app"] == "order"
-        said = whole.said(traces_of(mirror.table(query_of(SessionQuery(session="s1"), 0), False)), 100, {}, True)
+        said = whole.said(
+            traces_of(mirror.table(query_of(SessionQuery(session="s1"), 0), False)), 100, {}, True
+        )
         session = session_of("s1", said)
         assert [turn.text.text for each in session.traces for turn in each.turns] == [
             "Where is it?", "It comes.", "When?", "It comes.",

@@ -47,10 +47,13 @@ def made(server: LabServer, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     asked = {"query": f"run_id = {run_id}", "columns": ["experiment_id"], "wait_s": 30}
     traces = done("POST", "traces/query", asked)
     talk = run_script(server, SESSION, **own_mlflow(server)).split()[-1]
-    rows = done("POST", "trace-content/rows", {"trace_ids": traces["run_ids"][:2], "dataset": "pages of mlflow"})
+    rows = done(
+        "POST", "trace-content/rows", {"trace_ids": traces["run_ids"][:2], "dataset": "pages of mlflow"}
+    )
     turns = [{"role": "user", "content": "Find the parcel {{ number }}."}]
     done("POST", "prompts/find-parcel/versions", {"kind": "text", "turns": turns})
-    queue = done("POST", "label-queues", {"evaluation": id, "rows": 2, "question": "Is it so?", "choices": ["no", "yes"]})
+    asked = {"evaluation": id, "rows": 2, "question": "Is it so?", "choices": ["no", "yes"]}
+    queue = done("POST", "label-queues", asked)
     return {
         "experiment": traces["columns"][0]["values"][0],
         "run": run_id,
@@ -66,14 +69,19 @@ def test_each_is_there(lab: LabPage, server: LabServer, made: dict[str, Any]) ->
         lab.execute("genops:open-mlflow")
     page = popup.value
     refused: set[str] = set()
-    page.on("response", lambda answer: refused.add(urlsplit(answer.url).path) if answer.status == 403 else None)
+    page.on(
+        "response", lambda answer: refused.add(urlsplit(answer.url).path) if answer.status == 403 else None
+    )
     page.wait_for_url(re.compile(r"^http://127\.0\.0\.1:\d+/(#.*)?$"), timeout=LONG_MS)
     base = page.url.partition("#")[0]
     experiment = f"#/experiments/{made['experiment']}"
     talk = made["talk"]
     for path, texts in (
         (f"{experiment}/traces?selectedEvaluationId={made['trace']}", ["Question"]),
-        (f"#/experiments/{talk['experiment_id']}/chat-sessions/talk-7", ["Where is parcel 7?", "On its way."]),
+        (
+            f"#/experiments/{talk['experiment_id']}/chat-sessions/talk-7",
+            ["Where is parcel 7?", "On its way."],
+        ),
         ("#/prompts/find-parcel", ["Find the parcel"]),
         (f"{experiment}/evaluation-runs?selectedRunUuid={made['run']}", ["exact", "Question"]),
         (f"{experiment}/datasets/{made['dataset']}", ["Question"]),

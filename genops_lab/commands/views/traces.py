@@ -132,7 +132,9 @@ def conversation(found: Session) -> Document:
             f"{place}.", _id(trace.trace_id), trace.status, _seconds(trace.duration),
             f"{_tokens(trace.tokens)} tokens" if trace.tokens else "", _cost(trace.cost),
         ]  # fmt: skip
-        blocks.append(Note("  ".join(each for each in figures if each), "bad" if trace.status == "ERROR" else "dim"))
+        blocks.append(
+            Note("  ".join(each for each in figures if each), "bad" if trace.status == "ERROR" else "dim")
+        )
         blocks.append(Lines([line for turn in trace.turns for line in _turn(turn)] or [trace.problem]))
     return Document(blocks)
 

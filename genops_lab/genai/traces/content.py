@@ -36,7 +36,18 @@ _ATTACHMENT = "mlflow-attachment://"
 _SHOWN = (INPUTS, OUTPUTS, KIND, "mlflow.traceRequestId")
 _SOURCES = ("doc_uri", "source", "url", "file", "path")
 #: Names of arguments and of results that have what was said.
-_SPOKEN = ("question", "query", "prompt", "input", "message", "answer", "response", "output", "text", "content")
+_SPOKEN = (
+    "question",
+    "query",
+    "prompt",
+    "input",
+    "message",
+    "answer",
+    "response",
+    "output",
+    "text",
+    "content",
+)
 _ANSWERS = ("content", "text", "output_text", "response", "answer")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -165,9 +164,7 @@ class TracesService(Service):
                 hint="The list of traces shows their sessions: genops traces list",
             )
         prices = await self._prices.of()
-        read = await self._mlflow.call(
-            MlflowTraces.said, rows[-MOST_READ:], body.characters, prices, content
-        )
+        read = await self._mlflow.call(MlflowTraces.said, rows[-MOST_READ:], body.characters, prices, content)
         return session_of(body.session, [*rows[:-MOST_READ], *read])
 
     async def get_span_content(self, trace_id: str, span_id: str, query: ContentQuery) -> SpanContent:

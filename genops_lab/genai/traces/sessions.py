@@ -63,7 +63,9 @@ def session_of(session: str, traces: Sequence[SessionTrace]) -> Session:
         failed=sum(each.status == "ERROR" for each in traces),
         started_at=min((each.started_at for each in traces if each.started_at is not None), default=None),
         ended_at=max(ends, default=None),
-        tokens=Tokens(input=_sum(each.input for each in counted), output=_sum(each.output for each in counted))
+        tokens=Tokens(
+            input=_sum(each.input for each in counted), output=_sum(each.output for each in counted)
+        )
         if counted
         else None,
         cost=sum(costs) if costs else None,

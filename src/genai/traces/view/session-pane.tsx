@@ -204,9 +204,7 @@ function TraceHead(
       {trace.status !== 'OK' && (
         <StatusBadge {...statusWord(trace.status, trans)} />
       )}
-      {experiment && (
-        <span className="gol-TracePane-fact">{experiment}</span>
-      )}
+      {experiment && <span className="gol-TracePane-fact">{experiment}</span>}
       {typeof trace.started_at === 'number' && (
         <span className="gol-TracePane-fact">
           <RelativeTime seconds={trace.started_at} trans={trans} />
