@@ -126,7 +126,12 @@ def _tree(page: Page, spans: int, times: int) -> Iterator[Figure]:
         opened.append(_acted(page, "Enter", f"{_TREE}?.getAttribute('aria-rowcount') === '{spans}'"))
         page.get_by_role("button", name="Close the trace").click()
         expect(tree).to_have_count(0)
-    yield Figure(name=f"traces page: trace of {spans:,} spans, from the key to its tree", unit="ms", values=opened, target=1000)
+    yield Figure(
+        name=f"traces page: trace of {spans:,} spans, from the key to its tree",
+        unit="ms",
+        values=opened,
+        target=1000,
+    )
     cell.click()
     page.keyboard.press("Enter")
     tree.focus()
@@ -136,7 +141,9 @@ def _tree(page: Page, spans: int, times: int) -> Iterator[Figure]:
         expect(tree).to_have_attribute("aria-rowcount", "1")
         tree.focus()
         expanded.append(_acted(page, "*", f"{_TREE}.getAttribute('aria-rowcount') === '{spans}'"))
-    yield Figure(name=f"traces page: trace of {spans:,} spans, all opened", unit="ms", values=expanded, target=100)
+    yield Figure(
+        name=f"traces page: trace of {spans:,} spans, all opened", unit="ms", values=expanded, target=100
+    )
     moved = f"{_TREE}.getAttribute('aria-activedescendant') !== before"
     keys = ["ArrowDown", "PageDown", "ArrowDown", "End", "ArrowUp", "Home"]
     for name, chosen in (("a key to the next row", ["ArrowDown"]), ("a key to a far row", keys)):

@@ -214,14 +214,10 @@ def test_a_session_is_one_conversation_with_totals(stand: Stand) -> None:
 
     ask("Where is my order?", "On its way.")
     ask("When does it come?", "On Monday.")
-    stand.log(
-        "plain",
-        {"question": "Thanks, and who are you?", "user": 7},
-        "A model.",
-        **{"mlflow.trace.session": "it's 9"},
-    )
+    session = {"mlflow.trace.session": "it's 9"}
+    stand.log("plain", {"question": "Thanks, and who are you?", "user": 7}, "A model.", **session)
     with pytest.raises(ValueError, match="gone"), mlflow.start_span("broken") as broken:
-        mlflow.update_current_trace(metadata={"mlflow.trace.session": "it's 9"})
+        mlflow.update_current_trace(metadata=session)
         raise ValueError("gone")
     mlflow.flush_trace_async_logging()
     assert broken.trace_id

@@ -52,11 +52,8 @@ def made(server: LabServer, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     )
     turns = [{"role": "user", "content": "Find the parcel {{ number }}."}]
     done("POST", "prompts/find-parcel/versions", {"kind": "text", "turns": turns})
-    queue = done(
-        "POST",
-        "label-queues",
-        {"evaluation": id, "rows": 2, "question": "Is it so?", "choices": ["no", "yes"]},
-    )
+    asked = {"evaluation": id, "rows": 2, "question": "Is it so?", "choices": ["no", "yes"]}
+    queue = done("POST", "label-queues", asked)
     return {
         "experiment": traces["columns"][0]["values"][0],
         "run": run_id,

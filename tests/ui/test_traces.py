@@ -149,6 +149,7 @@ def test_a_session_is_read_as_one_conversation(lab: LabPage) -> None:
     expect(session.get_by_role("button", name="Close the session")).to_be_focused()
     keyboard.press("Escape")
     expect(session).to_have_count(0)
+    expect(page(lab).get_by_role("combobox", name="Query")).to_be_focused()
     page(lab).get_by_role("button", name="Sessions").click()
     expect(rows(lab)).to_have_count(3)
 

@@ -22,7 +22,7 @@ import { Pane } from './pane';
 
 /** A session: its traces in order as one conversation, with totals. */
 export function SessionPane(props: SessionPane.IProps): React.ReactElement {
-  const { session, experiment, service, events, onClose, trans } = props;
+  const { session, experiment, service, events, trans } = props;
   const [characters, setCharacters] = React.useState(FIRST_OF_SESSION);
   const resource = React.useMemo(
     () =>
@@ -42,6 +42,13 @@ export function SessionPane(props: SessionPane.IProps): React.ReactElement {
   const close = React.useRef<HTMLSpanElement>(null);
   // The menu or the button that opened the pane is gone: keys go on here.
   React.useEffect(() => close.current?.querySelector('button')?.focus(), []);
+  const onClose = () => {
+    close.current
+      ?.closest('.gol-Traces')
+      ?.querySelector<HTMLElement>('.gol-QueryBox input')
+      ?.focus({ preventScroll: true });
+    props.onClose();
+  };
   return (
     <Pane
       label={trans.__('Session')}
@@ -204,9 +211,7 @@ function TraceHead(
       {trace.status !== 'OK' && (
         <StatusBadge {...statusWord(trace.status, trans)} />
       )}
-      {experiment && (
-        <span className="gol-TracePane-fact">{experiment}</span>
-      )}
+      {experiment && <span className="gol-TracePane-fact">{experiment}</span>}
       {typeof trace.started_at === 'number' && (
         <span className="gol-TracePane-fact">
           <RelativeTime seconds={trace.started_at} trans={trans} />

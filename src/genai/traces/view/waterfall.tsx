@@ -25,6 +25,8 @@ const INDENT_PX = 14;
 /** Deeper rows are not moved further, so that their names stay in sight. */
 const DEEPEST = 12;
 const TICKS = 4;
+/** Room that the text of a tick needs. */
+const TICK_PX = 64;
 /** The last place of a tick, as a share of the axis. */
 const LAST_TICK = 0.85;
 const CLOSER = 0.5;
@@ -41,6 +43,8 @@ export function Waterfall(props: Waterfall.IProps): React.ReactElement {
   const scroller = React.useRef<HTMLDivElement>(null);
   const [closed, setClosed] = React.useState<ReadonlySet<string>>(new Set());
   const [seen, setSeen] = React.useState<[number, number]>([0, 40]);
+  const axis = React.useRef<HTMLSpanElement>(null);
+  const [most, setMost] = React.useState(TICKS);
   const whole = React.useMemo(
     () => ({ from: 0, to: Math.max(duration, 1e-6) }),
     [duration]
@@ -62,6 +66,10 @@ export function Waterfall(props: Waterfall.IProps): React.ReactElement {
       setSeen(old =>
         old[0] === first && old[1] === count ? old : [first, count]
       );
+    }
+    const width = axis.current?.clientWidth;
+    if (width) {
+      setMost(Math.max(1, Math.min(TICKS, Math.floor(width / TICK_PX))));
     }
   }, []);
   React.useEffect(() => {
@@ -250,8 +258,8 @@ export function Waterfall(props: Waterfall.IProps): React.ReactElement {
             />
           )}
         </span>
-        <span className="gol-Waterfall-axis">
-          {axisOf(range).map(({ time, left }) => (
+        <span className="gol-Waterfall-axis" ref={axis}>
+          {axisOf(range, most).map(({ time, left }) => (
             <span key={time} style={{ left: `${left * 100}%` }}>
               {formatSpanTime(time)}
             </span>
@@ -331,10 +339,13 @@ export namespace Waterfall {
   }
 }
 
-/** The times on the axis; one whose text would be cut at the end is left out. */
-function axisOf(range: ITimeRange): { time: number; left: number }[] {
+/** The times on the axis, about `most`; one whose text would be cut at the end is left out. */
+function axisOf(
+  range: ITimeRange,
+  most: number
+): { time: number; left: number }[] {
   const length = range.to - range.from;
-  return ticks(range.from, range.to, TICKS)
+  return ticks(range.from, range.to, most)
     .map(time => ({ time, left: (time - range.from) / length }))
     .filter(({ left }) => left <= LAST_TICK);
 }
