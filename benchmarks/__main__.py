@@ -38,6 +38,7 @@ from . import (
     startup,
     statistics,
     traces,
+    traces_page,
     versions,
     wake_ups,
 )
@@ -74,6 +75,7 @@ SUITES: dict[str, Callable[[], Iterator[Figure]]] = {
     "statistics": statistics.figures,
     "versions": versions.figures,
     "traces": traces.figures,
+    "traces_page": traces_page.figures,
     "lineage": lineage.figures,
     "wake_ups": wake_ups.figures,
 }

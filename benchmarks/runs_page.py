@@ -61,7 +61,7 @@ def measured(runs: int, *, times: int) -> Iterator[Figure]:
         for _ in range(times):
             with lab_page(browser, server) as lab:
                 lab.open()
-                _end_worker()
+                end_worker()
                 opened.append(float(lab.page.evaluate(_OPENED)))
         yield Figure(
             name=f"first rows of {runs:,} runs on the page, the process that holds them not started",
@@ -97,7 +97,7 @@ def measured(runs: int, *, times: int) -> Iterator[Figure]:
 
 def _sorts(page: Page, heads: list[Locator], times: int) -> list[float]:
     """Another column each time, then the other direction: no answer is remembered. The first loads what it needs."""
-    return [_timed(page, "click", heads[at % len(heads)].click) for at in range(times + 1)][1:]
+    return [answered_ms(page, "click", heads[at % len(heads)].click) for at in range(times + 1)][1:]
 
 
 def _filters(page: Page, times: int) -> list[float]:
@@ -105,17 +105,18 @@ def _filters(page: Page, times: int) -> list[float]:
     field = page.get_by_role("combobox", name="Query")
     for at in range(times + 1):
         field.fill(f"metrics.metric_01 < {0.5 + at / 1000} and params.param_02 = 'adam'")
-        found.append(_timed(page, "keydown", lambda: field.press("Enter")))
+        found.append(answered_ms(page, "keydown", lambda: field.press("Enter")))
     return found[1:]
 
 
-def _timed(page: Page, event: str, act: Callable[[], None]) -> float:
+def answered_ms(page: Page, event: str, act: Callable[[], None]) -> float:
+    """Return the milliseconds from the event that ``act`` makes to the frame with the table's answer."""
     page.evaluate(_TIMED, event)
     act()
     return float(page.evaluate("() => window.golTimed"))
 
 
-def _end_worker() -> None:
+def end_worker() -> None:
     """The process that holds the runs, as after some minutes without a look at them."""
     for process in psutil.Process().children(recursive=True):
         # Of the browser's processes one may end meanwhile.

@@ -91,7 +91,7 @@ machine's Python on the node. The baseline is gateway-provisioners on the same c
 - `interrupt printing`: until the reply of that cell, which comes behind all that the cell had printed.
 - `output after an api restart`: the API server is killed and started; from its `/readyz` to the next line.
 - `end shown`: from the end of a kernel's container, as the API has it, to the state of the kernel in the Lab.
-- `deletion shown`: from the API's answer to the deletion of a pod.
+- `deletion shown`: from the API's answer to the deletion of a pod, with 5 s for its containers, to its end in the Lab.
 - `waiting`: pods or jobs that no node can take, each with a kernel that waits. CPU is that of the Lab's side.
 - `lines while away`: lines that are missing when nobody is connected for 3 s.
 - `fault`: numbers that are lost while a cell counts, over cuts of one kind.""",
@@ -167,7 +167,8 @@ with their hashes. The searched files have none: each touched line is an error.
 
 - `first rows`: the process that answers is there and knows nothing of the file.
 - `all read`: the process has read all traces.
-- `new trace`: from the commit of another program to an answer that has it.""",
+- `new trace`: from the commit of another program to an answer that has it.
+- `page`: in Chromium, from a command, a key or a jump of the scroll bar to the frame that shows its result.""",
         ("traces",),
     ),
     Sheet(

@@ -55,6 +55,7 @@ DEBIAN = {
     "pg_ctlcluster": "postgresql",
     "nginx": "nginx",
     "faketime": "faketime",
+    "bwrap": "bubblewrap",
 }
 #: Package and program: Chromium that shows no window, which tests take where it is.
 WITHOUT_WINDOW = "chromium-headless-shell"

@@ -9,7 +9,7 @@ import typer
 
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.genai.endpoints.limits import Limits, Price
-from genops_lab.genai.endpoints.models import NewEndpoint, TestEndpoint
+from genops_lab.genai.endpoints.models import EndpointTask, NewEndpoint, TestEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
 
 from .document import Document, Note
@@ -65,6 +65,10 @@ def add_endpoint(
             help="Ask a provider through LiteLLM, such as anthropic/MODEL.",
         ),
     ] = "",
+    kind: Annotated[
+        EndpointTask,
+        typer.Option("--kind", help="OpenAI's chat completions, or embeddings.", show_default=True),
+    ] = "chat",
     key_secret: Annotated[
         str,
         typer.Option(
@@ -103,7 +107,7 @@ def add_endpoint(
     ] = 120.0,
     json: Json = False,
 ) -> None:
-    """Add an endpoint that speaks OpenAI's chat completions.
+    """Add an endpoint that speaks OpenAI's chat completions or embeddings.
 
     The price of a known model is looked up in the table of LiteLLM, where LiteLLM is installed.
     """
@@ -134,6 +138,7 @@ def add_endpoint(
             url=url,
             model=litellm or model,
             litellm=bool(litellm),
+            task=kind,
             key_secret=key_secret,
             timeout_s=timeout_s,
             limits=limits,
@@ -162,9 +167,9 @@ def test_endpoint(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Ask five short questions: does the same model answer as at first?
+    """Test an endpoint step by step, from its name to its fingerprint.
 
-    The exit code is 1 where the endpoint does not answer or another model does.
+    The test makes six short calls. The exit code is 1 where the endpoint does not answer or another model does.
     """
     with command(json) as session:
         found = session.call(EndpointsService.test_endpoint, name=name, body=TestEndpoint(accept=accept))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from genops_lab.experiments.columns.models import RunTable, RunTableQuery
-from genops_lab.genai.traces.models import ContentQuery, NewRows, TailQuery, TwoTraces
+from genops_lab.genai.traces.models import ContentQuery, NewRows, SessionQuery, TailQuery, TwoTraces
 from genops_lab.genai.traces.service import TracesService
 
 from .grammar import noun
@@ -90,6 +90,22 @@ def show_trace(
             return
         found = session.call(TracesService.get_trace_content, trace_id=trace)
         session.show(found, views.trace(found))
+
+
+@traces.command("session")
+def show_session(
+    session_id: Annotated[str, typer.Argument(metavar="SESSION", help="The id of a session.")],
+    experiment: Annotated[
+        str,
+        typer.Option("--experiment", "-e", metavar="NAME", help="Only traces of this experiment."),
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Show the traces of a session as one conversation, with totals."""
+    with command(json) as session:
+        body = SessionQuery(session=session_id, experiment=experiment)
+        found = session.call(TracesService.get_session_content, body=body)
+        session.show(found, views.conversation(found))
 
 
 @traces.command("compare")

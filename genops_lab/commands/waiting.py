@@ -77,6 +77,9 @@ def _asked(session: Session, question: OpenQuestion) -> str | None:
     if question.kind in ("folder_size", "folder_pull"):
         session.say(worded)
         return "yes" if session.confirm("Transfer the files?") else None
+    if question.kind == "evaluation":
+        session.say(worded)
+        return "yes" if session.confirm("Begin the evaluation?") else None
     if question.echo:
         print(f"{worded} ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()

@@ -7,6 +7,7 @@ authorises each verb. The private socket is a unix socket in a 0700 folder, and 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import socket
@@ -25,7 +26,7 @@ from tornado.iostream import StreamClosedError
 
 from .audit import AuditLog, Call, in_full, perform
 from .errors import ErrorBody, ErrorInfo, GenOpsError, Unavailable
-from .operations import CLIENT, PREFIXES, Action, Operation
+from .operations import ALSO_ALLOWED, CLIENT, PREFIXES, Action, Operation
 from .principals import PRINCIPAL, Principal, this_user
 from .services import Services
 
@@ -230,11 +231,16 @@ async def authorize(handler: JupyterHandler, action: Action, resource: str) -> N
     """
     if not handler.current_user:
         raise web.HTTPError(403)
+    if not await _is_allowed(handler, action, resource):
+        raise web.HTTPError(403, f"This user may not {action} {AUTH_RESOURCE}:{resource}.")
+
+
+async def _is_allowed(handler: JupyterHandler, action: Action, resource: str) -> bool:
     method_action = HTTP_METHOD_TO_AUTH_ACTION[handler.request.method or "GET"]
     for each, what in ((action, f"{AUTH_RESOURCE}:{resource}"), (method_action, AUTH_RESOURCE)):
         if await ensure_async(handler.authorizer.is_authorized(handler, handler.current_user, each, what)):
-            return
-    raise web.HTTPError(403, f"This user may not {action} {AUTH_RESOURCE}:{resource}.")
+            return True
+    return False
 
 
 def principal_of(handler: JupyterHandler) -> Principal:
@@ -254,6 +260,7 @@ def jupyter_handlers(
         @web.authenticated
         async def handle(self: Any, *values: str) -> None:
             await authorize(self, operation.action, operation.resource)
+            ALSO_ALLOWED.set(functools.partial(_is_allowed, self))
             CLIENT.set(self.request.headers.get(CLIENT_HEADER, "")[:MAX_CLIENT_CHARACTERS])
             PRINCIPAL.set(principal_of(self))
             await _respond(self, operation, services, values)

@@ -27,7 +27,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from .errors import InvalidRequest
+from .errors import InvalidRequest, NotAllowed
 from .principals import PrincipalKind
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
@@ -45,6 +45,24 @@ _ID = re.compile(r"^[^\x00-\x1f\x7f]{1,512}$")
 
 #: The client of the running operation: see :class:`genops_lab.core.models.Task`.
 CLIENT: Final[ContextVar[str]] = ContextVar("genops_client", default="")
+
+#: Checks another right of the caller of the running operation. None: all is allowed, as on the private socket.
+ALSO_ALLOWED: Final[ContextVar[Callable[[Action, str], Awaitable[bool]] | None]] = ContextVar(
+    "genops_also_allowed", default=None
+)
+
+
+async def require(action: Action, resource: str, why: str) -> None:
+    """Check that the caller of the running operation has another right, which the arguments need. Raises NotAllowed.
+
+    ``why``: a clause that says what needs the right, such as "The rows are texts of traces".
+    """
+    allowed = ALSO_ALLOWED.get()
+    if allowed is not None and not await allowed(action, resource):
+        raise NotAllowed(
+            f"{why}, and this user may not {action} genops:{resource}.",
+            hint="Ask the administrator of this server for the permission.",
+        )
 
 
 class LazyService:

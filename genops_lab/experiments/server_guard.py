@@ -38,7 +38,9 @@ _DENIED = (
 OPEN = "/genops-open"
 BROWSER = "genops"
 #: POST requests of MLflow's pages that change nothing.
-_QUESTION = re.compile(r"/graphql|/(ajax-)?api/\d\.0/mlflow/([\w-]+/)*search[\w-]*", re.ASCII)
+_QUESTION = re.compile(
+    r"/graphql|/(ajax-)?api/\d\.0/mlflow/(([\w-]+/)*search[\w-]*|traces/(metrics|batchGetInfos))", re.ASCII
+)
 _READ_ONLY = (
     b'{"error_code": "PERMISSION_DENIED", "message": "These pages are read-only: use the GenOps panel."}'
 )

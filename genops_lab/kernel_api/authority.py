@@ -33,6 +33,7 @@ from genops_lab.experiments.models import (
     TrackingBatch,
     TrackingEvent,
 )
+from genops_lab.genai.evaluations.models import KernelEvaluation, NewKernelEvaluation
 from genops_lab.profiling.models import NewProfile, Profile
 
 from .uploads import IncomingFiles
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 MAX_EVENTS = 1000
 MAX_OPEN_RUNS = 200
 MAX_TITLE = 500
+MAX_NAME = 100
 MAX_TEXT = 10_000
 _MAX_PID = 2**31
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -81,7 +83,7 @@ class KernelAuthority:
 
     async def _as_asked(self, do: Do, **arguments: Any) -> Any:
         """Run an operation that itself reads which kernel asks
-        (:func:`genops_lab.core.principals.asking_kernel`), or returns nothing."""
+        (:func:`genops_lab.core.principals.asking_kernel`), or returns nothing of the Lab's machine."""
         return await do(**arguments)
 
     async def _track(self, do: Do, body: TrackingBatch) -> TrackingAck:
@@ -164,6 +166,16 @@ class KernelAuthority:
         await asyncio.to_thread(self._files.discard, self._kernel, body.path)
         return found
 
+    async def _evaluate(self, do: Do, body: NewKernelEvaluation) -> KernelEvaluation:
+        """Ask for an evaluation; ``rows`` is the ticket of their file. The service checks the text, and asks a user."""
+        file = await asyncio.to_thread(self._files.take, self._kernel, body.rows, "rows")
+        asked = msgspec.structs.replace(
+            body, rows=str(file), name=body.name[:MAX_NAME], rows_name=body.rows_name[:MAX_NAME]
+        )
+        found: KernelEvaluation = await do(body=asked)
+        await asyncio.to_thread(self._files.discard, self._kernel, body.rows)
+        return found
+
     def _bounded(self, body: NewProfile, trace_path: str) -> NewProfile:
         """Return a kernel's profile with bounded texts."""
         return NewProfile(
@@ -244,6 +256,10 @@ RULES: Final[dict[str, Callable[..., Awaitable[Any]]]] = {
     "evaluations.log_predictions": KernelAuthority._log_predictions,
     "kernels.ask_to_pull": KernelAuthority._as_asked,
     "kernels.get_pull": KernelAuthority._as_asked,
+    "answer_evaluations.ask_to_evaluate": KernelAuthority._evaluate,
+    "answer_evaluations.get_kernel_evaluation": KernelAuthority._as_asked,
+    "answer_evaluations.cancel_kernel_evaluation": KernelAuthority._as_asked,
+    "prompts.get_prompt_version": KernelAuthority._as_asked,
     "kernel_api.offer_file": KernelAuthority._as_asked,
 }
 

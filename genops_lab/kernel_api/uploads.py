@@ -24,12 +24,13 @@ from genops_lab.core.errors import InvalidRequest, NotAllowed, NotFound, Unavail
 from genops_lab.core.paths import private_dir
 from genops_lab.core.principals import Principal, asking_kernel
 
-Kind = Literal["artifact", "trace", "predictions"]
+Kind = Literal["artifact", "trace", "predictions", "rows"]
 
 MAX_BYTES: dict[Kind, int] = {
     "artifact": 16 * 1024**3,
     "trace": 256 * 1024**2,
     "predictions": 256 * 1024**2,
+    "rows": 64 * 1024**2,
 }
 #: Bytes of the Lab's disk that a host may not fill.
 KEPT_FREE_BYTES = 1024**3
@@ -39,7 +40,7 @@ _ABANDONED_AFTER_S = 24 * 3600.0
 
 
 class OfferedFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file that a kernel uploads: an artifact of its run, the trace of a profile, or predictions.
+    """A file that a kernel uploads: an artifact of its run, the trace of a profile, predictions, or rows.
 
     ``size`` in bytes."""
 
@@ -48,7 +49,8 @@ class OfferedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FileTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """The name of the file: PUT its bytes under it, then send it as ``source``, ``trace_path`` or ``path``."""
+    """The name of the file: PUT its bytes under it, then send it as ``source``, ``trace_path``, ``path`` or
+    ``rows``."""
 
     ticket: str
 

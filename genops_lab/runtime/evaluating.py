@@ -1,6 +1,7 @@
 """Evaluations of answers in a notebook or a script: ``%%evaluate``, ``genops.evaluate(file, rows=...)``.
 
 The Lab asks, scores and records; this module sends what to evaluate, shows the progress, and returns the report.
+A kernel on another host sends its rows too, and a user agrees in JupyterLab.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any, Dict, Iterator, Mapping, Tuple, Union
 from .display import in_notebook
 from .errors import GenOpsError
 from .evaluation_cards import evaluation_card, evaluation_text, progress_card, progress_text
-from .lab import call, segment
+from .lab import call, segment, upload_file
 from .live import LiveView
+from .paths import is_remote
 from .results import GenOpsResult
 from .trace_redaction import OFF, redaction
 
@@ -102,74 +104,158 @@ def _file(file: Union[str, Mapping[str, Any]]) -> Tuple[str, str, str]:
         ) from None
 
 
-def _evaluate(
-    text: str, called: str, folder: str, rows: Any, rows_name: str, keep_running: bool
-) -> GenOpsResult:
-    body = {"text": text, "name": called, "folder": folder}
-    with _rows_file(rows, rows_name) as path:
+class _InLab:
+    """An evaluation that a kernel of the Lab's machine begins."""
+
+    def __init__(self, text: str, called: str, folder: str, path: str, rows_name: str) -> None:
+        body = {"text": text, "name": called, "folder": folder}
         if path:
             body.update(data=path, data_name=rows_name)
         begun = call("POST", "/v1/answer-evaluations", body, timeout_s=300.0)
-    id, task = str(begun["evaluation"]["id"]), begun["task"]
-    resume = f"%genops evaluate resume {id}" if in_notebook() else f"genops evaluate resume {id}"
-    view = LiveView("evaluation", task, progress_card, progress_text) if in_notebook() else None
-    if view is None:
-        print(f"The evaluation is {id}.", file=sys.stderr)
-    else:
+        self.id = str(begun["evaluation"]["id"])
+        self.task: Dict[str, Any] = begun["task"]
+
+    def look(self) -> None:
+        """Read the task."""
+        self.task = call("GET", f"/v1/tasks/{segment(self.task['id'])}")
+
+    def cancel(self) -> None:
+        """Cancel the task."""
+        call("POST", f"/v1/tasks/{segment(self.task['id'])}/cancel")
+
+    def report(self) -> Any:
+        """Return the report."""
+        return call("GET", f"/v1/answer-evaluations/{segment(self.id)}")
+
+
+class _FromHost:
+    """An evaluation that a kernel on another host asks for: its rows travel, and a user agrees in JupyterLab."""
+
+    def __init__(self, text: str, called: str, path: str, rows_name: str) -> None:
+        if not path:
+            raise GenOpsError(
+                "This kernel runs on another host, and the evaluation has no rows of it.",
+                "Give rows of the notebook: %%evaluate ROWS, or genops.evaluate(file, rows=...).",
+            )
+        self.id = ""
+        title = f"Evaluate {rows_name}: JupyterLab asks whether this kernel may"
+        self.task: Dict[str, Any] = {
+            "title": title,
+            "state": "running",
+            "message": "",
+            "hint": "",
+            "progress": None,
+        }
+        body = {"text": text, "name": called, "rows": upload_file(path, "rows"), "rows_name": rows_name}
+        self._request = str(call("POST", "/v1/kernel-evaluations", body, timeout_s=300.0)["id"])
+        self._report: Any = None
+
+    def look(self) -> None:
+        """Read the request: it waits up to 20 s for the user."""
+        found = call("GET", f"/v1/kernel-evaluations/{segment(self._request)}")
+        if found["task"] is not None:
+            self.id, self.task, self._report = str(found["evaluation"]), found["task"], found["report"]
+
+    def cancel(self) -> None:
+        """Cancel the evaluation, or withdraw the question."""
+        call("POST", f"/v1/kernel-evaluations/{segment(self._request)}/cancel")
+
+    def report(self) -> Any:
+        """Return the report."""
+        return self._report
+
+
+def _evaluate(
+    text: str, called: str, folder: str, rows: Any, rows_name: str, keep_running: bool
+) -> GenOpsResult:
+    is_here = not is_remote()
+    with _rows_file(rows, rows_name, is_here) as path:
+        begun = (
+            _InLab(text, called, folder, path, rows_name)
+            if is_here
+            else _FromHost(text, called, path, rows_name)
+        )
+    view = LiveView("evaluation", begun.task, progress_card, progress_text) if in_notebook() else None
+    if view is not None:
         view.open()
+    elif begun.id:
+        print(f"The evaluation is {begun.id}.", file=sys.stderr)
+    else:
+        print("JupyterLab asks whether this kernel may evaluate.", file=sys.stderr)
     try:
-        task = _followed(task, view)
+        _follow(begun, view)
     except KeyboardInterrupt:
-        said = _stopped(id, task, resume, keep_running)
+        said = _stopped(begun, keep_running)
         if view is not None:
-            view.finish({**task, "state": "stopped", "message": said})
+            view.finish({**begun.task, "state": "stopped", "message": said})
         else:
             print(said, file=sys.stderr)
         raise
+    except GenOpsError as error:
+        if view is not None:
+            view.finish({**begun.task, "state": "failed", "message": str(error)})
+        raise
+    task, resume = begun.task, _resume(begun.id)
     if view is not None:
         view.finish(task)
     if task["state"] != "done":
         raise GenOpsError(
-            f"The evaluation {id} ended early: {task['message'] or task['state']}",
+            f"The evaluation {begun.id} ended early: {task['message'] or task['state']}",
             task["hint"] or f"The answers so far are kept. Go on with: {resume}",
         )
-    found = call("GET", f"/v1/answer-evaluations/{segment(id)}")
+    found = begun.report()
     return GenOpsResult(found, evaluation_card(found, resume), evaluation_text(found, resume))
 
 
-def _followed(task: Dict[str, Any], view: Any) -> Dict[str, Any]:
-    """Return the task after its end."""
+def _resume(id: str) -> str:
+    """Return the command that resumes; a kernel on another host has no commands that do."""
+    return (
+        f"%genops evaluate resume {id}"
+        if in_notebook() and not is_remote()
+        else f"genops evaluate resume {id}"
+    )
+
+
+def _follow(begun: Union[_InLab, _FromHost], view: Any) -> None:
+    """Wait for the end of the task."""
     pause = _FIRST_LOOK_S
-    while task["state"] == "running":
+    while begun.task["state"] == "running":
         time.sleep(pause)
         pause = min(_LOOK_S, pause * 1.5)
-        task = call("GET", f"/v1/tasks/{segment(task['id'])}")
+        begun.look()
         if view is not None:
-            view.update(task)
-    return task
+            view.update(begun.task)
 
 
-def _stopped(id: str, task: Dict[str, Any], resume: str, keep_running: bool) -> str:
-    """Cancel the task, or leave it; return what the user must know."""
-    if keep_running:
+def _stopped(begun: Union[_InLab, _FromHost], keep_running: bool) -> str:
+    """Cancel the evaluation, or leave it; return what the user must know."""
+    id, resume = begun.id, _resume(begun.id)
+    if keep_running and id:
         return f"The evaluation {id} goes on in the Lab. See it: {resume.replace('resume', 'show')}"
     try:
-        call("POST", f"/v1/tasks/{segment(task['id'])}/cancel")
+        begun.cancel()
     except GenOpsError as error:
         return f"The evaluation {id} could not be cancelled: {error}"
+    if not id:
+        return "The question in JupyterLab is withdrawn. Nothing was asked."
     return f"The evaluation {id} is cancelled. The answers so far are kept. Go on with: {resume}"
 
 
 @contextlib.contextmanager
-def _rows_file(rows: Any, name: str) -> Iterator[str]:
+def _rows_file(rows: Any, name: str, is_here: bool) -> Iterator[str]:
     """Yield the path of a file that only this user can read, with the rows as JSON lines; empty without rows.
 
-    It is removed afterwards: the Lab has its own copy then.
+    It is removed afterwards: the Lab has its own copy then. A path is given as it is to a Lab on this machine.
     """
     if rows is None:
         yield ""
         return
     if isinstance(rows, (str, os.PathLike)):
+        if not is_here:
+            raise GenOpsError(
+                "A kernel on another host sends rows, and no path.",
+                "Read the file: rows=pandas.read_json(PATH, lines=True), or a list of dicts.",
+            )
         yield os.path.abspath(os.path.expanduser(os.fspath(rows)))
         return
     folder = tempfile.mkdtemp(prefix="genops-rows-")

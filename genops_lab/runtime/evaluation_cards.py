@@ -29,7 +29,8 @@ def progress_card(task: Mapping[str, Any]) -> str:
     return card(
         str(task["title"]),
         f'<div style="display:flex;gap:12px;flex-wrap:wrap"><strong>{escape(task["title"])}</strong>'
-        f"{marked(colour, mark, str(task['state']))}{bar}<span>{escape(task['message'])}</span></div>",
+        f"{marked(colour, mark, str(task['state']))}{bar}<span>{escape(task['message'])}</span></div>"
+        + _running_buttons(task),
     )
 
 
@@ -65,7 +66,7 @@ def _scores(evaluation: Mapping[str, Any], scored: Sequence[Mapping[str, Any]]) 
         low, high = _axis([each["mean"] for each in own])
         for each in own:
             mean, model = each["mean"], models.get(each["model"], {})
-            cost = model.get("money")
+            cost, currency = model.get("money"), model.get("currency", "USD")
             cells = [
                 f'<th scope="row" {_LEFT}>{escape(each["model"])}</th>',
                 f"<td {_LEFT}>{escape(scorer)}</td>",
@@ -75,7 +76,7 @@ def _scores(evaluation: Mapping[str, Any], scored: Sequence[Mapping[str, Any]]) 
                 f"<td {_RIGHT}>{each['answers']:,}</td>",
                 f"<td {_RIGHT}>{_count(each['failed'])}</td>",
                 f"<td {_RIGHT}>{_count(each['not_scored'])}</td>",
-                f"<td {_RIGHT}>{'unknown' if cost is None else f'{cost:.4g}'}</td>",
+                f"<td {_RIGHT}>{'not known' if cost is None else escape(f'{cost:.4g} {currency}')}</td>",
             ]
             rows.append(f"<tr>{''.join(cells)}</tr>")
     heads = [
@@ -186,11 +187,25 @@ def _ends(estimate: Mapping[str, Any]) -> List[float]:
     return [float(estimate["low"]), float(estimate["high"])]
 
 
+def _running_buttons(task: Mapping[str, Any]) -> str:
+    """Return the buttons of an evaluation that runs; none before it has begun."""
+    kind, _, id = str(task.get("subject", "")).partition(":")
+    if task["state"] != "running" or kind != "answers":
+        return ""
+    cancel = _button("genops:cancel-task", str(task["id"]), "Cancel the evaluation")
+    return f'<div style="display:flex;gap:8px;margin-top:6px">{_opens(id)}{cancel}</div>'
+
+
 def _opens(id: str) -> str:
-    """Return the button that opens the page. JupyterLab runs its command where the notebook is trusted."""
+    """Return the button that opens the page."""
+    return _button("genops:open-evaluations", id, "Open the evaluation", " jp-mod-accept")
+
+
+def _button(command: str, id: str, label: str, look: str = "") -> str:
+    """Return a button. JupyterLab runs its command where the notebook is trusted."""
     return (
-        '<button class="jp-mod-styled jp-mod-accept" data-commandlinker-command="genops:open-evaluations" '
-        f'data-commandlinker-args="{escape(json.dumps({"id": id}))}">Open the evaluation</button>'
+        f'<button class="jp-mod-styled{look}" data-commandlinker-command="{command}" '
+        f'data-commandlinker-args="{escape(json.dumps({"id": id}))}">{label}</button>'
     )
 
 

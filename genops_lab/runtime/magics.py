@@ -325,7 +325,7 @@ COMMANDS = {
     "runs": "list show delete tag undelete compare restore export optimize-db",
     "status": "",
     "sweeps": "list show delete run stop resume",
-    "traces": "list show compare add-row tail",
+    "traces": "list show session compare add-row tail",
     "targets": (
         "list show add delete set test connect disconnect discover kinds terminal hosts capacity savings "
         "stop-host role request presets add-preset delete-preset build install free-space"

@@ -54,7 +54,7 @@ def cluster_mean(
             method, "no values" if estimate is None else "one cluster", estimate=estimate, n=clusters_n,
             null=null, alternative=alternative, confidence=confidence, left_out=left_out,
         )  # fmt: skip
-    variance, freedom = _cr2(sums, sizes, estimate)
+    variance, freedom = cr2(sums, sizes, estimate)
     if variance <= _rounding(sums, rows):
         return unknown(
             method, "no spread", estimate=estimate, n=clusters_n, null=null, alternative=alternative,
@@ -176,7 +176,7 @@ class _Effective:
         if count < 2:
             return _Effective(there, float(there.mean()) if n else None, count, left_out, 1.0, 1.0)
         estimate = float(sums.sum() / n)
-        variance, freedom = _cr2(sums, sizes, estimate)
+        variance, freedom = cr2(sums, sizes, estimate)
         independent = float(there.var()) / (n - 1)
         # A design effect that few clusters show is too small too often: then all rows of a cluster count as one.
         _, codes = np.unique(np.asarray(clusters)[~np.isnan(array)], return_inverse=True)
@@ -204,7 +204,7 @@ class _Effective:
         )  # fmt: skip
 
 
-def _cr2(sums: Floats, sizes: Floats, estimate: float) -> tuple[float, float]:
+def cr2(sums: Floats, sizes: Floats, estimate: float) -> tuple[float, float]:
     """Return the variance of a mean, and its degrees of freedom (without spread: those of equal clusters)."""
     rows = float(sizes.sum())
     share = sizes / rows

@@ -8,13 +8,25 @@ import numpy as np
 import numpy.typing as npt
 
 from .bounded import weighted_means
+from .clusters import cr2
 from .power import needed_examples
 from .resampling import RESAMPLES
-from .results import CONFIDENCE, Alternative, Floats, Result, check_confidence, same_length, sided, unknown
+from .results import (
+    CONFIDENCE,
+    Alternative,
+    Codes,
+    Floats,
+    Result,
+    check_confidence,
+    same_length,
+    sided,
+    t_result,
+    unknown,
+)
 
 _FOLDS = 5
-#: Labels that are needed: fewer do not say how a judge errs.
-LEAST_LABELS = 20
+#: Labels that are needed, and clusters with one: fewer do not say how a judge errs.
+LEAST_LABELS, _LEAST_CLUSTERS = 20, 10
 
 
 def prediction_powered_mean(
@@ -22,6 +34,7 @@ def prediction_powered_mean(
     labels: npt.ArrayLike,
     chances: npt.ArrayLike,
     *,
+    clusters: npt.ArrayLike | None = None,
     rng: np.random.Generator,
     bounds: tuple[float, float] = (0.0, 1.0),
     null: float = 0.0,
@@ -40,10 +53,15 @@ def prediction_powered_mean(
     error of the predictions where labels are. So a judge that knows nothing, or is always too kind, does no harm.
     Examples without a mark are left out. It needs 20 labels; ``n`` counts all examples.
 
+    clusters: labels, shape (n,), of examples that belong together. Then it needs labels in ten clusters, ``n`` counts
+    clusters, and the interval is the wider one of two at each end: that of independent examples with a cluster in
+    place of an example, and Student's of the linearised estimate.
+
     Source: A. N. Angelopoulos et al., "Prediction-powered inference", Science 382 (2023); the line: A. N.
     Angelopoulos, J. C. Duchi and T. Zrnic, "PPI++", arXiv 2311.01453 (2023); unequal chances: J. Hájek, in
-    "Foundations of Statistical Inference" (1971). The errors' mean has the interval of `bounded.bounded_mean`,
-    because a good judge errs rarely.
+    "Foundations of Statistical Inference" (1971); clusters: D. A. Binder, "On the variances of asymptotically normal
+    estimators from complex surveys", International Statistical Review 51 (1983). The errors' mean has the interval of
+    `bounded.bounded_mean`, because a good judge errs rarely.
 
     >>> marks = np.tile([1.0, 0.0], 100)
     >>> labels = np.where(np.arange(200) < 50, marks, np.nan)
@@ -60,33 +78,62 @@ def prediction_powered_mean(
         raise ValueError("marks must not have infinite values. Remove or clip them first.")
     there = ~np.isnan(judged)
     judged, labelled, chance, left_out = judged[there], labelled[there], chance[there], int((~there).sum())
+    unit = None
+    if clusters is not None:
+        same_length(marks=there, clusters=np.asarray(clusters))
+        unit = np.unique(np.asarray(clusters)[there], return_inverse=True)[1]
     chosen = ~np.isnan(labelled)
     if not ((labelled[chosen] >= low) & (labelled[chosen] <= high)).all():
         raise ValueError(f"labels must lie within the bounds {low} to {high}.")
     if not ((chance[chosen] > 0) & (chance[chosen] <= 1)).all():
         raise ValueError("The chance of each labelled example must be above 0, and at most 1.")
-    n, count = len(judged), int(chosen.sum())
-    if count < LEAST_LABELS:
+    n, count = len(judged) if unit is None else int(unit.max(initial=-1)) + 1, int(chosen.sum())
+    if count < LEAST_LABELS or (unit is not None and len(np.unique(unit[chosen])) < _LEAST_CLUSTERS):
         return unknown(
             method, "few labels" if count else "no values", n=n, null=null, alternative=alternative,
             confidence=confidence, left_out=left_out,
         )  # fmt: skip
     weights = 1 / chance[chosen]
     weights /= weights.mean()
-    predicted = _predicted(judged, labelled, chosen, weights, rng)
+    predicted = _predicted(judged, labelled, chosen, weights, rng, np.arange(n) if unit is None else unit)
     errors = labelled[chosen] - predicted[chosen]
-    estimate = float(predicted.mean() + np.average(errors, weights=weights))
+    errors_mean = float(np.average(errors, weights=weights))
+    estimate = float(predicted.mean()) + errors_mean
     ends = low - float(predicted.max()), high - float(predicted.min())
-    draws = weighted_means(errors, weights, ends, resamples, rng)
-    # The mean prediction varies little: there are many.
-    mean = predicted.mean() + rng.standard_t(n - 1, resamples) * predicted.std(ddof=1) / math.sqrt(n)
+    whole = None
+    if unit is None:
+        draws = weighted_means(errors, weights, ends, resamples, rng)
+        # The mean prediction varies little: there are many.
+        spread = rng.standard_t(n - 1, resamples) * predicted.std(ddof=1) / math.sqrt(n)
+    else:
+        weight, sums = (
+            np.bincount(unit[chosen], each, n).astype(np.float64) for each in (weights, weights * errors)
+        )
+        known = weight > 0
+        draws = weighted_means(sums[known] / weight[known], weight[known], ends, resamples, rng)
+        given, size = (np.bincount(unit, each, n).astype(np.float64) for each in (predicted, None))
+        variance, freedom = cr2(given, size, float(predicted.mean()))
+        spread = rng.standard_t(freedom, resamples) * math.sqrt(variance)
+        # Predictions and errors of a cluster go together, which the draws above do not know.
+        moved = (given - size * predicted.mean()) / size.sum() + (sums - weight * errors_mean) / weight.sum()
+        whole = int(known.sum()) - 1, math.sqrt(float((moved**2).sum()) * known.sum() / (known.sum() - 1))
+    mean = predicted.mean() + spread
     least, most = mean + draws[0], mean + draws[1]
     greater = (1 + int((least <= null).sum())) / (1 + resamples)
     less = (1 + int((most >= null).sum())) / (1 + resamples)
+    first, last = float(np.quantile(least, alpha / 2)), float(np.quantile(most, 1 - alpha / 2))
     deviation = math.sqrt(n) * float(np.std((least + most) / 2))
+    if whole is not None and whole[1] > 0:
+        linear = t_result(
+            method, estimate=estimate, error=whole[1], freedom=whole[0], n=n, null=null, alternative="greater",
+            confidence=confidence,
+        )  # fmt: skip
+        assert linear.low is not None and linear.high is not None
+        first, last = min(first, linear.low), max(last, linear.high)
+        greater, less = max(greater, linear.p), max(less, 1 - linear.p)
+        deviation = max(deviation, math.sqrt(n) * whole[1])
     return Result(
-        method, estimate, max(low, float(np.quantile(least, alpha / 2))),
-        min(high, float(np.quantile(most, 1 - alpha / 2))), sided(greater, less, alternative), n, alternative, null,
+        method, estimate, max(low, first), min(high, last), sided(greater, less, alternative), n, alternative, null,
         confidence,
         needed=needed_examples(estimate - null, deviation, alpha=alpha, alternative=alternative),
         left_out=left_out,
@@ -94,13 +141,19 @@ def prediction_powered_mean(
 
 
 def _predicted(
-    judged: Floats, labelled: Floats, chosen: npt.NDArray[np.bool_], weights: Floats, rng: np.random.Generator
-) -> Floats:
-    """Return the label that each example's mark predicts, by the line of the labels in other folds."""
-    fold = rng.permutation(len(judged)) % _FOLDS
+    judged: Floats, labelled: Floats, chosen: npt.NDArray[np.bool_], weights: Floats, rng: np.random.Generator,
+    unit: Codes,
+) -> Floats:  # fmt: skip
+    """Return the label that each example's mark predicts, by the line of the labels in other folds.
+
+    unit: the numbers of what belongs together, which is in one fold.
+    """
+    fold = (rng.permutation(int(unit.max()) + 1) % _FOLDS)[unit]
     found = np.empty(len(judged))
     for each in range(_FOLDS):
         others, here = fold[chosen] != each, fold == each
+        if not others.any():  # all labels are in this fold
+            others = ~others
         x, y, weight = judged[chosen][others], labelled[chosen][others], weights[others]
         mean_x, mean_y = np.average(x, weights=weight), np.average(y, weights=weight)
         spread = float((weight * (x - mean_x) ** 2).sum())

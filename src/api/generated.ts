@@ -3107,6 +3107,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/endpoint-price": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return the price of a model in LiteLLM's table, and whether LiteLLM is installed. */
+        get: operations["endpoints.known_price"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/endpoints/{name}": {
         parameters: {
             query?: never;
@@ -3134,7 +3151,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ask an endpoint five short questions, keep what it answered, and say what differs from its first answers. */
+        /** Test an endpoint step by step with six short calls, keep its answers, and say what differs from the first. */
         post: operations["endpoints.test_endpoint"];
         delete?: never;
         options?: never;
@@ -3607,6 +3624,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/traces/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return the traces of a session in order, with totals, without what was said. Raises NotFound. */
+        post: operations["traces.get_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/traces/{trace_id}": {
         parameters: {
             query?: never;
@@ -3654,6 +3688,23 @@ export interface paths {
         put?: never;
         /** Return a window of the matching traces, in order, with the first characters of requests and responses. */
         post: operations["trace_content.query_trace_content"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/trace-content/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Return the traces of a session as one conversation, with totals. Raises NotFound. */
+        post: operations["trace_content.get_session_content"];
         delete?: never;
         options?: never;
         head?: never;
@@ -5232,17 +5283,17 @@ export interface components {
         };
         /**
          * OpenQuestion
-         * @description A question that only a person can answer: during a connection, or before a folder's files are sent or
-         *     pulled.
+         * @description A question that only a person can answer: during a connection, before a folder's files are sent or pulled, or
+         *     before a kernel on another host evaluates.
          *
-         *     For ``host_key``, ``folder_size`` and ``folder_pull`` the answer ``yes`` accepts. The answer may be
+         *     For ``host_key``, ``folder_size``, ``folder_pull`` and ``evaluation`` the answer ``yes`` accepts. The answer may be
          *     visible while typed only with ``echo``.
          */
         OpenQuestion: {
             id: string;
             target: string;
             /** @enum {unknown} */
-            kind: "folder_pull" | "folder_size" | "host_key" | "keyboard_interactive" | "passphrase" | "password";
+            kind: "evaluation" | "folder_pull" | "folder_size" | "host_key" | "keyboard_interactive" | "passphrase" | "password";
             text: string;
             /** @default false */
             echo: boolean;
@@ -9977,6 +10028,11 @@ export interface components {
             /** @default  */
             url: string;
             model: string;
+            /**
+             * @default chat
+             * @enum {unknown}
+             */
+            task: "chat" | "embeddings";
             /** @default false */
             litellm: boolean;
             /** @default  */
@@ -10006,7 +10062,8 @@ export interface components {
              *       "at": 0,
              *       "probe": null,
              *       "first": null,
-             *       "differences": []
+             *       "differences": [],
+             *       "steps": []
              *     }
              */
             test: components["schemas"]["EndpointTest"];
@@ -10056,6 +10113,8 @@ export interface components {
         /**
          * EndpointTest
          * @description The findings of a test. ``differences`` are those to ``first``, the probe that the endpoint was added with.
+         *
+         *     ``steps`` are in the order of the test. The live topic ``endpoint-test:NAME`` carries them as they end.
          */
         EndpointTest: {
             /**
@@ -10073,10 +10132,14 @@ export interface components {
             first: components["schemas"]["Probe"] | null;
             /** @default [] */
             differences: string[];
+            /** @default [] */
+            steps: components["schemas"]["EndpointStep"][];
         };
         /**
          * Probe
          * @description The model behind an endpoint, as it answered: the name and fingerprint that it returned, and its answers.
+         *
+         *     An embedding model's answer is the size of the text's embedding, and its cosines with those of the other texts.
          */
         Probe: {
             at: number;
@@ -10102,8 +10165,34 @@ export interface components {
             text: string;
         };
         /**
+         * EndpointStep
+         * @description One step of a test: its result and, unless it is good, what to do. ``took_s`` in seconds.
+         */
+        EndpointStep: {
+            /** @enum {unknown} */
+            step: "address" | "answers" | "fingerprint" | "key" | "limits" | "model" | "name" | "streams" | "tls" | "tokens";
+            /** @enum {unknown} */
+            state: "failed" | "ok" | "optional" | "skipped" | "warning";
+            message: string;
+            /** @default  */
+            hint: string;
+            /** @default 0 */
+            took_s: number;
+        };
+        /**
+         * KnownPrice
+         * @description The price in LiteLLM's table; None if it is not known. ``litellm``: whether LiteLLM is installed.
+         */
+        KnownPrice: {
+            litellm: boolean;
+            /** @default null */
+            price: components["schemas"]["Price"] | null;
+        };
+        /**
          * NewEndpoint
          * @description A model to add. ``url`` ends before ``/chat/completions``; ``key_secret`` is the name of a secret.
+         *
+         *     ``task``: chat completions, or embeddings. The URL of embeddings ends before ``/embeddings``.
          *
          *     ``litellm``: LiteLLM asks the provider, ``model`` is its name there (``anthropic/NAME``), and ``url`` may be empty.
          */
@@ -10112,6 +10201,11 @@ export interface components {
             /** @default  */
             url: string;
             model: string;
+            /**
+             * @default chat
+             * @enum {unknown}
+             */
+            task: "chat" | "embeddings";
             /** @default false */
             litellm: boolean;
             /** @default  */
@@ -10376,7 +10470,8 @@ export interface components {
          *     - again: answers that needed more than one call.
          *     - repeated, repeated_tokens: calls that were in flight when a process ended, and the most tokens that they cost.
          *     - unanswered_tokens: the most that calls cost which ended without an answer, such as after a timeout.
-         *     - spent, money: of all calls, the repeated and unanswered ones at their most; ``money`` is None without a price.
+         *     - spent, money: of all calls, the repeated and unanswered ones at their most; ``money`` is None without a price,
+         *       else in ``currency``.
          *     - names, fingerprints: those that the endpoint returned. Several: the model changed meanwhile.
          *     - stopped: why not all answers were asked for.
          */
@@ -10418,6 +10513,8 @@ export interface components {
             spent: components["schemas"]["Usage"];
             /** @default null */
             money: number | null;
+            /** @default USD */
+            currency: string;
             /** @default null */
             latency_s: number | null;
             /** @default [] */
@@ -10491,6 +10588,8 @@ export interface components {
          * PlannedEvaluation
          * @description A plan: what would be asked, what it costs at most, and what it could show. Nothing was asked.
          *
+         *     - rows: None where another harness has them, and no limit bounds them.
+         *     - user: the calls of the model that plays the user of conversations.
          *     - tests: comparisons that share the level.
          *     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
          *     - notes: what a person must know of the rows.
@@ -10498,10 +10597,12 @@ export interface components {
         PlannedEvaluation: {
             name: string;
             digest: string;
-            rows: number;
+            rows: number | null;
             repeats: number;
             models: components["schemas"]["PlannedCalls"][];
             judges: components["schemas"]["PlannedCalls"][];
+            /** @default null */
+            user: components["schemas"]["PlannedCalls"] | null;
             shows: components["schemas"]["ShownDifference"][];
             tests: number;
             /** @default 0 */
@@ -10513,14 +10614,18 @@ export interface components {
          * PlannedCalls
          * @description The calls of a model, at most.
          *
-         *     ``output_tokens`` is None where no ``max_tokens`` bounds them; ``money`` too, or where the price is unknown.
+         *     ``output_tokens`` is None where no ``max_tokens`` bounds them. ``input_tokens`` is None where they depend on answers
+         *     without a bound. ``calls`` is None where the rows are not known. ``money`` is None with any of them, or without a
+         *     price.
          */
         PlannedCalls: {
             model: string;
-            calls: number;
-            input_tokens: number;
+            calls: number | null;
+            input_tokens: number | null;
             output_tokens: number | null;
             money: number | null;
+            /** @default USD */
+            currency: string;
         };
         /**
          * ShownDifference
@@ -10616,7 +10721,7 @@ export interface components {
          * @description How far an evaluation with ``stop_when_known`` came: ``examples`` of ``of`` were asked, in a random order.
          *
          *     - known: each comparison is known.
-         *     - spared, spared_money: answers that were not asked for, and what they would have cost at the mean price so far.
+         *     - spared, spared_money: answers that were not asked for, and their cost at the mean price so far, in ``currency``.
          *     - finite: the answer is about these rows alone.
          */
         AskedUntilKnown: {
@@ -10626,6 +10731,8 @@ export interface components {
             spared: number;
             /** @default null */
             spared_money: number | null;
+            /** @default USD */
+            currency: string;
             /** @default false */
             finite: boolean;
         };
@@ -10733,6 +10840,8 @@ export interface components {
         /**
          * Examples
          * @description The examples in the order of the data. ``left_out``: how many more there are.
+         *
+         *     ``models`` are those of the results; with ``against`` of the query the first one is of that evaluation.
          */
         Examples: {
             models: string[];
@@ -10961,18 +11070,25 @@ export interface components {
         };
         /**
          * TrialCost
-         * @description The most that a trial costs. ``money`` is None if a model (``without_price``) has no price.
+         * @description The most that a trial costs.
+         *
+         *     ``money`` is in ``currency``. It is None if a model (``without_price``) has no price, or prices have several
+         *     currencies.
          */
         TrialCost: {
             calls: number;
             tokens: number;
             money: number | null;
+            /** @default USD */
+            currency: string;
             without_price: string[];
             parts: components["schemas"]["CallCost"][];
         };
         /**
          * CallCost
-         * @description The most that the calls of one version to one model use, in tokens. ``money`` is None without a price.
+         * @description The most that the calls of one version to one model use, in tokens.
+         *
+         *     ``money`` is in ``currency``, and None without a price.
          */
         CallCost: {
             version: string;
@@ -10981,6 +11097,8 @@ export interface components {
             input: number;
             output: number;
             money: number | null;
+            /** @default USD */
+            currency: string;
         };
         /**
          * TrialTable
@@ -11209,6 +11327,122 @@ export interface components {
             same_content: boolean | null;
         };
         /**
+         * SessionQuery
+         * @description The session to show; ``experiment`` (a name or an id) leaves out traces of others that use the same session id.
+         *
+         *     ``characters`` of each text are returned, at most 200,000.
+         */
+        SessionQuery: {
+            session: string;
+            /** @default  */
+            experiment: string;
+            /** @default 5000 */
+            characters: number;
+        };
+        /**
+         * Session
+         * @description The traces of a session in order: the last ones of ``traces_total``.
+         *
+         *     All other figures are of all its traces. ``tokens`` and ``cost`` are sums of what is known; ``cost_is_partial``:
+         *     a trace with tokens has no known cost. ``experiments`` are the names of its traces' experiments.
+         */
+        Session: {
+            session: string;
+            traces: components["schemas"]["SessionTrace"][];
+            traces_total: number;
+            failed: number;
+            /** @default null */
+            started_at: number | null;
+            /** @default null */
+            ended_at: number | null;
+            /** @default null */
+            tokens: components["schemas"]["Tokens"] | null;
+            /** @default null */
+            cost: number | null;
+            /** @default false */
+            cost_is_partial: boolean;
+            /** @default [] */
+            experiments: string[];
+        };
+        /**
+         * SessionTrace
+         * @description A trace of a session. ``turns``: what its user said since the last answer, and the answer.
+         *
+         *     ``cost`` in USD, None is unknown. ``problem`` says why there are no turns.
+         */
+        SessionTrace: {
+            trace_id: string;
+            /** @default  */
+            name: string;
+            /** @enum {unknown} */
+            status: "ERROR" | "IN_PROGRESS" | "OK" | "STATE_UNSPECIFIED";
+            /** @default  */
+            experiment: string;
+            /** @default null */
+            started_at: number | null;
+            /** @default null */
+            duration: number | null;
+            /** @default null */
+            tokens: components["schemas"]["Tokens"] | null;
+            /** @default null */
+            cost: number | null;
+            /** @default [] */
+            turns: components["schemas"]["ChatTurn"][];
+            /** @default  */
+            problem: string;
+        };
+        /**
+         * ChatTurn
+         * @description A turn of a chat. ``is_answer``: the span's model wrote it. ``call_id``: of the tool call that it answers.
+         */
+        ChatTurn: {
+            role: string;
+            text: components["schemas"]["Text"];
+            /** @default false */
+            is_answer: boolean;
+            /** @default  */
+            call_id: string;
+            /** @default [] */
+            tool_calls: components["schemas"]["ToolCall"][];
+            /** @default [] */
+            pictures: components["schemas"]["Picture"][];
+        };
+        /**
+         * Text
+         * @description The beginning of a text of ``characters`` characters. ``is_json``: the whole text is JSON, here indented.
+         */
+        Text: {
+            text: string;
+            characters: number;
+            /** @default false */
+            is_cut: boolean;
+            /** @default false */
+            is_json: boolean;
+        };
+        /**
+         * ToolCall
+         * @description A call of a tool that a model asked for. ``arguments`` as the model wrote them, JSON or not.
+         */
+        ToolCall: {
+            name: string;
+            arguments: components["schemas"]["Text"];
+            /** @default  */
+            call_id: string;
+        };
+        /**
+         * Picture
+         * @description A picture of a chat turn.
+         *
+         *     ``url`` is a data URL of a PNG, JPEG, GIF or WebP up to 2 MB, and empty otherwise: then ``note`` says why. Other
+         *     addresses are never fetched.
+         */
+        Picture: {
+            /** @default  */
+            url: string;
+            /** @default  */
+            note: string;
+        };
+        /**
          * DeploymentTraces
          * @description Which requests of a deployment become traces. ``kept`` counts since JupyterLab began, ``lost`` since the start.
          *
@@ -11311,57 +11545,6 @@ export interface components {
             attributes: components["schemas"]["Attribute"][];
             /** @default [] */
             events: components["schemas"]["SpanEvent"][];
-        };
-        /**
-         * Text
-         * @description The beginning of a text of ``characters`` characters. ``is_json``: the whole text is JSON, here indented.
-         */
-        Text: {
-            text: string;
-            characters: number;
-            /** @default false */
-            is_cut: boolean;
-            /** @default false */
-            is_json: boolean;
-        };
-        /**
-         * ChatTurn
-         * @description A turn of a chat. ``is_answer``: the span's model wrote it. ``call_id``: of the tool call that it answers.
-         */
-        ChatTurn: {
-            role: string;
-            text: components["schemas"]["Text"];
-            /** @default false */
-            is_answer: boolean;
-            /** @default  */
-            call_id: string;
-            /** @default [] */
-            tool_calls: components["schemas"]["ToolCall"][];
-            /** @default [] */
-            pictures: components["schemas"]["Picture"][];
-        };
-        /**
-         * ToolCall
-         * @description A call of a tool that a model asked for. ``arguments`` as the model wrote them, JSON or not.
-         */
-        ToolCall: {
-            name: string;
-            arguments: components["schemas"]["Text"];
-            /** @default  */
-            call_id: string;
-        };
-        /**
-         * Picture
-         * @description A picture of a chat turn.
-         *
-         *     ``url`` is a data URL of a PNG, JPEG, GIF or WebP up to 2 MB, and empty otherwise: then ``note`` says why. Other
-         *     addresses are never fetched.
-         */
-        Picture: {
-            /** @default  */
-            url: string;
-            /** @default  */
-            note: string;
         };
         /**
          * RetrievedDocument
@@ -18351,6 +18534,37 @@ export interface operations {
             };
         };
     };
+    "endpoints.known_price": {
+        parameters: {
+            query?: {
+                model?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KnownPrice"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "endpoints.get_endpoint": {
         parameters: {
             query?: never;
@@ -18948,6 +19162,8 @@ export interface operations {
             query: {
                 scorer: string;
                 models?: string;
+                against?: string;
+                against_model?: string;
             };
             header?: never;
             path: {
@@ -19533,6 +19749,39 @@ export interface operations {
             };
         };
     };
+    "traces.get_session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SessionQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "traces.get_trace": {
         parameters: {
             query?: never;
@@ -19679,6 +19928,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunTable"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "trace_content.get_session_content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SessionQuery"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
                 };
             };
             /** @description The error. */

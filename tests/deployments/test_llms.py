@@ -162,7 +162,7 @@ def test_its_requests_become_traces_and_it_is_an_endpoint(rooms: Rooms, chat: De
     rooms.run(traced.set_deployment_traces(NAME, NewDeploymentTraces(experiment="asked")))
     assert "  experiment: asked" in changes_nothing(rooms, NAME)
 
-    endpoints = EndpointsService(rooms.settings, rooms.deployments, rooms.mlflow, rooms.events)
+    endpoints = EndpointsService(rooms.settings, rooms.deployments, rooms.mlflow, rooms.events, rooms.live)
     (listed,) = rooms.run(endpoints.list_endpoints()).endpoints
     assert (listed.name, listed.kind, listed.model) == (f"deployment:{NAME}", "deployment", NAME)
 

@@ -121,6 +121,10 @@ async def test_a_browser_reads_mlflows_pages_and_changes_nothing(shared: Room, m
         assert page.status_code == 200 and "<script" in page.text
         search = await browser.post(f"{api}/experiments/search", json={"max_results": 1}, headers=own)
         assert search.status_code == 200
+        # Questions of the pages of traces and evaluation runs, here without what they ask for.
+        for question in ("metrics", "batchGetInfos"):
+            answer = await browser.post(f"/ajax-api/3.0/mlflow/traces/{question}", json={}, headers=own)
+            assert answer.status_code in (200, 400), answer.text
         changes = [
             await browser.post(f"{api}/{path}", json=body, headers=own)
             for path, body in (("experiments/create", {"name": "x"}), ("runs/delete", {"run_id": "r"}),

@@ -110,7 +110,7 @@ def test_a_model_plays_the_user_until_it_has_what_it_wants(tmp_path: Path) -> No
         state = evaluating.process.ask(evaluating.id, evaluating.endpoints, others)
     found = state.models[0]
     assert (found.answered, found.spent.total) == (2, 2 * 2 * 13)
-    assert state.notes == ["The user, c, used 78 tokens, 60."]
+    assert state.notes == ["The user, c, used 78 tokens, 60 USD."]
     call = calls_of(evaluating)["a", "2", 0]
     assert [(step.kind, step.message["content"]) for step in call.steps] == [
         ("user", "More, please."), ("model", "first"), ("user", "More, please."), ("model", "second")

@@ -52,7 +52,7 @@ def rooms(module_home: Home) -> Iterator[Rooms]:
 
 def service_of(rooms: Rooms, folder: Path, given: tuple[NewEndpoint, ...] = ()) -> EndpointsService:
     settings = Settings(data_dir=folder, endpoints=given)
-    return EndpointsService(settings, rooms.deployments, rooms.mlflow, rooms.events)
+    return EndpointsService(settings, rooms.deployments, rooms.mlflow, rooms.events, rooms.live)
 
 
 def ask(stub: OpenAIStub, settings: dict[str, Any], parts: list[str] | None = None, **fields: Any) -> Any:

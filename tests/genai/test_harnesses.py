@@ -6,15 +6,21 @@ where GENOPS_TEST_INSPECT or GENOPS_TEST_LM_EVAL names the Python of an environm
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from genops_lab.core.errors import Failed
+from genops_lab.genai.endpoints.endpoint import Endpoint, most_tokens
+from genops_lab.genai.endpoints.limits import Limits
+from genops_lab.genai.evaluations.harness_relay import Relay
 from genops_lab.genai.evaluations.harnesses import inspect_results, lm_eval_results
 from genops_lab.genai.evaluations.models import NewAnswerEvaluation
 from genops_lab.genai.evaluations.process import AnswersProcess
@@ -54,7 +60,7 @@ class Harnessed(Evaluating):
         self.text = json.dumps(
             {
                 "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "task"}, "harness": harness,
-                "models": {"a": {"url": url, "model": "stub", "key": "K"}}, **more,
+                "models": {"a": {"url": url, "model": "stub", "key": "K", "limits": more.pop("limits", {})}}, **more,
             }
         )  # fmt: skip
         self.id = self.process.begin(NewAnswerEvaluation(text=self.text, folder=str(folder))).id
@@ -108,6 +114,115 @@ def test_a_task_of_lm_evaluation_harness_runs_here(tmp_path: Path) -> None:
     evaluating.process.score(evaluating.id, [])
     report = find_folder(tmp_path / "answers", evaluating.id).report()
     assert report is not None and report.scored[0].mean.value == 0.75
+
+
+def test_a_budget_bounds_a_real_harness_and_what_it_spent_counts_when_it_goes_on(tmp_path: Path) -> None:
+    python = os.environ.get("GENOPS_TEST_INSPECT")
+    if not python:
+        pytest.skip("GENOPS_TEST_INSPECT names no Python with inspect-ai")
+    stub = Answering(lambda number, text, headers: (200, whole(_text(text).split()[-1]), 0.0))
+    (tmp_path / "task.py").write_text(TASK)
+    limits = {"tokens": 100, "at_once": 1}
+    with stub.serving() as url:
+        evaluating = Harnessed(
+            tmp_path, url, {"inspect": "task.py", "python": python}, settings={"max_tokens": 5}, limits=limits
+        )
+        first = evaluating.ask().models[0]
+        assert 0 < first.answered < 6 and first.spent.total == 13 * first.answered == 13 * len(stub.said)
+        assert first.stopped == "The budget of 100 tokens would be passed by the next call."
+        again = evaluating.ask().models[0]
+        assert again.spent.total == 13 * len(stub.said) <= 100 and again.stopped == first.stopped
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else str(content[0]["text"])
+
+
+def asked(endpoint: Endpoint, body: dict[str, Any], key: str = "") -> tuple[int, dict[str, Any]]:
+    """Ask as a harness does; return the status and the body."""
+    request = urllib.request.Request(
+        f"{endpoint.url}/chat/completions", data=json.dumps(body).encode(), method="POST",
+        headers={"Authorization": f"Bearer {key or endpoint.key}", "Content-Type": "application/json"},
+    )  # fmt: skip
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answered:
+            return answered.status, json.loads(answered.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def test_the_relay_never_passes_a_budget_and_keeps_the_key(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def reply(_number: int, _text: Any, headers: dict[str, str]) -> tuple[int, Any, float]:
+        seen.append(headers["authorization"])
+        return 200, "yes", 0.0
+
+    stub = Answering(reply)
+    body = {"model": "m", "messages": [{"role": "user", "content": "?"}], "max_tokens": 3}
+    most = most_tokens(body["messages"], body).total  # type: ignore[arg-type]
+    with stub.serving() as url:
+        # Each answer uses 13 tokens: two fit beside what the third reserves, and a fourth never.
+        limits = Limits(tokens=2 * 13 + most)
+        endpoint = Endpoint(name="a", url=url, model="m", key="the key", limits=limits)
+        with Relay(endpoint, tmp_path / "calls.jsonl") as relay:
+            assert relay.endpoint.key != "the key" and "127.0.0.1" in relay.endpoint.url
+            assert asked(relay.endpoint, body)[1]["choices"][0]["message"]["content"] == "yes"
+            assert asked(relay.endpoint, body, key="wrong")[0] == 401
+            assert asked(relay.endpoint, {**body, "model": "other"})[0] == 400
+            assert asked(relay.endpoint, {"model": "m"})[0] == 400
+            status, told = asked(relay.endpoint, {**body, "max_tokens": None})
+            assert (status, "without max_tokens" in told["error"]["message"]) == (400, True)
+        assert (relay.spent.total, len(stub.said), set(seen)) == (13, 1, {"Bearer the key"})
+        # What was in flight when a process ended counts in full, and so does what an earlier one asked.
+        lost = {"begun": ["a", "lost", 0], "most": {"input": 10, "output": 3}}
+        with (tmp_path / "calls.jsonl").open("a") as journal:
+            journal.write(json.dumps(lost) + "\n")
+        with Relay(endpoint, tmp_path / "calls.jsonl") as relay:
+            assert (relay.spent.total, [most.total for _, most in relay.lost]) == (26, [13])
+            assert asked(relay.endpoint, body)[0] == 200
+            status, told = asked(relay.endpoint, body)
+            assert (status, told["error"]["message"]) == (
+                400,
+                relay.stopped,
+            ) and "would be passed" in relay.stopped
+        assert (relay.spent.total, len(stub.said)) == (39, 2)
+
+
+def test_the_relay_hands_on_what_an_endpoint_refuses_and_what_it_does_not_count(tmp_path: Path) -> None:
+    stub = Answering(lambda number, text, headers: (429, b'{"error": {"message": "slow down"}}', 0.0))
+    body = {"model": "m", "messages": [{"role": "user", "content": "?"}], "max_tokens": 3}
+    with (
+        stub.serving() as url,
+        Relay(Endpoint(name="a", url=url, model="m"), tmp_path / "calls.jsonl") as relay,
+    ):
+        assert asked(relay.endpoint, body) == (429, {"error": {"message": "slow down"}})
+        stub.reply = lambda number, text, headers: (200, b'{"choices": [{"message": {"content": "x"}}]}', 0.0)
+        assert asked(relay.endpoint, body)[0] == 200
+    # An answer without tokens counts as all that was reserved, and a refusal as nothing.
+    assert relay.spent == most_tokens(body["messages"], body)  # type: ignore[arg-type]
+    gone = Endpoint(name="a", url="http://127.0.0.1:9/v1", model="m")
+    with Relay(gone, tmp_path / "others.jsonl") as relay:
+        status, told = asked(relay.endpoint, body)
+    assert status == 502 and "no connection to 127.0.0.1:9" in told["error"]["message"]
+
+
+def test_a_full_disk_ends_a_harness_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub = Answering(lambda number, text, headers: (200, "yes", 0.0))
+    body = {"model": "m", "messages": [], "max_tokens": 3}
+    with (
+        stub.serving() as url,
+        Relay(Endpoint(name="a", url=url, model="m"), tmp_path / "calls.jsonl") as relay,
+    ):
+
+        def full(*_of: Any) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "write", full)
+        status, told = asked(relay.endpoint, body)
+        monkeypatch.undo()
+    assert (status, stub.said) == (400, []) and "No space left" in told["error"]["message"]
+    assert relay.error is not None and relay.error.errno == errno.ENOSPC
 
 
 def whole(text: str) -> bytes:

@@ -207,7 +207,7 @@ def test_versions_run_on_rows_with_several_models(lab: LabServer) -> None:
         assert added[0] == 0, added
         named = ("prompts", "run", "asked", "--data", str(data), "--endpoint", "small", "--json")
         code, _, err = genops(lab, *named)
-        assert code == 4 and "3 calls with at most" in err and "at most 0.303." in err
+        assert code == 4 and "3 calls with at most" in err and "at most 0.303 USD." in err
         code, by_name, err = genops(lab, *named, "--yes")
         assert code == 0 and "2 of 3 answers, 1 calls failed." in err, err
         assert json.loads(by_name)["columns"] == ["v2 small"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,23 @@ import msgspec
 import numpy as np
 import pytest
 
+from genops_lab.commands.views import answers as answer_views
 from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.genai.endpoints.endpoint import Answer, Endpoint
 from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
 from genops_lab.genai.evaluations.journal import Call, Key
 from genops_lab.genai.evaluations.kept_labels import KeptLabel, KeptLabels
-from genops_lab.genai.evaluations.models import NewAnswerEvaluation, ScoresReport
+from genops_lab.genai.evaluations.models import (
+    AnswerEvaluation,
+    AnswersQuery,
+    AnswersReport,
+    ExamplesQuery,
+    ModelAnswers,
+    NewAnswerEvaluation,
+    PlannedEvaluation,
+    ScoresReport,
+)
+from genops_lab.genai.evaluations.process import AnswersProcess
 from genops_lab.genai.evaluations.report import Question, Scores, compared, report_of
 from genops_lab.genai.evaluations.report_labels import labels_of
 from genops_lab.genai.evaluations.report_means import Means, Sequences
@@ -94,16 +104,24 @@ def test_the_variance_of_judgements_is_told_from_that_of_answers() -> None:
 
 
 def test_standard_errors_of_clusters_are_those_of_statsmodels() -> None:
-    """The formula of statsmodels 0.14 for cov_type="cluster", OLS on an intercept, for clusters of one size."""
-    values = np.array([0.1, 0.4, 0.35, 0.8, 0.9, 0.5, 0.2, 0.25, 0.6, 0.55, 0.7, 0.15])
-    clusters = {str(at): str(at // 3) for at in range(12)}
-    found = reported({"exact": marks("a", values)}, means=Means(clusters)).scored[0].mean
-    sums = (values - values.mean()).reshape(4, 3).sum(axis=1)
-    error = math.sqrt(4 / 3 * (sums**2).sum()) / 12  # G / (G - 1) * (N - 1) / (N - K), with K = 1
-    assert found.low is not None and found.high is not None and found.n == 4
-    from scipy.special import stdtrit
+    """Its CR1 is our CR2 for clusters of one size, and its HC2 is our CR2 for clusters of one row."""
+    from statsmodels.regression.linear_model import OLS
 
-    assert (found.high - found.low) / 2 == pytest.approx(stdtrit(3, 0.975) * error)
+    rng = np.random.default_rng(6)
+    a = np.round(rng.random(60) * 0.7 + np.repeat(rng.random(12), 5) * 0.3, 3)
+    b = np.clip(np.round(a + rng.normal(0.02, 0.2, 60), 3), 0, 1)
+    labels = np.arange(60) // 5
+    clusters = {str(at): str(label) for at, label in enumerate(labels)}
+    scores = {"exact": marks("a", a) | marks("b", b)}
+    report = reported(scores, means=Means(clusters))
+    for values, found in ((a, report.scored[0].mean), (b - a, report.compared[0].difference)):
+        fit = OLS(values, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": labels}, use_t=True)
+        assert (found.n, found.value) == (12, pytest.approx(fit.params[0]))
+        assert (found.low, found.high) == pytest.approx(tuple(fit.conf_int()[0]))
+    alone = Means({str(at): str(at) for at in range(60)})
+    single = reported(scores, means=alone).scored[0].mean
+    fit = OLS(a, np.ones(60)).fit(cov_type="HC2", use_t=True)
+    assert (single.low, single.high) == pytest.approx(tuple(fit.conf_int()[0]))
 
 
 def test_a_comparison_names_new_failures_slices_and_is_corrected_for_its_number() -> None:
@@ -256,6 +274,9 @@ def test_a_judge_is_checked_and_corrected_by_labels_and_decides_nothing_before()
     corrected = found.compared[0].corrected
     assert corrected is not None and corrected.low is not None and corrected.high is not None
     assert corrected.low < truth[1].mean() - truth[0].mean() < corrected.high
+    by_cluster = {str(at): str(at // 20) for at in range(n)}
+    wide = reported(scores, labels={"rubric": labels}, means=Means(by_cluster), **of).scored[0].corrected
+    assert wide is not None and wide.n == 30 and wide.value == pytest.approx(truth[0].mean(), abs=0.06)
     by_chance = {
         key: msgspec.structs.replace(each, value=float(rng.random() < 0.5)) for key, each in labels.items()
     }
@@ -298,10 +319,6 @@ def test_a_plan_says_cost_power_duplicates_and_leaks_before_the_start(tmp_path: 
     assert plan.notes[0].startswith("2 rows are nearly the same as others, such as 4, 8.")
     assert plan.notes[1].startswith("1 row is in train.jsonl: 10.")
     assert find_folder(tmp_path / "answers", evaluating.id).state().notes == plan.notes
-    talking = evaluating.text.replace('"repeats"', '"conversation": {"turns": "next"}, "repeats"')
-    evaluating.data.write_text(json.dumps({"q": "A", "expected": "x", "split": "test", "next": ["B"]}) + "\n")
-    plan = evaluating.process.plan(NewAnswerEvaluation(text=talking, folder=str(tmp_path)))
-    assert plan.models[0].money is None and "several calls" in plan.notes[-1]
     with pytest.raises(InvalidRequest, match="no column 'region'"):
         evaluating.process.plan(
             NewAnswerEvaluation(
@@ -309,6 +326,95 @@ def test_a_plan_says_cost_power_duplicates_and_leaks_before_the_start(tmp_path: 
                 folder=str(tmp_path),
             )
         )
+
+
+def planned(folder: Path, rows: list[dict[str, Any]], **more: Any) -> PlannedEvaluation:
+    """The plan of one model with a price, which may write 100 tokens in a call."""
+    model = {"url": "http://x/v1", "model": "m", "price": {"input": 1.0, "output": 10.0, "currency": "EUR"}}
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file = {
+        "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "test"}, "data": "rows.jsonl",
+        "prompt": "{{q}}", "models": {"a": model}, "scorers": [{"scorer": "exact"}],
+        "settings": {"max_tokens": 100}, **more,
+    }  # fmt: skip
+    if "harness" in file:
+        del file["data"], file["prompt"], file["scorers"]
+    body = NewAnswerEvaluation(text=json.dumps(file), folder=str(folder))
+    return AnswersProcess(str(folder / "answers")).plan(body)
+
+
+def test_a_plan_bounds_conversations_by_their_turns(tmp_path: Path) -> None:
+    rows = [{"q": "A", "next": ["And B?", "And C?"]}, {"q": "D", "next": []}, {"q": "E", "next": ["F"] * 9}]
+    talking = {"conversation": {"turns": "next", "most_turns": 4}, "repeats": 2}
+    [found] = planned(tmp_path, rows, **talking).models
+    assert (found.calls, found.output_tokens) == (2 * (3 + 1 + 4), 16 * 100)
+    # The third call has both earlier answers as its input, and the fourth all three.
+    assert (
+        found.input_tokens is not None
+        and 2 * (3 + 6) * 100 < found.input_tokens < 2 * (3 + 6) * 100 + 16 * 400
+    )
+    assert found.money == pytest.approx((found.input_tokens + 10 * 1600) / 1e6) and found.currency == "EUR"
+    [open_] = planned(tmp_path, rows, **talking, settings={}).models
+    assert (open_.calls, open_.input_tokens, open_.output_tokens, open_.money) == (16, None, None, None)
+    used = planned(
+        tmp_path,
+        rows,
+        tools=[{"name": "t", "column": "next"}],
+        conversation={"turns": "next", "most_steps": 5},
+    )
+    assert (used.models[0].calls, used.models[0].output_tokens) == (5 * (3 + 1 + 10), 7000)
+    assert used.models[0].money is None and "at most 5 times for each answer" in used.notes[-1]
+
+
+def test_a_plan_counts_the_model_that_plays_the_user_and_what_judges_read(tmp_path: Path) -> None:
+    customer = {
+        "url": "http://x/v1",
+        "model": "c",
+        "settings": {"max_tokens": 50},
+        "price": {"input": 1, "output": 1},
+    }
+    judge = {"scorer": "rubric", "criterion": "It is right.", "model": "j"}
+    more = {
+        "judges": {"customer": customer, "j": {**customer, "model": "j"}}, "scorers": [judge],
+        "conversation": {"user": {"model": "customer", "prompt": "You want {{q}}."}, "most_turns": 3},
+    }  # fmt: skip
+    found = planned(tmp_path, [{"q": "A"}, {"q": "B"}], **more)
+    assert found.user is not None and found.user.money is not None
+    assert (found.models[0].calls, found.user.calls, found.user.output_tokens) == (6, 4, 200)
+    # Without a prompt the user begins.
+    begins = planned(tmp_path, [{"q": "A"}, {"q": "B"}], **more, prompt="").user
+    assert begins is not None and begins.calls == 6
+    [read] = found.judges
+    assert (read.model, read.calls) == ("j", 2) and read.input_tokens is not None
+    assert read.input_tokens > 2 * 4 * (
+        3 * 100 + 2 * 50
+    )  # three answers and two turns of the user, in characters
+    open_ = planned(tmp_path, [{"q": "A"}], **more, settings={})
+    assert open_.judges[0].input_tokens is None and open_.user is not None and open_.user.input_tokens is None
+
+
+def test_a_plan_says_what_is_not_known_of_a_task_of_another_harness(tmp_path: Path) -> None:
+    found = planned(tmp_path, [], harness={"inspect": "tasks/x", "limit": 20}, repeats=3)
+    assert (found.rows, found.models[0].calls, found.models[0].money) == (20, None, None)
+    assert "at most 60 answers, those to 20 rows" in found.notes[1]
+    assert "not known" in "".join(str(block) for block in answer_views.plan(found).blocks)
+    found = planned(tmp_path, [], harness={"lm_eval": "x"})
+    assert found.rows is None and "Its rows are not known either." in found.notes[1]
+
+
+def test_the_report_for_a_pull_request_has_slices_and_the_currency() -> None:
+    n = 60
+    region = {str(at): "north" if at < 30 else "south" for at in range(n)}
+    scores = {"exact": marks("a", [1.0] * n) | marks("b", [0.0] * 30 + [1.0] * 30)}
+    report = reported(scores, slices={"region": region})
+    model = ModelAnswers(model="a", wanted=n, answered=n, money=0.0123, currency="EUR")
+    evaluation = AnswerEvaluation(
+        id="e-1", name="e", created_at=0.0, data="d", digest="d" * 64, rows=n, repeats=1, scorers=["exact"],
+        models=[model], stage="done",
+    )  # fmt: skip
+    text = answer_views.markdown(AnswersReport(evaluation=evaluation, report=report))
+    assert "| model | scorer | where | rows | difference | 95 % interval | verdict |" in text
+    assert "| b | exact | region north | 30 | -1.000 |" in text and "| 0.0123 EUR |" in text
 
 
 def test_two_results_of_the_same_rows_are_compared_and_others_refused(tmp_path: Path) -> None:
@@ -328,3 +434,11 @@ def test_two_results_of_the_same_rows_are_compared_and_others_refused(tmp_path: 
     assert found.sentences[0].startswith(f"a is worse than a of {first.id} by 40 points in exact")
     with pytest.raises(Conflict, match="have different rows"):
         second.process.compare(second.id, other.id)
+    query = ExamplesQuery(scorer="exact", models="a", against=first.id, against_model="a")
+    listed = second.process.examples(second.id, query)
+    assert listed.models == ["a", "a"]
+    assert [[each.value for each in line.results] for line in listed.examples[:3]] == [[1, 1], [1, 0], [1, 1]]
+    with pytest.raises(Conflict, match="have different rows"):
+        second.process.examples(second.id, msgspec.structs.replace(query, against=other.id))
+    shown = second.process.answers(second.id, AnswersQuery(example="2", against=first.id)).items[0]
+    assert {each.evaluation: each.text for each in shown.answers} == {second.id: "no", first.id: "1"}

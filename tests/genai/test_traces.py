@@ -16,8 +16,9 @@ from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.traces.api import ApiTraces
 from genops_lab.genai.traces.backend import TraceMirror
 from genops_lab.genai.traces.mlflow_traces import MlflowTraces
-from genops_lab.genai.traces.models import NewRows
+from genops_lab.genai.traces.models import NewRows, Session, SessionQuery, SessionTrace
 from genops_lab.genai.traces.rows import TraceChanges
+from genops_lab.genai.traces.sessions import query_of, session_of, traces_of
 from genops_lab.genai.traces.writing import DatasetRows, OtlpTraces
 from tests.support.mlflow_file import place_store
 
@@ -185,6 +186,68 @@ def test_errors_come_first_and_sessions_are_groups(stand: Stand) -> None:
     assert stand.ids("name = turn", sort=[RunSort(column="status")]) == [failed.trace_id, first]
     table = stand.ask("name = turn", groups=RunGrouping(by=["session"]), columns=["start_time"])
     assert [(each.path, each.runs) for each in table.groups] == [(["talk"], 2)]
+
+
+def conversation(stand: Stand, session: str, prices: dict[str, Price] | None = None, **more: str) -> Session:
+    asked = SessionQuery(session=session, **more)
+    rows = traces_of(stand.mirror.table(query_of(asked, 0), False))
+    return session_of(session, stand.whole.said(rows, asked.characters, prices or {}, True))
+
+
+def test_a_session_is_one_conversation_with_totals(stand: Stand) -> None:
+    mlflow = stand.mlflow
+    chat: list[dict[str, Any]] = [{"role": "system", "content": "Be brief."}]
+
+    def ask(text: str, answer: str, session: str = "it's 9") -> None:
+        chat.append({"role": "user", "content": text})
+        with mlflow.start_span("turn") as top:
+            mlflow.update_current_trace(metadata={"mlflow.trace.session": session})
+            top.set_inputs({"messages": list(chat)})
+            with mlflow.start_span("call", span_type="CHAT_MODEL") as call:
+                call.set_attribute("mlflow.llm.model", "tiny")
+                call.set_attribute(
+                    "mlflow.chat.tokenUsage", {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+                )
+            chat.append({"role": "assistant", "content": answer})
+            top.set_outputs({"choices": [{"message": chat[-1]}]})
+        mlflow.flush_trace_async_logging()
+
+    ask("Where is my order?", "On its way.")
+    ask("When does it come?", "On Monday.")
+    stand.log("plain", {"question": "Thanks, and who are you?", "user": 7}, "A model.", **{"mlflow.trace.session": "it's 9"})
+    with pytest.raises(ValueError, match="gone"), mlflow.start_span("broken") as broken:
+        mlflow.update_current_trace(metadata={"mlflow.trace.session": "it's 9"})
+        raise ValueError("gone")
+    mlflow.flush_trace_async_logging()
+    assert broken.trace_id
+
+    found = conversation(stand, "it's 9")
+    assert [[(turn.role, turn.text.text) for turn in each.turns] for each in found.traces] == [
+        [("user", "Where is my order?"), ("assistant", "On its way.")],
+        [("user", "When does it come?"), ("assistant", "On Monday.")],
+        [("user", "Thanks, and who are you?"), ("assistant", "A model.")],
+        [],
+    ]
+    assert (found.traces_total, found.failed, found.experiments) == (4, 1, ["Default"])
+    assert found.tokens is not None and (found.tokens.input, found.tokens.output) == (200, 20)
+    # Costs are unknown, and are those of the endpoint's prices once it has some.
+    assert (found.cost, found.cost_is_partial) == (None, False)
+    priced = conversation(stand, "it's 9", {"tiny": Price(input=1.0, output=10.0)})
+    assert priced.cost == pytest.approx(2 * (100 * 1.0 + 10 * 10.0) / 1e6) and not priced.cost_is_partial
+
+    # Another application may use the same id.
+    mlflow.set_experiment("another")
+    try:
+        ask("Who else is here?", "Nobody.")
+    finally:
+        mlflow.set_experiment("Default")
+    both, one = conversation(stand, "it's 9"), conversation(stand, "it's 9", experiment="another")
+    assert (both.traces_total, both.experiments) == (5, ["Default", "another"])
+    assert [each.experiment for each in one.traces] == ["another"]
+
+    gone = SessionTrace(trace_id="tr-" + "0" * 32, status="OK")
+    (told,) = stand.whole.said([gone], 100, {}, True)
+    assert told.turns == [] and told.problem == f"There is no trace '{gone.trace_id}'."
 
 
 def test_the_tree_has_tokens_cost_and_status(stand: Stand, agent: str) -> None:

@@ -26,6 +26,7 @@ CELL = """import mlflow
 with mlflow.start_run() as run, mlflow.start_span("a cell") as span:
     span.set_inputs({"question": "secret 4711"})
     span.set_outputs("yes")
+    mlflow.update_current_trace(metadata={"mlflow.trace.session": "talk 1"})
 mlflow.flush_trace_async_logging()
 """
 
@@ -91,18 +92,47 @@ def test_what_was_said_is_a_resource_of_its_own(
         shown = server.get(f"genops/v1/traces/{trace}")
         assert "4711" not in json.dumps(shown)
         assert asked(server, "genops/v1/traces/query", query="4711")["run_ids"] == []
+        status, session = server.request("POST", "genops/v1/traces/session", {"session": "talk 1"})
+        assert (status, session["traces_total"]) == (200, 1) and "4711" not in json.dumps(session)
         refused = [
             server.request("POST", "genops/v1/trace-content/query", {})[0],
+            server.request("POST", "genops/v1/trace-content/session", {"session": "talk 1"})[0],
             server.request("GET", f"genops/v1/trace-content/{trace}")[0],
             server.request("GET", f"genops/v1/trace-content/{trace}/spans/{span}")[0],
             server.request("POST", "genops/v1/trace-content/rows", {"trace_ids": [trace], "dataset": "d"})[0],
             server.request("POST", "genops/otlp/v1/traces", {})[0],
         ]
-        assert refused == [403] * 5
+        assert refused == [403] * 6
     finally:
         grants.write_text(json.dumps(_ALL))
     content = server.get(f"genops/v1/trace-content/{trace}/spans/{span}")
     assert "secret 4711" in content["inputs"]["text"]
+
+
+def test_rows_of_an_evaluation_from_traces_need_the_right_to_read_them(
+    server: LabServer, cell: tuple[str, str], grants: Path
+) -> None:
+    file = {
+        "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "of-traces"}, "data": "traces:",
+        "prompt": "{{question}}", "models": {"a": {"url": "http://127.0.0.1:9/v1", "model": "m"}},
+        "only": {"question": "secret 4711"}, "scorers": [{"scorer": "exact"}],
+    }  # fmt: skip
+    body = {"text": json.dumps(file), "folder": str(server.home.work)}
+    of_dataset = {**body, "text": json.dumps({**file, "data": "dataset:nothing"})}
+    evaluates, reads = ["execute", "genops:answer_evaluations"], ["read", "genops:trace_content"]
+    grants.write_text(json.dumps([evaluates]))
+    try:
+        for asked_for in (body, of_dataset):
+            for path in ("", "/plan"):
+                status, told = server.request("POST", f"genops/v1/answer-evaluations{path}", asked_for)
+                assert (status, told["error"]["code"]) == (403, "not_allowed"), told
+                assert "this user may not read genops:trace_content" in told["error"]["message"]
+        grants.write_text(json.dumps([evaluates, reads]))
+        status, plan = server.request("POST", "genops/v1/answer-evaluations/plan", body)
+        assert (status, plan["rows"]) == (200, 1), plan
+        assert server.request("POST", "genops/v1/answer-evaluations/plan", of_dataset)[0] == 404
+    finally:
+        grants.write_text(json.dumps(_ALL))
 
 
 def test_an_application_sends_spans_to_the_address_of_the_lab(server: LabServer) -> None:
@@ -201,6 +231,10 @@ def test_the_commands(server: LabServer, cell: tuple[str, str]) -> None:
     assert code == 0 and "a cell" in out and "chat.ipynb" in out, err
     span = json.loads(genops(server, "traces", "show", trace, "--json")[1])["spans"][0]["span_id"]
     assert "secret 4711" in genops(server, "traces", "show", trace, "--span", span)[1]
+    code, out, err = genops(server, "traces", "session", "talk 1")
+    assert code == 0 and "secret 4711" in out and "assistant: yes" in out, err
+    code, _, err = genops(server, "traces", "session", "talk")
+    assert code != 0 and "There is no session 'talk'." in err
     code, out, err = genops(server, "traces", "compare", trace, "latest", "--json")
     assert code == 0 and len(json.loads(out)["pairs"]) == 1, err
     code, out, err = genops(server, "traces", "add-row", trace, "--dataset", "hard cases", "--with-answer")

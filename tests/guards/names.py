@@ -811,6 +811,7 @@ genops prompts:
 genops traces add-row: --dataset --json --with-answer trace_ids
 genops traces compare: --json first second
 genops traces list: --errors-first --experiment --filter --json --limit --sort -e
+genops traces session: --experiment --json -e session_id
 genops traces show: --json --span trace
 genops traces tail: --filter --json
 genops traces:

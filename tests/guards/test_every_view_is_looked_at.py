@@ -77,6 +77,7 @@ VIEWS = {
 STATES = [
     "answers answers",
     "answers answers-result",
+    "traces session",
     "traces trace",
     "traces traces",
     "traces traces-compared",

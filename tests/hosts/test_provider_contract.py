@@ -46,7 +46,7 @@ from tests.hosts.labs import connected, kernels_of, open_lab, until
 from tests.support import toy_provider
 from tests.support.application import Lab
 from tests.support.homes import Home
-from tests.support.kubernetes import a_cluster
+from tests.support.kubernetes import POD_USER, a_cluster
 from tests.support.kubernetes_standin import a_standin
 from tests.support.processes import end_those_of
 from tests.support.slurm import Cluster
@@ -90,7 +90,7 @@ def _kubernetes(stack: ExitStack, folder: Path) -> Route:
     cluster = stack.enter_context(a_cluster())
     cluster.gpus(8)
     namespace = cluster.namespace(f"contract-{folder.name}")
-    return cluster.route("cluster", namespace, folder, restricted=True, run_as=1000)
+    return cluster.route("cluster", namespace, folder, restricted=True, run_as=POD_USER)
 
 
 def _standin(stack: ExitStack, folder: Path) -> Route:

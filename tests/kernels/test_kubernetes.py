@@ -25,7 +25,7 @@ from genops_lab.hosts.providers.kubernetes.provider import PROVIDER
 from genops_lab.hosts.records import TargetRecord
 from tests.kernels.places import Place, a_kernel, a_place, wait
 from tests.support.homes import Home
-from tests.support.kubernetes import Cluster, a_cluster
+from tests.support.kubernetes import POD_USER, Cluster, a_cluster
 
 pytestmark = pytest.mark.k8s
 NS = "kernels"
@@ -94,10 +94,10 @@ def test_nothing_is_lost_when_the_api_server_is_killed(
     place: Place, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "_TOLD_LOOK_S", 1000.0)  # the watch tells that the pod runs
-    configure(place, restricted=True, run_as=1000)
+    configure(place, restricted=True, run_as=POD_USER)
     with a_kernel(place) as kernel:
         reply, printed = kernel.run("import os; print(os.getuid(), os.path.expanduser('~'))")
-        assert (reply["status"], printed) == ("ok", "1000 /genops/home\n")
+        assert (reply["status"], printed) == ("ok", f"{POD_USER} /genops/home\n")
         code = f"import time\nfor i in range({LINES}): print(i, flush=True); time.sleep(0.05)"
         cell = kernel.client.execute(code)
         first = kernel.printed(cell)

@@ -26,18 +26,25 @@ class Authority:
         )
         self.file.write_bytes(_pem(built.sign(self.key, hashes.SHA256())))
 
-    def _certificate(self, subject: x509.Name, key: Any) -> x509.CertificateBuilder:
+    def _certificate(
+        self, subject: x509.Name, key: Any, until: float | None = None
+    ) -> x509.CertificateBuilder:
+        end = (
+            NOW + datetime.timedelta(days=36500)
+            if until is None
+            else datetime.datetime.fromtimestamp(until, datetime.timezone.utc)
+        )
         return (
             x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key)
             .serial_number(x509.random_serial_number()).not_valid_before(NOW)
-            .not_valid_after(NOW + datetime.timedelta(days=36500))
+            .not_valid_after(end)
         )  # fmt: skip
 
-    def signed(self, certificate: Path, key: Path) -> int:
-        """Write a new certificate and its key. Return its serial number."""
+    def signed(self, certificate: Path, key: Path, until: float | None = None) -> int:
+        """Write a new certificate and its key; it ends at the time ``until``. Return its serial number."""
         own = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-        built = self._certificate(subject, own.public_key()).add_extension(
+        built = self._certificate(subject, own.public_key(), until).add_extension(
             x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
         )
         found = built.sign(self.key, hashes.SHA256())

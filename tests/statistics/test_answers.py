@@ -238,6 +238,53 @@ def test_a_judge_narrows_the_interval_and_its_error_is_in_it(right: float, kind:
         assert width < alone
 
 
+@pytest.mark.parametrize(("groups", "chance"), [(15, 0.3), (40, 0.5)])
+@pytest.mark.parametrize(("base", "right"), [(0.5, 0.95), (0.5, 0.5), (0.95, 0.95)])
+def test_a_judge_that_errs_alike_in_a_cluster_has_that_in_the_interval(
+    groups: int, chance: float, base: float, right: float
+) -> None:
+    random, number = rng(11), trials(1_000, 150)
+    outside = naive = 0
+    for _ in range(number):
+        clusters = np.repeat(np.arange(groups), random.integers(5, 20, groups))
+        rates, skills = (
+            random.beta(base * 2, (1 - base) * 2, groups),
+            random.beta(5 * right, 5 - 5 * right, groups),
+        )
+        truth = (random.random(len(clusters)) < rates[clusters]).astype(float)
+        marks = np.where(
+            truth == 1, random.random(len(truth)) < skills[clusters], random.random(len(truth)) < 0.1
+        )
+        labels = np.where(random.random(len(truth)) < chance, truth, math.nan)
+        given = marks.astype(float), labels, np.full(len(truth), chance)
+        found = prediction_powered.prediction_powered_mean(
+            *given, clusters=clusters, rng=random, resamples=299
+        )
+        alone = prediction_powered.prediction_powered_mean(*given, rng=random, resamples=299)
+        assert found.n == groups and found.low is not None
+        outside += not _covered(found, base)
+        naive += not _covered(alone, base)
+    assert_error(outside, number, 0.05)
+    assert naive > outside
+    if base == 0.5:
+        assert naive > 0.15 * number, "rows of a cluster are not independent"
+
+
+def test_labels_of_few_clusters_do_not_correct_a_judge() -> None:
+    marks, clusters = np.tile([1.0, 0.0], 60), np.arange(120) // 12
+    labels = np.where(clusters < 9, marks, math.nan)
+    found = prediction_powered.prediction_powered_mean(
+        marks, labels, np.full(120, 0.9), clusters=clusters, rng=rng(9)
+    )
+    assert (found.reason, found.n, found.low) == ("few labels", 10, None)
+    # One label of a tenth cluster is enough. A judge without an error has the interval of ten clusters that agree.
+    labels[-1] = marks[-1]
+    found = prediction_powered.prediction_powered_mean(
+        marks, labels, np.full(120, 0.9), clusters=clusters, rng=rng(9)
+    )
+    assert found.estimate == pytest.approx(0.5) and found.low is not None and 0.1 < found.low < 0.45
+
+
 def test_few_labels_and_wrong_chances_are_refused() -> None:
     marks, labels = np.ones(100), np.where(np.arange(100) < 19, 1.0, math.nan)
     found = prediction_powered.prediction_powered_mean(marks, labels, np.full(100, 0.2), rng=rng(9))

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -26,6 +27,8 @@ from genops_lab.hosts import providers
 from genops_lab.hosts.link.route import Route
 
 NODE, IMAGE = "node1", "localhost/busybox:1"
+#: A user of pods that is no account of this machine: tests end all processes of the accounts that they make.
+POD_USER = 64_123
 _UP_S = 180.0
 
 
@@ -102,7 +105,9 @@ class Cluster:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
         entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         environment = dict(each.split(b"=", 1) for each in entries if b"=" in each)  # not this test's home
-        os.kill(pid, signal.SIGKILL)
+        ended = psutil.Process(pid)
+        ended.kill()
+        ended.wait(30)  # its port is free then
         with (self.folder / "log" / f"{daemon}.log").open("ab") as log:
             process = subprocess.Popen(
                 command,

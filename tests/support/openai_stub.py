@@ -1,4 +1,4 @@
-"""A stub of OpenAI's chat completions with planted faults, for all tests that ask models.
+"""A stub of OpenAI's chat completions and embeddings with planted faults, for all tests that ask models.
 
     with OpenAIStub(delay_s=0.05) as stub:
         Endpoint(name="stub", url=stub.url, model="stub-1", key=stub.key)
@@ -71,6 +71,15 @@ class Faults:
     usage: bool = True
     #: Answers to messages that contain a text, before all others: ``{"2+2": "4"}``.
     answers: dict[str, str] | None = None
+    #: Headers of answers, such as those with limits.
+    headers: dict[str, str] | None = None
+    #: Another model than ``model`` is refused with HTTP 404.
+    only_model: bool = False
+    #: How many numbers an embedding has; a text of ``zero_embeddings`` has only zeros.
+    embedding_size: int = 16
+    zero_embeddings: tuple[str, ...] = ()
+    #: Embeddings with a number that is none.
+    bad_embeddings: bool = False
     #: Each answer has a number of its own, as at a high temperature.
     varied: bool = False
 
@@ -182,12 +191,12 @@ class Stub:
             return self._send(
                 writer, {"object": "list", "data": [{"id": self.faults.model, "object": "model"}]}
             )
-        if method != "POST" or not path.endswith("/chat/completions"):
+        if method != "POST" or not path.endswith(("/chat/completions", "/embeddings")):
             return self._error(writer, 404, f"There is no {path}.")
         self._now += 1
         self.counts["at_once"] = max(self.counts.get("at_once", 0), self._now)
         try:
-            return await self._chat(reader, writer, headers, body)
+            return await self._chat(reader, writer, headers, body, embeds=path.endswith("/embeddings"))
         finally:
             self._now -= 1
 
@@ -199,14 +208,15 @@ class Stub:
         )
 
     async def _chat(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, headers: dict[str, str], raw: bytes
-    ) -> bool:
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, headers: dict[str, str], raw: bytes,
+        embeds: bool,
+    ) -> bool:  # fmt: skip
         faults = self.faults
         self.count("calls")
         number = self.counts["calls"]
         try:
             body = json.loads(raw)
-            last = _text(body["messages"][-1])
+            last = str(body["input"]) if embeds else _text(body["messages"][-1])
         except (ValueError, KeyError, IndexError, TypeError):
             return self._error(writer, 400, "The body is no chat completion.")
         told = {name: value for name, value in headers.items() if name != "authorization"}
@@ -217,6 +227,8 @@ class Stub:
         if time.time() < faults.storm_until or self._too_fast():
             self.count("rate")
             return self._error(writer, 429, "Rate limit reached.", self._retry_after())
+        if faults.only_model and body.get("model") != faults.model:
+            return self._error(writer, 404, f"The model {body.get('model')} does not exist.")
         for name in faults.refuses:
             if name in body:
                 self.count("refused")
@@ -234,6 +246,9 @@ class Stub:
         if fault == "error" or any(text in last for text in faults.always_fails):
             self.count("error")
             return self._error(writer, 500, "The server had an error.")
+        if embeds:
+            self.count("answered")
+            return self._write(writer, 200, json.dumps(self._embedding(last)).encode(), faults.headers)
         changed = faults.changes_after is not None and number > faults.changes_after
         model = faults.changed_model if changed else faults.model
         text = next((said for part, said in (faults.answers or {}).items() if part in last), None)
@@ -255,9 +270,24 @@ class Stub:
             self._write(writer, 200, data[: len(data) // 2], length=len(data))
             await writer.drain()
             return False
-        self._write(writer, 200, data)
+        self._write(writer, 200, data, faults.headers)
         await writer.drain()
         return True
+
+    def _embedding(self, text: str) -> dict[str, Any]:
+        """Return the embedding of a text: each word has a direction, so texts with words in common are alike."""
+        faults = self.faults
+        vector: list[Any] = [0.0] * faults.embedding_size
+        for word in text.lower().split() if text not in faults.zero_embeddings else []:
+            digest = hashlib.sha256(f"{faults.model} {word}".encode()).digest()
+            for at in range(faults.embedding_size):
+                vector[at] += digest[at % 32] / 128 - 1
+        if faults.bad_embeddings:
+            vector[0] = None
+        count = len(text.split())
+        data = [{"object": "embedding", "index": 0, "embedding": vector}]
+        usage = {"usage": {"prompt_tokens": count, "total_tokens": count}} if faults.usage else {}
+        return {"object": "list", "data": data, "model": faults.model, **usage}
 
     def _too_fast(self) -> bool:
         if self.faults.calls_per_s is None:

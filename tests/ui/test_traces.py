@@ -123,6 +123,36 @@ def test_failures_come_first_and_sessions_together(lab: LabPage) -> None:
     expect(rows(lab)).to_have_count(3)
 
 
+def test_a_session_is_read_as_one_conversation(lab: LabPage) -> None:
+    open_page(lab)
+    ask(lab, "")
+    page(lab).get_by_role("button", name="Sessions").click()
+    expect(page(lab).locator(".gol-RunTable-rdg")).to_have_attribute("role", "treegrid")
+    head = rows(lab).filter(has_text="anna")
+    expect(head).to_have_attribute("aria-expanded", "false")
+    head.get_by_role("gridcell").nth(2).click(button="right")
+    lab.page.get_by_role("menuitem", name="Show Session").click()
+    session = page(lab).get_by_role("region", name="Session", exact=True)
+    talk = session.get_by_role("list", name="Conversation")
+    expect(talk.get_by_role("list", name=re.compile("^Messages of trace"))).to_have_count(2)
+    said = talk.locator(".gol-Turns-turn")
+    expect(said).to_contain_text(["Where is my refund?", "5 days", "Where is my money?", "5 days"])
+    expect(session).to_contain_text("2 traces")
+    expect(session).to_contain_text("308 tokens")
+    expect(session).to_contain_text("$0.006")
+    lab.looks("session", ".gol-Traces")
+    keyboard = Keyboard(lab.page)
+    keyboard.choose(session.get_by_role("button", name="Open trace").first)
+    trace = page(lab).get_by_role("region", name="Trace", exact=True)
+    expect(session).to_have_count(0)
+    keyboard.choose(trace.get_by_role("button", name="Open session"))
+    expect(session.get_by_role("button", name="Close the session")).to_be_focused()
+    keyboard.press("Escape")
+    expect(session).to_have_count(0)
+    page(lab).get_by_role("button", name="Sessions").click()
+    expect(rows(lab)).to_have_count(3)
+
+
 def test_a_trace_is_read_with_the_keyboard_alone(lab: LabPage) -> None:
     open_page(lab)
     ask(lab, "session = bert")
@@ -152,7 +182,7 @@ def test_a_trace_is_read_with_the_keyboard_alone(lab: LabPage) -> None:
     expect(turns).to_contain_text("<img src=x onerror=document.title='run'>")
     assert lab.page.title() != "run"
     expect(chosen).to_contain_text("154")
-    expect(chosen).to_contain_text("$0.003")
+    expect(chosen).to_contain_text("0.003 USD")
     lab.looks("trace", ".gol-Traces")
     keyboard.press("z")
     expect(trace.get_by_role("button", name="Fit")).to_be_enabled()

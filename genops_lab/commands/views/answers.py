@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from genops_lab.genai.endpoints.limits import money_text
 from genops_lab.genai.evaluations.models import (
     AnswerEvaluation,
     AnswersReport,
@@ -131,11 +132,11 @@ def plan(found: PlannedEvaluation) -> Document:
     repeats = f", {found.repeats} answers to each" if found.repeats > 1 else ""
     columns = [Column("model"), Column("calls", right=True), Column("input tokens", right=True)]
     columns += [Column("output tokens", right=True), Column("cost", right=True)]
-    rows = [_planned(each, "") for each in found.models] + [
-        _planned(each, " (judge)") for each in found.judges
-    ]
+    rows = [_planned(each, "") for each in found.models]
+    rows += [_planned(found.user, " (user)")] if found.user else []
+    rows += [_planned(each, " (judge)") for each in found.judges]
     blocks: list[Block] = [
-        Facts([("rows", f"{found.rows:,}{repeats}"), ("digest", found.digest[:8])]),
+        Facts([("rows", f"{_count(found.rows, 'not known')}{repeats}"), ("digest", found.digest[:8])]),
         Table(columns, rows, title="At most"),
     ]
     shown = [_shown(each) for each in found.shows]
@@ -155,10 +156,18 @@ def plan(found: PlannedEvaluation) -> Document:
 
 def _planned(each: PlannedCalls, more: str) -> Row:
     return [
-        each.model + more, f"{each.calls:,}", f"{each.input_tokens:,}",
-        "no bound" if each.output_tokens is None else f"{each.output_tokens:,}",
-        "unknown" if each.money is None else f"{each.money:.4g}",
+        each.model + more, _count(each.calls, "not known"), _count(each.input_tokens, "not known"),
+        _count(each.output_tokens, "no bound"),
+        _money(each.money, each.currency),
     ]  # fmt: skip
+
+
+def _money(money: float | None, currency: str) -> str:
+    return "not known" if money is None else money_text(money, currency)
+
+
+def _count(count: int | None, otherwise: str) -> str:
+    return otherwise if count is None else f"{count:,}"
 
 
 def _shown(each: ShownDifference) -> Row:
@@ -179,7 +188,8 @@ def problems(evaluation: AnswerEvaluation) -> list[str]:
         if each.stopped:
             found.append(f"{each.model}: {each.stopped}")
         if each.repeated:
-            cost = "" if each.repeated_money is None else f" and cost up to {each.repeated_money:.4g}"
+            money = each.repeated_money
+            cost = "" if money is None else f" and cost up to {money_text(money, each.currency)}"
             found.append(
                 f"{each.model}: {each.repeated:,} calls were in flight when a process ended, and were made again. "
                 f"They may have used up to {each.repeated_tokens:,} tokens{cost}."
@@ -214,6 +224,10 @@ def markdown(shown: AnswersReport) -> str:
             ]
             lines += ["|---|---|---|---:|---:|---:|---|---:|---:|"]
             lines += [_line(_compared(each)) for each in shown.report.compared]
+        slices = [_slice(each, part) for each in shown.report.compared for part in each.slices]
+        if slices:
+            lines += ["", "| model | scorer | where | rows | difference | 95 % interval | verdict |"]
+            lines += ["|---|---|---|---:|---:|---:|---|", *map(_line, slices)]
     said = [*problems(evaluation), *evaluation.notes]
     return "\n".join([*lines, *([""] if said else []), *(f"- {_md(each)}" for each in said), ""]) + "\n"
 
@@ -232,7 +246,7 @@ def _model(each: ModelAnswers) -> Row:
         f"{each.answered:,} of {each.wanted:,}",
         Cell(f"{each.failed:,}", "bad" if each.failed else ""),
         f"{each.spent.total:,}",
-        "unknown" if each.money is None else f"{each.money:.4g}",
+        _money(each.money, each.currency),
         "" if each.latency_s is None else f"{each.latency_s:.2f} s",
     ]
 

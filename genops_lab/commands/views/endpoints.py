@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from genops_lab.commands.document import Cell, Column, Document, Facts, Note, Table, moment
-from genops_lab.genai.endpoints.limits import Limits, Price
+from genops_lab.genai.endpoints.limits import Limits, Price, money_text
 from genops_lab.genai.endpoints.models import EndpointTest, ModelEndpoint, ModelEndpoints
+
+from .test_steps import steps
 
 STATES = {
     "untested": "not tested",
@@ -22,6 +24,7 @@ def listed(found: ModelEndpoints) -> Document:
     columns = [
         Column("name"),
         Column("from"),
+        Column("kind", leaves=2),
         Column("model"),
         Column("state"),
         Column("price"),
@@ -31,10 +34,11 @@ def listed(found: ModelEndpoints) -> Document:
         [
             each.name,
             KINDS[each.kind],
+            each.task,
             each.model,
             STATES[each.test.state],
             price(each.price),
-            limits(each.limits),
+            limits(each.limits, _currency(each)),
         ]
         for each in found.endpoints
     ]
@@ -45,9 +49,10 @@ def listed(found: ModelEndpoints) -> Document:
 def shown(found: ModelEndpoint) -> Document:
     """Return all that is known of an endpoint, without its key."""
     facts = {
-        "from": KINDS[found.kind], "URL": found.url, "model": found.model,
+        "from": KINDS[found.kind], "kind": found.task, "URL": found.url, "model": found.model,
         "key": f"secret {found.key_secret}" if found.key_secret else "none",
-        "price": price(found.price), "limits": limits(found.limits), "timeout": f"{found.timeout_s:g} s",
+        "price": price(found.price), "limits": limits(found.limits, _currency(found)),
+        "timeout": f"{found.timeout_s:g} s",
     }  # fmt: skip
     return Document([Facts(list(facts.items())), *tested(found.name, found.test).blocks])
 
@@ -73,7 +78,11 @@ def tested(name: str, found: EndpointTest) -> Document:
     lines += found.differences
     if found.state == "changed":
         lines.append(f"Keep the new answers to compare with: genops endpoints test {name} --accept")
-    return Document([Note(each) for each in lines])
+    return Document([*(steps(found.steps) if found.steps else []), *(Note(each) for each in lines)])
+
+
+def _currency(found: ModelEndpoint) -> str:
+    return found.price.currency if found.price else "USD"
 
 
 def price(found: Price | None) -> str:
@@ -84,7 +93,7 @@ def price(found: Price | None) -> str:
     return f"{found.input:g} in, {found.output:g} out {found.currency}/M{date}"
 
 
-def limits(found: Limits) -> str:
+def limits(found: Limits, currency: str = "USD") -> str:
     """Return the limits in words."""
     parts = [f"{found.at_once} at once"]
     if found.requests_per_minute:
@@ -94,5 +103,5 @@ def limits(found: Limits) -> str:
     if found.tokens:
         parts.append(f"{found.tokens:,} tokens/evaluation")
     if found.money:
-        parts.append(f"{found.money:g} money/evaluation")
+        parts.append(f"{money_text(found.money, currency)}/evaluation")
     return ", ".join(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from genops_lab.genai.endpoints.limits import money_text
 from genops_lab.genai.prompts.models import Prompt, PromptDifference, PromptVersion, SavedPrompt
 from genops_lab.genai.prompts.trial_models import TrialAnswer, TrialCost, TrialTable
 
@@ -123,7 +124,9 @@ def cost(found: TrialCost) -> str:
     """Say what a trial may cost at most."""
     calls = f"{found.calls:,} calls with at most {found.tokens:,} tokens"
     if found.money is not None:
-        return f"{calls}, at most {found.money:.4g}."
+        return f"{calls}, at most {money_text(found.money, found.currency)}."
+    if not found.without_price:
+        return f"{calls}. The prices have several currencies, so there is no sum."
     return f"{calls}. The price is unknown: {', '.join(found.without_price)} has none."
 
 

@@ -22,6 +22,7 @@ from genops_lab.hosts.providers.base import Capacity, GpuKind
 from genops_lab.hosts.resources import words_of
 
 from ..document import Cell, Column, Document, Facts, Note, Row, Table, Tone, duration, size
+from .test_steps import steps
 
 #: The states of a connection on the screen.
 _STATES: dict[str, tuple[str, Tone]] = {
@@ -32,14 +33,6 @@ _STATES: dict[str, tuple[str, Tone]] = {
     "up": ("connected", "good"),
     "down": ("disconnected", "busy"),
     "failed": ("failed", "bad"),
-}
-_HINTS: dict[str, Tone] = {"failed": "bad", "optional": "dim"}
-_STEPS: dict[str, Tone] = {
-    "ok": "good",
-    "warning": "busy",
-    "failed": "bad",
-    "skipped": "dim",
-    "optional": "dim",
 }
 
 
@@ -392,28 +385,7 @@ def candidates(found: list[Candidate]) -> Document:
 
 def report(shown: TargetReport) -> Document:
     """``targets test``."""
-    rows: list[Row] = [
-        [
-            Cell(step.state, _STEPS[step.state]),
-            step.step,
-            step.message,
-            duration(step.took_s) if step.took_s else "",
-        ]
-        for step in shown.steps
-    ]
-    columns = [
-        Column("state"),
-        Column("step"),
-        Column("found", shrinks=True, folds=True),
-        Column("took", right=True),
-    ]
-    hints = [
-        Note(text, _HINTS.get(step.state, "busy"))
-        for step in shown.steps
-        if step.hint
-        for text in (f"{step.step}: {step.hint}", *(f"    {command}" for command in step.commands))
-    ]
-    return Document([Table(columns, rows, empty="No step was tested."), *hints])
+    return Document(steps(shown.steps))
 
 
 def built(shown: Target, tested: TargetReport) -> Document:

@@ -6,8 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from genops_lab.genai.endpoints.limits import money_text
 from genops_lab.genai.traces.models import (
     AddedRows,
+    ChatTurn,
+    Session,
     Span,
     SpanContent,
     TailedTrace,
@@ -24,12 +27,14 @@ _NONE = "No traces yet. Trace a cell: import mlflow; mlflow.autolog()"
 
 def traces(rows: Sequence[dict[str, Any]], *, filtered: bool) -> Document:
     """``traces list``."""
+    sessions = any(row.get("session") for row in rows)
     columns = [
         Column("id"),
         Column("name", shrinks=True),
         Column("status"),
         Column("request", shrinks=True, leaves=2),
         Column("response", shrinks=True, leaves=1),
+        *([Column("session", shrinks=True, leaves=3)] if sessions else []),
         Column("duration", right=True),
         Column("tokens", right=True),
         Column("cost", right=True),
@@ -42,6 +47,7 @@ def traces(rows: Sequence[dict[str, Any]], *, filtered: bool) -> Document:
             state_cell(str(row["status"])),
             str(row.get("request") or ""),
             str(row.get("response") or ""),
+            *([str(row.get("session") or "")] if sessions else []),
             _seconds(row.get("duration")),
             _count(row.get("tokens")),
             _cost(row.get("cost")),
@@ -103,6 +109,45 @@ def trace(found: Trace) -> Document:
         columns = [Column("assessment"), Column("value"), Column("by"), Column("why", shrinks=True)]
         blocks.append(Table(columns, said))
     return Document(blocks)
+
+
+def conversation(found: Session) -> Document:
+    """``traces session``."""
+    facts = Facts(
+        [
+            ("session", found.session),
+            ("experiments", ", ".join(found.experiments)),
+            ("traces", f"{found.traces_total:,}" + (f", {found.failed:,} failed" if found.failed else "")),
+            ("begun", moment(found.started_at)),
+            ("ended", moment(found.ended_at)),
+            ("tokens", _tokens(found.tokens)),
+            ("cost", _cost(found.cost) + (" (not of all calls)" if found.cost_is_partial else "")),
+        ]
+    )
+    blocks: list[Block] = [facts]
+    hidden = found.traces_total - len(found.traces)
+    if hidden:
+        blocks.append(Note(f"The last {len(found.traces)} traces follow. The totals are of all.", "dim"))
+    for place, trace in enumerate(found.traces, hidden + 1):
+        figures = [
+            f"{place}.", _id(trace.trace_id), trace.status, _seconds(trace.duration),
+            f"{_tokens(trace.tokens)} tokens" if trace.tokens else "", _cost(trace.cost),
+        ]  # fmt: skip
+        blocks.append(
+            Note("  ".join(each for each in figures if each), "bad" if trace.status == "ERROR" else "dim")
+        )
+        blocks.append(Lines([line for turn in trace.turns for line in _turn(turn)] or [trace.problem]))
+    return Document(blocks)
+
+
+def _turn(turn: ChatTurn) -> list[str]:
+    """Return the lines of a turn; what was cut or is no text is named."""
+    said = turn.text.text.splitlines() or [""]
+    lines = [f"{turn.role}: {said[0]}", *(f"  {line}" for line in said[1:])]
+    if turn.text.is_cut:
+        lines.append(f"  ({len(turn.text.text):,} of {turn.text.characters:,} characters)")
+    lines += [f"  calls {call.name} {' '.join(call.arguments.text.split())}" for call in turn.tool_calls]
+    return [*lines, *("  (a picture)" for _ in turn.pictures)]
 
 
 def content(found: SpanContent) -> Document:
@@ -186,4 +231,4 @@ def _count(number: float | None) -> str:
 
 
 def _cost(cost: float | None) -> str:
-    return "" if cost is None else f"${cost:.4g}"
+    return "" if cost is None else money_text(cost, "USD")

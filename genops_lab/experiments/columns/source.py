@@ -91,11 +91,13 @@ class Source(Protocol):
     #: Seconds between polls while questions come, and while a round of :meth:`poll` is not finished.
     every_s: float
     again_s: float
-    #: Whether the results of :meth:`poll` since the last change of the store include all its changes.
-    settled: bool
     #: Since when a store without change detection has been read once completely (seconds since 1970); None:
     #: changes are seen.
     swept_since: float | None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the results of :meth:`poll` since the last change of the store include all its changes."""
 
     def identity(self) -> str:
         """Return a text that is different for another store."""

@@ -5,25 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from genops_lab.core.errors import Unavailable
 
 from .changes import Changes, ExperimentRow, RunRow
 from .narrowing import Narrowed, Part, part_of
+from .slices import SliceDigests
 from .snapshot import Snapshot
 from .source import FullReadNeeded, SourceKind, UnknownSchema, refuse_unknown
 
 #: Block sizes: small blocks of few runs leave less memory behind as Python objects; of many runs large ones,
 #: because each block is put into growing columns.
 _LEAST_BLOCK, _LARGEST_BLOCK, _BLOCKS = 250, 2000, 40
-#: Rows of a slice, whose digest takes about 0.15 ms.
-_SLICE = 256
+#: The time for finding changes in one poll.
 _BUDGET_S = 0.004
 #: Runs whose reading takes as long.
 _ENOUGH_RUNS = 50
@@ -52,11 +51,6 @@ _DIGESTS = {
         "group_concat(DISTINCT run_uuid) FROM tags WHERE rowid >= ? AND rowid < ?"
     ),
 }
-
-
-class _Slice(NamedTuple):
-    digest: int
-    runs: str
 
 
 class SqliteFile:
@@ -113,6 +107,10 @@ class SqliteFile:
             with sqlite_errors(self._file):
                 self._connection.execute("COMMIT")
 
+    def _experiments(self) -> dict[str, ExperimentRow]:
+        rows = self._all("SELECT CAST(experiment_id AS TEXT), name, lifecycle_stage FROM experiments")
+        return {id: ExperimentRow(name, stage) for id, name, stage in rows}
+
 
 class SqliteSource(SqliteFile):
     """One SQLite file.
@@ -132,11 +130,14 @@ class SqliteSource(SqliteFile):
         super().__init__(file)
         self._seen_version = -1
         self._last = {"metrics": 0, "params": 0}
-        self._slices: dict[tuple[str, int], _Slice] = {}
-        self._due: list[tuple[str, int]] = []
-        self.settled = True
+        self._digests = SliceDigests(_DIGESTS, self._all, _BUDGET_S, _ENOUGH_RUNS)
         with self._reading():
             self._check()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the results of :meth:`poll` include all changes."""
+        return self._digests.settled
 
     def identity(self) -> str:
         """Return the file and its oldest experiment."""
@@ -171,8 +172,7 @@ class SqliteSource(SqliteFile):
             self._check()
             self._seen_version = self._version()
             self._last = {table: self._end_of(table) for table in self._last}
-            self._slices = {part: made for part in self._parts() if (made := self._look_at(part)) is not None}
-            self._due, self.settled = [], True
+            self._digests.remember()
             ids = [row[0] for row in self._all("SELECT run_uuid FROM runs ORDER BY start_time DESC")]
         block = min(max(len(ids) // _BLOCKS, _LEAST_BLOCK), _LARGEST_BLOCK)
         for begin in range(0, len(ids), block):
@@ -199,10 +199,9 @@ class SqliteSource(SqliteFile):
             if experiments:
                 self._check()
                 changed |= self._grown()
-                self._due = self._parts()
+                self._digests.begin()
                 self._seen_version = version
-            changed |= self._compare()
-            self.settled = not self._due
+            changed |= self._digests.changed()
             changes = self._whole(sorted(changed), experiments)
         found = {run.run_id for run in changes.runs}
         if any(run not in found and known.place(run) is not None for run in changed):
@@ -232,34 +231,6 @@ class SqliteSource(SqliteFile):
             self._last[table] = end
         return found
 
-    def _parts(self) -> list[tuple[str, int]]:
-        """Return all slices, the newest last (where they are taken from)."""
-        parts = {(table, at) for table in _DIGESTS for at in range(self._end_of(table) // _SLICE + 1)}
-        return sorted(parts | set(self._slices), key=lambda part: (part[1], part[0]))
-
-    def _compare(self) -> set[str]:
-        """Return the runs in slices that changed; at least one slice, then as time allows."""
-        changed: set[str] = set()
-        begin = time.thread_time()
-        while self._due:
-            part = self._due.pop()
-            old, new = self._slices.get(part), self._look_at(part)
-            if (old and old.digest) != (new and new.digest):
-                # Most runs of a slice with few changes are read needlessly: some dozens, once.
-                changed.update(run for each in (old, new) if each for run in each.runs.split(","))
-                if new is None:
-                    del self._slices[part]
-                else:
-                    self._slices[part] = new
-            if time.thread_time() - begin > _BUDGET_S or len(changed) > _ENOUGH_RUNS:
-                break
-        return changed
-
-    def _look_at(self, part: tuple[str, int]) -> _Slice | None:
-        table, at = part
-        content, runs = self._all(_DIGESTS[table], at * _SLICE, (at + 1) * _SLICE)[0]
-        return None if content is None else _Slice(hash(content), runs)
-
     # -- reading
 
     def _whole(self, ids: list[str], experiments: bool) -> Changes:
@@ -276,10 +247,6 @@ class SqliteSource(SqliteFile):
         changes.params.put(self._all(_OF_RUNS.format("m.value", "params"), found))
         changes.tags.put(self._all(_OF_RUNS.format("coalesce(m.value, '')", "tags"), found))
         return changes
-
-    def _experiments(self) -> dict[str, ExperimentRow]:
-        rows = self._all("SELECT CAST(experiment_id AS TEXT), name, lifecycle_stage FROM experiments")
-        return {id: ExperimentRow(name, stage) for id, name, stage in rows}
 
     def _end_of(self, table: str) -> int:
         return int(self._all(_END.format(table))[0][0])

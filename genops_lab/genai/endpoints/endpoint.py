@@ -1,4 +1,4 @@
-"""Ask a model over HTTP, by the protocol of OpenAI's chat completions."""
+"""Ask a model over HTTP, by the protocol of OpenAI's chat completions or embeddings."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from typing import Any
 
 import msgspec
 
+from .embeddings import as_text
 from .failures import MAY_COST, PASSING, CallFailed, Failure
 from .limits import Limits, Price, Usage
+from .models import EndpointTask
 from .providers import LiteLLMChild
 
 __all__ = ["MAY_COST", "PASSING", "Answer", "CallFailed", "Connection", "Endpoint", "Failure", "Stream"]
@@ -34,10 +36,13 @@ _BYTES_OF_TOKEN = 1
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A model that answers. ``url`` ends before ``/chat/completions``; ``key`` is the value of its secret.
 
+    ``task`` "embeddings": the text of an answer is the embedding of the last message; see :mod:`.embeddings`.
+
     ``litellm``: LiteLLM asks, and ``model`` is its name, such as ``anthropic/NAME``. A ``url`` is then optional.
     """
 
     name: str
+    task: EndpointTask = "chat"
     litellm: bool = False
     url: str
     model: str
@@ -64,13 +69,16 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._url = endpoint.url.rstrip("/") + "/chat/completions"
+        self._base = endpoint.url.rstrip("/")
+        self._url = self._base + ("/embeddings" if endpoint.task == "embeddings" else "/chat/completions")
+        #: The headers of the last response; empty before the first, and with LiteLLM.
+        self.headers: Mapping[str, str] = {}
 
     async def __aenter__(self) -> Connection:
         self._child = await LiteLLMChild().__aenter__() if self.endpoint.litellm else None
         # Imported late: 0.1 s. A call by httpx costs 1 ms more of CPU, and two packets.
         self._aiohttp = aiohttp = importlib.import_module("aiohttp")
-        context = _certificates() if self._url.startswith("https:") else True
+        context = certificates() if self._url.startswith("https:") else True
         self._client = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self.endpoint.limits.at_once, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -88,14 +96,39 @@ class Connection:
 
     async def ask(self, messages: list[dict[str, Any]], settings: Mapping[str, Any]) -> Answer:
         """Return the answer to messages. Raises CallFailed."""
+        read = embedding_of if self.endpoint.task == "embeddings" else answer_of
+        return read(*await self.ask_raw(messages, settings))
+
+    async def ask_raw(
+        self, messages: list[dict[str, Any]], settings: Mapping[str, Any]
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Return the status, the headers and the body of the answer as they are. Raises CallFailed without one."""
         if self._child is not None:
             endpoint, asked = self.endpoint, {"messages": messages, **settings}
-            return answer_of(
-                *await self._child.ask(endpoint.model, endpoint.key, endpoint.url, asked, endpoint.timeout_s)
+            return await self._child.ask(
+                endpoint.model, endpoint.key, endpoint.url, asked, endpoint.timeout_s
             )
-        async with self._response(messages, settings, total=self.endpoint.timeout_s) as response:
+        embeds = self.endpoint.task == "embeddings"
+        asked = {"input": messages[-1]["content"]} if embeds else {"messages": messages}
+        async with self._response({**asked, **settings}, total=self.endpoint.timeout_s) as response:
             content = await response.read()
-        return answer_of(response.status, response.headers, content)
+        return response.status, response.headers, content
+
+    async def models(self) -> list[str]:
+        """Return the models that the endpoint lists; none where it lists none, or not to this key."""
+        if self._child is not None:
+            return []
+        aiohttp = self._aiohttp
+        timeout = aiohttp.ClientTimeout(total=min(10.0, self.endpoint.timeout_s))
+        try:
+            async with self._client.get(
+                f"{self._base}/models", headers=self._headers, allow_redirects=False, timeout=timeout
+            ) as response:
+                content = await response.read()
+            found = msgspec.json.decode(content, type=_Models) if response.status == 200 else _Models()
+        except (aiohttp.ClientError, asyncio.TimeoutError, msgspec.MsgspecError):
+            return []
+        return [each.id for each in found.data]
 
     async def ask_streamed(
         self, messages: list[dict[str, Any]], settings: Mapping[str, Any], tell: Callable[[str], None]
@@ -109,9 +142,11 @@ class Connection:
             answer = await self.ask(messages, settings)
             tell(answer.text)
             return answer
-        asked = {**settings, "stream": True, "stream_options": {"include_usage": True}}
+        asked = {
+            "messages": messages, **settings, "stream": True, "stream_options": {"include_usage": True}
+        }  # fmt: skip
         stream = Stream()
-        async with self._response(messages, asked, sock_read=self.endpoint.timeout_s) as response:
+        async with self._response(asked, sock_read=self.endpoint.timeout_s) as response:
             if response.status != 200:
                 answer_of(response.status, response.headers, await response.read())
             begun = b""
@@ -126,18 +161,17 @@ class Connection:
         return stream.answer()
 
     @contextlib.asynccontextmanager
-    async def _response(
-        self, messages: list[dict[str, Any]], settings: Mapping[str, Any], **timeout: float
-    ) -> AsyncIterator[Any]:
+    async def _response(self, asked: Mapping[str, Any], **timeout: float) -> AsyncIterator[Any]:
         """Yield the response. Raises CallFailed. A redirect is not followed: it could take the key elsewhere."""
         aiohttp = self._aiohttp
-        body = json.dumps({"model": self.endpoint.model, "messages": messages, **settings}).encode()
+        body = json.dumps({"model": self.endpoint.model, **asked}).encode()
         connect = min(10.0, self.endpoint.timeout_s)
         try:
             async with self._client.post(
                 self._url, data=body, headers=self._headers, allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(**{"total": None, "sock_connect": connect, **timeout}),
             ) as response:  # fmt: skip
+                self.headers = response.headers
                 yield response
         except asyncio.TimeoutError as error:
             raise CallFailed("timeout", f"no answer within {self.endpoint.timeout_s:g} s") from error
@@ -156,13 +190,23 @@ class Connection:
             raise CallFailed("connection", f"{type(error).__name__}: {error}") from error
 
 
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
     """Return what HTTPS trusts: the files that the environment names, else those of the system and of certifi."""
     context = ssl.create_default_context()
     if not {"SSL_CERT_FILE", "SSL_CERT_DIR"} & os.environ.keys():
         with contextlib.suppress(ImportError):  # requests brings it
             context.load_verify_locations(importlib.import_module("certifi").where())
     return context
+
+
+class _Listed(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    """The answer of ``/models``."""
+
+    data: list[_Listed] = []
 
 
 class Stream:
@@ -264,6 +308,24 @@ def answer_of(status: int, headers: Mapping[str, str], content: bytes) -> Answer
         )  # fmt: skip
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise CallFailed("malformed", f"the answer is no chat completion: {_said(content)}") from error
+
+
+def embedding_of(status: int, headers: Mapping[str, str], content: bytes) -> Answer:
+    """Return the embedding in a response as an answer. Raises CallFailed."""
+    if status != 200:
+        raise CallFailed(_kind(status), f"HTTP {status}: {_said(content)}", _after(headers))
+    try:
+        found = json.loads(content)
+        (each,) = found["data"]
+        usage = found.get("usage")
+        if isinstance(usage, dict):  # many servers leave out the output, which is none
+            usage = {"completion_tokens": 0, **usage}
+        return Answer(
+            text=as_text(each["embedding"]), usage=usage_of(usage), finish_reason="stop",
+            model=str(found.get("model") or ""), fingerprint=str(found.get("system_fingerprint") or ""),
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise CallFailed("malformed", f"the answer is no embedding: {_said(content)}") from error
 
 
 def usage_of(given: Any) -> Usage:

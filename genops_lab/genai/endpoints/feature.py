@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
+    from genops_lab.core.live import LiveHub
     from genops_lab.core.settings import Settings
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.experiments.mlflow import MlflowConnection
@@ -23,7 +24,7 @@ def _provide(services: Services) -> None:
     services.provide(
         EndpointsService,
         lambda get: EndpointsService(
-            get(Settings), get(DeploymentsService), get(MlflowConnection), get(EventBus)
+            get(Settings), get(DeploymentsService), get(MlflowConnection), get(EventBus), get(LiveHub)
         ),
     )
 

@@ -75,6 +75,15 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return (usage.input * self.batch_input + usage.output * self.batch_output) / 1e6
 
 
+def money_text(money: float, currency: str) -> str:
+    """Return an amount with its currency, small ones with four digits.
+
+    >>> money_text(0.00012345, "USD"), money_text(12345.678, "EUR")
+    ('0.0001234 USD', '12,345.68 EUR')
+    """
+    return f"{money:,.2f} {currency}" if money >= 1000 else f"{money:.4g} {currency}"
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of a call. ``output`` includes ``reasoning``, ``input`` includes ``cached_input``.
 
@@ -126,7 +135,7 @@ class Budget:
             raise BudgetReached(f"{self._limits.tokens:,} tokens")
         price, money = self._price, self._limits.money
         if price and money is not None and price.of(self.spent) + price.most_of(reserved) > money:
-            raise BudgetReached(f"{money:g} {price.currency}")
+            raise BudgetReached(money_text(money, price.currency))
         self._reserved = reserved
         return most
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .embeddings import cosine, from_text
 from .endpoint import Answer, CallFailed, Connection
 from .models import EndpointState, Probe, ProbeAnswer
 
@@ -25,9 +27,26 @@ _REFUSABLE = ("temperature", "seed", "max_tokens")
 STATES: dict[str, EndpointState] = {"key": "key_refused", "refused": "refused", "malformed": "refused"}
 
 
+def settings_without(names: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of a probe without those that the model refuses.
+
+    >>> settings_without(["seed", "max_tokens"])
+    {'temperature': 0, 'max_completion_tokens': 1024}
+    """
+    found = {name: value for name, value in _SETTINGS.items() if name not in names}
+    # A reasoning model's limit counts its reasoning too.
+    return {**found, "max_completion_tokens": 16 * MAX_TOKENS} if "max_tokens" in names else found
+
+
 async def probe(connection: Connection, tell: Callable[[int], None] = lambda _done: None) -> Probe:
-    """Return the answers to all probes. ``tell`` gets the number of those that are done. Raises CallFailed."""
-    settings, without, answers, took = dict(_SETTINGS), [], [], []
+    """Return the answers to all probes. ``tell`` gets the number of those that are done.
+
+    Raises CallFailed, also for embeddings that cannot be compared.
+    """
+    embeds = connection.endpoint.task == "embeddings"
+    without: list[str] = [*_SETTINGS] if embeds else []
+    settings: dict[str, Any] = {} if embeds else settings_without([])
+    texts, took = [], []
     answer = Answer(text="")
     for number, prompt in enumerate(PROMPTS, start=1):
         while True:
@@ -38,19 +57,35 @@ async def probe(connection: Connection, tell: Callable[[int], None] = lambda _do
                 name = _refused(failed, settings)
                 if name is None:
                     raise
-                del settings[name]
                 without.append(name)
-                if name == "max_tokens":
-                    settings["max_completion_tokens"] = 16 * MAX_TOKENS  # reasoning counts
+                settings = settings_without(without)
                 continue
             break
         took.append(time.monotonic() - began)
-        answers.append(ProbeAnswer(prompt=prompt, text=answer.text))
+        texts.append(answer.text)
         tell(number)
+    if embeds:
+        try:
+            texts, without = _described(texts), []
+        except ValueError as error:
+            raise CallFailed("malformed", f"The embeddings cannot be compared: {error}.") from error
+    answers = [ProbeAnswer(prompt=prompt, text=text) for prompt, text in zip(PROMPTS, texts, strict=True)]
     return Probe(
         at=time.time(), model=answer.model, fingerprint=answer.fingerprint, answers=answers, without=without,
         latency_ms=round(1000 * sorted(took)[len(took) // 2], 1), usage_known=answer.usage.known,
     )  # fmt: skip
+
+
+def _described(texts: Sequence[str]) -> list[str]:
+    """Return the sizes of embeddings, and the cosines of each with the others, which rounding makes comparable."""
+    vectors = [from_text(each) for each in texts]
+    found: list[list[float]] = [[] for _ in vectors]
+    for one, other in itertools.permutations(range(len(vectors)), 2):
+        found[one].append(cosine(vectors[one], vectors[other]))
+    return [
+        f"{len(vector)} numbers; cosines {', '.join(f'{each:.2f}' for each in cosines)}"
+        for vector, cosines in zip(vectors, found, strict=True)
+    ]
 
 
 def _refused(failed: CallFailed, settings: Mapping[str, Any]) -> str | None:

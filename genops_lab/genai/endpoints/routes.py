@@ -11,6 +11,7 @@ else:
 
 OPERATIONS = [
     Operation("GET", "/endpoints", Service.list_endpoints),
+    Operation("GET", "/endpoint-price", Service.known_price),
     Operation("POST", "/endpoints", Service.add_endpoint, named=("name",)),
     Operation("GET", "/endpoints/{name}", Service.get_endpoint),
     Operation("DELETE", "/endpoints/{name}", Service.delete_endpoint),

@@ -12,6 +12,7 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed, NotFound
 from genops_lab.core.events import EventBus
+from genops_lab.core.live import LiveHub
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.deployments.secrets import Secrets
@@ -20,26 +21,42 @@ from genops_lab.experiments.mlflow import MlflowConnection
 from genops_lab.serving.engines.settings import COMMAND
 
 from .backends.gateway import MlflowGateway
-from .endpoint import CallFailed, Connection, Endpoint
+from .endpoint import CallFailed, Endpoint
 from .limits import Price
-from .models import EndpointTest, ModelEndpoint, ModelEndpoints, NewEndpoint, Probe, TestEndpoint
+from .models import (
+    EndpointStep,
+    EndpointTask,
+    EndpointTest,
+    KnownPrice,
+    ModelEndpoint,
+    ModelEndpoints,
+    NewEndpoint,
+    PriceQuery,
+    Probe,
+    TestEndpoint,
+)
 from .prices import price_of
-from .probes import STATES, changed, differences, probe
+from .probes import STATES, changed, differences
 from .providers import INSTALL, MISSING, is_installed
+from .stepwise_test import StepwiseTest
 from .store import EndpointFile
 
 #: The longest wait for a source of the list, and for an answer to a probe.
 _SOURCE_S, _PROBE_S = 20.0, 60.0
+_TASKS: dict[EndpointTask, str] = {"chat": "chat completions", "embeddings": "embeddings"}
 DEPLOYMENT, GATEWAY = "deployment:", "gateway:"
+#: The live topic of a test's steps; the endpoint's name follows.
+TOPIC = "endpoint-test:"
 
 
 class EndpointsService(Service):
     """One list of models that answer. Keys are read from secrets when a call needs them, and are in no answer."""
 
     def __init__(
-        self, settings: Settings, deployments: DeploymentsService, mlflow: MlflowConnection, events: EventBus
-    ) -> None:
-        self._deployments, self._mlflow, self._events = deployments, mlflow, events
+        self, settings: Settings, deployments: DeploymentsService, mlflow: MlflowConnection, events: EventBus,
+        live: LiveHub,
+    ) -> None:  # fmt: skip
+        self._deployments, self._mlflow, self._events, self._live = deployments, mlflow, events, live
         self._file = EndpointFile(settings.data_dir / "endpoints.json")
         self._secrets = Secrets(settings.data_dir / "secrets")
         self._given = settings.endpoints
@@ -93,6 +110,11 @@ class EndpointsService(Service):
                     found[name] = None
         return {name: price for name, price in found.items() if price is not None}
 
+    async def known_price(self, query: PriceQuery) -> KnownPrice:
+        """Return the price of a model in LiteLLM's table, and whether LiteLLM is installed."""
+        price = await asyncio.to_thread(price_of, query.model)
+        return KnownPrice(litellm=is_installed(), price=price)
+
     async def add_endpoint(self, body: NewEndpoint) -> ModelEndpoint:
         """Add a model to a person's list. A price that is not given is looked up in LiteLLM's table."""
         _check(body)
@@ -103,6 +125,11 @@ class EndpointsService(Service):
         if body.key_secret:
             await asyncio.to_thread(self._secrets.values, [body.key_secret])
         price = body.price or await asyncio.to_thread(price_of, body.model)
+        if body.limits.money is not None and price is None:
+            raise InvalidRequest(
+                f"The endpoint {body.name!r} has a budget of money, and the price of {body.model!r} is not known.",
+                hint="Give --price-input and --price-output, or a budget of tokens: --tokens.",
+            )
         new = _listed(msgspec.structs.replace(body, price=price), added_at=time.time())
 
         def keep() -> None:
@@ -136,7 +163,7 @@ class EndpointsService(Service):
         self._events.emit("endpoint", name)
 
     async def test_endpoint(self, name: str, body: TestEndpoint) -> EndpointTest:
-        """Ask an endpoint five short questions, keep what it answered, and say what differs from its first answers.
+        """Test an endpoint step by step with six short calls, keep its answers, and say what differs from the first.
 
         The state is in the answer, also where the endpoint does not answer. ``accept`` takes the answers as the first.
         """
@@ -151,31 +178,39 @@ class EndpointsService(Service):
         self._events.emit("endpoint", name)
         return found
 
-    async def endpoint(self, name: str) -> Endpoint:
+    async def endpoint(self, name: str, task: EndpointTask = "chat") -> Endpoint:
         """Return an endpoint with its key, for a feature that asks it. The key must be in no answer, event or log."""
-        return await self._connected(await self.get_endpoint(name))
+        found = await self.get_endpoint(name)
+        if found.task != task:
+            raise InvalidRequest(
+                f"The endpoint {name!r} is for {_TASKS[found.task]}, and {_TASKS[task]} are needed.",
+                hint="Name another one: genops endpoints list",
+            )
+        return await self._connected(found)
 
     async def _tried(self, kept: ModelEndpoint, accept: bool) -> EndpointTest:
         before = kept.test
+
+        def tell(steps: list[EndpointStep]) -> None:
+            self._live.publish(f"{TOPIC}{kept.name}", EndpointTest(steps=steps))
+
+        test = StepwiseTest(kept, tell)
         try:
-            endpoint = await self._connected(kept)
-            quick = msgspec.structs.replace(endpoint, timeout_s=min(endpoint.timeout_s, _PROBE_S))
-            async with Connection(quick) as connection:
-                now = await probe(connection)
-        except CallFailed as failed:
-            state = STATES.get(failed.kind, "away")
+            now = await test.run(self._connected(kept), accept=accept, longest_s=_PROBE_S)
+        except (
+            CallFailed,
+            GenOpsError,
+        ) as error:  # such as a secret that is gone, or a deployment that stopped
+            hint = "" if isinstance(error, CallFailed) else error.hint
             return EndpointTest(
-                state=state, message=failed.message, at=time.time(), probe=before.probe, first=before.first
-            )
-        except GenOpsError as error:  # a secret that is gone, a deployment that stopped
-            message = f"{error.message} {error.hint}".strip()
-            return EndpointTest(
-                state="away", message=message, at=time.time(), probe=before.probe, first=before.first
-            )
+                state=STATES.get(error.kind, "away") if isinstance(error, CallFailed) else "away",
+                message=f"{error.message} {hint}".strip(),
+                at=time.time(), probe=before.probe, first=before.first, steps=test.steps,
+            )  # fmt: skip
         first: Probe = now if accept or before.first is None else before.first
         return EndpointTest(
             state="changed" if changed(first, now) else "answers", at=now.at, probe=now, first=first,
-            differences=differences(first, now),
+            differences=differences(first, now), steps=test.steps,
         )  # fmt: skip
 
     async def _connected(self, kept: ModelEndpoint) -> Endpoint:
@@ -190,7 +225,7 @@ class EndpointsService(Service):
             key = found[kept.key_secret].strip()
         return Endpoint(
             name=kept.name, url=url, model=kept.model, key=key, timeout_s=kept.timeout_s, limits=kept.limits,
-            price=kept.price, litellm=kept.litellm,
+            price=kept.price, litellm=kept.litellm, task=kept.task,
         )  # fmt: skip
 
     def _of_administrator(self) -> list[ModelEndpoint]:
@@ -205,10 +240,10 @@ class EndpointsService(Service):
             ModelEndpoint(
                 name=DEPLOYMENT + each.name, kind="deployment", url=f"{each.url}/v1", model=each.name,
                 added_at=each.created_at,
+                task="embeddings" if each.serving.settings.get("embeddings", "").lower() == "true" else "chat",
             )
             for each in page.items
             if each.url and each.serving is not None and each.serving.engine != COMMAND
-            and each.serving.settings.get("embeddings", "").lower() != "true"
         ]  # fmt: skip
 
     async def _of_gateway(self) -> list[ModelEndpoint]:
@@ -243,6 +278,11 @@ def _check(body: NewEndpoint) -> None:
     """Raise InvalidRequest for an address that cannot be asked, or that has a key in it."""
     if body.litellm and not is_installed():
         raise Failed(MISSING, hint=INSTALL)
+    if body.litellm and body.task == "embeddings":
+        raise InvalidRequest(
+            "LiteLLM is not asked for embeddings here.",
+            hint="Give an endpoint with OpenAI's /embeddings: --url URL --model MODEL --kind embeddings",
+        )
     if body.litellm and "/" not in body.model:
         raise InvalidRequest(
             f"{body.model[:200]!r} names no provider.",
@@ -254,16 +294,15 @@ def _check(body: NewEndpoint) -> None:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidRequest(
             f"{body.url[:200]!r} is not the address of an endpoint.",
-            hint="Give what stands before /chat/completions, such as https://api.example.com/v1",
+            hint="Give what stands before /chat/completions or /embeddings, such as https://api.example.com/v1",
         )
     if parts.username or parts.password or parts.query:
         raise InvalidRequest(
             "The address of an endpoint must have no user, password or query.",
             hint="Keep the key as a secret: genops secrets set NAME, then --key-secret NAME",
         )
-    if parts.path.rstrip("/").endswith("/chat/completions"):
-        raise InvalidRequest(
-            "The address ends with /chat/completions.", hint="Leave out /chat/completions: it is added."
-        )
+    for path in ("/chat/completions", "/embeddings"):
+        if parts.path.rstrip("/").endswith(path):
+            raise InvalidRequest(f"The address ends with {path}.", hint=f"Leave out {path}: it is added.")
     if not body.model.strip():
         raise InvalidRequest("The endpoint has no model.", hint="Give the model's name at the endpoint.")

@@ -217,9 +217,7 @@ class Asking:
         await self._requests.take()
         await self._tokens.take(most.total)
 
-    async def _again(
-        self, failed: CallFailed, tries: int, since: tuple[float, float], found: Asked
-    ) -> bool:
+    async def _again(self, failed: CallFailed, tries: int, since: tuple[float, float], found: Asked) -> bool:
         """Wait before another try of a call that failed, or return that there is none.
 
         ``since``: when the call began, and when it failed first.

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from genops_lab.genai.endpoints.endpoint import Answer, Connection, Endpoint
-from genops_lab.genai.endpoints.limits import Budget, Usage
+from genops_lab.genai.endpoints.limits import Budget, Usage, money_text
 from genops_lab.genai.scorers.base import CannotScore
 
 from .asking import Asked, Asking, Patience, Wanted
@@ -273,7 +273,7 @@ def user_notes(file: Evaluation, path: Path) -> list[str]:
     calls = [each for each in read_journal(path).values() if each.model == _USERS + user.model]
     spent = summed([each.answer.usage for each in calls if each.answer])
     price = file.judges[user.model].price
-    cost = f", {price.of(spent):.4g}" if price else ""
+    cost = f", {money_text(price.of(spent), price.currency)}" if price else ""
     return [f"The user, {user.model}, used {spent.total:,} tokens{cost}."]
 
 

@@ -12,6 +12,7 @@ from genops_lab.core.yaml_files import YamlFileError, YamlKind
 from genops_lab.genai.endpoints.limits import Limits, Price
 from genops_lab.genai.scorers.base import Judge
 from genops_lab.genai.scorers.kinds import Scorer
+from genops_lab.genai.scorers.programs import Embeddings
 
 from .conversation_file import Conversation, Tool
 from .harness_file import Harness
@@ -140,6 +141,15 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def converses(self) -> bool:
         """Return whether an answer needs more than one call."""
         return bool(self.tools or self.conversation.turns or self.conversation.user)
+
+
+def embedding_models(scorers: Sequence[Scorer]) -> dict[str, Model]:
+    """Return the endpoints for embeddings that scorers ask, by their labels."""
+    return {
+        each.asks: Model(endpoint=each.endpoint)
+        for each in scorers
+        if isinstance(each, Embeddings) and each.endpoint
+    }
 
 
 def _turns(prompt: str | list[Message]) -> list[Message]:

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.settings import Settings
+    from genops_lab.core.tasks import TasksService
     from genops_lab.core.work import WorkService
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.evaluations.service import EvaluationsService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.genai.endpoints.service import EndpointsService
     from genops_lab.genai.traces.service import TracesService
+    from genops_lab.hosts.questions import QuestionsService
 
+    from .kernel_requests import KernelEvaluations
     from .service import AnswersService
 
     services.provide(
@@ -35,6 +38,15 @@ def _provide(services: Services) -> None:
             get(EndpointsService).endpoint,
             get(EvaluationsService),
             get(TracesService),
+        ),
+    )
+    services.provide(
+        KernelEvaluations,
+        lambda get: KernelEvaluations(
+            get(AnswersService),
+            get(TasksService),
+            get(QuestionsService).ask,
+            get(Settings).data_dir / "incoming-rows",
         ),
     )
 

@@ -1,6 +1,6 @@
 """Run tasks of inspect-ai and lm-evaluation-harness in a child process, and read their answers and scores.
 
-The model is asked at its own address. Its key goes to the child by its environment.
+The model is asked through ``harness_relay``, whose token goes to the child by its environment.
 """
 
 from __future__ import annotations
@@ -227,10 +227,11 @@ def _follow(
 ) -> None:
     """Run a command until its end. It is ended when ``look`` raises or its time is over. Raises Failed."""
     began = time.monotonic()
+    direct = ",".join(filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1"]))
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **own}, stdin=subprocess.DEVNULL, stdout=printed,
-            stderr=subprocess.STDOUT, start_new_session=True,
+            command, cwd=folder, env={**os.environ, "no_proxy": direct, "NO_PROXY": direct, **own},
+            stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         try:
             while True:

@@ -64,7 +64,9 @@ def check_notes(folder: ResultsFolder) -> list[str]:
                 f"{model} answers {len(apart)} of {len(last.answers)} fixed questions otherwise than at the beginning. "
                 "Many servers do so at temperature 0."
             )
-    found += [f"Whether {model} is still the same model is not known: {why}" for model, why in kept.failed.items()]
+    found += [
+        f"Whether {model} is still the same model is not known: {why}" for model, why in kept.failed.items()
+    ]
     return found
 
 

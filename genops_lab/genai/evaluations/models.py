@@ -15,6 +15,10 @@ from genops_lab.genai.endpoints.limits import Usage
 Stage = Literal["asking", "scoring", "recording", "done"]
 
 
+#: The experiment of evaluations that name none.
+EXPERIMENT = "Evaluations of answers"
+
+
 class NewAnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Begin an evaluation of answers.
 
@@ -30,6 +34,20 @@ class NewAnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     data: str = ""
     data_name: str = ""
+
+
+class NewKernelEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """Evaluate rows of a kernel on another host.
+
+    - text, name: as in :class:`NewAnswerEvaluation`.
+    - rows: the ticket of an uploaded file of JSON lines.
+    - rows_name: what the evaluation calls the rows.
+    """
+
+    text: str
+    name: str = "cell"
+    rows: str
+    rows_name: str = "rows"
 
 
 class NewScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +67,8 @@ class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
     - again: answers that needed more than one call.
     - repeated, repeated_tokens: calls that were in flight when a process ended, and the most tokens that they cost.
     - unanswered_tokens: the most that calls cost which ended without an answer, such as after a timeout.
-    - spent, money: of all calls, the repeated and unanswered ones at their most; ``money`` is None without a price.
+    - spent, money: of all calls, the repeated and unanswered ones at their most; ``money`` is None without a price,
+      else in ``currency``.
     - names, fingerprints: those that the endpoint returned. Several: the model changed meanwhile.
     - stopped: why not all answers were asked for.
     """
@@ -69,6 +88,7 @@ class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
     unanswered_tokens: int = 0
     spent: Usage = Usage()
     money: float | None = None
+    currency: str = "USD"
     latency_s: float | None = None
     names: list[str] = []
     fingerprints: list[str] = []
@@ -188,7 +208,7 @@ class AskedUntilKnown(msgspec.Struct, frozen=True, kw_only=True):
     """How far an evaluation with ``stop_when_known`` came: ``examples`` of ``of`` were asked, in a random order.
 
     - known: each comparison is known.
-    - spared, spared_money: answers that were not asked for, and what they would have cost at the mean price so far.
+    - spared, spared_money: answers that were not asked for, and their cost at the mean price so far, in ``currency``.
     - finite: the answer is about these rows alone.
     """
 
@@ -197,6 +217,7 @@ class AskedUntilKnown(msgspec.Struct, frozen=True, kw_only=True):
     known: bool
     spared: int
     spared_money: float | None = None
+    currency: str = "USD"
     finite: bool = False
 
 
@@ -222,14 +243,17 @@ class ScoresReport(msgspec.Struct, frozen=True, kw_only=True):
 class PlannedCalls(msgspec.Struct, frozen=True, kw_only=True):
     """The calls of a model, at most.
 
-    ``output_tokens`` is None where no ``max_tokens`` bounds them; ``money`` too, or where the price is unknown.
+    ``output_tokens`` is None where no ``max_tokens`` bounds them. ``input_tokens`` is None where they depend on answers
+    without a bound. ``calls`` is None where the rows are not known. ``money`` is None with any of them, or without a
+    price.
     """
 
     model: str
-    calls: int
-    input_tokens: int
+    calls: int | None
+    input_tokens: int | None
     output_tokens: int | None
     money: float | None
+    currency: str = "USD"
 
 
 class ShownDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,6 +269,8 @@ class ShownDifference(msgspec.Struct, frozen=True, kw_only=True):
 class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     """A plan: what would be asked, what it costs at most, and what it could show. Nothing was asked.
 
+    - rows: None where another harness has them, and no limit bounds them.
+    - user: the calls of the model that plays the user of conversations.
     - tests: comparisons that share the level.
     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
     - notes: what a person must know of the rows.
@@ -252,10 +278,11 @@ class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     digest: str
-    rows: int
+    rows: int | None
     repeats: int
     models: list[PlannedCalls]
     judges: list[PlannedCalls]
+    user: PlannedCalls | None = None
     shows: list[ShownDifference]
     tests: int
     clusters: int = 0
@@ -300,6 +327,18 @@ class AnswersReport(msgspec.Struct, frozen=True, kw_only=True):
 
     evaluation: AnswerEvaluation
     report: ScoresReport | None
+
+
+class KernelEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluation that a kernel on another host asked for. ``id`` is that of the request.
+
+    ``evaluation`` and ``task`` are empty until the user agrees. ``report`` comes with the end of the task.
+    """
+
+    id: str
+    evaluation: str = ""
+    task: Task | None = None
+    report: AnswersReport | None = None
 
 
 class AnswersQuery(PageQuery, frozen=True, kw_only=True):
@@ -351,10 +390,15 @@ class AnsweredRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExamplesQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The examples of an evaluation by the scores of ``scorer``. ``models``: names with commas between; empty: all."""
+    """The examples of an evaluation by the scores of ``scorer``. ``models``: names with commas between; empty: all.
+
+    ``against``: another evaluation of the same rows, whose ``against_model`` stands first.
+    """
 
     scorer: str
     models: str = ""
+    against: str = ""
+    against_model: str = ""
 
 
 class ExampleResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -375,7 +419,10 @@ class ExampleLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Examples(msgspec.Struct, frozen=True, kw_only=True):
-    """The examples in the order of the data. ``left_out``: how many more there are."""
+    """The examples in the order of the data. ``left_out``: how many more there are.
+
+    ``models`` are those of the results; with ``against`` of the query the first one is of that evaluation.
+    """
 
     models: list[str]
     examples: list[ExampleLine]

@@ -18,20 +18,29 @@ import msgspec
 from genops_lab.core.call_progress import CallCancelled, for_another_thread, report_progress
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.paging import Page
-from genops_lab.core.paths import private_dir
+from genops_lab.core.paths import private_dir, write_private
 from genops_lab.genai.endpoints.endpoint import Endpoint
-from genops_lab.genai.endpoints.limits import Usage
-from genops_lab.genai.scorers.base import Answered, Judge, Program, Rule
+from genops_lab.genai.endpoints.limits import Price, Usage, money_text
+from genops_lab.genai.scorers.base import Answered, Judge
 from genops_lab.genai.scorers.kinds import Scorer
+from genops_lab.genai.scorers.programs import EMBEDDINGS, Embeddings
 
 from .asking import Asked, Asking, Patience, Wanted
 from .attachments import AttachingConnection, Attachments, digest_with, text_of, tokens_of
 from .conversing import Conversations, user_notes
-from .evaluation_file import Evaluation, EvaluationFileError, Model, read_evaluation, read_scorers
+from .evaluation_file import (
+    Evaluation,
+    EvaluationFileError,
+    Model,
+    embedding_models,
+    read_evaluation,
+    read_scorers,
+)
 from .frozen_files import keep_files
 from .journal import Call, Journal, Key, read
 from .model_checks import check_models, check_notes
 from .models import (
+    EXPERIMENT,
     AllGateEvidence,
     AnsweredRow,
     AnswerEvaluation,
@@ -45,6 +54,7 @@ from .models import (
     NewScores,
     PlannedEvaluation,
 )
+from .registered_scorers import RegisteredScorer, registered_in
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
 from .rows import Rows, digest_of, history_in, read_rows, turns_in, written
 from .stopping import asked_until_known, looks, random_order, unknown_models
@@ -71,8 +81,21 @@ class AnswersProcess:
         """Return what a file names as its data. Raises EvaluationFileError."""
         return body.data or read_evaluation(body.text, body.name).data
 
-    def begin(self, body: NewAnswerEvaluation) -> AnswerEvaluation:
-        """Check a file and its rows, and freeze both. Raises EvaluationFileError, InvalidRequest, NotFound, Failed."""
+    def registered(self, body: NewAnswerEvaluation) -> list[RegisteredScorer]:
+        """Return the scorers of a file that are registered in MLflow. Raises EvaluationFileError."""
+        file = read_evaluation(body.text, body.name)
+        return registered_in(file.scorers, file.experiment or EXPERIMENT)
+
+    def registered_added(self, id: str, body: NewScores) -> list[RegisteredScorer]:
+        """Return the scorers to add that are registered in MLflow. Raises NotFound, EvaluationFileError."""
+        file = self._file(find_folder(self._root, id))
+        return registered_in(read_scorers(body.text, body.name).scorers, file.experiment or EXPERIMENT)
+
+    def begin(self, body: NewAnswerEvaluation, registered: dict[str, str] | None = None) -> AnswerEvaluation:
+        """Check a file and its rows, and freeze both. ``registered``: scorers of MLflow as JSON, by their files.
+
+        Raises EvaluationFileError, InvalidRequest, NotFound, Failed.
+        """
         from .planning import data_notes, training_of
 
         file, source, rows = _read(body)
@@ -82,6 +105,7 @@ class AnswersProcess:
             beside = Path(body.folder) if body.data_name else source.parent
             with _removed_if_refused(folder):
                 keep_files(file, Path(body.folder), folder.files)
+                _keep_registered(folder, registered)
                 attachments = Attachments(file.attached, file.pdf, beside, folder.attachments)
                 folder.freeze(body.text, attachments.kept(rows.by_id))
             if file.stop_when_known:
@@ -102,14 +126,31 @@ class AnswersProcess:
         from .planning import planned, training_of
 
         file, _source, rows = _read(body)
-        if file.harness:
-            raise InvalidRequest(
-                "The rows of another harness's task are not known before it runs.",
-                hint="Try it with few: harness: {limit: 10}",
-            )
         return planned(file, rows, training_of(file, body.folder))
 
-    def add_scorers(self, id: str, body: NewScores) -> AnswerEvaluation:
+    def plan_from_kernel(
+        self, body: NewAnswerEvaluation
+    ) -> tuple[PlannedEvaluation, dict[str, Model], dict[str, Model]]:
+        """Return what an evaluation of a kernel on another host would ask, its models, and those that judge.
+
+        Raises NotAllowed for a file that a host must not use, and all that :meth:`plan` raises.
+        """
+        from .kernel_rules import check_from_kernel
+        from .planning import planned
+
+        file = read_evaluation(body.text, body.name)
+        check_from_kernel(file, Rows(digest="", by_id={}))  # before any file is read
+        file, _source, rows = _read(body)
+        check_from_kernel(file, rows)
+        models = {
+            label: msgspec.structs.replace(each, settings={**file.settings, **each.settings})
+            for label, each in file.models.items()
+        }
+        return planned(file, rows, None), models, file.judges | embedding_models(file.scorers)
+
+    def add_scorers(
+        self, id: str, body: NewScores, registered: dict[str, str] | None = None
+    ) -> AnswerEvaluation:
         """Add scorers to an evaluation. Raises NotFound, EvaluationFileError, Conflict."""
         folder = find_folder(self._root, id)
         given = read_scorers(body.text, body.name)
@@ -123,6 +164,7 @@ class AnswersProcess:
                         f"{id} has a scorer with the name {each.label!r} already.",
                         hint="Give this scorer a name of its own: name: ...",
                     )
+            _keep_registered(folder, registered)
             folder.keep_added([*folder.added(), body.text])
             labels = [*known, *(each.label for each in given.scorers)]
             state = msgspec.structs.replace(folder.state(), scorers=labels, stage="scoring")
@@ -156,13 +198,7 @@ class AnswersProcess:
         ):
             known = self._known(folder, file, rows, judges) if file.stop_when_known else None
             asked, lost, calls = asyncio.run(_asked(folder, file, rows, endpoints, judges, known))
-            prices = {each.name: each.price for each in endpoints}
-            models = []
-            for each in asked:
-                own_lost = [most for key, most in lost if key[0] == each.model]
-                tokens, price = sum(most.total for most in own_lost), prices[each.model]
-                cost = sum(price.of(most) for most in own_lost) if price else None
-                models.append(_outcome(each, calls, tokens, cost))
+            models = _outcomes(asked, lost, calls, endpoints)
             state = folder.state()
             state = msgspec.structs.replace(
                 state, models=models, stage="scoring", notes=_notes(state, models, file, folder)
@@ -177,9 +213,9 @@ class AnswersProcess:
         from .harness_results import asked_harness
 
         with self._alone(folder), _on_disk(f"Free some space, then: {_resume(folder.id)}"):
-            asked, calls = asked_harness(folder, file, endpoints, report_progress)
+            asked, lost, calls = asked_harness(folder, file, endpoints, report_progress)
             state = folder.state()
-            models = [_outcome(each, calls, 0, None) for each in asked]
+            models = _outcomes(asked, lost, calls, endpoints)
             state = msgspec.structs.replace(
                 state, models=models, stage="scoring", rows=len(folder.rows()),
                 notes=_notes(state, models, file, folder),
@@ -246,12 +282,12 @@ class AnswersProcess:
         return lambda calls: unknown_models(self._all_scores(folder, file, rows, calls, judges)[0], question)
 
     def _scores(
-        self, folder: ResultsFolder, file: Evaluation, scorer: Rule | Program | Judge, answers: dict[Key, Answered],
+        self, folder: ResultsFolder, file: Evaluation, scorer: Scorer, answers: dict[Key, Answered],
         endpoints: dict[str, Endpoint], judges: dict[str, Model],
     ) -> tuple[list[KeptScore], list[str]]:  # fmt: skip
         from .scoring import asked_judge, scored_here
 
-        if not isinstance(scorer, Judge):
+        if not isinstance(scorer, Judge) and not (isinstance(scorer, Embeddings) and scorer.asks):
             known = folder.scores(scorer.label)
             return scored_here(scorer, answers, known, folder.files, report_progress), []
         done = {scorer.label: 0}
@@ -260,7 +296,7 @@ class AnswersProcess:
             return await _while_wanted(
                 asyncio.ensure_future(
                     asked_judge(
-                        scorer, endpoints[scorer.model], answers, judges[scorer.model].settings,
+                        scorer, endpoints[scorer.asks], answers, judges[scorer.asks].settings,
                         folder, Patience(tries=file.tries, patience_s=file.patience_s),
                         lambda asked: done.update({scorer.label: asked.answered + asked.failed}),
                     )
@@ -269,8 +305,9 @@ class AnswersProcess:
             )  # fmt: skip
 
         scores, asked = asyncio.run(ask())
-        cost = "" if asked.money is None else f", {asked.money:.4g}"
-        said = f"{scorer.label} used {asked.spent.total:,} tokens of {scorer.model}{cost}."
+        price = endpoints[scorer.asks].price
+        cost = "" if asked.money is None or not price else f", {money_text(asked.money, price.currency)}"
+        said = f"{scorer.label} used {asked.spent.total:,} tokens of {scorer.asks.removeprefix(EMBEDDINGS)}{cost}."
         return scores, [said, asked.stopped] if asked.stopped else [said]
 
     def answers(self, id: str, query: AnswersQuery) -> Page[AnsweredRow]:
@@ -281,14 +318,15 @@ class AnswersProcess:
         return answered_rows([find_folder(self._root, each) for each in ids], query)
 
     def examples(self, id: str, query: ExamplesQuery) -> Examples:
-        """Return the examples with their scores. Raises NotFound."""
+        """Return the examples with their scores. Raises NotFound, Conflict."""
         from .examples import list_examples
 
         folder = find_folder(self._root, id)
         file = self._file(folder)
         first = next(iter(file.models))
         asked = {id: text_of(first_turns(file, row, id, first)) for id, row in folder.rows().items()}
-        return list_examples(folder, asked, list(file.models), query)
+        other = find_folder(self._root, query.against) if query.against else None
+        return list_examples(folder, asked, list(file.models), query, other)
 
     def gate_evidence(self, id: str) -> AllGateEvidence:
         """Return what gates may stand on; the notes of the evaluation get what is left out. Raises NotFound."""
@@ -357,6 +395,12 @@ def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
                 f"{source.name} has no column {column!r}.", hint=f"Its columns: {', '.join(sorted(known))}."
             )
     return file, source, rows
+
+
+def _keep_registered(folder: ResultsFolder, registered: Mapping[str, str] | None) -> None:
+    private_dir(folder.files)
+    for name, content in (registered or {}).items():
+        write_private(folder.files / name, content)
 
 
 def _data_name(file: Evaluation, body: NewAnswerEvaluation, source: Path) -> str:
@@ -481,13 +525,13 @@ def _stopped(
 
 
 def all_scorers(folder: ResultsFolder, file: Evaluation) -> tuple[list[Scorer], dict[str, Model]]:
-    """Return the scorers of a file and those that were added, and the models that judge."""
+    """Return the scorers of a file and those that were added, and the models that they ask."""
     scorers, judges = [*file.scorers], dict(file.judges)
     for text in folder.added():
         added = read_scorers(text)
         scorers += added.scorers
         judges |= added.judges
-    return scorers, judges
+    return scorers, judges | embedding_models(scorers)
 
 
 def first_turns(file: Evaluation, row: dict[str, Any], id: str, model: str) -> list[dict[str, Any]]:
@@ -524,8 +568,22 @@ def wanted_of(file: Evaluation, rows: dict[str, dict[str, Any]], model: str) -> 
     return found
 
 
+def _outcomes(
+    asked: Sequence[Asked], lost: Sequence[tuple[Key, Usage]], calls: dict[Key, Call], endpoints: Sequence[Endpoint]
+) -> list[ModelAnswers]:  # fmt: skip
+    """Return what each model gave. ``lost``: calls that were in flight when a process ended."""
+    prices = {each.name: each.price for each in endpoints}
+    found = []
+    for each in asked:
+        own = [most for key, most in lost if key[0] == each.model]
+        tokens, price = sum(most.total for most in own), prices[each.model]
+        money = sum(price.of(most) for most in own) if price else None
+        found.append(_outcome(each, calls, price, tokens, money))
+    return found
+
+
 def _outcome(
-    asked: Asked, calls: dict[Key, Call], lost_tokens: int, lost_money: float | None
+    asked: Asked, calls: dict[Key, Call], price: Price | None, lost_tokens: int, lost_money: float | None
 ) -> ModelAnswers:
     own = [call for key, call in calls.items() if key[0] == asked.model]
     answers = [call.answer for call in own if call.answer is not None]
@@ -547,6 +605,7 @@ def _outcome(
         unanswered_tokens=sum(call.lost.total for call in own),
         spent=asked.spent,
         money=asked.money,
+        currency=price.currency if price else "USD",
         latency_s=latencies[len(latencies) // 2] if latencies else None,
         names=_most(each.model for each in answers),
         fingerprints=_most(each.fingerprint for each in answers),

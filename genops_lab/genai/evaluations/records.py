@@ -17,13 +17,12 @@ from genops_lab.genai.scorers.base import BaseScorer, Judge
 from .attachments import for_trace
 from .evaluation_file import Evaluation, read_evaluation
 from .journal import read
-from .models import AnswerEvaluation, ModelAnswers, ScoresReport
+from .models import EXPERIMENT, AnswerEvaluation, ModelAnswers, ScoresReport
 from .process import all_scorers, wanted_of
 from .redacting import Redact, redact_of, redacted
 from .results_folder import ResultsFolder
 from .traces import AnswerTrace, Mark, TraceWriter
 
-EXPERIMENT = "Evaluations of answers"
 #: Tags of a run: the evaluation's id, and the name of the model in its file.
 EVALUATION_TAG, MODEL_TAG = "genops.answers.evaluation", "genops.answers.model"
 _METRIC = re.compile(r"[^\w .:/-]")

@@ -101,13 +101,16 @@ def judge_verdicts(
 def corrected_mean(
     marks: Mapping[Key, KeptScore], labels: Labels, model: str, means: Means
 ) -> ScoreEstimate | None:
-    """Return the mean label of all examples by prediction-powered inference; None where it does not hold."""
-    if not labels or not _holds(means):
+    """Return the mean label of all examples by prediction-powered inference; None for looks at any time."""
+    if not labels or isinstance(means, Sequences):
         return None
     mark, label, chance = _by_example(marks, labels, model)
     return _estimate(
         judge_checks.corrected_mean(
-            list(mark.values()), [label.get(each) for each in mark], [chance.get(each, 1.0) for each in mark]
+            list(mark.values()),
+            [label.get(each) for each in mark],
+            [chance.get(each, 1.0) for each in mark],
+            clusters=means.clusters_of(mark),
         )
     )
 
@@ -116,7 +119,7 @@ def corrected_difference(
     marks: Mapping[Key, KeptScore], labels: Labels, model: str, against: str, means: Means
 ) -> ScoreEstimate | None:
     """Return the difference of labels: both answers to an example that was chosen have one."""
-    if not labels or not _holds(means):
+    if not labels or isinstance(means, Sequences):
         return None
     one, other = _by_example(marks, labels, model), _by_example(marks, labels, against)
     both = [each for each in one[0] if each in other[0]]
@@ -126,14 +129,10 @@ def corrected_difference(
             [one[0][each] - other[0][each] for each in both],
             [one[1][each] - other[1][each] if each in labelled else None for each in both],
             [one[2].get(each, 1.0) for each in both],
+            clusters=means.clusters_of(both),
             paired=True,
         )
     )
-
-
-def _holds(means: Means) -> bool:
-    """Return whether examples are independent and were looked at once: the correction has no other form."""
-    return not isinstance(means, Sequences) and not means.has_clusters
 
 
 def _by_example(

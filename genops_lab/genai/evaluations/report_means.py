@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -26,10 +26,9 @@ class Means:
     def __init__(self, clusters: Mapping[str, str] | None = None) -> None:
         self._clusters = clusters or {}
 
-    @property
-    def has_clusters(self) -> bool:
-        """Return whether examples belong together."""
-        return bool(self._clusters)
+    def clusters_of(self, examples: Iterable[str]) -> list[str] | None:
+        """Return what each example belongs together by; None where nothing does."""
+        return [self._clusters.get(each, each) for each in examples] if self._clusters else None
 
     def among(self, examples: Container[str]) -> Means:
         """Return the means of some of the examples."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from genops_lab.genai.endpoints.limits import money_text
+
 from .models import (
     AskedUntilKnown,
     ComparedModels,
@@ -93,7 +95,9 @@ def _slice(each: ComparedModels, part: ComparedSlice) -> str:
 
 
 def _stopped(found: AskedUntilKnown) -> list[str]:
-    money = "" if found.spared_money is None else f", which would have cost some {found.spared_money:.4g}"
+    money = ""
+    if found.spared_money is not None:
+        money = f", which would have cost some {money_text(found.spared_money, found.currency)}"
     about = "The answer is about these rows alone." if found.finite else ""
     if not found.known:
         ends = [

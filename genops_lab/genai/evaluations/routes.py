@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import LazyService, Operation
+from genops_lab.core.operations import KERNELS, LazyService, Operation
 
 if TYPE_CHECKING:
+    from .kernel_requests import KernelEvaluations
     from .service import AnswersService as Service
 else:
+    KernelEvaluations = LazyService(__package__, "kernel_requests", "KernelEvaluations")
     Service = LazyService(__package__, "service", "AnswersService")
 
 OPERATIONS = [
@@ -19,6 +21,13 @@ OPERATIONS = [
     Operation("POST", "/answer-evaluations/{id}/resume", Service.resume_answers, action="execute"),
     Operation("POST", "/answer-evaluations/{id}/scores", Service.score_answers, action="execute"),
     Operation("DELETE", "/answer-evaluations/{id}", Service.delete_answer_evaluation),
+    Operation(
+        "POST", "/kernel-evaluations", KernelEvaluations.ask_to_evaluate, action="execute", admits=KERNELS
+    ),
+    Operation("GET", "/kernel-evaluations/{id}", KernelEvaluations.get_kernel_evaluation, admits=KERNELS),
+    Operation(
+        "POST", "/kernel-evaluations/{id}/cancel", KernelEvaluations.cancel_kernel_evaluation, admits=KERNELS
+    ),
 ]
 
 #: The texts of rows and answers.

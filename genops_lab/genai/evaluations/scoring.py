@@ -11,6 +11,7 @@ from genops_lab.core.errors import InvalidRequest
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.scorers.base import (
     Answered,
+    AskingScorer,
     CannotScore,
     Judge,
     NotScored,
@@ -52,6 +53,7 @@ def answered(
             tool_calls=call.answer.tool_calls,
             latency_s=call.latency_s, usage=call.answer.usage, finish_reason=call.answer.finish_reason,
             money=None if price is None else price.of(call.answer.usage),
+            currency=price.currency if price else "USD",
             against=rival.answer.text if rival is not None and rival.answer is not None else None,
         )  # fmt: skip
     return found
@@ -83,7 +85,7 @@ def scored_here(
 
 
 async def asked_judge(
-    judge: Judge,
+    judge: AskingScorer,
     endpoint: Endpoint,
     answers: Mapping[Key, Answered],
     settings: Mapping[str, Any],
@@ -91,7 +93,9 @@ async def asked_judge(
     patience: Patience,
     tell: Callable[[Asked], None],
 ) -> tuple[list[KeptScore], Asked]:
-    """Return a judge's scores of all answers. The folder has its answers of before, which are not asked for again.
+    """Return the scores of all answers by a judge, or by embeddings of an endpoint.
+
+    The folder has its answers of before, which are not asked for again.
 
     ``settings`` are those of the judging model; the scorer's own come first.
     """
@@ -135,14 +139,15 @@ async def asked_judge(
     return found, asked
 
 
-def _judged(judge: Judge, calls: Sequence[Call | None]) -> Score | None:
+def _judged(judge: AskingScorer, calls: Sequence[Call | None]) -> Score | None:
     """Return the score in a judgement's calls; None while one was not asked for."""
     texts = []
     for call in calls:
         if call is None:
             return None
         if call.answer is None:
-            return Score(value=None, reason=f"the judge did not answer: {call.message}")
+            who = "judge" if isinstance(judge, Judge) else "endpoint"
+            return Score(value=None, reason=f"the {who} did not answer: {call.message}")
         texts.append(call.answer.text)
     return read_judgement(judge, texts)
 

@@ -16,6 +16,7 @@ import msgspec
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.models import Task
+from genops_lab.core.operations import require
 from genops_lab.core.paging import FIRST, Page, PageQuery
 from genops_lab.core.paths import write_private
 from genops_lab.core.services import Service
@@ -24,9 +25,11 @@ from genops_lab.core.tasks import TaskHandle
 from genops_lab.core.worker import Worker
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints.endpoint import Endpoint
-from genops_lab.genai.endpoints.limits import Limits
+from genops_lab.genai.endpoints.limits import Limits, money_text
+from genops_lab.genai.endpoints.models import EndpointTask
+from genops_lab.genai.scorers.programs import EMBEDDINGS
 
-from .mlflow_rows import taken
+from .mlflow_rows import DATASET, TRACES, taken
 from .models import (
     AnsweredRow,
     AnswerEvaluation,
@@ -43,6 +46,7 @@ from .models import (
 )
 from .process import AnswersProcess
 from .records import AnswerRecords
+from .registered_scorers import MlflowScorers
 from .results_folder import all_folders, find_folder
 
 if TYPE_CHECKING:
@@ -72,7 +76,7 @@ class AnswersService(Service):
         events: EventBus,
         work: WorkService,
         deployments: DeploymentsService | None = None,
-        named: Callable[[str], Awaitable[Endpoint]] | None = None,
+        named: Callable[[str, EndpointTask], Awaitable[Endpoint]] | None = None,
         evaluations: EvaluationsService | None = None,
         traces: TracesService | None = None,
     ) -> None:
@@ -99,7 +103,8 @@ class AnswersService(Service):
     async def begin_answers(self, body: NewAnswerEvaluation) -> BegunAnswers:
         """Freeze a file and its rows, and begin to ask. A task reports the progress."""
         async with self._with_rows(body) as given:
-            made = await self._worker.call(AnswersProcess.begin, given)
+            registered = await self._registered(AnswersProcess.registered, given, text=given.text)
+            made = await self._worker.call(AnswersProcess.begin, given, registered)
         try:
             await self._endpoints(made.id)
         except BaseException:
@@ -113,6 +118,29 @@ class AnswersService(Service):
         async with self._with_rows(body) as given:
             return await self._worker.call(AnswersProcess.plan, given)
 
+    async def plan_from_kernel(
+        self, body: NewAnswerEvaluation
+    ) -> tuple[PlannedEvaluation, dict[str, tuple[str, Endpoint]]]:
+        """Return what an evaluation of a kernel on another host would ask, and each model's endpoint with its name.
+
+        Raises NotAllowed for a file that a host must not use.
+        """
+        plan, models, judges = await self._worker.call(AnswersProcess.plan_from_kernel, body)
+        return plan, {
+            label: (
+                f"the endpoint {model.endpoint}" if model.endpoint else f"the deployment {model.deployment}",
+                await self._endpoint(label, model),
+            )
+            for label, model in {**models, **judges}.items()
+        }
+
+    async def _registered(self, named: Any, *arguments: Any, text: str) -> dict[str, str]:
+        """Return the scorers that ``named`` finds in a file, as MLflow has them."""
+        if "registered" not in text:
+            return {}
+        wanted = await self._worker.call(named, *arguments)
+        return await self._mlflow.call(MlflowScorers.take, wanted) if wanted else {}
+
     @contextlib.asynccontextmanager
     async def _with_rows(self, body: NewAnswerEvaluation) -> AsyncIterator[NewAnswerEvaluation]:
         """Give what was asked for with a file of the rows that MLflow has; the file is removed at the end."""
@@ -120,6 +148,10 @@ class AnswersService(Service):
             yield body
             return
         data = await self._worker.call(AnswersProcess.data, body)
+        if data.startswith((TRACES, DATASET)):
+            await require(
+                "read", "trace_content", f"The rows {data[:80]!r} are what requests and answers said"
+            )
         lines = await taken(data, self._traces.query_traces, self._mlflow.call_long)
         if lines is None:
             yield body
@@ -137,7 +169,8 @@ class AnswersService(Service):
 
     async def score_answers(self, id: str, body: NewScores) -> BegunAnswers:
         """Score the kept answers by more scorers. Models are not asked for answers."""
-        found = await self._worker.call(AnswersProcess.add_scorers, id, body)
+        registered = await self._registered(AnswersProcess.registered_added, id, body, text=body.text)
+        found = await self._worker.call(AnswersProcess.add_scorers, id, body, registered)
         return BegunAnswers(evaluation=found, task=await self._begin(found, "score"))
 
     async def list_answer_evaluations(self, query: PageQuery = FIRST) -> Page[AnswerEvaluation]:
@@ -225,20 +258,27 @@ class AnswersService(Service):
                     f"The model {label!r} names the endpoint {model.endpoint!r}, and there is no list of endpoints.",
                     hint="Give url and model instead.",
                 )
-            found = await self._named(model.endpoint)
+            task: EndpointTask = "embeddings" if label.startswith(EMBEDDINGS) else "chat"
+            found = await self._named(model.endpoint, task)
             limits = found.limits if model.limits == Limits() else model.limits
             has_budget = limits.tokens is not None or limits.money is not None
-            if has_budget and not {"max_tokens", "max_completion_tokens"} & set(model.settings):
+            if (
+                task == "chat"
+                and has_budget
+                and not {"max_tokens", "max_completion_tokens"} & set(model.settings)
+            ):
                 raise InvalidRequest(
                     f"The endpoint {model.endpoint!r} has a budget, and the model {label!r} has no max_tokens.",
                     hint="Add max_tokens to settings: it is set aside before each call, so that the budget is kept.",
                 )
+            price = model.price or found.price
+            if limits.money is not None and price is None:
+                raise InvalidRequest(
+                    f"The endpoint {model.endpoint!r} has a budget of money, and its price is not known.",
+                    hint="Add it again with --price-input and --price-output, or with a budget of tokens: --tokens.",
+                )
             return msgspec.structs.replace(
-                found,
-                name=label,
-                model=model.model or found.model,
-                limits=limits,
-                price=model.price or found.price,
+                found, name=label, model=model.model or found.model, limits=limits, price=price
             )
         if model.deployment:
             assert self._deployments is not None
@@ -266,6 +306,9 @@ class AnswersService(Service):
 
         def told(done: int) -> None:
             waited = time.monotonic() - began
+            if not wanted:  # nobody knows how many there are
+                handle.show(f"The other harness has run for {waited:.0f} s.")
+                return
             handle.show(f"{done:,} of {wanted:,} answers after {waited:.0f} s.", done / max(wanted, 1))
 
         handle.progress(f"Asking for {wanted:,} answers." if wanted else "Running the other harness.")
@@ -339,7 +382,8 @@ def outcome_lines(evaluation: AnswerEvaluation) -> list[str]:
             line += f", {each.failed:,} calls failed ({kinds})"
         found.append(f"{line}, {each.spent.total:,} tokens.")
         if each.repeated:
-            cost = "" if each.repeated_money is None else f", {each.repeated_money:.4g} at most"
+            money = each.repeated_money
+            cost = "" if money is None else f", {money_text(money, each.currency)} at most"
             found.append(
                 f"{each.model}: {each.repeated:,} calls were in flight when a process ended, and were made again. "
                 f"They may have used up to {each.repeated_tokens:,} tokens{cost}."

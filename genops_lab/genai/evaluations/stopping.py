@@ -69,7 +69,8 @@ def asked_until_known(
 ) -> AskedUntilKnown:
     """Return how far an evaluation came. ``asked``: rows of the first model, which is asked the most."""
     spared, money = 0, 0.0
-    is_priced = True
+    currencies = {each.currency for each in models if each.money is not None}
+    is_priced = len(currencies) == 1
     for each in models:
         left = of * repeats - each.wanted
         spared += left
@@ -78,5 +79,6 @@ def asked_until_known(
         else:
             money += left * each.money / each.answered
     return AskedUntilKnown(
-        examples=asked, of=of, known=known, spared=spared, spared_money=money if is_priced else None, finite=finite
+        examples=asked, of=of, known=known, spared=spared, spared_money=money if is_priced else None,
+        currency=min(currencies, default="USD"), finite=finite,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from genops_lab.core.operations import LazyService, Operation
+from genops_lab.core.operations import ANYONE, LazyService, Operation
 
 if TYPE_CHECKING:
     from .service import PromptsService as Service
@@ -16,7 +16,7 @@ OPERATIONS = [
     Operation("DELETE", "/prompts/{name}", Service.delete_prompt),
     Operation("GET", "/prompts/{name}/versions", Service.list_prompt_versions),
     Operation("POST", "/prompts/{name}/versions", Service.save_prompt),
-    Operation("GET", "/prompts/{name}/versions/{version}", Service.get_prompt_version),
+    Operation("GET", "/prompts/{name}/versions/{version}", Service.get_prompt_version, admits=ANYONE),
     Operation("DELETE", "/prompts/{name}/versions/{version}", Service.delete_prompt_version),
     Operation("GET", "/prompts/{name}/difference", Service.compare_prompts),
     Operation("POST", "/prompts/{name}/trials", PromptTrials.start_trial, action="execute"),

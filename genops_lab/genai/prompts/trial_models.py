@@ -37,7 +37,10 @@ class PromptTrial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CallCost(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that the calls of one version to one model use, in tokens. ``money`` is None without a price."""
+    """The most that the calls of one version to one model use, in tokens.
+
+    ``money`` is in ``currency``, and None without a price.
+    """
 
     version: str
     model: str
@@ -45,14 +48,20 @@ class CallCost(msgspec.Struct, frozen=True, kw_only=True):
     input: int
     output: int
     money: float | None
+    currency: str = "USD"
 
 
 class TrialCost(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that a trial costs. ``money`` is None if a model (``without_price``) has no price."""
+    """The most that a trial costs.
+
+    ``money`` is in ``currency``. It is None if a model (``without_price``) has no price, or prices have several
+    currencies.
+    """
 
     calls: int
     tokens: int
     money: float | None
+    currency: str = "USD"
     without_price: list[str]
     parts: list[CallCost]
 

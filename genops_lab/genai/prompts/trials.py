@@ -253,14 +253,17 @@ def cost_of(body: PromptTrial, versions: list[PromptVersion], rows: Rows) -> Tri
             CallCost(
                 version=version.version, model=model.name, calls=len(used), input=most.input, output=most.output,
                 money=model.price.of(most) if model.price else None,
+                currency=model.price.currency if model.price else "USD",
             )
             for model in body.models
         ]  # fmt: skip
     money = [each.money for each in calls if each.money is not None]
+    currencies = {each.currency for each in calls if each.money is not None}
     return TrialCost(
         calls=sum(each.calls for each in calls),
         tokens=sum(each.input + each.output for each in calls),
-        money=sum(money) if len(money) == len(calls) else None,
+        money=sum(money) if len(money) == len(calls) and len(currencies) == 1 else None,
+        currency=min(currencies, default="USD"),
         without_price=sorted({each.model for each in calls if each.money is None}),
         parts=calls,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -19,7 +19,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
     - row: the row of the data that was asked about.
     - messages: the turns that were sent.
-    - money: what the call cost; None where no price is known.
+    - money: what the call cost, in ``currency``; None where no price is known.
     - against: the answer of the model compared with to the same row and repeat, for pairwise judges.
     """
 
@@ -30,6 +30,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: float | None = None
     usage: Usage | None = None
     money: float | None = None
+    currency: str = "USD"
     finish_reason: str = ""
     against: str | None = None
 
@@ -77,6 +78,11 @@ class BaseScorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return 0.0, 1.0
 
     @property
+    def asks(self) -> str:
+        """Return the name of the model that the scorer asks; empty: none."""
+        return ""
+
+    @property
     def better(self) -> Literal["higher", "lower", ""]:
         """Return which values are better; empty: neither."""
         return "higher"
@@ -121,6 +127,28 @@ class Program(BaseScorer, frozen=True, kw_only=True, tag_field="scorer"):
         raise NotImplementedError
 
 
+class AskingScorer(Protocol):
+    """A scorer that asks a model: a judge, or embeddings of an endpoint. The fields are those of :class:`Judge`."""
+
+    @property
+    def label(self) -> str:
+        """Return the name in the results."""
+
+    @property
+    def judgements(self) -> int:
+        """Return how many times each answer is scored."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of its calls."""
+
+    def calls(self, answered: Answered) -> list[list[dict[str, Any]]]:
+        """Return the turns of each call that one score needs. Raises NotScored."""
+
+    def read(self, texts: Sequence[str]) -> Score:
+        """Return the score in the answers to ``calls``, in the same order. Raises NotScored."""
+
+
 class Judge(BaseScorer, frozen=True, kw_only=True, tag_field="scorer"):
     """A scorer that asks a model.
 
@@ -136,6 +164,11 @@ class Judge(BaseScorer, frozen=True, kw_only=True, tag_field="scorer"):
     def __post_init__(self) -> None:
         if not 1 <= self.judgements <= 100:
             raise ValueError("judgements must be 1 to 100")
+
+    @property
+    def asks(self) -> str:
+        """Return the name of the model that judges."""
+        return self.model
 
     def calls(self, answered: Answered) -> list[list[dict[str, Any]]]:
         """Return the turns of each call that one judgement needs. Raises NotScored."""
@@ -188,7 +221,7 @@ def scored(rule: Rule | Program, answered: Answered) -> Score:
         return not_scored(f"the scorer raised {type(error).__name__}: {error}")
 
 
-def read_judgement(judge: Judge, texts: Sequence[str]) -> Score:
+def read_judgement(judge: AskingScorer, texts: Sequence[str]) -> Score:
     """Return the score in a judge's answers. A refusal or a mark outside the scale does not score."""
     try:
         return checked(judge.read(texts))

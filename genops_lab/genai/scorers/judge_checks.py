@@ -143,17 +143,23 @@ def asks_a_model(scorer: BaseScorer) -> bool:
 
 
 def corrected_mean(
-    marks: Sequence[float], labels: Sequence[float | None], chances: Sequence[float], *, paired: bool = False
+    marks: Sequence[float],
+    labels: Sequence[float | None],
+    chances: Sequence[float],
+    *,
+    clusters: Sequence[str] | None = None,
+    paired: bool = False,
 ) -> Result:
     """Return the mean label of all answers by prediction-powered inference: the judge's error is in the interval.
 
-    marks, chances: of all answers; labels: None where nobody labelled. paired: all three are of the differences of
-    two models, from -1 to 1. See `prediction_powered_mean`.
+    marks, chances: of all answers; labels: None where nobody labelled. clusters: what belongs together.
+    paired: all three are of the differences of two models, from -1 to 1. See `prediction_powered_mean`.
     """
     given = np.array([np.nan if each is None else each for each in labels], np.float64)
     return prediction_powered_mean(
-        marks, given, chances, rng=np.random.default_rng(_SEED), bounds=(-1.0, 1.0) if paired else (0.0, 1.0)
-    )
+        marks, given, chances, clusters=clusters, rng=np.random.default_rng(_SEED),
+        bounds=(-1.0, 1.0) if paired else (0.0, 1.0),
+    )  # fmt: skip
 
 
 def _evenly_chosen(core: list[Marked]) -> list[Marked]:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import json
 import re
 import runpy
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
+
+from genops_lab.genai.endpoints import embeddings
 
 from .base import Answered, CannotScore, NotScored, Program, Score, column, yes
 from .rules import fenced
 
+#: What the label of an embeddings endpoint begins with.
+EMBEDDINGS = "embeddings:"
+_EMBEDDING_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 _FIELD = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
 
 
@@ -123,18 +129,49 @@ class Rouge(_Expecting, frozen=True, kw_only=True, tag="rouge", tag_field="score
 class Embeddings(_Expecting, frozen=True, kw_only=True, tag="embeddings", tag_field="scorer"):
     """The cosine of the embeddings of the answer and of the expected text, 0 where it is negative.
 
-    ``model``: a folder, or a name that sentence-transformers knows; it may download the model.
+    - endpoint: an endpoint for embeddings of ``genops endpoints list``. It is asked as judges are.
+    - model: in place of it a folder, or a name that sentence-transformers knows; it may download the model.
     """
 
-    model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    endpoint: str = ""
+    model: str = ""
     memory_mb: int = 0
+    judgements: ClassVar[int] = 1
+    settings: ClassVar[dict[str, Any]] = {}
+
+    def __post_init__(self) -> None:
+        Program.__post_init__(self)
+        if self.endpoint and self.model:
+            raise ValueError("embeddings have either an endpoint or a model")
+
+    @property
+    def asks(self) -> str:
+        """Return the label of its endpoint, which no judge of a file can have; empty for a model of this machine."""
+        return EMBEDDINGS + self.endpoint if self.endpoint else ""
+
+    def calls(self, answered: Answered) -> list[list[dict[str, Any]]]:
+        """Return a call for the answer, and one for each expected text. Raises NotScored."""
+        texts = [answered.text, *_references(self.wanted(answered.row))]
+        if not all(map(str.strip, texts)):
+            raise NotScored("the answer is empty" if not texts[0].strip() else "the expected text is empty")
+        return [[{"role": "user", "content": each}] for each in texts]
+
+    def read(self, texts: Sequence[str]) -> Score:
+        """Return the greatest cosine of the answer's embedding with another. Raises NotScored."""
+        one, *others = map(embeddings.from_text, texts)
+        try:
+            found = max(embeddings.cosine(one, other) for other in others)
+        except ValueError as error:
+            raise NotScored(str(error)) from error
+        return Score(value=min(1.0, max(0.0, found)))
 
     def prepare(self, folder: Path) -> None:
         """Load the model."""
         found = imported("sentence_transformers", self.label, "embeddings")
-        beside = folder / self.model
+        model = self.model or _EMBEDDING_MODEL
+        beside = folder / model
         global _loaded
-        _loaded = found.SentenceTransformer(str(beside) if beside.is_dir() else self.model)
+        _loaded = found.SentenceTransformer(str(beside) if beside.is_dir() else model)
 
     def score(self, answered: Answered) -> Score:
         """Return the cosine, 0 to 1."""
@@ -146,11 +183,16 @@ class Embeddings(_Expecting, frozen=True, kw_only=True, tag="embeddings", tag_fi
 class Mlflow(_Expecting, frozen=True, kw_only=True, tag="mlflow", tag_field="scorer"):
     """A scorer of ``mlflow.genai.scorers``, such as ``RegexMatch`` or ``Correctness``, with its ``arguments``.
 
+    ``registered``: in place of ``class`` the name of one that is registered in MLflow, in the experiment with the name
+    ``experiment`` (empty: that of the evaluation). It is kept with the evaluation as it is then.
+
     It gets the row as inputs, the answer as outputs and the column ``expected`` as the expected response. Those
     that ask a model take it from ``arguments``, such as ``model: openai:/gpt-5``, and its key from the environment.
     """
 
-    scorer_class: str = msgspec.field(name="class")
+    scorer_class: str = msgspec.field(name="class", default="")
+    registered: str = ""
+    experiment: str = ""
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
     timeout_s: float = 120.0
     memory_mb: int = 0
@@ -158,7 +200,21 @@ class Mlflow(_Expecting, frozen=True, kw_only=True, tag="mlflow", tag_field="sco
     @property
     def label(self) -> str:
         """Return the name in the results."""
-        return self.name or self.scorer_class
+        return self.name or self.scorer_class or self.registered
+
+    @property
+    def kept_as(self) -> str:
+        """Return the name of the file with the registered scorer, below the folder of the evaluation's files."""
+        return f"registered-{hashlib.sha256(self.label.encode()).hexdigest()[:16]}.json"
+
+    def __post_init__(self) -> None:
+        Program.__post_init__(self)
+        if bool(self.scorer_class) == bool(self.registered):
+            raise ValueError(
+                "a scorer of MLflow has either a class or registered, the name of a registered scorer"
+            )
+        if self.registered and self.arguments:
+            raise ValueError("a registered scorer has its own arguments")
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -169,10 +225,16 @@ class Mlflow(_Expecting, frozen=True, kw_only=True, tag="mlflow", tag_field="sco
         """Make MLflow's scorer."""
         import mlflow.genai.scorers as there
 
+        global _loaded
+        if self.registered:
+            try:
+                _loaded = there.Scorer.model_validate_json((folder / self.kept_as).read_text())
+            except Exception as error:
+                raise CannotScore(f"MLflow cannot load the scorer {self.registered}: {error}") from error
+            return
         known = sorted(name for name in dir(there) if name[0].isupper())
         if self.scorer_class not in known:
             raise CannotScore(f"MLflow has no scorer {self.scorer_class!r}.", f"It has: {', '.join(known)}.")
-        global _loaded
         try:
             _loaded = getattr(there, self.scorer_class)(**self.arguments)
         except Exception as error:
@@ -187,11 +249,11 @@ class Mlflow(_Expecting, frozen=True, kw_only=True, tag="mlflow", tag_field="sco
         )  # fmt: skip
         if isinstance(found, list):
             if len(found) != 1:
-                raise NotScored(f"MLflow's {self.scorer_class} returned {len(found)} values")
+                raise NotScored(f"MLflow's {self.label} returned {len(found)} values")
             found = found[0]
         error = getattr(found, "error", None)
         if error is not None:
-            raise NotScored(f"MLflow's {self.scorer_class}: {getattr(error, 'error_message', error)}")
+            raise NotScored(f"MLflow's {self.label}: {getattr(error, 'error_message', error)}")
         return given_score(getattr(found, "value", found), str(getattr(found, "rationale", None) or ""))
 
 

@@ -90,7 +90,7 @@ class Cost(_Bounded, frozen=True, kw_only=True, tag="cost", tag_field="scorer"):
         """Return money, or 1 or 0. An unknown price does not score."""
         if answered.money is None:
             raise NotScored("no price is known")
-        return self.within(answered.money, "(money)")
+        return self.within(answered.money, answered.currency)
 
 
 class Refusal(Rule, frozen=True, kw_only=True, tag="refusal", tag_field="scorer"):

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from genops_lab.experiments.backends.client import all_pages, mlflow_errors, open_client
+from genops_lab.experiments.backends.client import all_pages, mlflow_errors
 from genops_lab.experiments.columns.changes import Changes, ExperimentRow
+from genops_lab.experiments.columns.paged_source import PagedSource
 from genops_lab.experiments.columns.snapshot import Snapshot
-from genops_lab.experiments.columns.source import SourceKind
 
 from .metadata import COST, SESSION, TRACE_NAME, USAGE
 from .rows import TraceChanges, TraceRow
@@ -21,61 +21,23 @@ PAGE = 500
 _EVERY_S, _SHARE = 2.0, 0.1
 
 
-class ApiTraces:
+class ApiTraces(PagedSource):
     """Reads the newest page with every poll, and all others page by page in turn."""
 
-    kind: SourceKind = "api"
-    again_s = 0.0
-    settled = True
+    _rows = "traces"
+    _largest = PAGE
 
     def __init__(self, tracking_uri: str) -> None:
-        self._uri = tracking_uri
-        self._client: Any = open_client(tracking_uri)
-        self.every_s = _EVERY_S
-        self.swept_since: float | None = None
-        self._since, self._token = time.time(), ""
+        super().__init__(tracking_uri, _EVERY_S)
         self._experiments = self._read_experiments()
         self._sweeping: set[str] = set()
-
-    def identity(self) -> str:
-        """Return the address: another store behind it has other traces, which are read then."""
-        return json.dumps(["traces", self._uri])
-
-    def total(self) -> int | None:
-        """Return None: MLflow does not count."""
-        return None
-
-    def newest(self, count: int) -> Changes:
-        """Return the newest traces."""
-        return self._changes(self._page(min(count, PAGE), "")[0])
-
-    def some(self, asked: object) -> None:
-        """Return None: all traces are read."""
-
-    def blocks(self) -> Iterator[Changes]:
-        """Yield all traces, page by page."""
-        begun, token = time.time(), ""
-        while True:
-            found, token = self._page(PAGE, token)
-            yield self._changes(found)
-            if not token:
-                break
-        self.swept_since = begun
-
-    def resume(self, mark: str) -> bool:
-        """Return False: changes while nobody looked are unknown."""
-        return False
-
-    def mark(self) -> str:
-        """Return an empty mark."""
-        return ""
 
     def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
         """Return the newest traces, the touched ones, and the next page of all others."""
         begun = time.monotonic()
         self._experiments = self._read_experiments()
         newest, _ = self._page(PAGE, "")
-        swept, self._token = self._page(PAGE, self._token)
+        swept = self._swept(PAGE)
         found = {each.trace_id: each for each in (*swept, *newest)}
         gone = []
         for trace_id in touched - found.keys():
@@ -88,18 +50,10 @@ class ApiTraces:
         if not self._token:
             gone += [each for each in known.ids[: known.rows] if each not in self._sweeping]
             self._sweeping = set()
-            self.swept_since, self._since = self._since, time.time()
         changes = self._changes(list(found.values()))
         changes.gone = gone
         self.every_s = max(_EVERY_S, (time.monotonic() - begun) / _SHARE)
         return changes
-
-    def lacks_statistics(self) -> bool:
-        """Return False: MLflow's own searches are not used for questions."""
-        return False
-
-    def close(self) -> None:
-        """Do nothing: other backends of the process use the client."""
 
     def _read_experiments(self) -> dict[str, ExperimentRow]:
         with mlflow_errors("The experiments could not be listed"):

@@ -22,6 +22,8 @@ from .models import (
 from .tree import INPUTS, KIND, OUTPUTS, RawSpan, attributes_of, finite, value_at
 
 MOST_CHARACTERS = 5_000_000
+#: Of each text of a session, which may have a hundred traces.
+_SESSION_CHARACTERS = 200_000
 _MOST_TURNS, _MOST_DOCUMENTS, _MOST_ATTRIBUTES, _MOST_EVENTS = 500, 200, 300, 200
 _PICTURE_BYTES = 2_000_000
 #: Characters of all pictures of a span.
@@ -33,6 +35,19 @@ _ATTACHMENT = "mlflow-attachment://"
 #: Attributes that are shown elsewhere.
 _SHOWN = (INPUTS, OUTPUTS, KIND, "mlflow.traceRequestId")
 _SOURCES = ("doc_uri", "source", "url", "file", "path")
+#: Names of arguments and of results that have what was said.
+_SPOKEN = (
+    "question",
+    "query",
+    "prompt",
+    "input",
+    "message",
+    "answer",
+    "response",
+    "output",
+    "text",
+    "content",
+)
 _ANSWERS = ("content", "text", "output_text", "response", "answer")
 
 
@@ -58,6 +73,51 @@ def content_of(
         attributes=_attributes(attributes, most),
         events=list(_events(raw, begin_ns, most)),
     )
+
+
+class Exchanges:
+    """Read what the first spans of a session's traces were asked and answered; all of them share the room for pictures.
+
+    Of each text at most ``characters`` are kept.
+    """
+
+    def __init__(self, characters: int) -> None:
+        self._most = min(max(characters, 0), _SESSION_CHARACTERS)
+        self._pictures_left = _PICTURES_BYTES
+
+    def of(self, trace_id: str, raw: RawSpan, attached: Callable[[str], bytes | None]) -> list[ChatTurn]:
+        """Return the turns since the last answer, without instructions, and the answer.
+
+        A request that is no chat is a turn of its user, an answer that is no chat one of the assistant.
+        """
+        attributes = attributes_of(raw)
+        reading = _Reading(self._most, trace_id, attached, self._pictures_left)
+        inputs, outputs = value_at(attributes, INPUTS), value_at(attributes, OUTPUTS)
+        asked, answered = list(reading.turns(inputs, False)), list(reading.turns(outputs, True))
+        # The requests of a chat repeat all turns before.
+        before = max((at for at, turn in enumerate(asked) if turn.role == "assistant"), default=-1)
+        asked = [turn for turn in asked[before + 1 :] if turn.role != "system"]
+        if not asked and inputs is not None:
+            asked = [ChatTurn(role="user", text=_text(_spoken(inputs), self._most))]
+        if not answered and outputs is not None:
+            text = _text(_spoken(outputs), self._most)
+            answered = [ChatTurn(role="assistant", is_answer=True, text=text)]
+        self._pictures_left = reading.pictures_left
+        return [*asked[-_MOST_TURNS:], *answered[:_MOST_TURNS]]
+
+
+def _spoken(value: Any) -> Any:
+    """Return what a person or a model said in an object, such as ``{"question": "Why?", "user": 7}``.
+
+    An object with one text is that text. Others are as they are.
+    """
+    if not isinstance(value, dict):
+        return value
+    text = _first_text(value, _SPOKEN)
+    if text is None and len(value) == 1:
+        (lone,) = value.values()
+        text = lone if isinstance(lone, str) else None
+    return value if text is None else text
 
 
 def _text(value: Any, most: int) -> Text:
@@ -88,11 +148,18 @@ def _events(raw: RawSpan, begin_ns: int, most: int) -> Iterator[SpanEvent]:
 class _Reading:
     """Finds chat turns and documents in the forms of OpenAI, Anthropic, LangChain and OpenTelemetry."""
 
-    def __init__(self, most: int, trace_id: str, attached: Callable[[str], bytes | None]) -> None:
+    def __init__(
+        self,
+        most: int,
+        trace_id: str,
+        attached: Callable[[str], bytes | None],
+        pictures_left: int = _PICTURES_BYTES,
+    ) -> None:
         self._most = most
         self._trace_id = trace_id
         self._attached = attached
-        self._pictures_left = _PICTURES_BYTES
+        #: Characters that are left for pictures.
+        self.pictures_left = pictures_left
 
     def turns(self, value: Any, is_answer: bool) -> Iterator[ChatTurn]:
         """Yield the turns of inputs, or of outputs."""
@@ -192,16 +259,16 @@ class _Reading:
             return Picture(note=f"The picture is elsewhere and is not fetched: {url[:200]}")
         if not _PICTURE.match(url):
             return Picture(note=f"This kind of picture is not shown: {url[:60]}")
-        if size > min(_PICTURE_BYTES, self._pictures_left):
+        if size > min(_PICTURE_BYTES, self.pictures_left):
             return Picture(note=f"The picture is too large to show: {size / 1e6:.1f} MB.")
         if attachment is not None:
             content = self._attached(attachment.hostname or "")
-            if content is None or len(content) * 4 // 3 > min(_PICTURE_BYTES, self._pictures_left):
+            if content is None or len(content) * 4 // 3 > min(_PICTURE_BYTES, self.pictures_left):
                 return Picture(note="MLflow cannot show the picture: its file is missing or too large.")
             url += base64.b64encode(content).decode()
         elif not _BASE64.fullmatch(url.partition(",")[2]):
             return Picture(note="The picture is damaged.")
-        self._pictures_left -= len(url)
+        self.pictures_left -= len(url)
         return Picture(url=url)
 
     def documents(self, value: Any) -> Iterator[RetrievedDocument]:

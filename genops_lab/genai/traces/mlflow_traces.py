@@ -6,7 +6,7 @@ import base64
 import contextlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,18 @@ from genops_lab.genai.endpoints.limits import Price
 from genops_lab.runtime.traced_cells import CELL, NOTEBOOK
 
 from .comparing import content_digest, pairs_of
-from .content import content_of
+from .content import Exchanges, content_of
 from .metadata import COST, MODEL, RUN, SESSION, SOURCE, TRACE_NAME, USAGE, USER, value_of
-from .models import Assessment, Span, SpanContent, Tokens, Trace, TraceComparison
+from .models import (
+    Assessment,
+    ChatTurn,
+    SessionTrace,
+    Span,
+    SpanContent,
+    Tokens,
+    Trace,
+    TraceComparison,
+)
 from .tree import MOST_SPANS, RawSpan, decoded, tree_of
 
 #: MLflow's own metadata that repeat the content, and those that are shown as fields.
@@ -116,14 +125,39 @@ class MlflowTraces(MlflowBackend):
         """Return the first span without a parent, the expectations by name, and the session. Raises NotFound."""
         info = self._info(trace_id)
         with self._spans(info) as (found, _):
-            tops = [each for each in found if not each.parent_id]
+            top = _first_of(found)
         expectations = {
             each.name: each.expectation.value
             for each in info.assessments or []
             if each.expectation is not None and each.valid is not False
         }
         session = (info.trace_metadata or {}).get(SESSION, "")
-        return min(tops, key=lambda each: each.start_ns, default=None), expectations, session
+        return top, expectations, session
+
+    def said(
+        self, traces: list[SessionTrace], characters: int, prices: Mapping[str, Price], content: bool
+    ) -> list[SessionTrace]:
+        """Return traces of a session with what was said in them, if ``content``, and with costs by ``prices``.
+
+        A trace that is gone by now has a problem in place of turns.
+        """
+        exchanges = Exchanges(characters)
+        found = []
+        for each in traces:
+            try:
+                turns: list[ChatTurn] = []
+                if content:
+                    info = self._info(each.trace_id)
+                    with self._spans(info) as (spans, _):
+                        top = _first_of(spans)
+                    turns = exchanges.of(each.trace_id, top, partial(self._attached, info)) if top else []
+                cost = each.cost
+                if cost is None and each.tokens is not None and prices:
+                    cost = self.trace(each.trace_id, prices, content=False).cost
+                found.append(replace(each, turns=turns, cost=cost))
+            except NotFound as error:
+                found.append(replace(each, problem=error.message))
+        return found
 
     def experiment_of(self, trace_id: str) -> str:
         """Return the id of a trace's experiment. Raises NotFound."""
@@ -218,6 +252,11 @@ class MlflowTraces(MlflowBackend):
             with mlflow_errors(f"The experiment {experiment_id} could not be read"):
                 self._experiments[experiment_id] = self._client.get_experiment(experiment_id).name
         return self._experiments[experiment_id]
+
+
+def _first_of(spans: Iterable[RawSpan]) -> RawSpan | None:
+    """Return the first span without a parent."""
+    return min((each for each in spans if not each.parent_id), key=lambda each: each.start_ns, default=None)
 
 
 def _raw(content: dict[str, Any]) -> RawSpan:

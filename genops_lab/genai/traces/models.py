@@ -187,6 +187,54 @@ class SpanContent(msgspec.Struct, frozen=True, kw_only=True):
     events: list[SpanEvent] = []
 
 
+class SessionQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The session to show; ``experiment`` (a name or an id) leaves out traces of others that use the same session id.
+
+    ``characters`` of each text are returned, at most 200,000.
+    """
+
+    session: str
+    experiment: str = ""
+    characters: int = 5_000
+
+
+class SessionTrace(msgspec.Struct, frozen=True, kw_only=True):
+    """A trace of a session. ``turns``: what its user said since the last answer, and the answer.
+
+    ``cost`` in USD, None is unknown. ``problem`` says why there are no turns.
+    """
+
+    trace_id: str
+    name: str = ""
+    status: TraceStatus
+    experiment: str = ""
+    started_at: float | None = None
+    duration: float | None = None
+    tokens: Tokens | None = None
+    cost: float | None = None
+    turns: list[ChatTurn] = []
+    problem: str = ""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """The traces of a session in order: the last ones of ``traces_total``.
+
+    All other figures are of all its traces. ``tokens`` and ``cost`` are sums of what is known; ``cost_is_partial``:
+    a trace with tokens has no known cost. ``experiments`` are the names of its traces' experiments.
+    """
+
+    session: str
+    traces: list[SessionTrace]
+    traces_total: int
+    failed: int
+    started_at: float | None = None
+    ended_at: float | None = None
+    tokens: Tokens | None = None
+    cost: float | None = None
+    cost_is_partial: bool = False
+    experiments: list[str] = []
+
+
 class ContentQuery(msgspec.Struct, frozen=True, kw_only=True):
     """``characters`` of each text, 20,000 unless more are asked for, at most 5,000,000."""
 

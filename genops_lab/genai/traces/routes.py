@@ -17,6 +17,7 @@ OPERATIONS = [
     Operation("POST", "/traces/completions", Service.complete_trace_query, action="read"),
     Operation("GET", "/traces/state", Service.get_traces_state),
     Operation("POST", "/traces/compare", Service.compare_traces, action="read"),
+    Operation("POST", "/traces/session", Service.get_session, action="read"),
     Operation("GET", "/traces/{trace_id}", Service.get_trace),
     Operation("GET", "/deployments/{name}/traces", OfDeployments.get_deployment_traces),
     Operation("PUT", "/deployments/{name}/traces", OfDeployments.set_deployment_traces, action="execute"),
@@ -27,6 +28,7 @@ OPERATIONS = [
 
 CONTENT = [
     Operation("POST", "/trace-content/query", Service.query_trace_content, action="read"),
+    Operation("POST", "/trace-content/session", Service.get_session_content, action="read"),
     Operation("GET", "/trace-content/new", Service.follow_traces),
     Operation("POST", "/trace-content/rows", Service.add_trace_rows),
     Operation("GET", "/trace-content/{trace_id}", Service.get_trace_content),

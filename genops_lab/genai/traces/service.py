@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -27,6 +26,9 @@ from .models import (
     AddedRows,
     ContentQuery,
     NewRows,
+    Session,
+    SessionQuery,
+    SessionTrace,
     SpanContent,
     TailedTrace,
     TailQuery,
@@ -35,6 +37,7 @@ from .models import (
     TracesTaken,
     TwoTraces,
 )
+from .sessions import MOST_READ, MOST_TRACES, query_of, rows_of, session_of, traces_of
 from .writing import DatasetRows, OtlpTraces
 
 #: Ids that are named where a reference means several traces.
@@ -139,6 +142,31 @@ class TracesService(Service):
         # The kernel wrote the path of its machine; a notebook outside the Lab's folder keeps it.
         return replace(trace, notebook=contents_path(trace.notebook, self._root_dir) or trace.notebook)
 
+    async def get_session(self, body: SessionQuery) -> Session:
+        """Return the traces of a session in order, with totals, without what was said. Raises NotFound."""
+        return await self._session(body, content=False)
+
+    async def get_session_content(self, body: SessionQuery) -> Session:
+        """Return the traces of a session as one conversation, with totals. Raises NotFound."""
+        return await self._session(body, content=True)
+
+    async def _session(self, body: SessionQuery, content: bool) -> Session:
+        rows: list[SessionTrace] = []
+        while True:
+            asked = query_of(body, offset=len(rows))
+            table = await self._mlflow.call_columns(TraceMirror.table, asked, False)
+            rows += traces_of(table)
+            if not table.run_ids or len(rows) >= min(table.matched, MOST_TRACES):
+                break
+        if not rows:
+            raise NotFound(
+                f"There is no session {body.session[:80]!r}.",
+                hint="The list of traces shows their sessions: genops traces list",
+            )
+        prices = await self._prices.of()
+        read = await self._mlflow.call(MlflowTraces.said, rows[-MOST_READ:], body.characters, prices, content)
+        return session_of(body.session, [*rows[:-MOST_READ], *read])
+
     async def get_span_content(self, trace_id: str, span_id: str, query: ContentQuery) -> SpanContent:
         """Return what a span was asked and what it answered."""
         found = await self._resolve(trace_id)
@@ -172,7 +200,7 @@ class TracesService(Service):
         until = time.monotonic() + query.seconds
         while True:
             found = await self._mlflow.call_columns(TraceMirror.table, asked, True)
-            for row in reversed(_rows(found)):
+            for row in reversed(rows_of(found)):
                 if told.get(row["trace_id"]) != row["status"]:
                     told[row["trace_id"]] = row["status"]
                     yield TailedTrace(**row)
@@ -213,13 +241,3 @@ class TracesService(Service):
                 hint="Give more characters of the id.",
             )
         return found[0]
-
-
-def _rows(found: RunTable) -> list[dict[str, Any]]:
-    """Return the rows of a window in the form of :class:`TailedTrace`, without missing values."""
-    values = {each.column: each.values for each in found.columns}
-    values["started_at"] = values.pop("start_time")
-    return [
-        {name: column[at] for name, column in values.items() if column[at] is not None}
-        for at in range(len(found.run_ids))
-    ]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from genops_lab.experiments.columns.changes import Changes, ExperimentRow
+from genops_lab.experiments.columns.changes import Changes
+from genops_lab.experiments.columns.slices import SliceDigests
 from genops_lab.experiments.columns.snapshot import Snapshot
 from genops_lab.experiments.columns.source import SourceKind, UnknownSchema
 from genops_lab.experiments.columns.sqlite_source import SqliteFile
@@ -17,9 +16,8 @@ from .metadata import OF_ATTRIBUTES, SIZES
 from .rows import TraceChanges, TraceRow
 
 _LEAST_BLOCK, _BLOCKS = 2000, 10
-#: Rows of a slice; traces that were changed in one poll before the rest waits for the next.
-_SLICE, _ENOUGH = 256, 600
-_BUDGET_S = 0.01
+#: Traces that may change in one poll, and the time for finding them, before the rest waits for the next.
+_ENOUGH, _BUDGET_S = 600, 0.01
 #: Columns that MLflow has since 3.16; older stores are read through its API.
 _NEEDED = {"trace_name", "session_id", "total_tokens", "total_cost", "request_preview"}
 _TRACES = (
@@ -65,11 +63,6 @@ _DIGESTS = {
 }
 
 
-class _Slice(NamedTuple):
-    digest: int
-    traces: str
-
-
 class SqliteTraces(SqliteFile):
     """Traces of an SQLite file.
 
@@ -85,9 +78,7 @@ class SqliteTraces(SqliteFile):
     def __init__(self, file: Path) -> None:
         super().__init__(file)
         self._seen_version = -1
-        self._slices: dict[tuple[str, int], _Slice] = {}
-        self._due: list[tuple[str, int]] = []
-        self.settled = True
+        self._digests = SliceDigests(_DIGESTS, self._all, _BUDGET_S, _ENOUGH)
         try:
             with self._reading():
                 self._check()
@@ -97,6 +88,11 @@ class SqliteTraces(SqliteFile):
         except BaseException:
             self.close()
             raise
+
+    @property
+    def settled(self) -> bool:
+        """Whether the results of :meth:`poll` include all changes."""
+        return self._digests.settled
 
     def identity(self) -> str:
         """Return the file and its oldest experiment."""
@@ -124,8 +120,7 @@ class SqliteTraces(SqliteFile):
         with self._reading():
             self._check()
             self._seen_version = self._version()
-            self._slices = {part: made for part in self._parts() if (made := self._look_at(part)) is not None}
-            self._due, self.settled = [], True
+            self._digests.remember()
             ids = self._ids(-1)
         block = max(len(ids) // _BLOCKS, _LEAST_BLOCK)
         for begin in range(0, len(ids), block):
@@ -150,10 +145,9 @@ class SqliteTraces(SqliteFile):
             committed = version != self._seen_version
             if committed:
                 self._check()
-                self._due = self._parts()
+                self._digests.begin()
                 self._seen_version = version
-            changed = touched | self._compare()
-            self.settled = not self._due
+            changed = touched | self._digests.changed()
             changes = self._whole(sorted(changed), experiments=committed)
         found = set(changes.ids)
         changes.gone = [each for each in changed if each not in found and known.place(each) is not None]
@@ -162,42 +156,6 @@ class SqliteTraces(SqliteFile):
     def lacks_statistics(self) -> bool:
         """Return False: these reads need no statistics."""
         return False
-
-    # -- changes
-
-    def _parts(self) -> list[tuple[str, int]]:
-        """Return all slices, the newest last (where they are taken from)."""
-        parts = {
-            (table, at)
-            for table in _DIGESTS
-            for at in range(
-                self._all(f"SELECT coalesce(max(rowid), 0) FROM {table}")[0][0] // _SLICE + 1  # noqa: S608
-            )
-        }
-        last = {table: max(at for name, at in parts if name == table) for table in _DIGESTS}
-        return sorted(parts | set(self._slices), key=lambda part: (part[1] - last[part[0]], part[0]))
-
-    def _compare(self) -> set[str]:
-        """Return the traces in slices that changed; at least one slice, then as time allows."""
-        changed: set[str] = set()
-        begin = time.thread_time()
-        while self._due:
-            part = self._due.pop()
-            old, new = self._slices.get(part), self._look_at(part)
-            if (old and old.digest) != (new and new.digest):
-                changed.update(each for found in (old, new) if found for each in found.traces.split(","))
-                if new is None:
-                    del self._slices[part]
-                else:
-                    self._slices[part] = new
-            if time.thread_time() - begin > _BUDGET_S or len(changed) > _ENOUGH:
-                break
-        return changed
-
-    def _look_at(self, part: tuple[str, int]) -> _Slice | None:
-        table, at = part
-        content, traces = self._all(_DIGESTS[table], at * _SLICE, (at + 1) * _SLICE)[0]
-        return None if content is None else _Slice(hash(content), traces)
 
     # -- reading
 
@@ -218,7 +176,3 @@ class SqliteTraces(SqliteFile):
             self._all(_ASSESSMENTS, found),
             known,
         )
-
-    def _experiments(self) -> dict[str, ExperimentRow]:
-        rows = self._all("SELECT CAST(experiment_id AS TEXT), name, lifecycle_stage FROM experiments")
-        return {id: ExperimentRow(name, stage) for id, name, stage in rows}

@@ -8,11 +8,13 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
-Kind = Literal["password", "passphrase", "keyboard_interactive", "host_key", "folder_size", "folder_pull"]
+Kind = Literal[
+    "password", "passphrase", "keyboard_interactive", "host_key", "folder_size", "folder_pull", "evaluation"
+]
 
 ACCEPT = "yes"
 """The only answer that accepts a question of :data:`YES_OR_NO`, such as a host key or an upload."""
-YES_OR_NO = frozenset({"host_key", "folder_size", "folder_pull"})
+YES_OR_NO = frozenset({"host_key", "folder_size", "folder_pull", "evaluation"})
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):

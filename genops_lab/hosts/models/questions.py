@@ -8,16 +8,24 @@ import msgspec
 
 
 class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """A question that only a person can answer: during a connection, or before a folder's files are sent or
-    pulled.
+    """A question that only a person can answer: during a connection, before a folder's files are sent or pulled, or
+    before a kernel on another host evaluates.
 
-    For ``host_key``, ``folder_size`` and ``folder_pull`` the answer ``yes`` accepts. The answer may be
+    For ``host_key``, ``folder_size``, ``folder_pull`` and ``evaluation`` the answer ``yes`` accepts. The answer may be
     visible while typed only with ``echo``.
     """
 
     id: str
     target: str
-    kind: Literal["password", "passphrase", "keyboard_interactive", "host_key", "folder_size", "folder_pull"]
+    kind: Literal[
+        "password",
+        "passphrase",
+        "keyboard_interactive",
+        "host_key",
+        "folder_size",
+        "folder_pull",
+        "evaluation",
+    ]
     text: str
     echo: bool = False
     fingerprint: str = ""

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from genops_lab.experiments.backends.client import (
     all_pages,
     mlflow_errors,
-    open_client,
     quoted,
     search_models,
 )
 from genops_lab.experiments.columns.changes import Changes
+from genops_lab.experiments.columns.paged_source import PagedSource
 from genops_lab.experiments.columns.snapshot import Snapshot
-from genops_lab.experiments.columns.source import SourceKind
 
 from .rows import VersionChanges, id_of
 
@@ -29,59 +26,21 @@ _SHARE = 0.05
 _EVERY_S = 2.0
 
 
-class ApiVersions:
+class ApiVersions(PagedSource):
     """Reads the models with every poll, and the versions of those that changed.
 
     MLflow answers a search for versions without their aliases (mlflow#16734): these come from the models. A changed
     tag of a version shows neither in its model nor in a time, so all versions are read again in turn.
     """
 
-    kind: SourceKind = "api"
-    again_s = 0.0
-    settled = True
+    _rows = "versions"
+    _largest = PAGE
 
     def __init__(self, tracking_uri: str) -> None:
-        self._uri = tracking_uri
-        self._client: Any = open_client(tracking_uri)
-        self.every_s = _EVERY_S
-        self.swept_since: float | None = None
-        self._since, self._token = time.time(), ""
+        super().__init__(tracking_uri, _EVERY_S)
         self._stamps: dict[str, str] = {}
         self._aliases: list[tuple[str, int, str]] = []
         self._read_models()
-
-    def identity(self) -> str:
-        """Return the address: another store behind it has other models, which are read then."""
-        return json.dumps(["versions", self._uri])
-
-    def total(self) -> int | None:
-        """Return None: MLflow does not count."""
-        return None
-
-    def newest(self, count: int) -> Changes:
-        """Return the newest versions."""
-        return self._changes(self._page(count, "")[0])
-
-    def some(self, asked: object) -> None:
-        """Return None: all versions are read."""
-
-    def blocks(self) -> Iterator[Changes]:
-        """Yield all versions, page by page."""
-        begun, token = time.time(), ""
-        while True:
-            found, token = self._page(PAGE, token)
-            yield self._changes(found)
-            if not token:
-                break
-        self.swept_since = begun
-
-    def resume(self, mark: str) -> bool:
-        """Return False: changes while nobody looked are unknown."""
-        return False
-
-    def mark(self) -> str:
-        """Return an empty mark."""
-        return ""
 
     def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
         """Return the versions of models that changed, and some others. ``touched`` are names of models."""
@@ -94,10 +53,7 @@ class ApiVersions:
         for name in sorted(names):
             with mlflow_errors(f"The versions of the model {name!r} could not be read"):
                 found += all_pages(self._client.search_model_versions, filter_string=f"name = {quoted(name)}")
-        swept, self._token = self._page(_SWEEP, self._token)
-        if not self._token:
-            self.swept_since, self._since = self._since, time.time()
-        changes = self._changes([*found, *swept])
+        changes = self._changes([*found, *self._swept(_SWEEP)])
         there = set(changes.ids)
         changed = names | (before.keys() - self._stamps.keys())
         changes.gone = [
@@ -105,13 +61,6 @@ class ApiVersions:
         ]
         self.every_s = max(_EVERY_S, (time.monotonic() - begun) / _SHARE)
         return changes
-
-    def lacks_statistics(self) -> bool:
-        """Return False: MLflow's own searches are not used for questions."""
-        return False
-
-    def close(self) -> None:
-        """Do nothing: other backends of the process use the client."""
 
     def _read_models(self) -> None:
         with mlflow_errors("The models could not be listed"):

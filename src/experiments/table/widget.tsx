@@ -1,4 +1,3 @@
-import { Notification } from '@jupyterlab/apputils';
 import type { Message } from '@lumino/messaging';
 import * as React from 'react';
 
@@ -87,9 +86,6 @@ export class RunTableWidget extends FollowingView<RunTableModel> {
         actions={this._actions}
         runActions={this._options.runActions}
         store={store}
-        onFailure={({ message, hint }) =>
-          Notification.error([message, hint].filter(Boolean).join(' '))
-        }
         trans={core.trans}
       />
     );

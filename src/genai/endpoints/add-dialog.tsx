@@ -1,18 +1,27 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Field, FormModel } from '../../core';
+import { Callout, CopyButton, Field, FormModel } from '../../core';
 import { openForm } from '../../core/ui/form-dialog';
 
-import type { EndpointsService, IEndpoint } from './service';
+import type { EndpointsService, IEndpoint, IPrice } from './service';
+
+/** The command that installs LiteLLM. */
+const INSTALL = "pip install 'genops-lab[litellm]'";
+/** Milliseconds after the last key until the price of a model is looked up. */
+const PAUSE_MS = 300;
 
 interface IFields {
   name: string;
+  /** The API at the URL, or LiteLLM. */
+  way: 'chat' | 'embeddings' | 'litellm';
   url: string;
   model: string;
   key_secret: string;
   price_input: string;
   price_output: string;
+  /** YYYY-MM-DD: when the prices were true. */
+  price_date: string;
   at_once: string;
   requests_per_minute: string;
   tokens_per_minute: string;
@@ -29,16 +38,20 @@ function numberIn(text: string): number | null {
 class AddForm extends FormModel<IFields, IEndpoint> {
   constructor(
     private _service: EndpointsService,
+    /** Whether LiteLLM is installed. */
+    readonly hasLiteLLM: boolean,
     trans: TranslationBundle
   ) {
     super(
       {
         name: '',
+        way: 'chat',
         url: '',
         model: '',
         key_secret: '',
         price_input: '',
         price_output: '',
+        price_date: new Date().toISOString().slice(0, 10),
         at_once: '8',
         requests_per_minute: '',
         tokens_per_minute: '',
@@ -49,20 +62,47 @@ class AddForm extends FormModel<IFields, IEndpoint> {
     );
   }
 
+  get usesLiteLLM(): boolean {
+    return this.fields.way === 'litellm';
+  }
+
   get valid(): boolean {
-    const { name, url, model, price_input, price_output, at_once, money } =
-      this.fields;
+    const { name, url, model, at_once } = this.fields;
+    const { price_input, price_output, price_date, money } = this.fields;
+    const given = this.usesLiteLLM
+      ? [name, model, at_once]
+      : [name, url, model, at_once];
     const priced = price_input.trim() !== '';
     return (
-      [name, url, model, at_once].every(each => each.trim() !== '') &&
+      (this.hasLiteLLM || !this.usesLiteLLM) &&
+      (model.includes('/') || !this.usesLiteLLM) &&
+      given.every(each => each.trim() !== '') &&
       priced === (price_output.trim() !== '') &&
-      (priced || money.trim() === '')
+      (!priced || price_date !== '') &&
+      (priced || this.known !== null || money.trim() === '')
     );
   }
 
+  /** The price of the model in LiteLLM's table; null where it is not known. */
+  get known(): IPrice | null {
+    return this._known;
+  }
+
+  /** Look the price of the model up. */
+  async lookUp(): Promise<void> {
+    const model = this.fields.model.trim();
+    const found = model
+      ? await this._service.price(model).catch(() => null)
+      : null;
+    if (model === this.fields.model.trim()) {
+      this._known = found?.price ?? null;
+      this.set({});
+    }
+  }
+
   protected send(): Promise<IEndpoint> {
-    const { name, url, model, key_secret, price_input, price_output } =
-      this.fields;
+    const { name, way, url, model, key_secret } = this.fields;
+    const { price_input, price_output, price_date } = this.fields;
     const { at_once, requests_per_minute, tokens_per_minute, tokens, money } =
       this.fields;
     return this._service.add({
@@ -70,7 +110,8 @@ class AddForm extends FormModel<IFields, IEndpoint> {
       url: url.trim(),
       model: model.trim(),
       key_secret,
-      litellm: false,
+      task: way === 'embeddings' ? 'embeddings' : 'chat',
+      litellm: this.usesLiteLLM,
       timeout_s: 120,
       limits: {
         at_once: Number(at_once),
@@ -90,11 +131,13 @@ class AddForm extends FormModel<IFields, IEndpoint> {
               batch_input: null,
               batch_output: null,
               currency: 'USD',
-              date: new Date().toISOString().slice(0, 10),
+              date: price_date,
               source: 'given'
             }
     });
   }
+
+  private _known: IPrice | null = null;
 }
 
 /** Ask for an endpoint and add it. Resolves to undefined when the user cancels. */
@@ -102,12 +145,18 @@ export async function openAddEndpoint(
   service: EndpointsService,
   trans: TranslationBundle
 ): Promise<IEndpoint | undefined> {
-  const secrets = await service.secrets().catch(() => []);
-  const form = new AddForm(service, trans);
+  const [secrets, hasLiteLLM] = await Promise.all([
+    service.secrets().catch(() => []),
+    service.price('').then(
+      found => found.litellm,
+      () => false
+    )
+  ]);
+  const form = new AddForm(service, hasLiteLLM, trans);
   const text = (
     key: keyof IFields,
     label: string,
-    help?: string,
+    help?: React.ReactNode,
     type = 'text'
   ) => (
     <Field key={key} label={label} help={help}>
@@ -131,17 +180,65 @@ export async function openAddEndpoint(
     render: () => (
       <>
         {text('name', trans.__('Name'))}
+        <Field label={trans.__('Kind')}>
+          {control => (
+            <select
+              {...control}
+              value={form.fields.way}
+              onChange={event =>
+                form.set({ way: event.target.value as IFields['way'] })
+              }
+            >
+              <option value="chat">
+                {trans.__('OpenAI’s chat completions')}
+              </option>
+              <option value="embeddings">
+                {trans.__('OpenAI’s embeddings')}
+              </option>
+              <option value="litellm">
+                {trans.__('A provider through LiteLLM')}
+              </option>
+            </select>
+          )}
+        </Field>
+        {form.usesLiteLLM && !hasLiteLLM && (
+          <Callout
+            tone="warning"
+            title={trans.__(
+              'LiteLLM is not installed in the environment of JupyterLab.'
+            )}
+          >
+            <p>
+              {trans.__('Install it there, and restart JupyterLab:')}{' '}
+              <code>{INSTALL}</code>{' '}
+              <CopyButton
+                text={INSTALL}
+                label={INSTALL}
+                word={trans.__('Copy the command')}
+                trans={trans}
+              />
+            </p>
+          </Callout>
+        )}
         {text(
           'url',
-          trans.__('URL'),
-          trans.__(
-            'The address before /chat/completions, such as https://api.example.com/v1.'
-          )
+          form.usesLiteLLM ? trans.__('URL (optional)') : trans.__('URL'),
+          form.usesLiteLLM
+            ? trans.__('LiteLLM knows the addresses of providers.')
+            : form.fields.way === 'embeddings'
+              ? trans.__(
+                  'The address before /embeddings, such as https://api.example.com/v1.'
+                )
+              : trans.__(
+                  'The address before /chat/completions, such as https://api.example.com/v1.'
+                )
         )}
         {text(
           'model',
           trans.__('Model'),
-          trans.__('The name of the model at the endpoint.')
+          form.usesLiteLLM
+            ? trans.__('PROVIDER/MODEL, such as anthropic/MODEL.')
+            : trans.__('The name of the model at the endpoint.')
         )}
         <Field
           label={trans.__('Secret with the key')}
@@ -171,10 +268,13 @@ export async function openAddEndpoint(
         {text(
           'price_output',
           trans.__('Price of a million output tokens, in USD (optional)'),
-          trans.__(
-            'Without prices, costs are not known. Other prices: genops endpoints add --help'
-          ),
+          trans.__('Other prices: genops endpoints add --help'),
           'number'
+        )}
+        {form.fields.price_input.trim() === '' ? (
+          <KnownPrice form={form} trans={trans} />
+        ) : (
+          text('price_date', trans.__('Date of the prices'), undefined, 'date')
         )}
         <details className="gol-Endpoints-limits">
           <summary>{trans.__('Limits')}</summary>
@@ -201,7 +301,7 @@ export async function openAddEndpoint(
             'money',
             trans.__('USD an evaluation (optional)'),
             trans.__(
-              'Needs the two prices. Calls that could pass the limit are not made.'
+              'Needs a known price. Calls that could pass the limit are not made.'
             ),
             'number'
           )}
@@ -211,4 +311,33 @@ export async function openAddEndpoint(
     action: trans.__('Add'),
     trans
   });
+}
+
+/** The price of the model that LiteLLM's table has. */
+function KnownPrice(props: {
+  form: AddForm;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { form, trans } = props;
+  const { model } = form.fields;
+  React.useEffect(() => {
+    const timer = window.setTimeout(() => void form.lookUp(), PAUSE_MS);
+    return () => window.clearTimeout(timer);
+  }, [form, model]);
+  const { known } = form;
+  return (
+    <p className="gol-Note" role="status">
+      {known
+        ? trans.__(
+            'LiteLLM’s table of %1 has the price: %2 in, %3 out (%4).',
+            known.date ?? '',
+            known.input,
+            known.output,
+            known.currency ?? 'USD'
+          )
+        : trans.__(
+            'The price is not known. Costs are then not known either, and a budget of money is refused.'
+          )}
+    </p>
+  );
 }

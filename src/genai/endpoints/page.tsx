@@ -1,8 +1,10 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { DataTable } from '../../core';
 import {
   ActionButton,
+  Disclosure,
   EmptyState,
   RelativeTime,
   Resource,
@@ -13,12 +15,25 @@ import {
 } from '../../core';
 import { ListTable } from '../../core/ui/list-table';
 import { PageHead, ResourcePage } from '../../core/ui/page';
+import { StepList } from '../../core/ui/step-list';
 import { genaiIcon } from '../icon';
 import type { IPageContext } from '../loading';
 
-import type { IEndpoint, IEndpoints } from './service';
+import type {
+  IEndpoint,
+  IEndpoints,
+  IEndpointStep,
+  IEndpointTest
+} from './service';
 import { EndpointsService } from './service';
-import { kindOf, limitsOf, priceOf, stateOf } from './words';
+import {
+  kindOf,
+  limitsOf,
+  priceOf,
+  stateOf,
+  stepTitles,
+  taskOf
+} from './words';
 
 import '../../../style/genai/endpoints.css';
 
@@ -46,15 +61,40 @@ function EndpointsView(
   props: Context & { list: Resource<IEndpoints>; service: EndpointsService }
 ): React.ReactElement {
   const { list, service } = props;
-  const { trans } = props.core;
-  const [testing, setTesting] = React.useState<readonly string[]>([]);
+  const { live, trans } = props.core;
+  const [running, setRunning] = React.useState<ReadonlyMap<string, IRunning>>(
+    new Map()
+  );
   const attempt = (work: Promise<unknown>) =>
     work.catch((reason: unknown) => tellFailure(reason, trans));
+  const tell = (name: string, change: Partial<IRunning> | undefined) =>
+    setRunning(before => {
+      const after = new Map(before);
+      const known = after.get(name) ?? { steps: [], cancel: () => undefined };
+      if (change) {
+        after.set(name, { ...known, ...change });
+      } else {
+        after.delete(name);
+      }
+      return after;
+    });
   const test = async (name: string, accept = false) => {
-    setTesting(before => [...before, name]);
-    await attempt(service.test(name, accept));
+    const abort = new AbortController();
+    tell(name, { cancel: () => abort.abort() });
+    const steps = live.subscribe<IEndpointTest>(
+      `endpoint-test:${name}`,
+      found => tell(name, { steps: found.steps ?? [] })
+    );
+    try {
+      await service.test(name, accept, abort.signal);
+    } catch (reason) {
+      if (!abort.signal.aborted) {
+        tellFailure(reason, trans);
+      }
+    }
+    steps.dispose();
     await list.refresh();
-    setTesting(before => before.filter(each => each !== name));
+    tell(name, undefined);
   };
   const add = async () => {
     const { openAddEndpoint } = await import('./add-dialog');
@@ -92,13 +132,20 @@ function EndpointsView(
       id: 'state',
       title: trans.__('State'),
       cell: endpoint => {
-        if (testing.includes(endpoint.name)) {
+        if (running.has(endpoint.name)) {
           return <StatusBadge tone="busy" label={trans.__('Testing…')} />;
         }
         const [tone, label] = stateOf(endpoint, trans);
         return <StatusBadge tone={tone} label={label} />;
       },
       value: endpoint => stateOf(endpoint, trans)[1]
+    },
+    {
+      id: 'task',
+      title: trans.__('Kind'),
+      wide: true,
+      cell: endpoint => taskOf(endpoint, trans),
+      value: endpoint => taskOf(endpoint, trans)
     },
     {
       id: 'model',
@@ -142,12 +189,19 @@ function EndpointsView(
       title: trans.__('Actions'),
       cell: ({ name, kind, test: last }) => (
         <span className="gol-Endpoints-actions">
-          <ActionButton
-            label={trans.__('Test')}
-            caption={trans.__('Ask %1 five short questions', name)}
-            disabled={testing.includes(name)}
-            onClick={() => void test(name)}
-          />
+          {running.has(name) ? (
+            <ActionButton
+              label={trans.__('Cancel')}
+              caption={trans.__('Cancel the test of %1', name)}
+              onClick={() => running.get(name)?.cancel()}
+            />
+          ) : (
+            <ActionButton
+              label={trans.__('Test')}
+              caption={trans.__('Test %1 with six short calls', name)}
+              onClick={() => void test(name)}
+            />
+          )}
           {last?.state === 'changed' && (
             <ActionButton
               label={trans.__('Accept')}
@@ -155,7 +209,7 @@ function EndpointsView(
                 'Compare later tests of %1 with its answers of now',
                 name
               )}
-              disabled={testing.includes(name)}
+              disabled={running.has(name)}
               onClick={() => void test(name, true)}
             />
           )}
@@ -205,7 +259,9 @@ function EndpointsView(
               columns={columns}
               rows={endpoints}
               rowKey={({ name }) => name}
-              below={below}
+              below={endpoint =>
+                findings(endpoint, running.get(endpoint.name), trans)
+              }
               sort={{ column: 'name', descending: false }}
               count={count => trans._n('%1 endpoint', '%1 endpoints', count)}
               trans={trans}
@@ -217,15 +273,69 @@ function EndpointsView(
   );
 }
 
-/** Why an endpoint does not answer, or what differs from its first answers. */
-function below({ test }: IEndpoint): React.ReactNode {
-  const said = [test?.message ?? '', ...(test?.differences ?? [])];
-  const lines = said.filter(Boolean);
-  return lines.length ? (
-    <ul className="gol-Endpoints-said">
-      {lines.map(line => (
-        <li key={line}>{line}</li>
-      ))}
-    </ul>
-  ) : null;
+/** A test that runs. */
+interface IRunning {
+  steps: readonly IEndpointStep[];
+  cancel: () => void;
+}
+
+/** What the last test found: why an endpoint does not answer, what differs from its first answers, and the steps. */
+function findings(
+  { name, test }: IEndpoint,
+  running: IRunning | undefined,
+  trans: TranslationBundle
+): React.ReactElement | null {
+  const steps = test?.steps ?? [];
+  if (running) {
+    return <Steps name={name} steps={running.steps} running trans={trans} />;
+  }
+  const isFailed = steps.some(({ state }) => state === 'failed');
+  const said = [isFailed ? '' : (test?.message ?? '')];
+  const lines = [...said, ...(test?.differences ?? [])].filter(Boolean);
+  if (!lines.length && !steps.length) {
+    return null;
+  }
+  const warnings = steps.filter(({ state }) => state === 'warning').length;
+  return (
+    <div className="gol-Endpoints-findings">
+      {lines.length > 0 && (
+        <ul className="gol-Endpoints-said">
+          {lines.map(line => (
+            <li key={line}>{line}</li>
+          ))}
+        </ul>
+      )}
+      {steps.length > 0 && (
+        <Disclosure
+          key={test?.at}
+          title={trans.__('Steps of the test')}
+          meta={warnings > 0 && trans._n('%1 warning', '%1 warnings', warnings)}
+          initiallyOpen={isFailed}
+        >
+          <Steps name={name} steps={steps} trans={trans} />
+        </Disclosure>
+      )}
+    </div>
+  );
+}
+
+function Steps(props: {
+  name: string;
+  steps: readonly IEndpointStep[];
+  running?: boolean;
+  trans: TranslationBundle;
+}): React.ReactElement {
+  const { name, steps, running, trans } = props;
+  return (
+    <StepList
+      label={trans.__('Steps of the test of %1', name)}
+      steps={stepTitles(trans).flatMap(([step, title], at) => {
+        const found = steps.find(each => each.step === step);
+        const state = at === steps.length ? 'running' : 'waiting';
+        const shown: StepList.IStep = { state, ...found, step, title };
+        return found || running ? [shown] : [];
+      })}
+      trans={trans}
+    />
+  );
 }

@@ -2,7 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Tone } from '../../core/ui/status-badge';
 
-import type { IEndpoint } from './service';
+import type { IEndpoint, IEndpointStep } from './service';
 
 /** The state of an endpoint: its tone, and the words for it. */
 export function stateOf(
@@ -32,6 +32,10 @@ export function kindOf({ kind }: IEndpoint, trans: TranslationBundle): string {
     deployment: trans.__('Deployment'),
     gateway: trans.__('MLflow gateway')
   }[kind];
+}
+
+export function taskOf({ task }: IEndpoint, trans: TranslationBundle): string {
+  return task === 'embeddings' ? trans.__('Embeddings') : trans.__('Chat');
 }
 
 /** The prices of a million tokens; empty where they are not known. */
@@ -69,4 +73,22 @@ export function limitsOf(
     );
   }
   return parts.join(', ');
+}
+
+/** The steps of a test, in their order, with their titles. */
+export function stepTitles(
+  trans: TranslationBundle
+): [IEndpointStep['step'], string][] {
+  return [
+    ['name', trans.__('Name')],
+    ['address', trans.__('Address')],
+    ['tls', trans.__('TLS')],
+    ['key', trans.__('Key')],
+    ['model', trans.__('Model')],
+    ['answers', trans.__('Answers')],
+    ['tokens', trans.__('Tokens')],
+    ['streams', trans.__('Streaming')],
+    ['limits', trans.__('Limits')],
+    ['fingerprint', trans.__('Fingerprint')]
+  ];
 }

@@ -16,31 +16,33 @@ import type {
   AnswersService,
   IAnsweredRow,
   IAnswer,
-  IEvaluation
+  IEvaluation,
+  ISide
 } from './service';
 
-/** One example: its row, and the answers of the shown models side by side, repeat by repeat. */
+/** One example: its row, and the answers of one or two sides, repeat by repeat. */
 export function ExampleAnswers(props: {
   evaluation: IEvaluation;
-  models: readonly string[];
+  sides: readonly ISide[];
   example: string;
   service: AnswersService;
   onTrace: (id: string) => void;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { evaluation, models, example, service, onTrace, trans } = props;
+  const { evaluation, sides, example, service, onTrace, trans } = props;
   const { id } = evaluation;
+  const against = sides.find(side => side.evaluation !== id)?.evaluation ?? '';
   const wanted = React.useRef(example);
   wanted.current = example;
   // One resource for all examples: the last one stays until the next one is there.
   const answers = React.useMemo(
     () =>
       new Resource<IAnsweredRow | undefined>({
-        fetch: signal => service.answers(id, wanted.current, signal),
+        fetch: signal => service.answers(id, wanted.current, against, signal),
         isEmpty: row => row === undefined,
         trans
       }),
-    [service, evaluation, trans]
+    [service, evaluation, against, trans]
   );
   React.useEffect(() => {
     answers.visible = true;
@@ -74,7 +76,7 @@ export function ExampleAnswers(props: {
                   typeof value === 'string' ? value : JSON.stringify(value)
                 ])}
               />
-              {models.length > 1 && (
+              {sides.length > 1 && (
                 <label className="gol-Examples-select">
                   <input
                     type="checkbox"
@@ -84,16 +86,14 @@ export function ExampleAnswers(props: {
                   {trans.__('Mark the words that differ')}
                 </label>
               )}
-              {repeatsOf(row.answers, models).map((answered, at) => (
+              {repeatsOf(row.answers, sides).map((answered, at, all) => (
                 <Repeat
                   key={at}
                   title={
-                    evaluation.repeats > 1
-                      ? trans.__('Repeat %1', at + 1)
-                      : undefined
+                    all.length > 1 ? trans.__('Repeat %1', at + 1) : undefined
                   }
                   answers={answered}
-                  {...{ models, marks, onTrace, trans }}
+                  {...{ sides, marks, onTrace, trans }}
                 />
               ))}
             </>
@@ -104,29 +104,32 @@ export function ExampleAnswers(props: {
   );
 }
 
-/** The answers of each repeat, in the order of the models. */
+/** The answers of each repeat, in the order of the sides. */
 export function repeatsOf(
   answers: readonly IAnswer[],
-  models: readonly string[]
+  sides: readonly Pick<ISide, 'evaluation' | 'model'>[]
 ): (IAnswer | undefined)[][] {
-  const own = answers.filter(({ model }) => models.includes(model));
-  const most = Math.max(...own.map(({ repeat }) => repeat + 1), 1);
-  return Array.from({ length: most }, (_, at) =>
-    models.map(model =>
-      own.find(each => each.model === model && each.repeat === at)
+  const own = sides.map(side =>
+    answers.filter(
+      ({ evaluation, model }) =>
+        evaluation === side.evaluation && model === side.model
     )
+  );
+  const most = Math.max(...own.flat().map(({ repeat }) => repeat + 1), 1);
+  return Array.from({ length: most }, (_, at) =>
+    own.map(each => each.find(({ repeat }) => repeat === at))
   );
 }
 
 function Repeat(props: {
   title: string | undefined;
-  models: readonly string[];
+  sides: readonly ISide[];
   answers: readonly (IAnswer | undefined)[];
   marks: boolean;
   onTrace: (id: string) => void;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { title, models, answers, marks, onTrace, trans } = props;
+  const { title, sides, answers, marks, onTrace, trans } = props;
   const [one, other] = answers;
   const parts = React.useMemo(
     () =>
@@ -139,10 +142,10 @@ function Repeat(props: {
     <>
       {title && <h4>{title}</h4>}
       <div className="gol-Example-answers">
-        {models.map((model, at) => (
+        {sides.map(({ evaluation, model, label }, at) => (
           <Answer
-            key={model}
-            model={model}
+            key={`${evaluation}\n${model}`}
+            label={label}
             answer={answers[at]}
             onTrace={onTrace}
             trans={trans}
@@ -164,17 +167,17 @@ function Repeat(props: {
 
 /** An answer with its scores and their reasons. `children`: its text with the words that differ marked. */
 function Answer(props: {
-  model: string;
+  label: string;
   answer: IAnswer | undefined;
   onTrace: (id: string) => void;
   children: React.ReactNode;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { model, answer, onTrace, children, trans } = props;
+  const { label, answer, onTrace, children, trans } = props;
   if (!answer) {
     return (
-      <article aria-label={model}>
-        <h4>{model}</h4>
+      <article aria-label={label}>
+        <h4>{label}</h4>
         <p className="gol-Note">{trans.__('Not asked yet.')}</p>
       </article>
     );
@@ -192,9 +195,9 @@ function Answer(props: {
     answer.joined && trans.__('shared with an equal row')
   ];
   return (
-    <article aria-label={model}>
+    <article aria-label={label}>
       <header>
-        <h4>{model}</h4>
+        <h4>{label}</h4>
         <span className="gol-Note">{facts.filter(Boolean).join(' · ')}</span>
         {trace_id && (
           <ActionButton

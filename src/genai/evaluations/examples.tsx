@@ -9,20 +9,57 @@ import { ExampleAnswers } from './answers';
 import type { Change, Filter, IListedExample } from './example-list';
 import { FILTERS, hasWords, inOrder, passes } from './example-list';
 import { resultText } from './figures';
-import type { IChosen } from './result';
+import { Select } from './select';
 import type {
   AnswersService,
+  ICompared,
   IEvaluation,
   IExampleResult,
   IExamples,
-  IReport
+  ISide
 } from './service';
 
 const ROW_PX = 26;
 
+/** What the examples show: which scorer and models, and which of the examples. */
+export interface IChosen {
+  readonly scorer: string;
+  readonly model: string;
+  readonly filter: Filter;
+}
+
+/**
+ * What is chosen, and `show`, which chooses and goes to the examples.
+ *
+ * `examples` is the element with them.
+ */
+export function useChosen(first: Pick<IChosen, 'scorer' | 'model'>): {
+  chosen: IChosen;
+  choose: (part: Partial<IChosen>) => void;
+  show: (part: Partial<IChosen>) => void;
+  examples: React.RefObject<HTMLDivElement>;
+} {
+  const examples = React.useRef<HTMLDivElement>(null);
+  const [wanted, setWanted] = React.useState<Partial<IChosen>>({});
+  const choose = (part: Partial<IChosen>) => setWanted({ ...wanted, ...part });
+  const show = (part: Partial<IChosen>) => {
+    choose(part);
+    examples.current?.scrollIntoView();
+    examples.current?.querySelector('select')?.focus();
+  };
+  const chosen: IChosen = { filter: 'all', ...first, ...wanted };
+  return { chosen, choose, show, examples };
+}
+
 interface IProps {
   evaluation: IEvaluation;
-  report: IReport;
+  /** Where the results come from: new results are read again. */
+  report: object;
+  scorers: readonly string[];
+  /** The models, or pairs of them, that can be chosen. */
+  models: readonly (readonly [model: string, label: string])[];
+  sides: readonly ISide[];
+  compared: ICompared | undefined;
   service: AnswersService;
   chosen: IChosen;
   onChoose: (part: Partial<IChosen>) => void;
@@ -32,16 +69,16 @@ interface IProps {
 
 /** The examples of an evaluation beside the answers to the chosen one. */
 export function ExamplesView(props: IProps): React.ReactElement {
-  const { evaluation, report, service, chosen, onChoose, trans } = props;
-  const { id, models, scorers, stage } = evaluation;
+  const { evaluation, report, scorers, models, sides, service } = props;
+  const { chosen, onChoose, trans } = props;
+  const { id, stage } = evaluation;
   const { scorer, model } = chosen;
-  const first = models[0].model;
-  const shown = model === first ? [first] : [first, model];
+  const shown = sides.map(each => `${each.evaluation}\n${each.model}`);
   const key = [id, scorer, stage, ...shown].join('\n');
   const examples = React.useMemo(
     () =>
       new Resource<IExamples>({
-        fetch: signal => service.examples(id, scorer, shown, signal),
+        fetch: signal => service.examples(id, scorer, sides, signal),
         trans
       }),
     // The report is new after each stage.
@@ -65,12 +102,7 @@ export function ExamplesView(props: IProps): React.ReactElement {
           <Select
             label={trans.__('Models')}
             value={model}
-            options={models.map(each => [
-              each.model,
-              each.model === first
-                ? trans.__('%1 alone', first)
-                : trans.__('%1 beside %2', each.model, first)
-            ])}
+            options={models}
             onChange={each => onChoose({ model: each })}
           />
         )}
@@ -88,18 +120,11 @@ export function ExamplesView(props: IProps): React.ReactElement {
 }
 
 function Listed(props: IProps & { found: IExamples }): React.ReactElement {
-  const { evaluation, report, chosen, found, service, trans } = props;
-  const { scorer, filter } = chosen;
+  const { evaluation, sides, compared, chosen, found, service, trans } = props;
+  const { filter } = chosen;
   const [text, setText] = React.useState('');
   const [example, setExample] = React.useState('');
   const grid = React.useRef<HTMLDivElement | null>(null);
-  const compared = report.compared.find(
-    each =>
-      !each.against_result &&
-      each.scorer === scorer &&
-      each.model === found.models[1] &&
-      each.against === found.models[0]
-  );
   const all = React.useMemo(
     () => inOrder(found.examples, compared),
     [found, compared]
@@ -196,7 +221,7 @@ function Listed(props: IProps & { found: IExamples }): React.ReactElement {
       {current && (
         <div className="gol-Examples-columns">
           <ExamplesGrid
-            models={found.models}
+            sides={sides}
             rows={rows}
             chosen={current.example}
             onChoose={setExample}
@@ -205,7 +230,7 @@ function Listed(props: IProps & { found: IExamples }): React.ReactElement {
           />
           <ExampleAnswers
             evaluation={evaluation}
-            models={found.models}
+            sides={sides}
             example={current.example}
             service={service}
             onTrace={props.onTrace}
@@ -219,14 +244,14 @@ function Listed(props: IProps & { found: IExamples }): React.ReactElement {
 
 /** All examples in a table of any length. Arrows, j and k choose one. */
 function ExamplesGrid(props: {
-  models: readonly string[];
+  sides: readonly ISide[];
   rows: readonly IListedExample[];
   chosen: string;
   onChoose: (example: string) => void;
   element: React.MutableRefObject<HTMLDivElement | null>;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { models, rows, chosen, onChoose, element, trans } = props;
+  const { sides, rows, chosen, onChoose, element, trans } = props;
   const columns = React.useMemo(
     (): GridColumn<IListedExample>[] => [
       {
@@ -236,14 +261,15 @@ function ExamplesGrid(props: {
         resizable: true,
         renderCell: ({ row }) => row.example
       },
-      ...models.map((model, at): GridColumn<IListedExample> => ({
-        key: `model ${model}`,
-        name: model,
+      ...sides.map(({ label, short }, at): GridColumn<IListedExample> => ({
+        key: `side ${at}`,
+        name: short,
+        renderHeaderCell: () => <span title={label}>{short}</span>,
         width: 84,
         resizable: true,
         renderCell: ({ row }) => <Mark result={row.results[at]} trans={trans} />
       })),
-      ...(models.length > 1
+      ...(sides.length > 1
         ? [
             {
               key: 'change',
@@ -267,7 +293,7 @@ function ExamplesGrid(props: {
         renderCell: ({ row }) => <span title={row.asked}>{row.asked}</span>
       }
     ],
-    [models, trans]
+    [sides, trans]
   );
   return (
     <Grid
@@ -326,31 +352,6 @@ function show(grid: HTMLDivElement | null, at: number): void {
   if (top < grid.scrollTop || top > grid.scrollTop + height) {
     grid.scrollTop = Math.max(top - height / 2, 0);
   }
-}
-
-function Select(props: {
-  label: string;
-  value: string;
-  options: readonly (readonly [value: string, label: string])[];
-  onChange: (value: string) => void;
-}): React.ReactElement {
-  const { label, value, options, onChange } = props;
-  return (
-    <label className="gol-Examples-select">
-      {label}
-      <select
-        className="jp-mod-styled"
-        value={value}
-        onChange={({ target }) => onChange(target.value)}
-      >
-        {options.map(([each, shown]) => (
-          <option key={each} value={each}>
-            {shown}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
 }
 
 function changeWord(change: Change, trans: TranslationBundle): string {

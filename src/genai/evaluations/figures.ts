@@ -121,11 +121,59 @@ export function stateOf(
     : { tone: 'ok', label: trans.__('Done') };
 }
 
-/** What an evaluation cost; null if a price is not known. */
-export function costOf({ models }: IEvaluation): number | null {
-  return models.some(({ money }) => money === null || money === undefined)
-    ? null
-    : models.reduce((sum, { money }) => sum + money!, 0);
+/** What an evaluation cost, by currency; null if a price is not known. */
+export function costOf({
+  models
+}: Pick<IEvaluation, 'models'>): Map<string, number> | null {
+  const found = new Map<string, number>();
+  for (const { money, currency = 'USD' } of models) {
+    if (money === null || money === undefined) {
+      return null;
+    }
+    found.set(currency, (found.get(currency) ?? 0) + money);
+  }
+  return found;
+}
+
+/** Money with its currency, such as "0.0123 USD". */
+export function costText(
+  cost: ReadonlyMap<string, number> | null,
+  trans: TranslationBundle
+): string {
+  return cost === null
+    ? trans.__('Not known')
+    : [...cost]
+        .map(
+          ([currency, money]) =>
+            `${money.toLocaleString(undefined, { maximumSignificantDigits: 3 })} ${currency}`
+        )
+        .join(' + ');
+}
+
+/** Another evaluation, and why it cannot be compared with one; empty: it can. */
+export interface ICandidate {
+  readonly evaluation: IEvaluation;
+  readonly problem: string;
+}
+
+/** Return the other evaluations, those that can be compared with one first. */
+export function candidatesOf(
+  { id, digest, scorers }: IEvaluation,
+  listed: readonly IListed[],
+  trans: TranslationBundle
+): ICandidate[] {
+  const problemOf = (other: IEvaluation) =>
+    other.digest !== digest
+      ? trans.__('other rows')
+      : !other.scores?.length
+        ? trans.__('not scored yet')
+        : other.scorers.some(each => scorers.includes(each))
+          ? ''
+          : trans.__('no scorer in common');
+  return listed
+    .filter(({ evaluation }) => evaluation.id !== id)
+    .map(({ evaluation }) => ({ evaluation, problem: problemOf(evaluation) }))
+    .sort((one, other) => Number(!!one.problem) - Number(!!other.problem));
 }
 
 /** The tokens of all models. */

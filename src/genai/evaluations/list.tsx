@@ -6,7 +6,7 @@ import { EmptyState, RelativeTime, ResourceView } from '../../core';
 import { ListTable } from '../../core/ui/list-table';
 import { PageHead } from '../../core/ui/page';
 
-import { costOf, scaleOf, stateOf, tokensOf } from './figures';
+import { costOf, costText, scaleOf, stateOf, tokensOf } from './figures';
 import { Interval } from './interval';
 import type { IListed } from './service';
 import type { EvaluationActions } from './state';
@@ -62,7 +62,10 @@ export function EvaluationsList(props: {
       titleTip: trans.__('Money of all calls, by the prices of the endpoints'),
       numeric: true,
       cell: ({ evaluation }) => costText(costOf(evaluation), trans),
-      value: ({ evaluation }) => costOf(evaluation),
+      value: ({ evaluation }) => {
+        const cost = costOf(evaluation);
+        return cost?.size === 1 ? [...cost.values()][0] : null;
+      },
       tip: ({ evaluation }) =>
         trans.__('%1 tokens', tokensOf(evaluation).toLocaleString())
     },
@@ -138,16 +141,6 @@ function MainScores({
           ))}
     </ul>
   );
-}
-
-/** Money without its currency, which the prices have. */
-export function costText(
-  money: number | null,
-  trans: TranslationBundle
-): string {
-  return money === null
-    ? trans.__('Not known')
-    : money.toLocaleString(undefined, { maximumSignificantDigits: 3 });
 }
 
 function fileOf(path: string): string {

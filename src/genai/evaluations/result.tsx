@@ -12,11 +12,11 @@ import {
 } from '../../core';
 import { PageHead } from '../../core/ui/page';
 
-import type { Filter } from './example-list';
-import { ExamplesView } from './examples';
-import { costOf, tokensOf } from './figures';
-import { costText } from './list';
-import { Comparisons, Scores, Slices } from './scores';
+import type { IChosen } from './examples';
+import { ExamplesView, useChosen } from './examples';
+import { Comparison } from './comparison';
+import { costOf, costText, tokensOf } from './figures';
+import { Comparisons, Findings, Scores, Slices } from './scores';
 import type {
   AnswersService,
   IModelAnswers,
@@ -25,13 +25,6 @@ import type {
 } from './service';
 import type { EvaluationActions } from './state';
 import { EvaluationState, GoOn } from './state';
-
-/** What the examples show: which scorer and models, and which of the examples. */
-export interface IChosen {
-  readonly scorer: string;
-  readonly model: string;
-  readonly filter: Filter;
-}
 
 interface IProps {
   result: Resource<IResult>;
@@ -60,19 +53,8 @@ export function ResultView(props: IProps): React.ReactElement {
 function Result(props: IProps & { found: IResult }): React.ReactElement {
   const { found, service, actions, onTrace, trans } = props;
   const { evaluation, report, task } = found;
-  const { id, models, scorers } = evaluation;
-  const examples = React.useRef<HTMLDivElement>(null);
-  const [wanted, setWanted] = React.useState<Partial<IChosen>>({});
-  const chosen: IChosen = {
-    scorer: wanted.scorer ?? scorers[0],
-    model: wanted.model ?? models[1]?.model ?? models[0].model,
-    filter: wanted.filter ?? 'all'
-  };
-  const show = (part: Partial<IChosen>) => {
-    setWanted({ ...wanted, ...part });
-    examples.current?.scrollIntoView();
-    examples.current?.querySelector('select')?.focus();
-  };
+  const { id } = evaluation;
+  const [comparing, setComparing] = React.useState(false);
   return (
     <>
       <PageHead
@@ -80,6 +62,16 @@ function Result(props: IProps & { found: IResult }): React.ReactElement {
         actions={
           <>
             <GoOn listed={found} actions={actions} trans={trans} />
+            {report && (
+              <ActionButton
+                label={
+                  comparing
+                    ? trans.__('Show this result alone')
+                    : trans.__('Compare with another result…')
+                }
+                onClick={() => setComparing(!comparing)}
+              />
+            )}
             {!task && (
               <>
                 <ActionButton
@@ -97,17 +89,63 @@ function Result(props: IProps & { found: IResult }): React.ReactElement {
       >
         <EvaluationState listed={found} trans={trans} />
       </PageHead>
-      <Sentences
+      {task && (
+        <p className="gol-Note" role="status">
+          {task.message}
+        </p>
+      )}
+      {report && comparing ? (
+        <Comparison {...{ evaluation, report, service, onTrace, trans }} />
+      ) : (
+        <Alone {...props} />
+      )}
+    </>
+  );
+}
+
+/** A result by itself. */
+function Alone(props: IProps & { found: IResult }): React.ReactElement {
+  const { found, service, onTrace, trans } = props;
+  const { evaluation, report } = found;
+  const { id, models, scorers } = evaluation;
+  const { chosen, choose, examples, show } = useChosen({
+    scorer: scorers[0],
+    model: models[1]?.model ?? models[0].model
+  });
+  const first = models[0].model;
+  const sides = React.useMemo(
+    () =>
+      [...new Set([first, chosen.model])].map(model => ({
+        evaluation: id,
+        model,
+        label: model,
+        short: model
+      })),
+    [id, first, chosen.model]
+  );
+  const compared = report?.compared.find(
+    ({ scorer, model, against }) =>
+      scorer === chosen.scorer && model === chosen.model && against === first
+  );
+  return (
+    <>
+      <Findings
         lines={[...(report?.sentences ?? []), ...evaluation.notes]}
-        task={task?.message ?? ''}
         trans={trans}
       />
       {report && <Figures {...{ report, show, trans }} />}
       {report && (
         <div ref={examples}>
           <ExamplesView
-            {...{ evaluation, report, service, chosen, onTrace, trans }}
-            onChoose={part => setWanted({ ...wanted, ...part })}
+            {...{ evaluation, report, scorers, sides, compared, service }}
+            {...{ chosen, onTrace, trans }}
+            models={models.map(({ model }) => [
+              model,
+              model === first
+                ? trans.__('%1 alone', first)
+                : trans.__('%1 beside %2', model, first)
+            ])}
+            onChoose={choose}
           />
         </div>
       )}
@@ -141,31 +179,6 @@ function Result(props: IProps & { found: IResult }): React.ReactElement {
           [trans.__('Id'), id]
         ]}
       />
-    </>
-  );
-}
-
-/** What the evaluation shows, in words; while a task runs, how far it is. */
-function Sentences(props: {
-  lines: readonly string[];
-  task: string;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { lines, task, trans } = props;
-  return (
-    <>
-      {task && (
-        <p className="gol-Note" role="status">
-          {task}
-        </p>
-      )}
-      {lines.length > 0 && (
-        <ul className="gol-Answers-said" aria-label={trans.__('Findings')}>
-          {lines.map(line => (
-            <li key={line}>{line}</li>
-          ))}
-        </ul>
-      )}
     </>
   );
 }
@@ -250,7 +263,7 @@ function Answered(props: {
           id: 'cost',
           title: trans.__('Cost'),
           numeric: true,
-          cell: ({ money }) => costText(money ?? null, trans)
+          cell: each => costText(costOf({ models: [each] }), trans)
         }
       ]}
       rows={models}

@@ -6,12 +6,27 @@ import { DataTable, StatusBadge } from '../../core';
 
 import { differenceScale, scaleOf, short } from './figures';
 import { Interval } from './interval';
-import type { IChosen } from './result';
+import type { IChosen } from './examples';
 import type { ICompared, IScored } from './service';
 
 const TABLE = 'gol-Table gol-ListTable-table gol-Answers-table';
 
 type Show = (part: Partial<IChosen>) => void;
+
+/** What the answers show, in sentences. */
+export function Findings(props: {
+  lines: readonly string[];
+  trans: TranslationBundle;
+}): React.ReactElement | null {
+  const { lines, trans } = props;
+  return lines.length === 0 ? null : (
+    <ul className="gol-Answers-said" aria-label={trans.__('Findings')}>
+      {lines.map(line => (
+        <li key={line}>{line}</li>
+      ))}
+    </ul>
+  );
+}
 
 /** Each model by each scorer. Errors and answers without a score are columns of their own. */
 export function Scores(props: {

@@ -10,6 +10,7 @@ export type IEstimate = Schemas['ScoreEstimate'];
 export type IScored = Schemas['ScoredModel'];
 export type ICompared = Schemas['ComparedModels'];
 export type IReport = Schemas['ScoresReport'];
+export type IComparedResults = Schemas['ComparedResults'];
 export type IExamples = Schemas['Examples'];
 export type IExample = Schemas['ExampleLine'];
 export type IExampleResult = Schemas['ExampleResult'];
@@ -26,6 +27,15 @@ export interface IListed {
 /** One evaluation with its results; `report` is null until its answers are scored. */
 export interface IResult extends IListed {
   readonly report: IReport | null;
+}
+
+/** Answers that stand beside others: those of a model in an evaluation. */
+export interface ISide {
+  readonly evaluation: string;
+  readonly model: string;
+  readonly label: string;
+  /** The head of a narrow column. */
+  readonly short: string;
 }
 
 /** The operations of evaluations of answers. Each call rejects with an ApiError. */
@@ -96,13 +106,34 @@ export class AnswersService {
     );
   }
 
+  /** The differences to another evaluation of the same rows. */
+  compare(
+    id: string,
+    against: string,
+    signal?: AbortSignal
+  ): Promise<IComparedResults> {
+    return this._api.data(
+      this._api.http.GET('/answer-evaluations/{id}/comparison', {
+        params: { path: { id }, query: { against } },
+        signal
+      })
+    );
+  }
+
+  /** All examples with the scores of each side; the first side may be of another evaluation. */
   examples(
     id: string,
     scorer: string,
-    models: readonly string[],
+    sides: readonly ISide[],
     signal?: AbortSignal
   ): Promise<IExamples> {
-    const query = { scorer, models: models.join(',') };
+    const own = sides.filter(({ evaluation }) => evaluation === id);
+    const other = sides.find(({ evaluation }) => evaluation !== id);
+    const query = {
+      scorer,
+      models: own.map(({ model }) => model).join(','),
+      ...(other && { against: other.evaluation, against_model: other.model })
+    };
     return this._api.data(
       this._api.http.GET('/answer-evaluations/{id}/examples', {
         params: { path: { id }, query },
@@ -111,13 +142,18 @@ export class AnswersService {
     );
   }
 
-  /** One example with all answers; undefined if the evaluation has no such example. */
+  /**
+   * One example with all answers, those of the evaluation `against` too.
+   *
+   * Undefined if the evaluation has no such example.
+   */
   async answers(
     id: string,
     example: string,
+    against: string,
     signal?: AbortSignal
   ): Promise<IAnsweredRow | undefined> {
-    const query = { example, limit: 1 };
+    const query = { example, limit: 1, against };
     const found = await this._api.data(
       this._api.http.GET('/answer-evaluations/{id}/rows', {
         params: { path: { id }, query },

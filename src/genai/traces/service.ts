@@ -14,12 +14,17 @@ export type IText = Schemas['Text'];
 export type IAssessment = Schemas['Assessment'];
 export type ITraceComparison = Schemas['TraceComparison'];
 export type ISpanPair = Schemas['SpanPair'];
+export type ISession = Schemas['Session'];
+export type ISessionTrace = Schemas['SessionTrace'];
 export type IAddedRows = Schemas['AddedRows'];
 
 /** Characters of each text that are fetched at first. */
 export const FIRST_CHARACTERS = 20_000;
 /** Characters of each text that are fetched on demand. */
 export const MOST_CHARACTERS = 5_000_000;
+/** The same of a session, which may have a hundred traces. */
+export const FIRST_OF_SESSION = 5_000;
+export const MOST_OF_SESSION = 200_000;
 
 /** The questions of the page of traces. The id of a row is a trace's. */
 export class TracesService implements ITableSource {
@@ -81,6 +86,22 @@ export class TracesService implements ITableSource {
     const params = { path: { trace_id, span_id }, query: { characters } };
     return this._api.data(
       http.GET('/trace-content/{trace_id}/spans/{span_id}', { params, signal })
+    );
+  }
+
+  /** Return the traces of a session as one conversation; with an experiment, its traces alone. */
+  session(
+    session: string,
+    experiment: string,
+    characters: number,
+    signal?: AbortSignal
+  ): Promise<ISession> {
+    const { http } = this._api;
+    const body = { session, experiment, characters };
+    return this._withContent(
+      () =>
+        this._api.data(http.POST('/trace-content/session', { body, signal })),
+      () => this._api.data(http.POST('/traces/session', { body, signal }))
     );
   }
 

@@ -22,7 +22,7 @@ import { costText, statusWord } from './messages';
 import { formatSpanTime } from './time-range';
 
 const NAME = 'name';
-const ALWAYS = [NAME, 'status', 'start_time', 'trace_id'];
+const ALWAYS = [NAME, 'status', 'start_time', 'trace_id', 'session'];
 /** Columns that are shown first if a trace has them. */
 const WHERE_THERE = ['session', 'user', 'model', 'run', 'tokens', 'cost'];
 /** Assessments that are shown first, by how many traces have them. */

@@ -107,8 +107,9 @@ describe('questions', () => {
 
   it.each([
     ['folder_size', 'Start without files', 'Send'],
-    ['folder_pull', 'Refuse', 'Pull files']
-  ] as const)('ask for files: %s', async (kind, refuse, accept) => {
+    ['folder_pull', 'Refuse', 'Pull files'],
+    ['evaluation', 'Refuse', 'Evaluate']
+  ] as const)('ask for a decision: %s', async (kind, refuse, accept) => {
     const text = 'A kernel asks:\n  2.0 KiB  model.pt';
     await ask(question({ kind, text }));
     expect(dialog()!.querySelector('pre')!.textContent).toBe(text);

@@ -122,8 +122,8 @@ const ACCEPT = 'yes';
 
 /** Whether a question is answered by yes or no. */
 export function isDecision({ kind }: Pick<IQuestion, 'kind'>): boolean {
-  return (
-    kind === 'host_key' || kind === 'folder_size' || kind === 'folder_pull'
+  return ['host_key', 'folder_size', 'folder_pull', 'evaluation'].includes(
+    kind
   );
 }
 
@@ -178,6 +178,16 @@ export function questionWords(
         accept: trans.__('Pull files'),
         refuse: trans.__('Refuse'),
         refusing: trans.__('No file is pulled')
+      };
+    case 'evaluation':
+      return {
+        title: trans.__('Let a kernel on %1 evaluate?', question.target),
+        explanation: trans.__(
+          'Agree only if you requested it: these calls cost your tokens.'
+        ),
+        accept: trans.__('Evaluate'),
+        refuse: trans.__('Refuse'),
+        refusing: trans.__('Nothing is asked')
       };
     case 'passphrase':
       return {

@@ -1,23 +1,13 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
-import type { LabIcon } from '@jupyterlab/ui-components';
-import {
-  checkIcon,
-  circleEmptyIcon,
-  errorIcon,
-  infoIcon,
-  notTrustedIcon,
-  runningIcon
-} from '@jupyterlab/ui-components';
 import * as React from 'react';
 
-import { ActionButton, CopyButton, formatDuration } from '../../core';
+import { ActionButton, CopyButton } from '../../core';
 import type { Callout } from '../../core';
+import { StepList } from '../../core/ui/step-list';
 
 import type { AddTarget } from '../add';
 import { declaredWords } from '../messages';
 import type { IQuestion, IReportStep } from '../service';
-
-type State = IReportStep['state'] | 'running' | 'waiting' | 'asking';
 
 const ORDER: readonly IReportStep['step'][] = [
   'reachable',
@@ -33,28 +23,6 @@ const ORDER: readonly IReportStep['step'][] = [
   'logout'
 ];
 
-const ICONS: Record<State, LabIcon> = {
-  ok: checkIcon,
-  warning: notTrustedIcon,
-  failed: errorIcon,
-  skipped: circleEmptyIcon,
-  optional: infoIcon,
-  running: runningIcon,
-  asking: notTrustedIcon,
-  waiting: circleEmptyIcon
-};
-
-const TONES: Record<State, string> = {
-  ok: 'ok',
-  warning: 'warning',
-  failed: 'error',
-  skipped: 'idle',
-  optional: 'idle',
-  running: 'busy',
-  asking: 'warning',
-  waiting: 'idle'
-};
-
 /**
  * The steps of a test: finished ones with their results, the running one, and
  * those not started.
@@ -68,7 +36,6 @@ export function TestSteps(props: {
   const { model, asks, trans } = props;
   const names = stepNames(model, trans);
   const order = stepOrder(model);
-  const states = stateNames(trans);
   const done = new Map(model.steps.map(step => [step.step, step]));
   const isOver = model.stage === 'tested';
   const next = order.find(step => !done.has(step));
@@ -79,15 +46,11 @@ export function TestSteps(props: {
   // Steps that were not reached are hidden once the test is over.
   const shown = isOver ? order.filter(step => done.has(step)) : order;
   return (
-    <ol
-      className="gol-Steps"
-      aria-label={trans.__('Steps of the test of %1', model.name)}
-      aria-live="polite"
-      aria-relevant="additions text"
-    >
-      {shown.map(step => {
+    <StepList
+      label={trans.__('Steps of the test of %1', model.name)}
+      steps={shown.map(step => {
         const found = done.get(step);
-        const state: State =
+        const state: StepList.State =
           found?.state ??
           (step === asking
             ? 'asking'
@@ -96,37 +59,20 @@ export function TestSteps(props: {
               : step === next
                 ? 'running'
                 : 'waiting');
-        const Icon = ICONS[state];
-        return (
-          <li
-            key={step}
-            className={`gol-Step gol-mod-${state} gol-StatusBadge gol-mod-${TONES[state]}`}
-          >
-            <Icon.react tag="span" className="gol-Icon" />
-            <div className="gol-Step-text">
-              <p className="gol-Step-head">
-                <span className="gol-Step-name">{names[step] ?? step}</span>
-                {state !== 'asking' && (
-                  <span className="gol-VisuallyHidden">{states[state]}</span>
-                )}
-                <span className="gol-Step-message">
-                  {found?.message ?? (state === 'asking' ? states.asking : '')}
-                </span>
-                {found && found.took_s >= SLOW_S && (
-                  <span className="gol-Step-took">
-                    {formatDuration(found.took_s)}
-                  </span>
-                )}
-              </p>
-              {found?.hint && <p className="gol-Step-hint">{found.hint}</p>}
-              {found && isOver && (
-                <StepFixes step={found} model={model} trans={trans} />
-              )}
-            </div>
-          </li>
-        );
+        return {
+          step,
+          title: names[step] ?? step,
+          state,
+          message: found?.message,
+          hint: found?.hint,
+          took_s: found?.took_s,
+          fixes: found && isOver && (
+            <StepFixes step={found} model={model} trans={trans} />
+          )
+        };
       })}
-    </ol>
+      trans={trans}
+    />
   );
 }
 
@@ -171,9 +117,6 @@ function StepFixes(props: {
     </div>
   );
 }
-
-/** Seconds above which a step shows its duration. */
-const SLOW_S = 1;
 
 /** The result of a test as a message. */
 export function outcomeWords(
@@ -237,18 +180,5 @@ function stepNames(
     disk: trans.__('Disk'),
     clock: trans.__('Clock'),
     logout: trans.__('Logout')
-  };
-}
-
-function stateNames(trans: TranslationBundle): Record<State, string> {
-  return {
-    ok: trans.__('passed'),
-    warning: trans.__('passed with a warning'),
-    failed: trans.__('failed'),
-    skipped: trans.__('skipped'),
-    optional: trans.__('optional'),
-    running: trans.__('running'),
-    asking: trans.__('waiting for your answer'),
-    waiting: trans.__('not started')
   };
 }

@@ -106,6 +106,10 @@ def _new_root(given: dict) -> None:  # type: ignore[type-arg]
     root = given["box"] + "/root"
     _mount("none", "/", None, _REC | _PRIVATE)
     _mount("tmpfs", root, "tmpfs", _NOSUID | _NODEV, "size=1m,mode=755")
+    for name in ("tmp", "proc"):
+        os.makedirs(f"{root}/{name}")  # noqa: PTH103
+    # First of all, because this Python may lie in /tmp.
+    _mount("tmpfs", root + "/tmp", "tmpfs", _NOSUID | _NODEV, f"size={given['disk_mb']}m,mode=1777")  # noqa: S108
     for path in _readable(given):
         if os.path.islink(path):  # noqa: PTH114
             os.makedirs(os.path.dirname(root + path), exist_ok=True)  # noqa: PTH103, PTH120
@@ -115,9 +119,6 @@ def _new_root(given: dict) -> None:  # type: ignore[type-arg]
     _bind(given["box"] + "/files", root + "/sandbox")
     for name in _DEVICES:
         _bind("/dev/" + name, root + "/dev/" + name, devices=True)
-    for name in ("tmp", "proc"):
-        os.makedirs(f"{root}/{name}", exist_ok=True)  # noqa: PTH103
-    _mount("tmpfs", root + "/tmp", "tmpfs", _NOSUID | _NODEV, f"size={given['disk_mb']}m,mode=1777")  # noqa: S108
     os.symlink("/tmp", root + "/dev/shm")  # noqa: PTH211, S108
     # A container may forbid it: then the program has no /proc.
     _libc.mount(b"proc", (root + "/proc").encode(), b"proc", _NOSUID | _NODEV | _NOEXEC, None)

@@ -171,8 +171,10 @@ def _bubblewrap(
     if die_with_parent:
         found.append("--die-with-parent")
     found += ["--clearenv", "--perms", "0755", "--size", str(1 << 20), "--tmpfs", "/"]
+    # First of all, because this Python may lie in /tmp.
+    found += ["--perms", "1777", "--size", str(bounds.disk_mb << 20), "--tmpfs", "/tmp"]  # noqa: S108
     made: list[str] = []
-    parents: set[str] = set()
+    parents = {"/tmp"}  # noqa: S108
     for path in sorted({*folders, *_SYSTEM, "/dev/null"}):
         if any(path.startswith(other + "/") for other in made) or not os.path.lexists(path):
             continue
@@ -190,8 +192,7 @@ def _bubblewrap(
     found += ["--ro-bind", f"{folder}/files", "/sandbox", "--proc", "/proc"]
     for name in ("null", "zero", "full", "random", "urandom"):
         found += ["--dev-bind", f"/dev/{name}", f"/dev/{name}"]
-    found += ["--symlink", "/tmp", "/dev/shm", "--perms", "1777", "--size", str(bounds.disk_mb << 20)]  # noqa: S108
-    return [*found, "--tmpfs", "/tmp", "--remount-ro", "/", "--"]  # noqa: S108
+    return [*found, "--symlink", "/tmp", "/dev/shm", "--remount-ro", "/", "--"]  # noqa: S108
 
 
 _SYSTEM = (

@@ -8,6 +8,7 @@ plugins and refreshes tokens whose end is near.
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import logging
 import os
@@ -27,6 +28,7 @@ _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _HEADER_S = 5.0
 #: Seconds that a request waits for a plugin. It may wait for a login in a browser, and goes on meanwhile.
 _PLUGIN_S = 10.0
+_READINGS = itertools.count(1)
 
 
 class CredentialsError(Exception):
@@ -46,6 +48,14 @@ class Login(NamedTuple):
     number: int
 
 
+class _Reading:
+    """A reading of credentials that goes on. ``stamp`` says what the kubeconfig was at its start."""
+
+    def __init__(self, stamp: object) -> None:
+        self.stamp = stamp
+        self.login: Future[Login] = Future()
+
+
 class Credentials:
     """The credentials of one context. Methods may be called from any thread, block, and raise CredentialsError."""
 
@@ -53,17 +63,14 @@ class Credentials:
         self._kubeconfig, self._context = kubeconfig, context
         self._lock = threading.Lock()
         self._stamp: object = None
-        self._made: Any = None
-        self._pool: Any = None
-        self._number = 0
         self._login: Login | None = None
         self._read_at = 0.0
-        self._reading: Future[Login] | None = None
+        self._reading: _Reading | None = None
 
     def forget(self, number: int) -> None:
         """Read everything again at the next use, unless that has happened since this reading."""
         with self._lock:
-            if number == self._number:
+            if self._login is not None and number == self._login.number:
                 self._stamp = None
 
     def current(self) -> Login:
@@ -73,37 +80,41 @@ class Credentials:
             if login is not None and stamp == self._stamp and time.monotonic() - self._read_at < _HEADER_S:
                 return login
             reading = self._reading
-            if reading is None:
-                reading = self._reading = Future()
-                threading.Thread(target=self._read, args=(reading, stamp), daemon=True).start()
+            if (
+                reading is None or reading.stamp != stamp
+            ):  # a plugin of the earlier kubeconfig may still be asked
+                reading = self._reading = _Reading(stamp)
+                threading.Thread(target=self._read, args=(reading,), daemon=True).start()
         try:
-            return reading.result(_PLUGIN_S)
+            return reading.login.result(_PLUGIN_S)
         except TimeoutError:
             raise CredentialsError(f"it has not answered for {_PLUGIN_S:.0f} s", self._kind()) from None
 
-    def _read(self, reading: Future[Login], stamp: object) -> None:
+    def _read(self, reading: _Reading) -> None:
         """Read for all who wait: one run of a plugin."""
         login: Login | None = None
         failed: CredentialsError | None = None
+        with self._lock:
+            known = self._login if reading.stamp == self._stamp else None
         try:
-            if self._made is None or stamp != self._stamp:
-                self._load()
-                self._number += 1
-            login = Login(self._made, self._pool, _header(self._made), self._number)
+            made, pool = (known.configuration, known.pool) if known else self._load()
+            login = Login(made, pool, _header(made), known.number if known else next(_READINGS))
         except CredentialsError as error:
             failed = error
         except Exception as error:  # the client raises whatever its plugins raise
             failed = CredentialsError(str(error) or repr(error), self._kind())
         with self._lock:
-            self._reading = None
-            if login is not None:
-                self._login, self._stamp, self._read_at = login, stamp, time.monotonic()
+            if self._reading is reading:
+                self._reading = None
+                if login is not None:
+                    self._login, self._stamp, self._read_at = login, reading.stamp, time.monotonic()
         if login is not None:
-            reading.set_result(login)
+            reading.login.set_result(login)
         else:
-            reading.set_exception(failed or CredentialsError("nothing was read", "file"))
+            reading.login.set_exception(failed or CredentialsError("nothing was read", "file"))
 
-    def _load(self) -> None:
+    def _load(self) -> tuple[Any, Any]:
+        """Return the client's configuration and urllib3's pool."""
         from kubernetes import client
         from kubernetes import config as loading
         from kubernetes.client.rest import RESTClientObject
@@ -134,8 +145,7 @@ class Credentials:
         if kind in ("plugin", "auth-provider") and not _header(made) and not made.cert_file:
             raise CredentialsError(said.text or "it gave no token", kind)
         made.retries = False
-        self._pool = RESTClientObject(made).pool_manager
-        self._made = made
+        return made, RESTClientObject(made).pool_manager
 
     def _check_context(self) -> None:
         paths = self._paths()
@@ -209,14 +219,17 @@ class Credentials:
         """Return the end that a token or a certificate names itself; empty: unknown."""
         from cryptography import x509
 
-        made, header = self._made, (self._login.header if self._login else {}).get("authorization", "")
+        login = self._login
+        if login is None:
+            return ""
+        header = login.header.get("authorization", "")
         try:
             if header.lower().startswith("bearer "):
                 body = header.split(".")[1]
                 found = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
                 end = datetime.fromtimestamp(float(found["exp"]), timezone.utc)
             else:
-                certificate = x509.load_pem_x509_certificate(Path(made.cert_file).read_bytes())
+                certificate = x509.load_pem_x509_certificate(Path(login.configuration.cert_file).read_bytes())
                 end = certificate.not_valid_after_utc
         except (AttributeError, LookupError, OSError, TypeError, ValueError):
             return ""  # no JWT, no certificate, an older cryptography

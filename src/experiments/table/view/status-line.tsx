@@ -3,21 +3,20 @@ import * as React from 'react';
 
 import { ActionButton, formatDuration, formatMoment } from '../../../core';
 import { useNow } from '../../../core/ui/time';
-import { canCompare } from '../actions';
 import type { IRunsState } from '../service';
 import type { IWindowsSnapshot } from '../windows';
 
 /** Age below which the rows count as up to date, in seconds. */
 const FRESH_S = 10;
 
-/** The number of runs, and their age; with a selection, its actions. */
+/** The number of rows, and their age; with a selection, its actions. */
 export function StatusLine(props: StatusLine.IProps): React.ReactElement {
-  const { snapshot, selected, deleted, trans } = props;
-  const { matched, groups, total, state } = snapshot;
+  const { snapshot, selected, trans } = props;
+  const { groups, state } = snapshot;
   return (
     <div className="gol-RunTable-status">
       <span className="gol-RunTable-totals" role="status">
-        {total !== null && countWords(matched, total, deleted, trans)}
+        {props.totals}
         {groups !== null &&
           ` · ${trans._n('%2 group', '%2 groups', groups, groups.toLocaleString())}`}
         {selected > 0 && (
@@ -27,55 +26,14 @@ export function StatusLine(props: StatusLine.IProps): React.ReactElement {
           </strong>
         )}
       </span>
+      {props.children}
       {selected > 0 && (
         <span
           className="gol-RunTable-actions"
           role="toolbar"
-          aria-label={trans.__('Selected runs')}
+          aria-label={props.of}
         >
-          {selected < matched && (
-            <ActionButton
-              label={trans.__('Select all %1', matched.toLocaleString())}
-              onClick={props.onSelectAll}
-            />
-          )}
-          {canCompare(selected) && (
-            <ActionButton
-              label={trans.__('Compare')}
-              caption={trans.__('Show the selected runs side by side')}
-              onClick={props.onCompare}
-            />
-          )}
-          <ActionButton
-            label={trans.__('Copy CSV')}
-            caption={trans.__('Copy the shown columns as CSV')}
-            onClick={props.onCopyCsv}
-          />
-          <ActionButton
-            label={trans.__('Copy DataFrame')}
-            caption={trans.__(
-              'Copy code for a cell that makes a pandas DataFrame of the shown columns'
-            )}
-            onClick={props.onCopyDataFrame}
-          />
-          {deleted ? (
-            <ActionButton
-              label={trans.__('Restore')}
-              caption={trans.__('Restore the selected runs')}
-              onClick={props.onRestore}
-            />
-          ) : (
-            <>
-              <ActionButton label={trans.__('Tag…')} onClick={props.onTag} />
-              <ActionButton
-                label={trans.__('Delete')}
-                caption={trans.__(
-                  'Delete the selected runs; they can be restored'
-                )}
-                onClick={props.onDelete}
-              />
-            </>
-          )}
+          {props.actions}
           <ActionButton
             label={trans.__('Clear')}
             caption={trans.__('Clear the selection (Escape)')}
@@ -83,7 +41,14 @@ export function StatusLine(props: StatusLine.IProps): React.ReactElement {
           />
         </span>
       )}
-      {state && <Freshness state={state} trans={trans} />}
+      {state &&
+        (props.progress && !state.complete ? (
+          <span className="gol-RunTable-freshness" role="status">
+            {props.progress}
+          </span>
+        ) : (
+          <Freshness state={state} trans={trans} />
+        ))}
     </div>
   );
 }
@@ -92,39 +57,22 @@ export namespace StatusLine {
   export interface IProps {
     snapshot: IWindowsSnapshot;
     selected: number;
-    /** Whether deleted runs are shown. */
-    deleted: boolean;
-    onSelectAll: () => void;
-    onCompare: () => void;
-    onCopyCsv: () => void;
-    onCopyDataFrame: () => void;
-    onTag: () => void;
-    onDelete: () => void;
-    onRestore: () => void;
+    totals: string;
+    /** Said while not all rows are read; default: how many are. */
+    progress?: string;
+    /** Read aloud: what the actions are for. */
+    of: string;
+    /** What can be done with the selected rows. */
+    actions?: React.ReactNode;
     onClear: () => void;
+    /** Between the totals and the actions. */
+    children?: React.ReactNode;
     trans: TranslationBundle;
   }
 }
 
-function countWords(
-  matched: number,
-  total: number,
-  deleted: boolean,
-  trans: TranslationBundle
-): string {
-  const all = total.toLocaleString();
-  if (matched !== total) {
-    return deleted
-      ? trans.__('%1 of %2 deleted runs', matched.toLocaleString(), all)
-      : trans.__('%1 of %2 runs', matched.toLocaleString(), all);
-  }
-  return deleted
-    ? trans._n('%2 deleted run', '%2 deleted runs', total, all)
-    : trans._n('%2 run', '%2 runs', total, all);
-}
-
-/** The source of the runs, and their age. */
-export function Freshness(props: {
+/** The source of the rows, and their age. */
+function Freshness(props: {
   state: IRunsState;
   trans: TranslationBundle;
 }): React.ReactElement {

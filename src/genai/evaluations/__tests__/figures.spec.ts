@@ -3,7 +3,9 @@ import { nullTranslator } from '@jupyterlab/translation';
 import { repeatsOf } from '../answers';
 import { hasWords, inOrder, passes } from '../example-list';
 import {
+  candidatesOf,
   costOf,
+  costText,
   differenceScale,
   estimateText,
   placeOf,
@@ -74,7 +76,15 @@ const model = (part: Partial<IModelAnswers>) =>
 const evaluation = (
   models: IModelAnswers[],
   stage: IEvaluation['stage'] = 'done'
-) => ({ id: 'e', name: 'e', models, stage }) as IEvaluation;
+) =>
+  ({
+    id: 'e',
+    name: 'e',
+    digest: 'd',
+    scorers: ['exact'],
+    models,
+    stage
+  }) as IEvaluation;
 
 it('tells failed calls and missing answers apart', () => {
   const state = (part: Partial<IModelAnswers>) =>
@@ -90,8 +100,41 @@ it('tells failed calls and missing answers apart', () => {
 
 it('knows no cost where one price is unknown', () => {
   const known = model({ money: 2 });
-  expect(costOf(evaluation([known, known]))).toBe(4);
-  expect(costOf(evaluation([known, model({ money: null })]))).toBeNull();
+  const cost = (...models: IModelAnswers[]) =>
+    costText(costOf(evaluation(models)), trans);
+  expect(cost(known, known)).toBe('4 USD');
+  expect(cost(known, model({ money: 0.5, currency: 'EUR' }))).toBe(
+    '2 USD + 0.5 EUR'
+  );
+  expect(cost(known, model({ money: null }))).toBe('Not known');
+});
+
+it('lists results that can be compared first, and why others cannot', () => {
+  const own = evaluation([model({})]);
+  const scores = [{} as NonNullable<IEvaluation['scores']>[number]];
+  const other = (part: Partial<IEvaluation>) => ({
+    evaluation: { ...own, scores, ...part },
+    task: undefined
+  });
+  const found = candidatesOf(
+    own,
+    [
+      other({ id: 'rows', digest: 'other' }),
+      other({ id: 'unscored', scores: [] }),
+      other({ id: 'same' }),
+      other({ id: 'scorers', scorers: ['other'] }),
+      other({})
+    ],
+    trans
+  );
+  expect(found.map(({ evaluation: { id }, problem }) => [id, problem])).toEqual(
+    [
+      ['same', ''],
+      ['rows', 'other rows'],
+      ['unscored', 'not scored yet'],
+      ['scorers', 'no scorer in common']
+    ]
+  );
 });
 
 describe('examples', () => {
@@ -143,13 +186,26 @@ describe('examples', () => {
     expect(hasWords(line('row-1'), 'row-1 when')).toBe(false);
   });
 
-  it('have all repeats of the shown models in pairs', () => {
-    const answer = (name: string, repeat: number) =>
-      ({ evaluation: 'e', model: name, repeat }) as IAnswer;
-    const found = repeatsOf(
-      [answer('b', 1), answer('a', 0), answer('c', 2), answer('b', 0)],
-      ['a', 'b']
-    );
+  it('have all repeats of the shown sides in pairs', () => {
+    const answer = (name: string, repeat: number, of = 'e') =>
+      ({ evaluation: of, model: name, repeat }) as IAnswer;
+    const all = [
+      answer('b', 1),
+      answer('a', 0, 'other'),
+      answer('a', 0),
+      answer('c', 2),
+      answer('b', 0)
+    ];
+    const found = repeatsOf(all, [
+      { evaluation: 'e', model: 'a' },
+      { evaluation: 'e', model: 'b' }
+    ]);
+    expect(
+      repeatsOf(all, [
+        { evaluation: 'other', model: 'a' },
+        { evaluation: 'e', model: 'a' }
+      ])
+    ).toEqual([[all[1], all[2]]]);
     expect(
       found.map(each => each.map(one => one && `${one.model}${one.repeat}`))
     ).toEqual([

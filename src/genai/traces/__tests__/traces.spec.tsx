@@ -221,7 +221,7 @@ it('keeps unknown apart from zero', () => {
   expect(tokenTotal({ ...unknown, reasoning: null })).toBeNull();
   expect(tokenTotal({ ...unknown, input: 3, reasoning: null })).toBe(3);
   expect(tokenTotal(null)).toBeNull();
-  expect(costText(0)).toBe('$0.00');
-  expect(costText(0.000123)).toBe('$0.00012');
-  expect(costText(12.345)).toBe('$12.35');
+  expect(costText(0)).toBe('0.00 USD');
+  expect(costText(0.000123)).toBe('0.00012 USD');
+  expect(costText(12.345)).toBe('12.35 USD');
 });

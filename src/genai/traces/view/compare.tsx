@@ -23,6 +23,8 @@ import { formatSpanTime } from '../time-range';
 import type { IDiffPart } from '../word-diff';
 import { textsOf, wordDiff } from '../word-diff';
 
+import { Pane } from './pane';
+
 /** Pairs of spans in the page at once. */
 const MOST_PAIRS = 500;
 const INDENT_PX = 14;
@@ -43,15 +45,10 @@ export function CompareTraces(props: CompareTraces.IProps): React.ReactElement {
     return () => resource.dispose();
   }, [resource]);
   return (
-    <section
-      className="gol-TracePane gol-TraceComparison"
-      aria-label={trans.__('Comparison of two traces')}
-      onKeyDown={event => {
-        if (event.key === 'Escape' && !event.defaultPrevented) {
-          event.stopPropagation();
-          onClose();
-        }
-      }}
+    <Pane
+      label={trans.__('Comparison of two traces')}
+      className="gol-TraceComparison"
+      onClose={onClose}
     >
       <header className="gol-TracePane-line">
         <h2>{trans.__('Two traces')}</h2>
@@ -71,7 +68,7 @@ export function CompareTraces(props: CompareTraces.IProps): React.ReactElement {
       >
         {found => <Compared found={found} service={service} trans={trans} />}
       </ResourceView>
-    </section>
+    </Pane>
   );
 }
 

@@ -11,13 +11,7 @@ import {
   StatusBadge
 } from '../../../core';
 import { formatNumber } from '../../../core/format';
-import {
-  costText,
-  kindWord,
-  statusWord,
-  tokenTotal,
-  tokenWords
-} from '../messages';
+import { costText, kindWord, statusWord } from '../messages';
 import type {
   IAssessment,
   ISpan,
@@ -28,13 +22,13 @@ import { FIRST_CHARACTERS, MOST_CHARACTERS } from '../service';
 import { formatSpanTime } from '../time-range';
 
 import { Chat } from './chat';
+import { TokensFact } from './facts';
 import { TextBlock } from './text-block';
 
 /** One span: its figures, and what it was asked and answered. */
 export function SpanDetail(props: SpanDetail.IProps): React.ReactElement {
   const { traceId, span, assessments, trans } = props;
   const status = statusWord(span.status, trans);
-  const total = tokenTotal(span.tokens);
   const kind = kindWord(span.kind, trans);
   return (
     <section
@@ -53,14 +47,7 @@ export function SpanDetail(props: SpanDetail.IProps): React.ReactElement {
             : trans.__('not ended')}
         </span>
         {span.model && <code className="gol-TracePane-fact">{span.model}</code>}
-        {span.tokens && total !== null && (
-          <span
-            className="gol-TracePane-fact"
-            title={tokenWords(span.tokens, trans)}
-          >
-            {trans._n('%2 token', '%2 tokens', total, total.toLocaleString())}
-          </span>
-        )}
+        <TokensFact tokens={span.tokens} trans={trans} />
         {typeof span.cost === 'number' && (
           <span
             className="gol-TracePane-fact"

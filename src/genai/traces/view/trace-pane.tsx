@@ -17,15 +17,17 @@ import {
 import type { GenOpsEvents } from '../../../core';
 import type { ITraceActions } from '../actions';
 import type { DatasetRows } from '../dataset-rows';
-import { costText, statusWord, tokenTotal, tokenWords } from '../messages';
+import { statusWord } from '../messages';
 import type { ITrace, TracesService } from '../service';
 import { firstShown } from '../span-tree';
 import { formatSpanTime } from '../time-range';
 
+import { CostFact, TokensFact } from './facts';
+import { Pane } from './pane';
 import { SpanDetail } from './span-detail';
 import { Waterfall } from './waterfall';
 
-/** One trace: its figures, its spans on an axis of time, and the chosen span. Escape closes it. */
+/** One trace: its figures, its spans on an axis of time, and the chosen span. */
 export function TracePane(props: TracePane.IProps): React.ReactElement {
   const { id, service, events, onClose, trans } = props;
   const resource = React.useMemo(
@@ -45,16 +47,7 @@ export function TracePane(props: TracePane.IProps): React.ReactElement {
     resource.visible = props.seen;
   }, [resource, props.seen]);
   return (
-    <section
-      className="gol-TracePane"
-      aria-label={trans.__('Trace')}
-      onKeyDown={event => {
-        if (event.key === 'Escape' && !event.defaultPrevented) {
-          event.stopPropagation();
-          onClose();
-        }
-      }}
-    >
+    <Pane label={trans.__('Trace')} onClose={onClose}>
       <ResourceView
         resource={resource}
         trans={trans}
@@ -64,7 +57,7 @@ export function TracePane(props: TracePane.IProps): React.ReactElement {
       >
         {trace => <Trace key={trace.trace_id} {...props} trace={trace} />}
       </ResourceView>
-    </section>
+    </Pane>
   );
 }
 
@@ -77,6 +70,7 @@ export namespace TracePane {
     events: GenOpsEvents;
     rows: DatasetRows;
     actions: ITraceActions;
+    onSession: (session: string, experiment: string) => void;
     onClose: () => void;
     trans: TranslationBundle;
   }
@@ -152,9 +146,8 @@ function Trace(
 
 function Head(props: TracePane.IProps & { trace: ITrace }): React.ReactElement {
   const { trace, rows, actions, onClose, trans } = props;
-  const { trace_id, experiment_id, run_id, notebook, cell } = trace;
+  const { trace_id, experiment_id, run_id, notebook, cell, session } = trace;
   const dataset = useSignalled(rows.changed, () => rows.dataset);
-  const total = tokenTotal(trace.tokens);
   const name = trace.name || trace_id;
   return (
     <header className="gol-TracePane-head">
@@ -166,28 +159,12 @@ function Head(props: TracePane.IProps & { trace: ITrace }): React.ReactElement {
             {formatSpanTime(trace.duration)}
           </span>
         )}
-        {trace.tokens && total !== null && (
-          <span
-            className="gol-TracePane-fact"
-            title={tokenWords(trace.tokens, trans)}
-          >
-            {trans._n('%2 token', '%2 tokens', total, total.toLocaleString())}
-          </span>
-        )}
-        {typeof trace.cost === 'number' && (
-          <span
-            className="gol-TracePane-fact"
-            title={
-              trace.cost_is_partial
-                ? trans.__('Some calls have no known price')
-                : trans.__('Cost of all calls in US dollars')
-            }
-          >
-            {trace.cost_is_partial
-              ? trans.__('at least %1', costText(trace.cost))
-              : costText(trace.cost)}
-          </span>
-        )}
+        <TokensFact tokens={trace.tokens} trans={trans} />
+        <CostFact
+          cost={trace.cost}
+          isPartial={trace.cost_is_partial}
+          trans={trans}
+        />
         {typeof trace.started_at === 'number' && (
           <span className="gol-TracePane-fact">
             <RelativeTime seconds={trace.started_at} trans={trans} />
@@ -223,6 +200,13 @@ function Head(props: TracePane.IProps & { trace: ITrace }): React.ReactElement {
           <ActionButton
             label={trans.__('Other data set…')}
             onClick={() => void rows.add([trace_id], true)}
+          />
+        )}
+        {session && (
+          <ActionButton
+            label={trans.__('Open session')}
+            caption={trans.__('Show all traces of the session %1', session)}
+            onClick={() => props.onSession(session, experiment_id)}
           />
         )}
         {notebook && (

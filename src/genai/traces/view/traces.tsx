@@ -5,29 +5,26 @@ import * as React from 'react';
 import {
   ActionButton,
   CopyButton,
-  DownState,
   EmptyState,
   tellFailure,
   useSignalled
 } from '../../../core';
 import type { GenOpsEvents } from '../../../core';
-import { useResource } from '../../../core/ui/hooks';
-import { columnMenu, openMenu } from '../../../experiments/table/menus';
 import type { RunTableModel } from '../../../experiments/table/model';
-import { isOfQuery } from '../../../experiments/table/query-text';
+import type { CellValue, IRow } from '../../../experiments/table/rows';
+import { valueOf } from '../../../experiments/table/rows';
 import type { IRunSort } from '../../../experiments/table/service';
-import { FIRST_VIEW } from '../../../experiments/table/view-state';
-import { ColumnsDrawer } from '../../../experiments/table/view/columns-drawer';
-import { RunGrid } from '../../../experiments/table/view/grid';
-import { QueryBox } from '../../../experiments/table/view/query-box';
-import { Freshness } from '../../../experiments/table/view/status-line';
-import { MenuButton } from '../../../experiments/table/view/toolbar';
+import {
+  QueriedTable,
+  useQueriedTable
+} from '../../../experiments/table/view/queried-table';
 import type { ITraceActions } from '../actions';
 import type { DatasetRows } from '../dataset-rows';
 import type { LiveTail } from '../live-tail';
 import type { TracesService } from '../service';
 
 import { CompareTraces } from './compare';
+import { SessionPane } from './session-pane';
 import { TracePane } from './trace-pane';
 
 /** Failures sort before all others by MLflow's words, and within them the newest first. */
@@ -40,294 +37,185 @@ const FIRST_TRACE = `import mlflow
 
 mlflow.openai.autolog()  # or langchain, anthropic`;
 
+/** Two traces that are compared, or a session. */
+type Beside =
+  | { readonly first: string; readonly second: string }
+  | { readonly session: string; readonly experiment: string };
+
 /** All traces: query, sort, sessions, and one or two traces beside them. */
 export function Traces(props: Traces.IProps): React.ReactElement {
   const { model, tail, rows, trans } = props;
-  const { windows, selection } = model;
-  const view = useSignalled(model.changed, () => model.view);
-  const opened = useSignalled(model.changed, () => model.opened);
-  const snapshot = useSignalled(windows.changed, () => windows.snapshot);
-  const selected = useSignalled(selection.changed, () =>
-    selection.count(windows.snapshot.matched)
-  );
+  const table = useQueriedTable<Beside>(model);
+  const { view, selected, opened } = table;
+  const beside = table.beside === 'columns' ? null : table.beside;
   const isLive = useSignalled(tail.changed, () => tail.isLive);
   const isBehind = useSignalled(tail.changed, () => tail.isBehind);
-  const known = useResource(model.columns);
-  const [choosing, setChoosing] = React.useState(false);
-  const [compared, setCompared] = React.useState<[string, string] | null>(null);
-  React.useEffect(() => {
-    if (opened) {
-      setChoosing(false);
-      setCompared(null);
-    }
-  }, [opened]);
 
-  const { total, matched, state, switching } = snapshot;
-  // Before the columns are known there is no question: show the error of that request.
-  const error = snapshot.error ?? (total === null ? known.error : null) ?? null;
-  const queryError = error && isOfQuery(error) ? error : null;
-  const tell = (reason: unknown) => tellFailure(reason, trans);
   const withSelected = (act: (ids: string[]) => void) =>
-    void model.selected().then(act).catch(tell);
+    void model
+      .selected()
+      .then(act)
+      .catch(reason => tellFailure(reason, trans));
   const compare = () =>
-    withSelected(([first, second]) => {
-      model.open(null);
-      setChoosing(false);
-      setCompared([first, second]);
-    });
+    withSelected(([first, second]) => table.show({ first, second }));
+  const showSession = (session: string, experiment: string) =>
+    table.show({ session, experiment });
+  const sessionItem = (session: CellValue) => ({
+    label: trans.__('Show Session'),
+    enabled: typeof session === 'string' && session !== '',
+    execute: () => showSession(String(session), '')
+  });
+  const groupMenu = ({ group }: IRow) =>
+    group
+      ? [
+          {
+            label: group.open ? trans.__('Collapse') : trans.__('Expand'),
+            execute: () => model.folds.turn(group.path)
+          },
+          ...(bySession ? [sessionItem(group.path[0])] : [])
+        ]
+      : [];
   const errorsFirst = sameSort(view.sort, ERRORS_FIRST);
   const bySession = view.groups.join() === BY_SESSION.join();
 
   return (
-    <div className="gol-RunTable gol-Traces">
-      <div className="gol-RunTable-toolbar">
-        <QueryBox
-          model={model}
-          query={view.query}
-          error={queryError}
-          doubts={snapshot.doubts}
-          trans={trans}
-        />
-        <div className="gol-RunTable-tools">
-          <div
-            className="gol-RunTable-switch"
-            role="group"
-            aria-label={trans.__('Order of the traces')}
-          >
-            <button
-              type="button"
-              aria-pressed={errorsFirst}
-              onClick={() =>
-                model.setView({ sort: errorsFirst ? [] : [...ERRORS_FIRST] })
-              }
-            >
-              {trans.__('Errors first')}
-            </button>
-            <button
-              type="button"
-              aria-pressed={bySession}
-              title={trans.__('Group the traces of each session')}
-              onClick={() =>
-                model.setView({ groups: bySession ? [] : [...BY_SESSION] })
-              }
-            >
-              {trans.__('Sessions')}
-            </button>
-            <button
-              type="button"
-              aria-pressed={isLive}
-              title={trans.__('Show new traces as they land')}
-              onClick={() => {
-                tail.isLive = !tail.isLive;
-              }}
-            >
-              {trans.__('Live')}
-            </button>
-          </div>
+    <QueriedTable
+      className="gol-Traces"
+      model={model}
+      table={table}
+      words={{
+        down: trans.__('The traces cannot be read.'),
+        notUpdated: problem =>
+          trans.__('The traces are not updated: %1', problem),
+        reading: trans.__(
+          'MLflow has not answered yet. The traces appear as they are read.'
+        ),
+        progress: trans.__('Reading traces…'),
+        noMatch: trans.__('No trace matches this query.'),
+        selected: trans.__('Selected traces'),
+        totals: (matched, total) => countWords(matched, total, trans)
+      }}
+      tools={
+        <div
+          className="gol-RunTable-switch"
+          role="group"
+          aria-label={trans.__('Order of the traces')}
+        >
           <button
             type="button"
-            className="gol-RunTable-button"
-            aria-expanded={choosing}
+            aria-pressed={errorsFirst}
+            onClick={() =>
+              model.setView({ sort: errorsFirst ? [] : [...ERRORS_FIRST] })
+            }
+          >
+            {trans.__('Errors first')}
+          </button>
+          <button
+            type="button"
+            aria-pressed={bySession}
+            title={trans.__('Group the traces of each session')}
+            onClick={() =>
+              model.setView({ groups: bySession ? [] : [...BY_SESSION] })
+            }
+          >
+            {trans.__('Sessions')}
+          </button>
+          <button
+            type="button"
+            aria-pressed={isLive}
+            title={trans.__('Show new traces as they land')}
             onClick={() => {
-              model.open(null);
-              setCompared(null);
-              setChoosing(!choosing);
+              tail.isLive = !tail.isLive;
             }}
           >
-            {trans.__('Columns')}
+            {trans.__('Live')}
           </button>
-          <MenuButton
-            label={trans.__('View')}
-            items={() => [
-              {
-                label: trans.__('Default Columns'),
-                execute: () => model.setView({ columns: null })
-              },
-              {
-                label: trans.__('Reset View'),
-                execute: () => model.setView(FIRST_VIEW)
-              }
-            ]}
-          />
         </div>
-      </div>
-      {error && !queryError && (
-        <DownState
-          what={trans.__('The traces cannot be read.')}
-          error={error}
-          busy={known.busy}
-          trans={trans}
-          onRetry={() => {
-            model.refresh();
-            if (total === null) {
-              void model.columns.refresh();
-            }
-          }}
-        />
-      )}
-      {state?.problem && !error && (
-        <p className="gol-Traces-problem" role="status">
-          {trans.__('The traces are not updated: %1', state.problem)}
-        </p>
-      )}
-      <div className="gol-RunTable-body">
-        <div className="gol-RunTable-main">
-          {total === null && !error && (
-            <div className="gol-Loading" role="status">
-              <span className="gol-Loading-bar" aria-hidden="true" />
-              <span className="gol-VisuallyHidden">{trans.__('Loading…')}</span>
-            </div>
-          )}
-          {model.shown.length > 0 && (
-            <RunGrid
-              model={model}
-              trans={trans}
-              onColumnMenu={(column, left, top) =>
-                openMenu(columnMenu(model, column, trans), left, top)
-              }
-              onRowMenu={({ id, index }, left, top) => {
-                if (!id) {
-                  return;
-                }
-                if (!selection.has(id)) {
-                  selection.clear();
-                  selection.toggle(id, index);
-                }
-                openMenu(
-                  [
-                    {
-                      label: trans.__('Show Trace'),
-                      execute: () => model.open(id)
-                    },
-                    {
-                      label: trans.__('Compare'),
-                      enabled: selection.count(matched) === 2,
-                      execute: compare
-                    },
-                    null,
-                    {
-                      label: trans.__('Add to Data Set'),
-                      execute: () =>
-                        withSelected(ids => void rows.add(ids, true))
-                    },
-                    {
-                      label: trans.__('Copy Trace Id'),
-                      execute: () => Clipboard.copyToSystem(id)
-                    }
-                  ],
-                  left,
-                  top
-                );
-              }}
-              onExtend={index => void selection.extend(index).catch(tell)}
-              onToggleGroup={head => {
-                if (head.group) {
-                  void model
-                    .toggleGroup(head.group.path, head.index)
-                    .catch(tell);
-                }
-              }}
-              onDelete={() => undefined}
-            />
-          )}
-          {snapshot.rows.length === 0 &&
-            total !== null &&
-            !switching &&
-            !queryError && (
-              <div className="gol-RunTable-empty">
-                {state?.complete === false && !error ? (
-                  <EmptyState
-                    text={trans.__(
-                      'MLflow has not answered yet. The traces appear as they are read.'
-                    )}
-                  />
-                ) : (
-                  <NoTraces model={model} total={total} trans={trans} />
-                )}
-              </div>
-            )}
-        </div>
-        {choosing && (
-          <ColumnsDrawer
-            model={model}
-            onClose={() => setChoosing(false)}
-            trans={trans}
-          />
-        )}
-        {compared && !choosing && (
-          <CompareTraces
-            key={compared.join()}
-            first={compared[0]}
-            second={compared[1]}
-            service={props.service}
-            onClose={() => setCompared(null)}
-            trans={trans}
-          />
-        )}
-        {opened && !choosing && !compared && (
-          <TracePane
-            id={opened}
-            seen={props.seen}
-            service={props.service}
-            events={props.events}
-            rows={rows}
-            actions={props.actions}
-            onClose={() => model.open(null)}
-            trans={trans}
-          />
-        )}
-      </div>
-      <div className="gol-RunTable-status">
-        <span className="gol-RunTable-totals" role="status">
-          {total !== null && countWords(matched, total, trans)}
-          {selected > 0 && (
-            <strong>
-              {' · '}
-              {trans.__('%1 selected', selected.toLocaleString())}
-            </strong>
-          )}
-        </span>
-        {isBehind && (
+      }
+      empty={<NoTraces trans={trans} />}
+      groupMenu={groupMenu}
+      rowMenu={(id, count, row) => [
+        {
+          label: trans.__('Show Trace'),
+          execute: () => model.open(id)
+        },
+        sessionItem(valueOf(row, 'session')),
+        {
+          label: trans.__('Compare'),
+          enabled: count === 2,
+          execute: compare
+        },
+        null,
+        {
+          label: trans.__('Add to Data Set'),
+          execute: () => withSelected(ids => void rows.add(ids, true))
+        },
+        {
+          label: trans.__('Copy Trace Id'),
+          execute: () => Clipboard.copyToSystem(id)
+        }
+      ]}
+      news={
+        isBehind && (
           <ActionButton
             label={trans.__('Show new traces')}
             caption={trans.__('Traces landed or changed since the last look')}
             onClick={() => tail.catchUp()}
           />
-        )}
-        {selected > 0 && (
-          <span
-            className="gol-RunTable-actions"
-            role="toolbar"
-            aria-label={trans.__('Selected traces')}
-          >
-            {selected === 2 && (
-              <ActionButton
-                label={trans.__('Compare')}
-                caption={trans.__('Show the two traces side by side')}
-                onClick={compare}
-              />
-            )}
+        )
+      }
+      actions={
+        <>
+          {selected === 2 && (
             <ActionButton
-              label={trans.__('Add to data set…')}
-              onClick={() => withSelected(ids => void rows.add(ids, true))}
+              label={trans.__('Compare')}
+              caption={trans.__('Show the two traces side by side')}
+              onClick={compare}
             />
-            <ActionButton
-              label={trans.__('Clear')}
-              caption={trans.__('Clear the selection (Escape)')}
-              onClick={() => selection.clear()}
-            />
-          </span>
-        )}
-        {state &&
-          (state.complete ? (
-            <Freshness state={state} trans={trans} />
-          ) : (
-            <span className="gol-RunTable-freshness" role="status">
-              {trans.__('Reading traces…')}
-            </span>
-          ))}
-      </div>
-    </div>
+          )}
+          <ActionButton
+            label={trans.__('Add to data set…')}
+            onClick={() => withSelected(ids => void rows.add(ids, true))}
+          />
+        </>
+      }
+      trans={trans}
+    >
+      {beside && 'session' in beside && (
+        <SessionPane
+          key={`${beside.session} ${beside.experiment}`}
+          {...beside}
+          seen={props.seen}
+          service={props.service}
+          events={props.events}
+          onOpen={id => model.open(id)}
+          onClose={() => table.show(null)}
+          trans={trans}
+        />
+      )}
+      {beside && 'first' in beside && (
+        <CompareTraces
+          key={`${beside.first} ${beside.second}`}
+          {...beside}
+          service={props.service}
+          onClose={() => table.show(null)}
+          trans={trans}
+        />
+      )}
+      {opened && (
+        <TracePane
+          id={opened}
+          seen={props.seen}
+          service={props.service}
+          events={props.events}
+          rows={rows}
+          actions={props.actions}
+          onSession={showSession}
+          onClose={() => model.open(null)}
+          trans={trans}
+        />
+      )}
+    </QueriedTable>
   );
 }
 
@@ -356,25 +244,8 @@ function countWords(
     : trans.__('%1 of %2 traces', matched.toLocaleString(), all);
 }
 
-function NoTraces(props: {
-  model: RunTableModel;
-  total: number;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { model, total, trans } = props;
-  if (model.view.query && total > 0) {
-    return (
-      <EmptyState
-        text={trans.__('No trace matches this query.')}
-        actions={[
-          {
-            label: trans.__('Clear the query'),
-            onClick: () => model.setView({ query: '' })
-          }
-        ]}
-      />
-    );
-  }
+function NoTraces(props: { trans: TranslationBundle }): React.ReactElement {
+  const { trans } = props;
   return (
     <EmptyState
       text={trans.__(

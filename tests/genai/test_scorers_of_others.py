@@ -1,0 +1,195 @@
+"""Scorers that others run: embeddings of an endpoint, and scorers that are registered in MLflow."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.settings import Settings
+from genops_lab.genai.endpoints.limits import Limits, Price
+from genops_lab.genai.endpoints.models import NewEndpoint
+from genops_lab.genai.endpoints.service import EndpointsService
+from genops_lab.genai.evaluations.models import AnswersReport, NewAnswerEvaluation, NewScores
+from genops_lab.genai.evaluations.service import AnswersService
+from tests.support.application import open_lab
+from tests.support.homes import Home, temporary_home
+from tests.support.mlflow_file import place_store
+from tests.support.openai_stub import OpenAIStub
+from tests.support.warm import warm_workers
+
+#: The answers of the model to the rows, and what is expected.
+SAID = {"one": "the parcel arrives today", "two": "nobody knows", "three": "", "four": "lost"}
+ROWS = [
+    {"q": "one", "expected": "the parcel arrives today"},
+    {"q": "two", "expected": ["zebra", "nobody knows it"]},
+    {"q": "three", "expected": "something"},
+    {"q": "four", "expected": "no direction"},
+]
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Home]:
+    with temporary_home() as found, warm_workers():
+        place_store(found.data)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def stub() -> Iterator[OpenAIStub]:
+    with OpenAIStub(key="", answers=SAID) as found:
+        yield found
+
+
+class Scoring:
+    """A Lab with the endpoint ``vectors``, and an evaluation of four rows."""
+
+    def __init__(self, lab: Any, folder: Path, url: str) -> None:
+        self.lab, self.folder, self.url = lab, folder, url
+        self.experiment = "scored"
+        self.answers = lab.application.get(AnswersService)
+        self.endpoints = lab.application.get(EndpointsService)
+        (folder / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in ROWS))
+
+    async def add(self, name: str, **more: Any) -> None:
+        """Add an endpoint of the stub."""
+        await self.endpoints.add_endpoint(NewEndpoint(name=name, url=self.url, model="stub-1", **more))
+
+    async def begin(self, *scorers: dict[str, Any]) -> str:
+        """Evaluate to the end; return the id."""
+        file = {
+            "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "test"}, "data": "rows.jsonl",
+            "prompt": "{{q}}", "models": {"a": {"url": self.url, "model": "stub-1"}}, "scorers": list(scorers),
+            "id": "q", "tries": 1, "experiment": self.experiment,
+        }  # fmt: skip
+        given = NewAnswerEvaluation(text=json.dumps(file), folder=str(self.folder))
+        begun = await self.answers.begin_answers(given)
+        await self.lab.tasks.wait(begun.task.id)
+        return begun.evaluation.id
+
+    async def score(self, id: str, scorer: dict[str, Any]) -> AnswersReport:
+        """Score again, to the end."""
+        begun = await self.answers.score_answers(id, NewScores(text=json.dumps({"scorers": [scorer]})))
+        await self.lab.tasks.wait(begun.task.id)
+        return await self.answers.get_answer_evaluation(id)
+
+    async def scores(self, id: str, scorer: str) -> dict[str, tuple[float | None, str]]:
+        """Return value and reason of a scorer by example."""
+        found = await self.answers.list_answers(id)
+        return {
+            row.example: (score.value, score.reason)
+            for row in found.items
+            for score in row.answers[0].scores
+            if score.scorer == scorer
+        }
+
+
+@asynccontextmanager
+async def scoring(home: Home, folder: Path, stub: OpenAIStub) -> AsyncIterator[Scoring]:
+    lab = await open_lab(Settings(data_dir=home.data))
+    try:
+        yield Scoring(lab, folder, stub.url)
+    finally:
+        await lab.stop()
+
+
+def test_an_embeddings_endpoint_scores_answers(home: Home, stub: OpenAIStub, tmp_path: Path) -> None:
+    async def evaluate() -> None:
+        async with scoring(home, tmp_path, stub) as made:
+            await made.add("vectors", task="embeddings", price=Price(input=1.0, output=0.0))
+            await made.add("chat")
+            with pytest.raises(InvalidRequest, match="is for chat completions, and embeddings are needed"):
+                await made.begin({"scorer": "embeddings", "endpoint": "chat"})
+            stub.reset(zero_embeddings=["no direction"])
+            id = await made.begin({"scorer": "embeddings", "endpoint": "vectors"})
+            found = await made.scores(id, "embeddings")
+            assert found["one"][0] == pytest.approx(1.0)
+            assert 0.3 < (found["two"][0] or 0) < 1.0, "the nearest reference counts"
+            assert found["three"] == (None, "the answer is empty")
+            assert found["four"] == (None, "an embedding is zero")
+            asked = [each["input"] for each in stub.requests() if "input" in each]
+            assert sorted(asked) == sorted({*asked}), "the same text is asked once"
+            report = await made.answers.get_answer_evaluation(id)
+            assert any("tokens of vectors, " in each for each in report.evaluation.notes)
+
+            # Nothing is paid twice; what failed is asked again.
+            calls = stub.status()["calls"]
+            begun = await made.answers.resume_answers(id)
+            await made.lab.tasks.wait(begun.task.id)
+            assert stub.status()["calls"] == calls
+
+            # Faults of the endpoint, and its budget.
+            stub.set(bad_embeddings=True)
+            await made.score(id, {"scorer": "embeddings", "endpoint": "vectors", "name": "bad"})
+            assert "the endpoint did not answer" in (await made.scores(id, "bad"))["one"][1]
+            stub.set(bad_embeddings=False)
+            await made.add("small", task="embeddings", limits=Limits(tokens=40, at_once=1))
+            report = await made.score(id, {"scorer": "embeddings", "endpoint": "small", "name": "small"})
+            assert any("The budget of 40 tokens" in each for each in report.evaluation.notes)
+
+    asyncio.run(evaluate())
+
+
+def test_a_budget_of_money_needs_a_price(home: Home, stub: OpenAIStub, tmp_path: Path) -> None:
+    async def add() -> None:
+        async with scoring(home, tmp_path, stub) as made:
+            with pytest.raises(InvalidRequest, match="the price of 'stub-1' is not known"):
+                await made.add("priceless", limits=Limits(money=1.0))
+
+    asyncio.run(add())
+
+
+def test_a_registered_scorer_of_mlflow_is_run_as_it_was(home: Home, stub: OpenAIStub, tmp_path: Path) -> None:
+    async def evaluate() -> None:
+        async with scoring(home, tmp_path, stub) as made:
+            stub.reset()
+            made.experiment = "shapes"
+            await made.lab.mlflow.ensure()
+            register = await asyncio.to_thread(registry, made.lab.mlflow.uri)
+            with pytest.raises(NotFound, match="No scorer 'shape' is registered in the experiment 'shapes'"):
+                await made.begin({"scorer": "mlflow", "registered": "shape"})
+            register("shape", "parcel")
+            id = await made.begin({"scorer": "mlflow", "registered": "shape"})
+            first = await made.scores(id, "shape")
+            assert {name: value for name, (value, _) in first.items()} == {
+                "one": 1.0, "two": 0.0, "three": 0.0, "four": 0.0
+            }  # fmt: skip
+            # Another version later changes no score of this evaluation; a new scorer takes the newest.
+            register("shape", "nobody")
+            begun = await made.answers.resume_answers(id)
+            await made.lab.tasks.wait(begun.task.id)
+            assert await made.scores(id, "shape") == first
+            await made.score(id, {"scorer": "mlflow", "registered": "shape", "name": "new"})
+            assert (await made.scores(id, "new"))["two"][0] == 1.0
+            with pytest.raises(InvalidRequest, match="is a Python function, and its code is not run"):
+                await made.score(id, {"scorer": "mlflow", "registered": "code"})
+            with pytest.raises(NotFound, match="no experiment 'other'"):
+                await made.score(id, {"scorer": "mlflow", "registered": "shape", "experiment": "other"})
+
+    asyncio.run(evaluate())
+
+
+def registry(uri: str) -> Any:
+    """Return what registers a version of a RegexMatch, as MLflow's own ``register`` stores it; ``code`` is there."""
+    import mlflow.tracking._tracking_service.utils as mlflow_utils
+    from mlflow.genai.scorers import RegexMatch, scorer
+
+    store = mlflow_utils._get_store(uri)  # type: ignore[no-untyped-call]
+    experiment = store.create_experiment("shapes")
+
+    @scorer
+    def mine(outputs: str) -> bool:
+        return bool(outputs)
+
+    store.register_scorer(experiment, "code", json.dumps(mine.model_dump()))
+
+    def register(name: str, pattern: str) -> None:
+        store.register_scorer(experiment, name, json.dumps(RegexMatch(pattern=pattern).model_dump()))
+
+    return register
