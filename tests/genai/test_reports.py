@@ -37,6 +37,7 @@ from genops_lab.genai.scorers.base import BaseScorer
 from genops_lab.genai.scorers.judges import Rubric
 from genops_lab.genai.scorers.rules import Exact
 from genops_lab.genai.scorers.rules_of_calls import Latency
+from genops_lab.statistics.clusters import cluster_mean
 from tests.statistics.simulation import assert_error, trials
 
 from .answering import Answering, Evaluating, questions
@@ -117,9 +118,11 @@ def test_standard_errors_of_clusters_are_those_of_statsmodels() -> None:
     for values, found in ((a, report.scored[0].mean), (b - a, report.compared[0].difference)):
         fit = OLS(values, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": labels}, use_t=True)
         assert (found.n, found.value) == (12, pytest.approx(fit.params[0]))
-        assert (found.low, found.high) == pytest.approx(tuple(fit.conf_int()[0]))
-    alone = Means({str(at): str(at) for at in range(60)})
-    single = reported(scores, means=alone).scored[0].mean
+        student = cluster_mean(values, labels)
+        assert (student.low, student.high) == pytest.approx(tuple(fit.conf_int()[0]))
+        assert None not in (found.low, found.high)  # it covers near the ends of the scale, too
+        assert (found.low or 0) <= (student.low or 0) and (student.high or 0) <= (found.high or 0)
+    single = cluster_mean(a, np.arange(60))
     fit = OLS(a, np.ones(60)).fit(cov_type="HC2", use_t=True)
     assert (single.low, single.high) == pytest.approx(tuple(fit.conf_int()[0]))
 
