@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from genops_lab.core.errors import Failed
@@ -22,7 +21,6 @@ from tests.support.quota import fill, small_disk
 from tests.support.rooms import eventually
 
 from .answering import Answering, Evaluating, answer, questions
-
 
 CELL = """%%evaluate rows --name outlives {option}
 prompt: "{{{{q}}}}"
@@ -55,7 +53,9 @@ def test_an_endpoint_that_comes_back_is_waited_for_whatever_the_tries(tmp_path: 
 
 
 def test_a_call_that_alone_finds_nobody_fails_and_holds_up_no_other(tmp_path: Path) -> None:
-    stub = Answering(lambda number, text, headers: (503, b"{}", 0.0) if text == "Question 3" else right(0, text, {}))
+    stub = Answering(
+        lambda number, text, headers: (503, b"{}", 0.0) if text == "Question 3" else right(0, text, {})
+    )
     with stub.serving() as url:
         evaluating = Evaluating(tmp_path, url, questions(30), tries=2)
         found = evaluating.ask().models[0]
@@ -145,7 +145,7 @@ def test_a_disk_that_is_really_full_loses_no_answer(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_outlives_its_notebook_and_its_lab(tmp_path: Path) -> None:
-    """The shutdown of a kernel is a stop of its cell; with --keep-running the evaluation goes on, in another Lab too."""
+    """A shutdown of the kernel stops its cell; with --keep-running the evaluation goes on, in another Lab too."""
     slow = Answering(lambda number, text, headers: (200, None if number >= 6 else text.split()[-1], 0.0))
     with slow.serving() as url, temporary_home() as home:
         with running_lab(home) as lab:

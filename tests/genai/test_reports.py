@@ -243,8 +243,33 @@ def test_an_evaluation_stops_when_the_difference_is_known_and_says_what_it_spare
     again = len(stub.said)
     with stub.serving() as url:  # resuming asks for the failed call alone, and goes no further
         again_there = [msgspec.structs.replace(each, url=url) for each in evaluating.endpoints]
-        evaluating.process.ask(evaluating.id, again_there, [msgspec.structs.replace(judge, url=url)])
+        resumed = evaluating.process.ask(
+            evaluating.id, again_there, [msgspec.structs.replace(judge, url=url)]
+        )
     assert len(stub.said) - again <= 2
+    assert [each.wanted for each in resumed.models] == [asked_rows, asked_rows]
+
+
+def test_a_resumed_evaluation_stops_where_it_had_stopped(tmp_path: Path) -> None:
+    """Its first looks see the rows of then alone, and not the answers of later looks."""
+    stub = Answering(lambda number, text, headers: (200, "", 0.0))
+
+    def reply(number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
+        is_bad = stub.bodies[number]["model"] == "stub" and int(text.split()[-1]) % 12 == 0
+        return 200, "no" if is_bad else text.split()[-1], 0.0
+
+    stub.reply = reply
+    with stub.serving() as url:
+        models = {"a": {"url": url, "model": "stub"}, "b": {"url": url, "model": "other"}}
+        evaluating = Evaluating(tmp_path, url, questions(600), models=models, stop_when_known=True)
+        first = evaluating.ask()
+        asked_rows = first.models[0].wanted
+        assert 40 < asked_rows < 600  # 40 rows cannot show 8 points
+        before = len(stub.said)
+        assert evaluating.ask().models == first.models and len(stub.said) == before
+        evaluating.process.score(evaluating.id, [])
+    report = find_folder(tmp_path / "answers", evaluating.id).report()
+    assert report is not None and report.sentences[0].endswith(f"after {asked_rows} of 600 examples.")
 
 
 def test_a_judge_is_checked_and_corrected_by_labels_and_decides_nothing_before() -> None:

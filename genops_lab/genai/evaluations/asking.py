@@ -109,17 +109,19 @@ class Asking:
 
     def _kept(self, wanted: Sequence[Wanted]) -> Asked:
         """Return what earlier processes asked; the calls that they lost count as paid in full."""
-        calls = [call for call in map(self._call, wanted) if call is not None]
+        kept = [(each, call) for each in wanted if (call := self._call(each)) is not None]
+        calls = [call for _each, call in kept]
         lost = [most for key, most in self._journal.lost if key[0] == self._endpoint.name]
         repeated = len(lost)
         lost += [call.lost for call in calls]
-        spent = [call.answer.usage for call in calls if call.answer and not call.joined]
-        total = Usage(
-            input=sum(each.input for each in (*spent, *lost)),
-            output=sum(each.output for each in (*spent, *lost)),
-            cached_input=sum(each.cached_input for each in spent),
-            reasoning=sum(each.reasoning for each in spent),
-        )
+        spent = [
+            call.answer.usage
+            if call.answer.usage.known
+            else msgspec.structs.replace(_most_of(each), known=False)
+            for each, call in kept
+            if call.answer and not call.joined
+        ]
+        total = summed([*spent, *lost])
         return Asked(
             model=self._endpoint.name, wanted=len(wanted), spent=total, repeated=repeated,
             answered=sum(call.answer is not None for call in calls), kept=len(calls),
@@ -172,8 +174,7 @@ class Asking:
         return call if call is not None and call.answer else await self._asked(wanted, budget, found)
 
     async def _asked(self, wanted: Wanted, budget: Budget, found: Asked) -> Call | None:
-        most = most_tokens(wanted.messages, wanted.settings)
-        most = msgspec.structs.replace(most, input=most.input + wanted.attached_tokens)
+        most = _most_of(wanted)
         try:
             reserved = budget.reserve(most)
         except BudgetReached as reached:
@@ -265,3 +266,9 @@ class Asking:
         )  # fmt: skip
         self._journal.end(call)
         return call
+
+
+def _most_of(wanted: Wanted) -> Usage:
+    """Return the most tokens of a call, with the files that its messages name."""
+    most = most_tokens(wanted.messages, wanted.settings)
+    return msgspec.structs.replace(most, input=most.input + wanted.attached_tokens)

@@ -177,7 +177,7 @@ def _against_scorers(
         lengths = {key: len(call.answer.text) if call.answer else 0 for key, call in calls.items()}
         found = _against(scorer, scores, labels, lengths, answering, own_model)
         judged.append(found)
-        if found.calibration is not None:
+        if found.calibration is not None and not file.stop_when_known:  # these intervals are of one look
             marks = {key: score.value for key, score in scores.items()}
             corrected += corrected_means(marks, labels, list(file.models), scorer.label)
     return judged, corrected

@@ -124,11 +124,20 @@ def problem(scorer: BaseScorer, known: Mapping[str, Calibration]) -> str:
     found = known.get(identity(scorer))
     if found is None:
         return (
-            f"The judge {scorer.label} is not calibrated: nobody labelled answers that it marked. "
+            f"{named_judge(scorer.label)} is not calibrated: nobody labelled answers that it marked. "
             f"Label at least {LEAST_LABELS} answers chosen at random."
         )
     why = found.verdict.removeprefix("Not calibrated: ")
-    return "" if found.calibrated else f"The judge {scorer.label} is not calibrated: {why}"
+    return "" if found.calibrated else f"{named_judge(scorer.label)} is not calibrated: {why}"
+
+
+def named_judge(label: str) -> str:
+    """Return what sentences call a judge.
+
+    >>> named_judge("rubric"), named_judge("judge")
+    ('The judge rubric', 'The judge')
+    """
+    return "The judge" if label == "judge" else f"The judge {label}"
 
 
 def asks_a_model(scorer: BaseScorer) -> bool:
