@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from genops_lab.genai.endpoints.limits import money_text
-
-from genops_lab.genai.scorers.judge_checks import named_judge
+from genops_lab.genai.scorers.base import named_judge
 
 from .models import (
     AskedUntilKnown,

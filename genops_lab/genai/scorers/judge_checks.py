@@ -18,7 +18,7 @@ from genops_lab.statistics.prediction_powered import LEAST_LABELS, prediction_po
 from genops_lab.statistics.rates import binomial
 from genops_lab.statistics.results import Result
 
-from .base import BaseScorer, Judge
+from .base import BaseScorer, Judge, named_judge
 from .judges import identity
 from .programs import Mlflow
 
@@ -129,15 +129,6 @@ def problem(scorer: BaseScorer, known: Mapping[str, Calibration]) -> str:
         )
     why = found.verdict.removeprefix("Not calibrated: ")
     return "" if found.calibrated else f"{named_judge(scorer.label)} is not calibrated: {why}"
-
-
-def named_judge(label: str) -> str:
-    """Return what sentences call a judge.
-
-    >>> named_judge("rubric"), named_judge("judge")
-    ('The judge rubric', 'The judge')
-    """
-    return "The judge" if label == "judge" else f"The judge {label}"
 
 
 def asks_a_model(scorer: BaseScorer) -> bool:
