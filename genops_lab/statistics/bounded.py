@@ -85,8 +85,8 @@ def bounded_cluster_mean(
     """Return the mean of values between two bounds whose rows are dependent within clusters, shapes (n,).
 
     The draws are those of `bounded_mean`, of means of clusters that weigh as many rows as they have. The interval
-    holds that of `clusters.cluster_mean`, too, and p is the larger one: alone, each errs too often somewhere (the
-    first with clusters of unequal size, the second with scores near a bound). ``n`` of the result counts clusters.
+    holds that of `clusters.cluster_mean`, too, and p is the larger one. The first alone may err with clusters of
+    unequal size, the second with scores near a bound. ``n`` of the result counts clusters.
 
     >>> found = bounded_cluster_mean([1.0] * 6, [1, 1, 2, 2, 3, 3], rng=np.random.default_rng(0))
     >>> round(found.low, 2), found.high, found.n
