@@ -48,7 +48,9 @@ class Judge(BaseHTTPRequestHandler):
         """Judge the last message."""
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         message = {"role": "assistant", "content": judged(asked["messages"][-1]["content"])}
-        content = json.dumps({"model": "word-likeness-1", "choices": [{"message": message, "finish_reason": "stop"}]})
+        content = json.dumps(
+            {"model": "word-likeness-1", "choices": [{"message": message, "finish_reason": "stop"}]}
+        )
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(content.encode())))

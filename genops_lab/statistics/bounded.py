@@ -72,6 +72,49 @@ def bounded_mean(
     )  # fmt: skip
 
 
+def bounded_cluster_mean(
+    values: npt.ArrayLike,
+    clusters: npt.ArrayLike,
+    *,
+    rng: np.random.Generator,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    null: float = 0.0,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+) -> Result:
+    """Return the mean of values between two bounds whose rows are dependent within clusters, shapes (n,).
+
+    The draws are those of `bounded_mean`, of means of clusters that weigh as many rows as they have. The interval
+    holds that of `clusters.cluster_mean`, too, and p is the larger one. The first alone may err with clusters of
+    unequal size, the second with scores near a bound. ``n`` of the result counts clusters.
+
+    >>> found = bounded_cluster_mean([1.0] * 6, [1, 1, 2, 2, 3, 3], rng=np.random.default_rng(0))
+    >>> round(found.low, 2), found.high, found.n
+    (0.29, 1.0, 3)
+    """
+    from .clusters import cluster_mean, sums_of_clusters
+
+    student = cluster_mean(values, clusters, null=null, confidence=confidence)
+    sums, sizes, _left_out = sums_of_clusters(values, clusters)
+    if student.estimate is None:
+        return student
+    alpha = check_confidence(confidence)
+    weights = sizes.astype(np.float64)
+    least, most = weighted_means(sums / sizes, weights, bounds, resamples, rng)
+    close = 1e-12 * (bounds[1] - bounds[0])
+    greater = (1 + int((least <= null + close).sum())) / (1 + resamples)
+    less = (1 + int((most >= null - close).sum())) / (1 + resamples)
+    ends = float(np.quantile(least, alpha / 2)), float(np.quantile(most, 1 - alpha / 2))
+    p = sided(greater, less, "two-sided")
+    if student.low is not None and student.high is not None:
+        ends = max(bounds[0], min(ends[0], student.low)), min(bounds[1], max(ends[1], student.high))
+        p = max(p, student.p)
+    return Result(
+        "Gaffke's interval of clusters", student.estimate, *ends, p, student.n, "two-sided", null, confidence,
+        needed=student.needed, left_out=student.left_out,
+    )  # fmt: skip
+
+
 def bounded_difference(
     one: npt.ArrayLike,
     other: npt.ArrayLike,

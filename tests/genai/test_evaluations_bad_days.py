@@ -145,7 +145,7 @@ def test_a_disk_that_is_really_full_loses_no_answer(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_outlives_its_notebook_and_its_lab(tmp_path: Path) -> None:
-    """The shutdown of a kernel is a stop of its cell; with --keep-running the evaluation goes on, in another Lab too."""
+    """A shutdown of the kernel stops its cell; with --keep-running the evaluation goes on, in another Lab too."""
     slow = Answering(lambda number, text, headers: (200, None if number >= 6 else text.split()[-1], 0.0))
     with slow.serving() as url, temporary_home() as home:
         with running_lab(home) as lab:

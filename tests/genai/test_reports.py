@@ -37,6 +37,7 @@ from genops_lab.genai.scorers.base import BaseScorer
 from genops_lab.genai.scorers.judges import Rubric
 from genops_lab.genai.scorers.rules import Exact
 from genops_lab.genai.scorers.rules_of_calls import Latency
+from genops_lab.statistics.clusters import cluster_mean
 from tests.statistics.simulation import assert_error, trials
 
 from .answering import Answering, Evaluating, questions
@@ -117,9 +118,11 @@ def test_standard_errors_of_clusters_are_those_of_statsmodels() -> None:
     for values, found in ((a, report.scored[0].mean), (b - a, report.compared[0].difference)):
         fit = OLS(values, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": labels}, use_t=True)
         assert (found.n, found.value) == (12, pytest.approx(fit.params[0]))
-        assert (found.low, found.high) == pytest.approx(tuple(fit.conf_int()[0]))
-    alone = Means({str(at): str(at) for at in range(60)})
-    single = reported(scores, means=alone).scored[0].mean
+        student = cluster_mean(values, labels)
+        assert (student.low, student.high) == pytest.approx(tuple(fit.conf_int()[0]))
+        assert None not in (found.low, found.high)  # it covers near the ends of the scale, too
+        assert (found.low or 0) <= (student.low or 0) and (student.high or 0) <= (found.high or 0)
+    single = cluster_mean(a, np.arange(60))
     fit = OLS(a, np.ones(60)).fit(cov_type="HC2", use_t=True)
     assert (single.low, single.high) == pytest.approx(tuple(fit.conf_int()[0]))
 
@@ -240,8 +243,33 @@ def test_an_evaluation_stops_when_the_difference_is_known_and_says_what_it_spare
     again = len(stub.said)
     with stub.serving() as url:  # resuming asks for the failed call alone, and goes no further
         again_there = [msgspec.structs.replace(each, url=url) for each in evaluating.endpoints]
-        evaluating.process.ask(evaluating.id, again_there, [msgspec.structs.replace(judge, url=url)])
+        resumed = evaluating.process.ask(
+            evaluating.id, again_there, [msgspec.structs.replace(judge, url=url)]
+        )
     assert len(stub.said) - again <= 2
+    assert [each.wanted for each in resumed.models] == [asked_rows, asked_rows]
+
+
+def test_a_resumed_evaluation_stops_where_it_had_stopped(tmp_path: Path) -> None:
+    """Its first looks see the rows of then alone, and not the answers of later looks."""
+    stub = Answering(lambda number, text, headers: (200, "", 0.0))
+
+    def reply(number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
+        is_bad = stub.bodies[number]["model"] == "stub" and int(text.split()[-1]) % 12 == 0
+        return 200, "no" if is_bad else text.split()[-1], 0.0
+
+    stub.reply = reply
+    with stub.serving() as url:
+        models = {"a": {"url": url, "model": "stub"}, "b": {"url": url, "model": "other"}}
+        evaluating = Evaluating(tmp_path, url, questions(600), models=models, stop_when_known=True)
+        first = evaluating.ask()
+        asked_rows = first.models[0].wanted
+        assert 40 < asked_rows < 600  # 40 rows cannot show 8 points
+        before = len(stub.said)
+        assert evaluating.ask().models == first.models and len(stub.said) == before
+        evaluating.process.score(evaluating.id, [])
+    report = find_folder(tmp_path / "answers", evaluating.id).report()
+    assert report is not None and report.sentences[0].endswith(f"after {asked_rows} of 600 examples.")
 
 
 def test_a_judge_is_checked_and_corrected_by_labels_and_decides_nothing_before() -> None:

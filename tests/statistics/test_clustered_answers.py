@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from genops_lab.genai.evaluations.report_means import SHARE, Means
 from genops_lab.statistics import clusters, paired, rates
 from genops_lab.statistics.results import Floats
 
@@ -152,3 +153,35 @@ def test_metrics_of_means_in_clusters_err_at_most_as_stated(groups: int) -> None
             <= 0.05
         )
     assert_error(wrong, number, 0.05)
+
+
+@pytest.mark.parametrize("kind", ["rates", "marks", "rare failures"])
+@pytest.mark.parametrize("groups", [5, pytest.param(12, marks=pytest.mark.exhaustive)])
+def test_means_of_answers_cover_from_five_clusters_on(groups: int, kind: str) -> None:
+    """Clusters of 2 to 14 rows with a rate of their own; the t-interval of clusters errs far too often near 1."""
+    rng, number, outside, apart, naive = np.random.default_rng([8, groups]), trials(2_000, 150), 0, 0, 0
+    rate = 0.9
+    true = {"rates": rate, "marks": rate, "rare failures": 0.95 * rate}[kind]
+
+    def drawn(labels: np.ndarray) -> np.ndarray:
+        chance = rng.beta(rate * 3, (1 - rate) * 3, groups)[labels]
+        if kind == "marks":
+            return np.asarray(rng.binomial(4, chance) / 4)
+        passed = rng.random(len(labels)) < chance
+        return np.where(passed, 0.9 + 0.1 * rng.random(len(labels)), 0.0) if kind != "rates" else passed * 1.0
+
+    for _ in range(number):
+        labels = np.repeat(np.arange(groups), rng.integers(2, 15, groups))
+        ids = [str(at) for at in range(len(labels))]
+        one, other = (dict(zip(ids, drawn(labels).tolist(), strict=True)) for _ in range(2))
+        means = Means(dict(zip(ids, map(str, labels), strict=True)))
+        found, difference = means.mean(one, SHARE), means.difference(one, other, SHARE)
+        assert None not in (found.low, found.high, difference.low, difference.high)
+        outside += not (found.low or 0) <= true <= (found.high or 0)
+        apart += not (difference.low or 0) <= 0 <= (difference.high or 0)
+        student = clusters.cluster_mean(list(one.values()), labels)
+        naive += student.low is None or not student.low <= true <= (student.high or 0)
+    assert_error(outside, number, 0.05)
+    assert_error(apart, number, 0.05)
+    with pytest.raises(AssertionError, match="was stated"):
+        assert_error(naive, number, 0.05)

@@ -245,7 +245,7 @@ def _model(each: ModelAnswers) -> Row:
         each.model,
         f"{each.answered:,} of {each.wanted:,}",
         Cell(f"{each.failed:,}", "bad" if each.failed else ""),
-        f"{each.spent.total:,}",
+        f"{each.spent.total:,}" if each.spent.known else "unknown",
         _money(each.money, each.currency),
         "" if each.latency_s is None else f"{each.latency_s:.2f} s",
     ]

@@ -142,7 +142,8 @@ class Budget:
     def settle(self, reserved: Usage, used: Usage) -> None:
         """Count what a call has used, in place of what was set aside for it."""
         self._reserved = _sum(self._reserved, reserved, -1)
-        self.spent = _sum(self.spent, used if used.known else reserved)
+        paid = used if used.known else msgspec.structs.replace(reserved, known=False)
+        self.spent = _sum(self.spent, paid)
         if used.output > reserved.output:
             self.longest = max(self.longest, used.output)
 
@@ -182,4 +183,5 @@ def _sum(one: Usage, other: Usage, sign: int = 1) -> Usage:
         output=one.output + sign * other.output,
         cached_input=one.cached_input + sign * other.cached_input,
         reasoning=one.reasoning + sign * other.reasoning,
+        known=one.known and other.known,
     )

@@ -113,22 +113,19 @@ class Asking:
 
     def _kept(self, wanted: Sequence[Wanted]) -> Asked:
         """Return what earlier processes asked; the calls that they lost count as paid in full."""
-        made = [(each, call) for each in wanted if (call := self._call(each)) is not None]
-        calls = [call for _, call in made]
+        kept = [(each, call) for each in wanted if (call := self._call(each)) is not None]
+        calls = [call for _each, call in kept]
         lost = [most for key, most in self._journal.lost if key[0] == self._endpoint.name]
         repeated = len(lost)
         lost += [call.lost for call in calls]
         spent = [
-            call.answer.usage if call.answer.usage.known else _most_of(each)
-            for each, call in made
+            call.answer.usage
+            if call.answer.usage.known
+            else msgspec.structs.replace(_most_of(each), known=False)
+            for each, call in kept
             if call.answer and not call.joined
         ]
-        total = Usage(
-            input=sum(each.input for each in (*spent, *lost)),
-            output=sum(each.output for each in (*spent, *lost)),
-            cached_input=sum(each.cached_input for each in spent),
-            reasoning=sum(each.reasoning for each in spent),
-        )
+        total = summed([*spent, *lost])
         return Asked(
             model=self._endpoint.name, wanted=len(wanted), spent=total, repeated=repeated,
             answered=sum(call.answer is not None for call in calls), kept=len(calls),
@@ -277,6 +274,6 @@ class Asking:
 
 
 def _most_of(wanted: Wanted) -> Usage:
-    """Return the most tokens that a call can use."""
+    """Return the most tokens of a call, with the files that its messages name."""
     most = most_tokens(wanted.messages, wanted.settings)
     return msgspec.structs.replace(most, input=most.input + wanted.attached_tokens)

@@ -285,10 +285,19 @@ class AnswersProcess:
 
     def _known(
         self, folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], judges: Sequence[Endpoint]
-    ) -> Callable[[dict[Key, Call]], list[str]]:  # fmt: skip
-        """Return what says which models have a difference that is not known yet."""
+    ) -> Callable[[dict[Key, Call], set[str]], list[str]]:  # fmt: skip
+        """Return what says which models have a difference that is not known yet, by some of the rows."""
         question = question_of(folder, file, rows)
-        return lambda calls: unknown_models(self._all_scores(folder, file, rows, calls, judges)[0], question)
+
+        def unknown(calls: dict[Key, Call], seen: set[str]) -> list[str]:
+            found = self._all_scores(folder, file, rows, calls, judges)[0]
+            there = {
+                name: {key: mark for key, mark in marks.items() if key[1] in seen}
+                for name, marks in found.items()
+            }
+            return unknown_models(there, question)
+
+        return unknown
 
     def _scores(
         self, folder: ResultsFolder, file: Evaluation, scorer: Scorer, answers: dict[Key, Answered],
@@ -317,7 +326,10 @@ class AnswersProcess:
         scores, asked = asyncio.run(ask())
         price = endpoints[scorer.asks].price
         cost = "" if asked.money is None or not price else f", {money_text(asked.money, price.currency)}"
-        said = f"{scorer.label} used {asked.spent.total:,} tokens of {scorer.asks.removeprefix(EMBEDDINGS)}{cost}."
+        asks = scorer.asks.removeprefix(EMBEDDINGS)
+        said = f"{scorer.label} used {asked.spent.total:,} tokens of {asks}{cost}."
+        if not asked.spent.known:
+            said = f"The tokens that {scorer.label} used are not known: {asks} does not count them."
         return scores, [said, asked.stopped] if asked.stopped else [said]
 
     def answers(self, id: str, query: AnswersQuery) -> Page[AnsweredRow]:
@@ -422,9 +434,9 @@ def _data_name(file: Evaluation, body: NewAnswerEvaluation, source: Path) -> str
 
 async def _asked(
     folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], endpoints: Sequence[Endpoint],
-    judges: Sequence[Endpoint], unknown: Callable[[dict[Key, Call]], list[str]] | None = None,
+    judges: Sequence[Endpoint], unknown: Callable[[dict[Key, Call], set[str]], list[str]] | None = None,
 ) -> tuple[list[Asked], list[tuple[Key, Usage]], dict[Key, Call]]:  # fmt: skip
-    """Ask all models at the same time. ``unknown``: the models that need more rows, by the calls so far."""
+    """Ask all models at the same time. ``unknown``: the models that need more rows, by calls to some."""
     done: dict[str, int] = {}
 
     def tell(asked: Asked) -> None:
@@ -464,7 +476,8 @@ async def _asked(
                 if any(each.stopped for each in found.values()):
                     break
                 calls = dict(journal.calls)
-                open_ = await asyncio.to_thread(for_another_thread(lambda: unknown(calls)))  # noqa: B023
+                seen = set(order[:count])  # a resumed evaluation has calls of later looks already
+                open_ = await asyncio.to_thread(for_another_thread(lambda: unknown(calls, seen)))  # noqa: B023
                 if not open_:
                     break
                 models = [first, *(each for each in models if each in open_)]

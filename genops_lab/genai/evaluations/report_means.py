@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from genops_lab.statistics.bounded import bounded_mean
+from genops_lab.statistics.bounded import bounded_cluster_mean, bounded_mean
 from genops_lab.statistics.clusters import cluster_mcnemar, cluster_mean, cluster_rate
 from genops_lab.statistics.results import CONFIDENCE, Result, unknown
 from genops_lab.statistics.sequential import finite_mean_sequence, mean_sequence
@@ -61,10 +61,9 @@ class Means:
         return [self._clusters.get(each, each) for each in values]
 
     def _clustered(self, array: np.ndarray, labels: Sequence[str], bounds: Bounds) -> Result:
-        found = cluster_mean(array, labels)
-        if found.low is None and len(array) and _within(array, bounds):  # no spread, or one cluster
-            return bounded_mean(array, labels, rng=_rng(), bounds=bounds, null=max(0.0, bounds[0]))  # type: ignore[arg-type, index]
-        return found
+        if len(array) and _within(array, bounds):
+            return bounded_cluster_mean(array, labels, rng=_rng(), bounds=bounds, null=max(0.0, bounds[0]))  # type: ignore[arg-type, index]
+        return cluster_mean(array, labels)
 
 
 class Sequences(Means):

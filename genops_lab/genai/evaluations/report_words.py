@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from genops_lab.genai.endpoints.limits import money_text
+from genops_lab.genai.scorers.base import named_judge
 
 from .models import (
     AskedUntilKnown,
@@ -79,7 +80,7 @@ def _judge(each: JudgeVerdict) -> str:
     if not each.calibrated or found is None or found.value is None or found.low is None or found.high is None:
         return each.verdict
     return (
-        f"The judge {each.scorer} agrees with people {found.value:.2f} beyond chance "
+        f"{named_judge(each.scorer)} agrees with people {found.value:.2f} beyond chance "
         f"(95 % interval {found.low:.2f} to {found.high:.2f}, {found.n:,} labels): it is calibrated."
     )
 

@@ -390,7 +390,11 @@ def outcome_lines(evaluation: AnswerEvaluation) -> list[str]:
         if each.failed:
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in each.failures.items())
             line += f", {each.failed:,} calls failed ({kinds})"
-        found.append(f"{line}, {each.spent.total:,} tokens.")
+        found.append(
+            f"{line}, {each.spent.total:,} tokens."
+            if each.spent.known
+            else f"{line}. Its tokens are not known."
+        )
         if each.repeated:
             money = each.repeated_money
             cost = "" if money is None else f", {money_text(money, each.currency)} at most"

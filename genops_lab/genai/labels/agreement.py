@@ -179,7 +179,7 @@ def _against_scorers(
         lengths = lengths_of(calls, next(iter(file.models)) if question.pairs else "")
         found = _against(scorer, scores, labels, lengths, answering, own_model)
         judged.append(found)
-        if found.calibration is not None:
+        if found.calibration is not None and not file.stop_when_known:  # these intervals are of one look
             marks = {key: score.value for key, score in scores.items()}
             corrected += corrected_means(marks, labels, models, scorer.label)
     return judged, corrected

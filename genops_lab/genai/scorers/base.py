@@ -179,6 +179,15 @@ class Judge(BaseScorer, frozen=True, kw_only=True, tag_field="scorer"):
         raise NotImplementedError
 
 
+def named_judge(label: str) -> str:
+    """Return what sentences call a judge.
+
+    >>> named_judge("rubric"), named_judge("judge")
+    ('The judge rubric', 'The judge')
+    """
+    return "The judge" if label == "judge" else f"The judge {label}"
+
+
 def column(row: Mapping[str, Any], name: str) -> Any:
     """Return a row's value. Raises NotScored if it is missing, None or NaN."""
     found = row.get(name)

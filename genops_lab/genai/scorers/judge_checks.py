@@ -18,7 +18,7 @@ from genops_lab.statistics.prediction_powered import LEAST_LABELS, prediction_po
 from genops_lab.statistics.rates import binomial
 from genops_lab.statistics.results import Result
 
-from .base import BaseScorer, Judge
+from .base import BaseScorer, Judge, named_judge
 from .judges import identity
 from .programs import Mlflow
 
@@ -124,11 +124,11 @@ def problem(scorer: BaseScorer, known: Mapping[str, Calibration]) -> str:
     found = known.get(identity(scorer))
     if found is None:
         return (
-            f"The judge {scorer.label} is not calibrated: nobody labelled answers that it marked. "
+            f"{named_judge(scorer.label)} is not calibrated: nobody labelled answers that it marked. "
             f"Label at least {LEAST_LABELS} answers chosen at random."
         )
     why = found.verdict.removeprefix("Not calibrated: ")
-    return "" if found.calibrated else f"The judge {scorer.label} is not calibrated: {why}"
+    return "" if found.calibrated else f"{named_judge(scorer.label)} is not calibrated: {why}"
 
 
 def asks_a_model(scorer: BaseScorer) -> bool:
