@@ -66,7 +66,7 @@ VERBS = (
     *("apply", "call"),
     *("run", "register", "set", "alias", "unalias", "revert-alias", "alias-history"),
     "evaluate",
-    *("tag", "undelete", "compare", "restore", "export", "add-row", "tail"),
+    *("tag", "undelete", "compare", "restore", "export", "add-row", "tail", "session"),
     *("code", "stages"),
     *("open", "close"),
     *("analyze", "report", "diff", "memory", "kernel-metrics", "fetch", "tools"),

@@ -175,14 +175,15 @@ def _evaluate(
             if is_here
             else _FromHost(text, called, path, rows_name)
         )
-    view = LiveView("evaluation", begun.task, progress_card, progress_text) if in_notebook() else None
-    if view is not None:
-        view.open()
-    elif begun.id:
-        print(f"The evaluation is {begun.id}.", file=sys.stderr)
-    else:
-        print("JupyterLab asks whether this kernel may evaluate.", file=sys.stderr)
+    view = None
     try:
+        if in_notebook():
+            view = LiveView("evaluation", begun.task, progress_card, progress_text)
+            view.open()
+        elif begun.id:
+            print(f"The evaluation is {begun.id}.", file=sys.stderr)
+        else:
+            print("JupyterLab asks whether this kernel may evaluate.", file=sys.stderr)
         _follow(begun, view)
     except KeyboardInterrupt:
         said = _stopped(begun, keep_running)

@@ -138,6 +138,8 @@ def test_a_stopped_cell_withdraws_its_question(desk: Desk, stub: OpenAIStub) -> 
         kernel.ok(rows_code(2))
         cell = kernel.client.execute(f"%%evaluate rows\n{CELL}")
         eventually(lambda: desk.lab.run(questions.list_questions()), bool)
+        while kernel.client.get_iopub_msg(timeout=60)["msg_type"] != "display_data":
+            pass  # the card: the kernel knows its request now
         kernel.manager.interrupt_kernel()
         reply, _ = kernel.finish(cell)
         assert reply["ename"] == "KeyboardInterrupt"

@@ -270,8 +270,11 @@ def test_the_sample_is_chosen_by_the_id(lab: LiveDeployment) -> None:
 
 def test_the_budget_of_a_day_is_kept(lab: LiveDeployment, judge: OpenAIStub) -> None:
     judge.reset()
-    spent = lab.scores()["money_today"]
-    assert spent is not None, "what former scorers spent today counts"
+    lab.done("PUT", PATH, {"text": text(judge, POLITE)})
+    lab.ask("spent by former scorers")
+    spent = lab.settled(1)["money_today"]
+    assert spent, "what former scorers spent today counts"
+    judge.reset()
     budget = spent + 0.002
     lab.done("PUT", PATH, {"text": text(judge, RULES[0], POLITE), "money_per_day": budget})
     lab.ask(*(f"budget {at}" for at in range(24)))
