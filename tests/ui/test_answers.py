@@ -54,7 +54,7 @@ def test_examples_are_read_and_a_failed_call_runs_again(lab: LabPage, server: La
         # Asked and scored while the list is seen.
         lab.section("Generative AI").get_by_role("button", name=re.compile("^Evaluations")).click()
         page = lab.page.locator("#genops-evaluations")
-        expect(page.get_by_text("No evaluations yet")).to_be_visible()
+        expect(page.get_by_role("heading", name="Evaluations", exact=True)).to_be_visible()
         id = begin(server, "parcels", "parcels.jsonl", before=before, after=after)
         row = page.get_by_role("row", name="parcels")
         expect(row.get_by_text("2 calls failed")).to_be_visible(timeout=60_000)

@@ -22,7 +22,14 @@ from genops_lab.evaluations.models import (
     JudgedMetric,
     LoggedPredictions,
 )
-from genops_lab.experiments.backends.client import MlflowBackend, all_pages, mlflow_errors, one_page, quoted
+from genops_lab.experiments.backends.client import (
+    MlflowBackend,
+    all_pages,
+    experiment_named,
+    mlflow_errors,
+    one_page,
+    quoted,
+)  # fmt: skip
 from genops_lab.registry.models import ModelVersion
 
 from .data_sets import EvaluationData
@@ -267,10 +274,7 @@ class EvaluationRecords(MlflowBackend):
             except MlflowException as error:
                 if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
                     raise
-        known = self._client.get_experiment_by_name(EXPERIMENT)
-        if known is not None and known.lifecycle_stage != "active":
-            self._client.restore_experiment(known.experiment_id)
-        return str(known.experiment_id if known is not None else self._client.create_experiment(EXPERIMENT))
+        return experiment_named(self._client, EXPERIMENT)[0]
 
     def _experiments(self) -> list[str]:
         return [each.experiment_id for each in all_pages(self._client.search_experiments)]

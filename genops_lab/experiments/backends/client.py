@@ -286,3 +286,22 @@ def quoted(text: str) -> str:
     if "'" in text and '"' in text:
         raise InvalidRequest(f"{text[:60]!r} has both kinds of quotes.", hint="Use a name without quotes.")
     return f'"{text}"' if "'" in text else f"'{text}'"
+
+
+def experiment_named(client: Any, name: str) -> tuple[str, bool]:
+    """Return the id of an experiment, and whether it was deleted and is restored now. It is made where it is missing,
+    also while another process makes it. Raises MLflow's errors."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name)), False
+        except MlflowException:
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    deleted = found.lifecycle_stage == "deleted"
+    if deleted:
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id), deleted

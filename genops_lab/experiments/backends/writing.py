@@ -41,7 +41,7 @@ from genops_lab.experiments.models import (
 )
 from genops_lab.runtime.steps import next_steps
 
-from .client import MlflowBackend, all_pages, mlflow_errors, quoted
+from .client import MlflowBackend, all_pages, experiment_named, mlflow_errors, quoted
 from .extremes import RunExtremes, as_tag
 from .media import MediaWriter
 from .runs import EXTREMES_TAG, KERNEL_TAG, PARENT_TAG, RUN_KEY_TAG, TARGET_TAG
@@ -228,21 +228,11 @@ class MlflowWriter(MlflowBackend):
 
     def _experiment(self, name: str, notes: Notes) -> str:
         name = fitting_value(name, MAX_NAME, "The experiment's name", notes)
-        for attempt in range(2):
-            with mlflow_errors(f"The experiment {name[:80]!r} could not be opened"):
-                found = self._client.get_experiment_by_name(name)
-                if found is not None:
-                    if found.lifecycle_stage == self._entities.LifecycleStage.DELETED:
-                        self._client.restore_experiment(found.experiment_id)
-                        notes.append(f"The experiment {name[:80]!r} had been deleted and was restored.")
-                    return str(found.experiment_id)
-            try:
-                with mlflow_errors(f"The experiment {name[:80]!r} could not be made"):
-                    return str(self._client.create_experiment(name))
-            except Conflict:  # another process was faster
-                if attempt:
-                    raise
-        raise AssertionError("unreachable")
+        with mlflow_errors(f"The experiment {name[:80]!r} could not be opened"):
+            id, restored = experiment_named(self._client, name)
+        if restored:
+            notes.append(f"The experiment {name[:80]!r} had been deleted and was restored.")
+        return id
 
     def _create(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors, quoted
+from genops_lab.experiments.backends.client import MlflowBackend, experiment_named, mlflow_errors, quoted
 from genops_lab.genai.scorers.base import BaseScorer, Judge
 
 from .attachments import for_trace
@@ -45,7 +45,7 @@ class AnswerRecords(MlflowBackend):
         state, report = results.state(), results.report()
         file, redact = read_evaluation(results.text()), redact_of(redaction)
         with mlflow_errors(f"The evaluation {state.id} could not be written into MLflow"):
-            experiment = self._experiment(file.experiment or EXPERIMENT)
+            experiment, _restored = experiment_named(self._client, file.experiment or EXPERIMENT)
             writer = TraceWriter(self._client, experiment)
             traces = _traces(results, file, state)
             models = []
@@ -58,10 +58,6 @@ class AnswerRecords(MlflowBackend):
         state = msgspec.structs.replace(state, models=models, stage="done")
         results.keep_state(state)
         return state
-
-    def _experiment(self, name: str) -> str:
-        found = self._client.get_experiment_by_name(name)
-        return str(found.experiment_id if found is not None else self._client.create_experiment(name))
 
     def _run(self, experiment: str, state: AnswerEvaluation, model: ModelAnswers) -> str:
         """Return the run of a model, which an earlier try may have made."""

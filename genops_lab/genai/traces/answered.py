@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors
+from genops_lab.experiments.backends.client import MlflowBackend, experiment_named, mlflow_errors
 from genops_lab.genai.endpoints.endpoint import CallFailed, Stream, usage_of
 
 from .writing import JSON, spans_in
@@ -54,9 +54,8 @@ class AnsweredTraces(MlflowBackend):
         resources = [{"scopeSpans": [{"spans": [span_of(deployment, each, redaction)]}]} for each in requests]
         spans = spans_in(json.dumps({"resourceSpans": resources}).encode(), JSON)
         with mlflow_errors(f"The traces of the deployment {deployment!r} could not be kept in MLflow"):
-            found = self._client.get_experiment_by_name(experiment)
-            id = found.experiment_id if found else self._client.create_experiment(experiment)
-            self._client._tracing_client.log_spans(str(id), spans)
+            id, _restored = experiment_named(self._client, experiment)
+            self._client._tracing_client.log_spans(id, spans)
             for each in requests:
                 self._client.set_trace_tag(f"tr-{each.trace}", "deployment", deployment)
         return len(spans)

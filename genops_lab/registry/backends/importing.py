@@ -13,7 +13,7 @@ import msgspec
 
 from genops_lab.core.errors import Failed, InvalidRequest, NotFound
 from genops_lab.experiments.backends.artifacts import MlflowArtifacts
-from genops_lab.experiments.backends.client import all_pages, mlflow_errors, quoted
+from genops_lab.experiments.backends.client import all_pages, experiment_named, mlflow_errors, quoted
 from genops_lab.registry.files.models import ModelFacts
 from genops_lab.registry.files.reader import facts, inspect, inspect_file
 from genops_lab.registry.models import ModelVersion
@@ -105,7 +105,7 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
         The run gets what the run of a copied version logged.
         """
         with mlflow_errors("Cannot start a run for the files"):
-            experiment = self._experiment()
+            experiment = experiment_named(self._client, EXPERIMENT)[0]
             found = self._client.search_runs(
                 [experiment], f"tags.`{IMPORT_TAG}` = {quoted(work)}", max_results=1
             )
@@ -150,21 +150,6 @@ class ModelFiles(MlflowArtifacts, MlflowModels):
         ]  # fmt: skip
         if inputs:
             self._client.log_inputs(run, inputs)
-
-    def _experiment(self) -> str:
-        from mlflow.exceptions import MlflowException
-
-        found = self._client.get_experiment_by_name(EXPERIMENT)
-        if found is None:
-            try:
-                return str(self._client.create_experiment(EXPERIMENT))
-            except MlflowException:  # another process made it
-                found = self._client.get_experiment_by_name(EXPERIMENT)
-                if found is None:
-                    raise
-        if found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
 
     def present(self, run_id: str) -> dict[str, int | None]:
         """Return the sizes of the model's files that the run has already."""
