@@ -94,7 +94,7 @@ machine's Python on the node. The baseline is gateway-provisioners on the same c
 - `deletion shown`: from the API's answer to the deletion of a pod, with 5 s for its containers, to its end in the Lab.
 - `waiting`: pods or jobs that no node can take, each with a kernel that waits. CPU is that of the Lab's side.
 - `lines while away`: lines that are missing when nobody is connected for 3 s.
-- `fault`: numbers that are lost while a cell counts, over cuts of one kind.""",
+- `fault`: numbers that are lost while a cell counts, over cuts of one kind, beside other work on the machine.""",
         ("pod ", "pods ", "slurm ", "fault ", "gateway provisioners "),
     ),
     Sheet(
