@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
+from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.genai.labels.models import (
     FailureMode,
     FailureModes,
@@ -186,14 +186,9 @@ def show_failures(
 def _agree(session: Session, queue: str, model: str, yes: bool) -> None:
     """Say what the call to a model costs at most, and ask. Raises Conflict for a no."""
     by = SuggestedBy(endpoint=model)
-    said = views.cost(session.call(LabelsService.plan_failure_groups, id=queue, body=by))
-    session.say(said)
-    if yes:
-        return
-    if not session.can_ask:
-        raise Conflict(said, code="confirmation_needed", hint="Add --yes to make the call.")
-    if not session.confirm("Make the call?"):
-        raise Conflict("Nothing was asked.", code="confirmation_needed")
+    session.agree_to_calls(
+        views.cost(session.call(LabelsService.plan_failure_groups, id=queue, body=by)), yes
+    )
 
 
 def _mode(found: FailureModes, name: str, queue: str) -> FailureMode:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
+from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.genai.prompts.optimization_models import NewOptimization, OptimizerName
 from genops_lab.genai.prompts.optimizations import PromptOptimizations
 from genops_lab.genai.prompts.trial_models import TrialModel
@@ -99,13 +99,7 @@ def optimize_prompt(
             settings={"max_tokens": max_tokens} if max_tokens else {},
         )  # fmt: skip
         cost = session.call(PromptOptimizations.get_optimization_cost, name=name, body=body)
-        said = views.optimization_cost(cost)
-        session.say(said)
-        if not yes:
-            if not session.can_ask:
-                raise Conflict(said, code="confirmation_needed", hint="Add --yes to make the calls.")
-            if not session.confirm("Make the calls?"):
-                raise Conflict("Nothing was asked.", code="confirmation_needed")
+        session.agree_to_calls(views.optimization_cost(cost), yes)
         begun = session.call(PromptOptimizations.start_optimization, name=name, body=body)
         session.say(f"The optimization is {begun.optimization.id}.")
         followed(session, begun.task)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
+from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.paging import every_page
 from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.prompts.models import (
@@ -207,13 +207,7 @@ def run_prompt(
             settings={"max_tokens": max_tokens} if max_tokens else {},
         )  # fmt: skip
         cost = session.call(PromptTrials.get_trial_cost, name=name, body=body)
-        said = views.cost(cost)
-        session.say(said)
-        if not yes:
-            if not session.can_ask:
-                raise Conflict(said, code="confirmation_needed", hint="Add --yes to make the calls.")
-            if not session.confirm("Make the calls?"):
-                raise Conflict("Nothing was asked.", code="confirmation_needed")
+        session.agree_to_calls(views.cost(cost), yes)
         task = session.call(PromptTrials.start_trial, name=name, body=body)
         id = task.subject.removeprefix("prompt-trial:")
         session.say(f"The run on rows is {id}.")

@@ -189,6 +189,19 @@ class Session:
         if not self.confirm("Delete?"):
             raise Conflict("Nothing was deleted.", code="confirmation_needed")
 
+    def agree_to_calls(self, cost: str, yes: bool) -> None:
+        """Say what calls of models may cost, and ask before they are made.
+
+        Raises Conflict for a no, and without a terminal unless ``yes``.
+        """
+        self.say(cost)
+        if yes:
+            return
+        if not self.can_ask:
+            raise Conflict(cost, code="confirmation_needed", hint="Add --yes to make the calls.")
+        if not self.confirm("Make the calls?"):
+            raise Conflict("Nothing was asked.", code="confirmation_needed")
+
     def say_unread_store(self) -> None:
         """Print a remark if what an empty list lacks may be in an MLflow database that was not read."""
         if remark := unread_store(Path.cwd()):

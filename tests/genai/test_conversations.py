@@ -18,9 +18,9 @@ import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.genai.endpoints.endpoint import Endpoint
+from genops_lab.genai.evaluations.asking_models import wanted_of
 from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
 from genops_lab.genai.evaluations.journal import read
-from genops_lab.genai.evaluations.process import wanted_of
 from genops_lab.genai.evaluations.results_folder import find_folder
 from genops_lab.genai.evaluations.spans import spans_of
 from genops_lab.genai.evaluations.traces import AnswerTrace

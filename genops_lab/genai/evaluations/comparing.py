@@ -8,9 +8,10 @@ from msgspec.structs import replace as with_fields
 
 from genops_lab.core.errors import Conflict
 
+from .asking_models import clusters_of
 from .evaluation_file import read_evaluation
 from .models import AnswerEvaluation, ComparedResults, ScoresReport
-from .process import clusters_of, question_of
+from .process import question_of
 from .report import by_example, compare, corrected
 from .report_means import Means, WithoutIntervals
 from .report_words import sentences

@@ -15,11 +15,11 @@ from genops_lab.genai.scorers.programs import Embeddings
 from genops_lab.statistics.power import smallest_effect
 
 from .asking import Wanted
+from .asking_models import clusters_of, wanted_of
 from .duplicates import leaked, near_duplicates
 from .evaluation_file import Evaluation, Model, embedding_models
 from .harness_file import Harness
 from .models import PlannedCalls, PlannedEvaluation, ShownDifference
-from .process import clusters_of, wanted_of
 from .report_words import named
 from .rows import Rows, fields_of, read_all_rows, turns_in
 

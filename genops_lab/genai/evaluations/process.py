@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from genops_lab.core.call_progress import CallCancelled, for_another_thread, report_progress
+from genops_lab.core.call_progress import report_progress
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.paging import Page
 from genops_lab.core.paths import private_dir, write_private
@@ -25,9 +25,10 @@ from genops_lab.genai.scorers.base import Answered, Judge
 from genops_lab.genai.scorers.kinds import Scorer
 from genops_lab.genai.scorers.programs import EMBEDDINGS, Embeddings
 
-from .asking import Asked, Asking, Patience, Wanted
-from .attachments import AttachingConnection, Attachments, digest_with, text_of, tokens_of
-from .conversing import Conversations, user_notes
+from .asking import Asked, Patience
+from .asking_models import asked_models, clusters_of, first_turns, wanted_of, while_wanted
+from .attachments import Attachments, digest_with, text_of
+from .conversing import user_notes
 from .evaluation_file import (
     Evaluation,
     EvaluationFileError,
@@ -37,8 +38,8 @@ from .evaluation_file import (
     read_scorers,
 )
 from .frozen_files import keep_files
-from .journal import Call, Journal, Key, read
-from .model_checks import check_models, check_notes
+from .journal import Call, Key, read
+from .model_checks import check_notes
 from .models import (
     EXPERIMENT,
     AllGateEvidence,
@@ -56,8 +57,8 @@ from .models import (
 )
 from .registered_scorers import RegisteredScorer, registered_in
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
-from .rows import Rows, digest_of, history_in, read_rows, turns_in, written
-from .stopping import asked_until_known, looks, random_order, unknown_models
+from .rows import Rows, digest_of, read_rows
+from .stopping import asked_until_known, random_order, unknown_models
 
 if TYPE_CHECKING:
     from .report import Question
@@ -66,7 +67,6 @@ T = TypeVar("T")
 
 #: How long another process may take to notice that its Lab is gone, and to leave the folder.
 _LEAVES_S = 15.0
-_TELL_S = 0.5
 #: Names and fingerprints of models that are kept for each.
 _KEPT_NAMES = 5
 
@@ -197,7 +197,7 @@ class AnswersProcess:
             _on_disk(f"What was answered is kept. Free some space, then: {_resume(id)}"),
         ):
             known = self._known(folder, file, rows, judges) if file.stop_when_known else None
-            asked, lost, calls = asyncio.run(_asked(folder, file, rows, endpoints, judges, known))
+            asked, lost, calls = asyncio.run(asked_models(folder, file, rows, endpoints, judges, known))
             models = _outcomes(asked, lost, calls, endpoints)
             state = folder.state()
             state = msgspec.structs.replace(
@@ -432,83 +432,6 @@ def _data_name(file: Evaluation, body: NewAnswerEvaluation, source: Path) -> str
     return body.data_name or str(source)
 
 
-async def _asked(
-    folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], endpoints: Sequence[Endpoint],
-    judges: Sequence[Endpoint], unknown: Callable[[dict[Key, Call], set[str]], list[str]] | None = None,
-) -> tuple[list[Asked], list[tuple[Key, Usage]], dict[Key, Call]]:  # fmt: skip
-    """Ask all models at the same time. ``unknown``: the models that need more rows, by calls to some."""
-    done: dict[str, int] = {}
-
-    def tell(asked: Asked) -> None:
-        done[asked.model] = asked.answered + asked.failed
-
-    async with contextlib.AsyncExitStack() as stack:
-        journal = await stack.enter_async_context(Journal(folder.calls))
-        known = dict.fromkeys(key[0] for key in journal.calls)
-        done.update({model: sum(key[0] == model for key in journal.calls) for model in known})
-        if file.check_models:
-            await while_wanted(asyncio.ensure_future(check_models(folder, endpoints)), done)
-        patience = Patience(tries=file.tries, patience_s=file.patience_s)
-        talks = None
-        if file.converses:
-            talks = Conversations(file, rows, folder.turns, folder.files, judges, patience)
-            await stack.enter_async_context(talks)
-        asking: dict[str, Asking] = {}
-        for endpoint in endpoints:
-            connection = await stack.enter_async_context(AttachingConnection(endpoint, folder.attachments))
-            asking[endpoint.name] = (
-                talks.asking(connection, journal, tell)
-                if talks
-                else Asking(connection, journal, patience, tell)
-            )
-
-        async def ask(models: Sequence[str], of: dict[str, dict[str, Any]]) -> dict[str, Asked]:
-            runs = [asking[each].ask(wanted_of(file, of, each)) for each in models]
-            return dict(zip(models, await asyncio.gather(*runs), strict=True))
-
-        async def ask_until_known() -> dict[str, Asked]:
-            assert unknown is not None
-            first, *_ = models = list(asking)
-            found: dict[str, Asked] = {}
-            order = folder.order()
-            for count in looks(order, clusters_of(file, rows)):
-                found |= await ask(models, {id: rows[id] for id in order[:count]})
-                if any(each.stopped for each in found.values()):
-                    break
-                calls = dict(journal.calls)
-                seen = set(order[:count])  # a resumed evaluation has calls of later looks already
-                open_ = await asyncio.to_thread(for_another_thread(lambda: unknown(calls, seen)))  # noqa: B023
-                if not open_:
-                    break
-                models = [first, *(each for each in models if each in open_)]
-            return {each: found[each] for each in asking}
-
-        work = ask(list(asking), rows) if unknown is None else ask_until_known()
-        found = await while_wanted(asyncio.ensure_future(work), done)
-        if file.check_models:
-            await while_wanted(asyncio.ensure_future(check_models(folder, endpoints)), done)
-        return list(found.values()), [*journal.lost, *(talks.lost if talks else [])], dict(journal.calls)
-
-
-async def while_wanted(work: asyncio.Future[T], done: dict[str, int]) -> T:
-    """Wait for the end; report progress meanwhile, and stop when the caller cancels or is gone."""
-    while True:
-        ended, _ = await asyncio.wait([work], timeout=_TELL_S)
-        if ended:
-            return work.result()
-        try:
-            report_progress(sum(done.values()))
-        except (CallCancelled, OSError):
-            work.cancel()
-            await asyncio.wait([work])
-            raise
-
-
-def clusters_of(file: Evaluation, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return what each row belongs together by; empty without a column."""
-    return {id: str(row.get(file.cluster, id)) for id, row in rows.items()} if file.cluster else {}
-
-
 def question_of(folder: ResultsFolder, file: Evaluation, rows: Mapping[str, Mapping[str, Any]]) -> Question:
     """Return what the report of an evaluation is about."""
     from .kept_labels import kept_labels
@@ -567,40 +490,6 @@ def all_scorers(folder: ResultsFolder, file: Evaluation) -> tuple[list[Scorer], 
         scorers += added.scorers
         judges |= added.judges
     return scorers, judges | embedding_models(scorers)
-
-
-def first_turns(file: Evaluation, row: dict[str, Any], id: str, model: str) -> list[dict[str, Any]]:
-    """Return what a model is asked first about a row. Raises InvalidRequest."""
-    found = written(file.messages_of(model), row, id)
-    plan = file.conversation
-    if file.harness:
-        found = [*row["messages"]]
-    if plan.history:
-        found += history_in(row, plan.history, id)
-    if plan.turns:
-        turns_in(row, plan.turns, id)
-    return found
-
-
-def wanted_of(file: Evaluation, rows: dict[str, dict[str, Any]], model: str) -> list[Wanted]:
-    """Return the answers that an evaluation needs of a model: repeat by repeat, so that an early end has all rows."""
-    settings = {**file.settings, **file.models[model].settings}
-    if file.tools:
-        settings["tools"] = [each.declared for each in file.tools]
-    found = []
-    for repeat in range(file.repeats):
-        own = settings if file.seed is None else {**settings, "seed": file.seed + repeat}
-        found += [
-            Wanted(
-                example=id,
-                repeat=repeat,
-                messages=(turns := first_turns(file, row, id, model)),
-                settings=own,
-                attached_tokens=tokens_of(turns),
-            )
-            for id, row in rows.items()
-        ]
-    return found
 
 
 def _outcomes(

@@ -14,11 +14,12 @@ import msgspec
 from genops_lab.experiments.backends.client import MlflowBackend, experiment_named, mlflow_errors, quoted
 from genops_lab.genai.scorers.base import BaseScorer, Judge
 
+from .asking_models import wanted_of
 from .attachments import for_trace
 from .evaluation_file import Evaluation, read_evaluation
 from .journal import read
 from .models import EXPERIMENT, AnswerEvaluation, ModelAnswers, ScoresReport
-from .process import all_scorers, wanted_of
+from .process import all_scorers
 from .redacting import Redact, redact_of, redacted
 from .results_folder import ResultsFolder
 from .traces import AnswerTrace, Mark, TraceWriter

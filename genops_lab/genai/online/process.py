@@ -16,11 +16,11 @@ from genops_lab.core.locks import FileLock
 from genops_lab.core.paths import private_dir
 from genops_lab.genai.endpoints.endpoint import PASSING, Endpoint
 from genops_lab.genai.evaluations.asking import Asked, Patience
+from genops_lab.genai.evaluations.asking_models import while_wanted
 from genops_lab.genai.evaluations.evaluation_file import Model
 from genops_lab.genai.evaluations.frozen_files import copy_files, files_of
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import ScoreEstimate
-from genops_lab.genai.evaluations.process import while_wanted
 from genops_lab.genai.evaluations.results_folder import KeptScore, all_folders, file_name
 from genops_lab.genai.evaluations.scoring import asked_judge, scored_here
 from genops_lab.genai.scorers.base import Answered, Judge
