@@ -21,6 +21,8 @@ from genops_lab.core.tasks import TasksService
 from genops_lab.core.work import WorkService
 from genops_lab.evaluations.service import EvaluationsService
 from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
+from genops_lab.genai.evaluations.kernel_requests import KernelEvaluations
+from genops_lab.genai.prompts.service import PromptsService
 from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.loop_connections import LoopConnections
@@ -75,10 +77,11 @@ class TrackingLab:
             settings, room.mlflow, self.registry, loading, room.events, work
         )
         services = Services()
-        folders: Any = None  # nobody asks for a pull here
+        unused: Any = None  # nobody asks for a pull, an evaluation of answers or a prompt here
         for each in (
             self.room.tracking, self.profiles, self.beside, IncomingFiles(data / "incoming"), self.evaluations,
-            FolderRequests(folders, folders, folders),
+            FolderRequests(unused, unused, unused), KernelEvaluations(unused, unused, unused, data),
+            PromptsService(unused, unused),
         ):  # fmt: skip
             services.provide(type(each), lambda _get, each=each: each)
         admitted = Features(FEATURES).operations("kernel")
