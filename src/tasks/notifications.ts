@@ -17,6 +17,11 @@ const TYPES = {
 } as const;
 
 const CLOSE_AFTER_MS = 4000;
+/**
+ * JupyterLab loads its toasts with the first notification of a page. One that is
+ * dismissed before it is drawn would stay for ever.
+ */
+const TOASTS_LOAD_MS = 2000;
 /** Most toasts on the page; older ones stay in the list of notifications only. */
 const MOST_VISIBLE = 2;
 const LISTED = { autoClose: 0 };
@@ -95,19 +100,21 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
     if (!stays) {
       const { id } = this._shown.get(subject)!;
       // JupyterLab's own timer stops while the page has no focus.
-      window.setTimeout(() => Notification.dismiss(id), CLOSE_AFTER_MS);
+      window.setTimeout(() => this._dismiss(id), CLOSE_AFTER_MS);
     }
   }
 
   private _show(subject: string, task: string, content: IContent): void {
     const { message, type, options } = content;
     const id = Notification.emit(message, type, options);
+    this._drawnFrom ||=
+      Date.now() + (this._options.toastsLoadMs ?? TOASTS_LOAD_MS);
     this._shown.set(subject, { task, id, content, listed: false });
     const visible = [...this._shown.values()].filter(
       each => !each.listed && Notification.manager.has(each.id)
     );
     for (const each of visible.slice(0, -MOST_VISIBLE)) {
-      Notification.dismiss(each.id);
+      this._dismiss(each.id);
       each.listed = true;
       each.id = Notification.emit(each.content.message, each.content.type, {
         ...each.content.options,
@@ -126,8 +133,17 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
   private _forget(subject: string): void {
     const shown = this._shown.get(subject);
     if (shown) {
-      Notification.dismiss(shown.id);
+      this._dismiss(shown.id);
       this._shown.delete(subject);
+    }
+  }
+
+  private _dismiss(id: string): void {
+    const wait = this._drawnFrom - Date.now();
+    if (wait > 0) {
+      window.setTimeout(() => Notification.dismiss(id), wait);
+    } else {
+      Notification.dismiss(id);
     }
   }
 
@@ -162,6 +178,8 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
   private _shown = new Map<string, IShown>();
   private _offers = new Set<(task: ITask) => readonly Notification.IAction[]>();
   private _muted = new Set<{ readonly subject: string }>();
+  /** When the toasts are loaded, in ms since 1970; 0 before the first one. */
+  private _drawnFrom = 0;
   private _isDisposed = false;
 }
 
@@ -171,6 +189,8 @@ export namespace TaskNotifications {
     trans: TranslationBundle;
     onLog: (id: string) => void;
     onCancel: (id: string) => void;
+    /** How long JupyterLab takes at most to load its toasts, in ms. */
+    toastsLoadMs?: number;
   }
 }
 

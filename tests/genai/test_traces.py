@@ -39,6 +39,7 @@ class Stand:
         self.file = folder / "mlflow" / "mlflow.db"
         self.uri = f"sqlite:///{self.file}"
         mlflow.set_tracking_uri(self.uri)
+        mlflow.set_experiment("Default")
         self.mlflow: Any = mlflow
         self.mirror = TraceMirror(self.uri, str(folder / "runs"))
         self.whole = MlflowTraces(self.uri)

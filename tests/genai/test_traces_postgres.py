@@ -32,6 +32,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             experiment_id=mlflow.create_experiment("shop", artifact_location=str(artifacts))
         )
         yield uri
+        mlflow.set_experiment("Default")  # the experiment is one of the process, also for later tests' stores
     mlflow.set_tracking_uri(before)
 
 

@@ -243,7 +243,11 @@ def a_kueue(cluster: Cluster, folder: Path) -> Iterator[Player]:
             "create", "--validate=false", "-f", str(place / "crds" / f"kueue-kueue.x-k8s.io_{name}.yaml")
         )
     for name in _CRDS:
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=80s", f"crd/{name}.{GROUP}")
+        # `kubectl wait` fails where a CRD has no conditions yet.
+        established = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
+        until(
+            lambda crd=f"crd/{name}.{GROUP}": cluster.kubectl("get", crd, "-o", established, check=False) == "True"
+        )
     certificate = _certificate(folder)
     with cluster.proxy() as url:
         player = Player(url, 0)

@@ -43,7 +43,13 @@ describe('notifications of tasks', () => {
   beforeEach(() => {
     bench = new Bench({ 'GET /tasks': [] });
     model = new TasksModel(bench.core);
-    notifications = new TaskNotifications({ model, trans, onLog, onCancel });
+    notifications = new TaskNotifications({
+      model,
+      trans,
+      onLog,
+      onCancel,
+      toastsLoadMs: 0
+    });
     jest.clearAllMocks();
   });
 
@@ -269,6 +275,28 @@ describe('notifications of tasks', () => {
     await settle();
     expect(actions().map(({ label }) => label)).toEqual(['Show log']);
     expect(shown()).toEqual([['warning', 'Deploy a: cancelled.']]);
+  });
+
+  it('dismisses none before JupyterLab has loaded its toasts: it would stay for ever', async () => {
+    notifications.dispose();
+    notifications = new TaskNotifications({
+      model,
+      trans,
+      onLog,
+      onCancel,
+      toastsLoadMs: 1000
+    });
+    bench.answers['GET /tasks'] = [task('a')];
+    bench.change('task', 'a');
+    await settle();
+    bench.answers['GET /tasks'] = [
+      task('a', { state: 'failed', message: 'No.' })
+    ];
+    bench.change('task', 'a');
+    await settle();
+    expect(shown()).toHaveLength(2);
+    await settle(1000);
+    expect(shown()).toEqual([['error', 'Deploy a: No.']]);
   });
 
   it('says the title once when the message repeats it', () => {
