@@ -71,7 +71,7 @@ def optimize_prompt(
         int, typer.Option("--rows", metavar="NUMBER", help="The first rows of the file. Default: 200.")
     ] = 200,
     seed: Annotated[
-        int, typer.Option("--seed", metavar="NUMBER", help="Of the random split. Default: 0.")
+        int, typer.Option("--seed", metavar="NUMBER", help="The seed of the random split. Default: 0.")
     ] = 0,
     money: Annotated[
         float | None,

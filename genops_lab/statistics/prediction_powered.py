@@ -53,9 +53,9 @@ def prediction_powered_mean(
     error of the predictions where labels are. So a judge that knows nothing, or is always too kind, does no harm.
     Examples without a mark are left out. It needs 20 labels; ``n`` counts all examples.
 
-    clusters: labels, shape (n,), of examples that belong together. Then it needs labels in ten clusters, ``n`` counts
-    clusters, and the interval is the wider one of two at each end: that of independent examples with a cluster in
-    place of an example, and Student's of the linearised estimate.
+    clusters: labels, shape (n,), of examples that belong together. Then it needs labels in ten clusters, and ``n``
+    counts clusters. The interval is the wider one of two at each end. One is that of independent examples, with a
+    cluster in place of an example. The other is Student's of the linearised estimate.
 
     Source: A. N. Angelopoulos et al., "Prediction-powered inference", Science 382 (2023); the line: A. N.
     Angelopoulos, J. C. Duchi and T. Zrnic, "PPI++", arXiv 2311.01453 (2023); unequal chances: J. Hájek, in

@@ -11356,7 +11356,7 @@ export interface components {
          * TrialSummary
          * @description A trial in a list. ``digest`` is that of the file; ``columns`` name version and model.
          *
-         *     Of the ``wanted`` answers, ``answered`` are there; ``failed`` calls gave none.
+         *     ``answered`` of the ``wanted`` answers are there; ``failed`` calls gave none.
          */
         TrialSummary: {
             id: string;

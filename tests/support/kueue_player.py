@@ -233,6 +233,12 @@ def _workloads(namespace: str) -> str:
     return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/workloads"
 
 
+def _is_established(cluster: Cluster, crd: str) -> bool:
+    """Whether a CRD is served. `kubectl wait` fails where it has no conditions yet."""
+    asked = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
+    return cluster.kubectl("get", crd, "-o", asked, check=False) == "True"
+
+
 @contextmanager
 def a_kueue(cluster: Cluster, folder: Path) -> Iterator[Player]:
     """Kueue's kinds, webhook and visibility API in a cluster, without any queue and managed namespace."""
@@ -243,11 +249,7 @@ def a_kueue(cluster: Cluster, folder: Path) -> Iterator[Player]:
             "create", "--validate=false", "-f", str(place / "crds" / f"kueue-kueue.x-k8s.io_{name}.yaml")
         )
     for name in _CRDS:
-        # `kubectl wait` fails where a CRD has no conditions yet.
-        established = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
-        until(
-            lambda crd=f"crd/{name}.{GROUP}": cluster.kubectl("get", crd, "-o", established, check=False) == "True"
-        )
+        until(lambda crd=f"crd/{name}.{GROUP}": _is_established(cluster, crd))
     certificate = _certificate(folder)
     with cluster.proxy() as url:
         player = Player(url, 0)

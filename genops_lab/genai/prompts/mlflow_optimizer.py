@@ -45,7 +45,7 @@ class TriedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrainingRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What the optimizer sees of a row."""
+    """The part of a row that the optimizer sees."""
 
     row: str
     inputs: dict[str, Any]

@@ -40,7 +40,7 @@ ROW = "_row"
 
 
 class Material(msgspec.Struct, frozen=True, kw_only=True):
-    """What an optimization works with: the rows of both sides by id, and the evaluation of the held-out ones."""
+    """The material of an optimization: the rows of both sides by id, and the evaluation of the held-out ones."""
 
     digest: str
     training: dict[str, dict[str, Any]]

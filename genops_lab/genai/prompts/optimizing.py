@@ -58,7 +58,7 @@ _ID = re.compile(r"[0-9a-f]{12}")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for, with the version as it was."""
+    """The request, with the version as it was."""
 
     body: NewOptimization
     version: PromptVersion

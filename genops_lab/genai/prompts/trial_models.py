@@ -89,7 +89,7 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
 class TrialSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A trial in a list. ``digest`` is that of the file; ``columns`` name version and model.
 
-    Of the ``wanted`` answers, ``answered`` are there; ``failed`` calls gave none.
+    ``answered`` of the ``wanted`` answers are there; ``failed`` calls gave none.
     """
 
     id: str

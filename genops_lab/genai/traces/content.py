@@ -78,7 +78,7 @@ def content_of(
 class Exchanges:
     """Read what the first spans of a session's traces were asked and answered; all of them share the room for pictures.
 
-    Of each text at most ``characters`` are kept.
+    Each text keeps at most ``characters``.
     """
 
     def __init__(self, characters: int) -> None:
