@@ -17,11 +17,8 @@ const TYPES = {
 } as const;
 
 const CLOSE_AFTER_MS = 4000;
-/**
- * JupyterLab loads its toasts with the first notification of a page. One that is
- * dismissed before it is drawn would stay for ever.
- */
-const TOASTS_LOAD_MS = 2000;
+/** JupyterLab draws a toast later. One that is dismissed before would stay for ever. */
+const TOAST_DRAWN_MS = 1000;
 /** Most toasts on the page; older ones stay in the list of notifications only. */
 const MOST_VISIBLE = 2;
 const LISTED = { autoClose: 0 };
@@ -107,8 +104,7 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
   private _show(subject: string, task: string, content: IContent): void {
     const { message, type, options } = content;
     const id = Notification.emit(message, type, options);
-    this._drawnFrom ||=
-      Date.now() + (this._options.toastsLoadMs ?? TOASTS_LOAD_MS);
+    this._emittedAt.set(id, Date.now());
     this._shown.set(subject, { task, id, content, listed: false });
     const visible = [...this._shown.values()].filter(
       each => !each.listed && Notification.manager.has(each.id)
@@ -139,7 +135,9 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
   }
 
   private _dismiss(id: string): void {
-    const wait = this._drawnFrom - Date.now();
+    const { toastDrawnMs = TOAST_DRAWN_MS } = this._options;
+    const wait = (this._emittedAt.get(id) ?? 0) + toastDrawnMs - Date.now();
+    this._emittedAt.delete(id);
     if (wait > 0) {
       window.setTimeout(() => Notification.dismiss(id), wait);
     } else {
@@ -178,8 +176,8 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
   private _shown = new Map<string, IShown>();
   private _offers = new Set<(task: ITask) => readonly Notification.IAction[]>();
   private _muted = new Set<{ readonly subject: string }>();
-  /** When the toasts are loaded, in ms since 1970; 0 before the first one. */
-  private _drawnFrom = 0;
+  /** By notification with a toast, in ms since 1970. */
+  private _emittedAt = new Map<string, number>();
   private _isDisposed = false;
 }
 
@@ -189,8 +187,8 @@ export namespace TaskNotifications {
     trans: TranslationBundle;
     onLog: (id: string) => void;
     onCancel: (id: string) => void;
-    /** How long JupyterLab takes at most to load its toasts, in ms. */
-    toastsLoadMs?: number;
+    /** How long JupyterLab takes at most to draw a toast, in ms. */
+    toastDrawnMs?: number;
   }
 }
 

@@ -48,7 +48,7 @@ describe('notifications of tasks', () => {
       trans,
       onLog,
       onCancel,
-      toastsLoadMs: 0
+      toastDrawnMs: 0
     });
     jest.clearAllMocks();
   });
@@ -277,14 +277,14 @@ describe('notifications of tasks', () => {
     expect(shown()).toEqual([['warning', 'Deploy a: cancelled.']]);
   });
 
-  it('dismisses none before JupyterLab has loaded its toasts: it would stay for ever', async () => {
+  it('dismisses no toast before JupyterLab has drawn it: it would stay for ever', async () => {
     notifications.dispose();
     notifications = new TaskNotifications({
       model,
       trans,
       onLog,
       onCancel,
-      toastsLoadMs: 1000
+      toastDrawnMs: 1000
     });
     bench.answers['GET /tasks'] = [task('a')];
     bench.change('task', 'a');
