@@ -18,7 +18,7 @@ import { genaiPages } from './pages';
 /** The section "Generative AI" and its pages; their code loads when they are opened. */
 export const genaiPlugin: JupyterFrontEndPlugin<void> = {
   id: 'genops-lab:genai',
-  description: 'Models that answer, prompts, traces and evaluations.',
+  description: 'Endpoints, traces, prompts, evaluations and labels.',
   autoStart: true,
   requires: [IGenOpsCore, IGenOpsPanel],
   optional: [ICommandPalette, ILayoutRestorer, IStateDB],

@@ -86,9 +86,7 @@ export class MoreMenu {
     commands.addCommand(SectionCommands.toggle, {
       label: ({ section }) =>
         sectionOf(section)?.options.title ?? trans.__('Show or Hide a Section'),
-      caption: trans.__(
-        'Show this section in the GenOps Lab panel, or hide it'
-      ),
+      caption: trans.__('Show this section, or hide it'),
       describedBy: { args },
       isToggleable: true,
       isToggled: ({ section }) => sectionOf(section)?.isHidden === false,
@@ -130,9 +128,7 @@ export class MoreMenu {
 
     commands.addCommand(SectionCommands.reset, {
       label: trans.__('Reset the Sections of the Panel'),
-      caption: trans.__(
-        'Show, hide, open and close the sections of the panel as at first'
-      ),
+      caption: trans.__('Show the sections as at first'),
       describedBy: { args: { type: 'object', properties: {} } },
       execute: () => panel.reset()
     });

@@ -78,9 +78,7 @@ export const panelPlugin: JupyterFrontEndPlugin<IGenOpsPanel> = {
 
     commands.addCommand(CommandIDs.openPanel, {
       label: trans.__('Open the GenOps Lab Panel'),
-      caption: trans.__(
-        'Show this notebook, runs, models, deployments, compute, and tasks and alerts'
-      ),
+      caption: trans.__('Show runs, models, deployments and compute'),
       icon: genopsIcon,
       describedBy: {
         args: {

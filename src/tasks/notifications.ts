@@ -97,20 +97,20 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
     if (!stays) {
       const { id } = this._shown.get(subject)!;
       // JupyterLab's own timer stops while the page has no focus.
-      window.setTimeout(() => this._dismiss(id), CLOSE_AFTER_MS);
+      window.setTimeout(() => Notification.dismiss(id), CLOSE_AFTER_MS);
     }
   }
 
   private _show(subject: string, task: string, content: IContent): void {
     const { message, type, options } = content;
     const id = Notification.emit(message, type, options);
-    this._emittedAt.set(id, Date.now());
-    this._shown.set(subject, { task, id, content, listed: false });
+    const drawn = Date.now() + (this._options.toastDrawnMs ?? TOAST_DRAWN_MS);
+    this._shown.set(subject, { task, id, content, listed: false, drawn });
     const visible = [...this._shown.values()].filter(
       each => !each.listed && Notification.manager.has(each.id)
     );
     for (const each of visible.slice(0, -MOST_VISIBLE)) {
-      this._dismiss(each.id);
+      this._dismiss(each);
       each.listed = true;
       each.id = Notification.emit(each.content.message, each.content.type, {
         ...each.content.options,
@@ -129,20 +129,13 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
   private _forget(subject: string): void {
     const shown = this._shown.get(subject);
     if (shown) {
-      this._dismiss(shown.id);
+      this._dismiss(shown);
       this._shown.delete(subject);
     }
   }
 
-  private _dismiss(id: string): void {
-    const { toastDrawnMs = TOAST_DRAWN_MS } = this._options;
-    const wait = (this._emittedAt.get(id) ?? 0) + toastDrawnMs - Date.now();
-    this._emittedAt.delete(id);
-    if (wait > 0) {
-      window.setTimeout(() => Notification.dismiss(id), wait);
-    } else {
-      Notification.dismiss(id);
-    }
+  private _dismiss({ id, drawn }: IShown): void {
+    window.setTimeout(() => Notification.dismiss(id), drawn - Date.now());
   }
 
   private _actions(task: ITask): Notification.IAction[] {
@@ -150,7 +143,6 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
     const actions: Notification.IAction[] = [
       {
         label: trans.__('Show log'),
-        caption: trans.__('Show the last lines that this task wrote'),
         callback: event => {
           // Keep the notification: the task still runs.
           event.preventDefault();
@@ -161,7 +153,6 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
     if (task.state === 'running') {
       actions.push({
         label: trans.__('Cancel'),
-        caption: trans.__('Stop this task'),
         callback: event => {
           event.preventDefault();
           onCancel(task.id);
@@ -176,8 +167,6 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
   private _shown = new Map<string, IShown>();
   private _offers = new Set<(task: ITask) => readonly Notification.IAction[]>();
   private _muted = new Set<{ readonly subject: string }>();
-  /** By notification with a toast, in ms since 1970. */
-  private _emittedAt = new Map<string, number>();
   private _isDisposed = false;
 }
 
@@ -205,6 +194,8 @@ interface IShown {
   content: IContent;
   /** Whether the notification is in the list only, not on the page. */
   listed: boolean;
+  /** When its toast is drawn, in ms since 1970. */
+  readonly drawn: number;
 }
 
 /** A task's title with its message, and its hint if the task failed. */

@@ -46,7 +46,7 @@ export const tasksPlugin: JupyterFrontEndPlugin<ITaskNotifier> = {
       id: 'activity',
       title: trans.__('Background tasks'),
       caption: trans.__(
-        'Deployments, downloads and builds: progress, results, and what needs you'
+        'Progress and results of deployments, downloads and builds'
       ),
       rank: SectionRank.activity,
       icon: activityIcon,
