@@ -141,7 +141,7 @@ def conversation(found: Session) -> Document:
 
 
 def _turn(turn: ChatTurn) -> list[str]:
-    """Return the lines of a turn; what was cut or is no text is named."""
+    """Return the lines of a turn; a line names text that was cut and parts that are no text."""
     said = turn.text.text.splitlines() or [""]
     lines = [f"{turn.role}: {said[0]}", *(f"  {line}" for line in said[1:])]
     if turn.text.is_cut:
