@@ -86,7 +86,8 @@ export function Prompts(props: { model: PromptsModel }): React.ReactElement {
         ) : (
           <EmptyState
             text={trans.__(
-              'No prompts. A cell with %%prompt NAME saves one, and so does this page.'
+              'No prompts. A cell with %1 saves one, and so does this page.',
+              '%%prompt NAME'
             )}
             actions={[
               {
