@@ -6,11 +6,10 @@ import type { TranslationBundle } from '@jupyterlab/translation';
  */
 export const genaiPages = (
   trans: TranslationBundle
-): [string, string, string][] =>
-  [
-    ['endpoints', trans.__('Endpoints')],
-    ['traces', trans.__('Traces')],
-    ['prompts', trans.__('Prompts')],
-    ['evaluations', trans.__('Evaluations')],
-    ['labels', trans.__('Labels')]
-  ].map(([name, title]) => [`genops:open-${name}`, `genops-${name}`, title]);
+): [string, string, string][] => [
+  ['genops:open-endpoints', 'genops-endpoints', trans.__('Endpoints')],
+  ['genops:open-traces', 'genops-traces', trans.__('Traces')],
+  ['genops:open-prompts', 'genops-prompts', trans.__('Prompts')],
+  ['genops:open-evaluations', 'genops-evaluations', trans.__('Evaluations')],
+  ['genops:open-labels', 'genops-labels', trans.__('Labels')]
+];
