@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotAllowed, NotFound
@@ -122,6 +122,7 @@ def test_retry_after_is_read_as_seconds_and_as_a_date(asked: OpenAIStub) -> None
     money=st.floats(0.0001, 0.02) | st.none(),
     reasoning_price=st.floats(0, 50) | st.none(),
 )
+@example(seed=0, at_once=2, tokens=None, money=0.018191020781022228, reasoning_price=33.75)  # nobody counted
 def test_the_budget_is_never_passed(
     seed: int, at_once: int, tokens: int | None, money: float | None, reasoning_price: float | None
 ) -> None:

@@ -1,7 +1,7 @@
 """Tasks of inspect-ai and lm-evaluation-harness as evaluations.
 
-Logs are read as inspect-ai 0.3.285 and lm-eval wrote them in a real run, made once and cut. The packages are large:
-where GENOPS_TEST_INSPECT or GENOPS_TEST_LM_EVAL names the Python of an environment with one, its task is run.
+Logs are read as inspect-ai 0.3.285 and lm-eval wrote them in a real run, made once and cut. Each also runs a task in
+an environment of its own, which is kept between runs.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from genops_lab.genai.endpoints.endpoint import Endpoint, most_tokens
 from genops_lab.genai.endpoints.limits import Limits
 from genops_lab.genai.evaluations.harness_relay import Relay
 from genops_lab.genai.evaluations.harnesses import inspect_results, lm_eval_results
+from genops_lab.genai.evaluations.journal import spent_in
 from genops_lab.genai.evaluations.models import NewAnswerEvaluation
 from genops_lab.genai.evaluations.process import AnswersProcess
 from genops_lab.genai.evaluations.results_folder import find_folder
+from tests.support.environments import environment_without_lab
 
 from .answering import Answering, Evaluating, answer
 
+INSPECT, LM_EVAL = ("inspect-ai==0.3.285", "openai>=2"), ("lm-eval[api]==0.4.13",)
 TASK = """
 from inspect_ai import Task, task
 from inspect_ai.dataset import Sample
@@ -67,9 +70,7 @@ class Harnessed(Evaluating):
 
 
 def test_a_task_of_inspect_ai_runs_here_and_only_its_failed_samples_run_again(tmp_path: Path) -> None:
-    python = os.environ.get("GENOPS_TEST_INSPECT")
-    if not python:
-        pytest.skip("GENOPS_TEST_INSPECT names no Python with inspect-ai")
+    python = str(environment_without_lab(*INSPECT))
     bad = {"Question 3"}
 
     def reply(_number: int, text: Any, headers: dict[str, str]) -> tuple[int, Any, float]:
@@ -99,9 +100,7 @@ def test_a_task_of_inspect_ai_runs_here_and_only_its_failed_samples_run_again(tm
 
 
 def test_a_task_of_lm_evaluation_harness_runs_here(tmp_path: Path) -> None:
-    python = os.environ.get("GENOPS_TEST_LM_EVAL")
-    if not python:
-        pytest.skip("GENOPS_TEST_LM_EVAL names no Python with lm-eval")
+    python = str(environment_without_lab(*LM_EVAL))
     rows = [{"q": f"Question {at}", "expected": str(at)} for at in range(4)]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "numbers.yaml").write_text(LM_TASK)
@@ -123,9 +122,7 @@ def test_a_task_of_lm_evaluation_harness_runs_here(tmp_path: Path) -> None:
 
 
 def test_a_budget_bounds_a_real_harness_and_what_it_spent_counts_when_it_goes_on(tmp_path: Path) -> None:
-    python = os.environ.get("GENOPS_TEST_INSPECT")
-    if not python:
-        pytest.skip("GENOPS_TEST_INSPECT names no Python with inspect-ai")
+    python = str(environment_without_lab(*INSPECT))
     stub = Answering(lambda number, text, headers: (200, whole(_text(text).split()[-1]), 0.0))
     (tmp_path / "task.py").write_text(TASK)
     limits = {"tokens": 100, "at_once": 1}
@@ -211,6 +208,20 @@ def test_the_relay_hands_on_what_an_endpoint_refuses_and_what_it_does_not_count(
     with Relay(gone, tmp_path / "others.jsonl") as relay:
         status, told = asked(relay.endpoint, body)
     assert status == 502 and "no connection to 127.0.0.1:9" in told["error"]["message"]
+
+
+def test_a_call_without_an_answer_in_time_counts_in_full_now_and_later(tmp_path: Path) -> None:
+    stub = Answering(lambda number, text, headers: (200, None, 0.0))
+    body = {"model": "m", "messages": [{"role": "user", "content": "?"}], "max_tokens": 3}
+    most = most_tokens(body["messages"], body)  # type: ignore[arg-type]
+    limits = Limits(tokens=most.total)
+    with stub.serving() as url:
+        endpoint = Endpoint(name="a", url=url, model="m", limits=limits, timeout_s=0.3)
+        for asks in (1, 0):
+            with Relay(endpoint, tmp_path / "calls.jsonl") as relay:
+                statuses = [asked(relay.endpoint, body)[0] for _ in range(2)]
+            assert (statuses, relay.spent) == ([502] * asks + [400] * (2 - asks), most)
+    assert len(stub.said) == 1 and spent_in(tmp_path / "calls.jsonl", "a") == most
 
 
 def test_a_full_disk_ends_a_harness_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

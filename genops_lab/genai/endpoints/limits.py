@@ -63,10 +63,21 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return (given + written) / 1e6
 
     def most_of(self, usage: Usage) -> float:
-        """Return the most that a call with these tokens can cost: nothing cached, all at the dearer price."""
-        given = max(self.input, self.cached_input or 0.0)
-        written = max(self.output, self.reasoning or 0.0)
-        return (usage.input * given + usage.output * written) / 1e6
+        """Return the most that a call with these tokens can cost."""
+        return self.of(self.dearest(usage))
+
+    def dearest(self, usage: Usage) -> Usage:
+        """Return as many tokens, all of the dearer kind.
+
+        >>> Price(input=1.0, output=10.0, reasoning=20.0).dearest(Usage(input=5, output=9))
+        Usage(input=5, output=9, cached_input=0, reasoning=9, known=True)
+        """
+        full, cached, output, thought = self.rates
+        return msgspec.structs.replace(
+            usage,
+            cached_input=usage.input if cached > full else 0,
+            reasoning=usage.output if thought > output else 0,
+        )
 
     def of_batch(self, usage: Usage) -> float | None:
         """Return the price of a call in a batch; None if it is not known."""
@@ -128,13 +139,14 @@ class Budget:
         self.longest = 0
 
     def reserve(self, most: Usage) -> Usage:
-        """Set aside what a call may use. Raises BudgetReached."""
+        """Set aside what a call may use, and return it as tokens of the dearer kind. Raises BudgetReached."""
         most = msgspec.structs.replace(most, output=max(most.output, self.longest))
+        most = self._price.dearest(most) if self._price else most
         reserved = _sum(self._reserved, most)
         if self._limits.tokens is not None and self.spent.total + reserved.total > self._limits.tokens:
             raise BudgetReached(f"{self._limits.tokens:,} tokens")
         price, money = self._price, self._limits.money
-        if price and money is not None and price.of(self.spent) + price.most_of(reserved) > money:
+        if price and money is not None and price.of(self.spent) + price.of(reserved) > money:
             raise BudgetReached(money_text(money, price.currency))
         self._reserved = reserved
         return most

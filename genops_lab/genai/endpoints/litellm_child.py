@@ -38,7 +38,9 @@ async def _answer(litellm: Any, asked: dict[str, Any]) -> dict[str, Any]:
         return {"failure": "connection", "message": str(error)}
     except Exception as error:  # the boundary: whatever LiteLLM raises is an answer
         status = getattr(error, "status_code", None)
-        headers = getattr(getattr(error, "response", None), "headers", None) or {}
+        # Some errors keep the provider's headers here, beside a response of their own that has none.
+        headers = getattr(error, "litellm_response_headers", None) or {}
+        headers = headers or getattr(getattr(error, "response", None), "headers", None) or {}
         message = f"{type(error).__name__}: {error}"
         return {
             "status": status if isinstance(status, int) and status >= 400 else 400,

@@ -121,7 +121,7 @@ class Asking:
         spent = [
             call.answer.usage
             if call.answer.usage.known
-            else msgspec.structs.replace(_most_of(each), known=False)
+            else msgspec.structs.replace(self._dearest(_most_of(each)), known=False)
             for each, call in kept
             if call.answer and not call.joined
         ]
@@ -130,6 +130,9 @@ class Asking:
             model=self._endpoint.name, wanted=len(wanted), spent=total, repeated=repeated,
             answered=sum(call.answer is not None for call in calls), kept=len(calls),
         )  # fmt: skip
+
+    def _dearest(self, usage: Usage) -> Usage:
+        return self._endpoint.price.dearest(usage) if self._endpoint.price else usage
 
     def _call(self, wanted: Wanted) -> Call | None:
         return self._journal.calls.get(self._key(wanted))
@@ -193,7 +196,7 @@ class Asking:
             while True:
                 await self._turn(most)
                 tries += 1
-                self._journal.begin(self._key(wanted), most)
+                self._journal.begin(self._key(wanted), reserved)
                 sent = time.monotonic()
                 try:
                     answer = await self._connection.ask(wanted.messages, wanted.settings)

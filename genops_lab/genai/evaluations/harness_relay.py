@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from genops_lab.genai.endpoints.endpoint import (
+    MAY_COST,
     Answer,
     CallFailed,
     Connection,
@@ -90,7 +91,13 @@ class Relay:
             async with contextlib.AsyncExitStack() as stack:
                 self._journal = await stack.enter_async_context(Journal(self._path))
                 self._connection = await stack.enter_async_context(Connection(self._endpoint))
-                kept = [call.answer.usage for call in self._journal.calls.values() if call.answer]
+                calls = self._journal.calls.values()
+                kept = [
+                    usage
+                    for call in calls
+                    for usage in (call.lost, call.answer and call.answer.usage)
+                    if usage
+                ]
                 self.lost = list(self._journal.lost)
                 self.spent = summed([*kept, *(most for _, most in self.lost)])
                 self._budget = Budget(limits, self._endpoint.price, self.spent)
@@ -141,7 +148,7 @@ class Relay:
         try:
             await self._requests.take()
             await self._tokens.take(most.total)
-            used, answered = await self._asked(messages, body, most)
+            used, answered = await self._asked(messages, body, reserved)
         except OSError as error:
             self.error = error
             return refused(400, f"The call cannot be kept on disk: {error.strerror or error}.")
@@ -158,7 +165,7 @@ class Relay:
 
         key: Key = (self._endpoint.name, secrets.token_hex(8), 0)
         self._journal.begin(key, most)
-        began, at, failed, used = time.monotonic(), time.time(), None, Usage()
+        began, at, failed, used, lost = time.monotonic(), time.time(), None, Usage(), Usage()
         status, headers, content = 502, dict[str, str](), b""
         try:
             status, given, content = await self._connection.ask_raw(messages, settings)
@@ -166,15 +173,16 @@ class Relay:
             used = answer_of(status, given, content).usage
         except CallFailed as error:
             failed = error
+            lost = most if error.kind in MAY_COST else lost
             content = content or json.dumps({"error": {"message": error.message}}).encode()
         if status == 200 and not (used.known and used.total):  # such as a stream
             used = most
         self._journal.end(
             Call(
-                model=key[0], example=key[1], repeat=0, at=at, latency_s=round(time.monotonic() - began, 6),
+                model=key[0], example=key[1], repeat=0, at=at, latency_s=round(time.monotonic() - began, 6), lost=lost,
                 answer=Answer(text="", usage=used) if status == 200 else None,
                 failure=failed.kind if failed else "", message=failed.message if failed else "",
             )
         )  # fmt: skip
         headers.setdefault("Content-Type", "application/json")
-        return used, web.Response(status=status, body=content, headers=headers)
+        return summed([used, lost]), web.Response(status=status, body=content, headers=headers)

@@ -136,7 +136,10 @@ def spent_in(path: Path, model: str, is_kept: Callable[[str], bool] | None = Non
     calls, lost = _read(path, aside=aside)
     used = [most for key, most in lost if key[0] == model]
     for key, call in calls.items():
-        if call.answer is None or call.joined or key[0] != model or (is_kept and not is_kept(key[1])):
+        if call.joined or key[0] != model or (is_kept and not is_kept(key[1])):
+            continue
+        used.append(call.lost)
+        if call.answer is None:
             continue
         usage = call.answer.usage
         used.append(usage if usage.known or is_kept else aside.get(key, Usage()))
