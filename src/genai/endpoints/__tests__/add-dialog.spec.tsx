@@ -7,6 +7,14 @@ import type { EndpointsService, IKnownPrice, INewEndpoint } from '../service';
 const KNOWN = { input: 3, output: 15, currency: 'USD', date: '2026-05-01' };
 
 describe('the dialog that adds an endpoint', () => {
+  afterEach(async () => {
+    const cancel = document.querySelector('.jp-mod-reject');
+    if (cancel) {
+      fireEvent.click(cancel);
+    }
+    await waitFor(() => expect(screen.queryByRole('dialog')).toBeNull());
+  });
+
   const type = (label: string | RegExp, value: string) =>
     fireEvent.change(screen.getByLabelText(label), { target: { value } });
 
@@ -57,5 +65,22 @@ describe('the dialog that adds an endpoint', () => {
       price: null,
       limits: { money: 2 }
     });
+  });
+
+  it('says what installs LiteLLM where it is missing', async () => {
+    const service = {
+      secrets: () => Promise.resolve([]),
+      price: () => Promise.resolve({ litellm: false, price: null })
+    } as unknown as EndpointsService;
+    void openAddEndpoint(service, nullTranslator.load('genops_lab'));
+    await waitFor(() => screen.getByLabelText('Name'));
+    type('Name', 'claude');
+    type('Kind', 'litellm');
+    type('Model', 'anthropic/known');
+    await waitFor(() => screen.getByText(/LiteLLM is not installed/));
+    expect(screen.getByText("pip install 'genops-lab[litellm]'")).toBeTruthy();
+    expect(
+      document.querySelector<HTMLButtonElement>('.jp-mod-accept')!.disabled
+    ).toBe(true);
   });
 });
