@@ -105,12 +105,12 @@ def test_a_test_that_is_under_way_is_joined_and_can_be_cancelled(at_home: Home, 
     async def body() -> None:
         async with open_lab(at_home) as lab:
             await lab.targets.add_target(on(host, "gpu1"))
-            first = await lab.targets.test_target("gpu1")
-            assert (await lab.targets.test_target("gpu1")).id == first.id
+            first = await lab.target_tests.test_target("gpu1")
+            assert (await lab.target_tests.test_target("gpu1")).id == first.id
             await until(lab.questions.list_questions, bool)
             assert (await lab.targets.get_target("gpu1")).state == "asking"
             await lab.tasks.cancel_task(first.id)
-            assert (await lab.targets.get_report("gpu1")).state == "cancelled"
+            assert (await lab.target_tests.get_report("gpu1")).state == "cancelled"
             assert await until(lab.questions.list_questions, lambda found: not found) == []
             await until(lambda: lab.targets.get_target("gpu1"), lambda target: target.state == "idle")
 
