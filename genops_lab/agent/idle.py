@@ -13,6 +13,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
+from ..runtime.money import money_text
 from . import processes, wire
 from .gpus import GpuReader
 from .idle_policy import IdlePolicy
@@ -250,7 +251,7 @@ def _is_visible(gpu: Dict[str, Any], visible: Optional[str]) -> bool:
 
 
 def held_words(work: Work, price_per_hour: Optional[float] = None) -> str:
-    """Return ``; freed 21.4 GiB of GPU memory on GPU 0 and 3.1 GiB of memory at $2.49/h``; empty where nothing
+    """Return ``; freed 21.4 GiB of GPU memory on GPU 0 and 3.1 GiB of memory at 2.49 USD/h``; empty where nothing
     is known."""
     parts: List[str] = [
         f"{size(gpu.memory_bytes)} of GPU memory on GPU {gpu.number}" for gpu in work.gpus if gpu.memory_bytes
@@ -260,7 +261,7 @@ def held_words(work: Work, price_per_hour: Optional[float] = None) -> str:
     if not parts:
         return ""
     freed = ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
-    price = f" at ${price_per_hour:,.2f}/h" if price_per_hour else ""
+    price = f" at {money_text(price_per_hour, 'USD')}/h" if price_per_hour else ""
     return f"; freed {freed}{price}"
 
 

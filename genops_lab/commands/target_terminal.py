@@ -16,6 +16,7 @@ from genops_lab.terminals.service import TerminalsService
 
 from .completion import target_names
 from .session import Json, Session, command
+from .target_connection import connected
 
 _CONNECT_S = 300.0
 
@@ -54,8 +55,6 @@ def open_terminal(
 
 def _connect(session: Session, where: str) -> None:
     """Connect a target whose one host always exists; a kernel's host is connected already."""
-    from .targets import connected
-
     try:
         target = session.call(TargetsService.get_target, name=where)
     except NotFound:

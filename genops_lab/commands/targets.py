@@ -2,60 +2,42 @@
 
 from __future__ import annotations
 
-import time
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import typer
 
-from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest, NotFound, Unavailable
-from genops_lab.core.tasks import TasksService
-from genops_lab.hosts.environments import EnvironmentsService
-from genops_lab.hosts.models import (
-    Addition,
-    Additions,
-    CarrierChoice,
-    NewEnvironment,
-    NewTarget,
-    RemoveQuery,
-    RemoveStored,
-    SourcesQuery,
-    StorageQuery,
-    StoredItem,
-    SweepQuery,
-    Target,
-    TargetPolicy,
-    TargetReport,
-)
+from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.hosts.models import CarrierChoice, NewTarget, RemoveQuery, TargetPolicy
 from genops_lab.hosts.service import TargetsService
-from genops_lab.hosts.test_reports import what_to_do
 from genops_lab.kernels.service import ComputeService
-from genops_lab.kernels.storage import StorageService
 
 from . import cluster_options
 from .completion import target_names
 from .grammar import noun
-from .session import Json, Session, command
+from .session import Json, command
+from .target_argument import Name
+from .target_connection import connect_target, disconnect_target, test_target
+from .target_environments import build_environment, install_packages
 from .target_presets import presets
 from .target_role import show_role
 from .target_settings import changed, field_values
+from .target_storage import prune_target
 from .target_terminal import open_terminal
 from .views import lab as lab_views
 from .views import targets as views
-from .waiting import Prompts, followed
 
 targets = noun()
+targets.command("connect")(connect_target)
+targets.command("disconnect")(disconnect_target)
+targets.command("test")(test_target)
+targets.command("build")(build_environment)
+targets.command("install")(install_packages)
+targets.command("free-space")(prune_target)
 targets.command("role")(show_role)
 targets.command("terminal")(open_terminal)
 targets.add_typer(presets)
 
-POLL_S = 0.25
-
-Name = Annotated[str, typer.Argument(metavar="TARGET", help="A target.", autocompletion=target_names)]
-Timeout = Annotated[
-    float, typer.Option("--timeout", metavar="SECONDS", min=1, help="The most seconds to wait.")
-]
 Price = Annotated[
     float | None,
     typer.Option("--price-per-hour", metavar="USD", min=0, help="The price in USD an hour, for the picker."),
@@ -71,9 +53,6 @@ Secrets = Annotated[
 
 #: What stands for this machine where a target's name is asked for.
 LOCAL = "local"
-
-ADDITIONS = ("ipykernel", "mlflow")
-NOTHING = "none"
 
 
 @targets.command("list")
@@ -377,94 +356,6 @@ def set_target(
         session.show(found, views.target(found))
 
 
-@targets.command("connect")
-def connect_target(name: Name, timeout: Timeout = 300.0, json: Json = False) -> None:
-    """Connect a target in the running JupyterLab. Questions, such as for a password, are asked here."""
-    with command(json) as session:
-        session.call(TargetsService.get_target, name=name)
-        if session.local:
-            raise Unavailable(
-                "No JupyterLab with GenOps Lab is running, and only a running one keeps connections.",
-                hint=f"Start JupyterLab. To check the host without it: genops targets test {name}",
-            )
-        found = connected(session, session.call(TargetsService.connect_target, name=name), timeout)
-        session.show(found, views.target(found))
-
-
-def connected(session: Session, target: Target, timeout_s: float) -> Target:
-    """Return the target once it is connected, and ask its questions meanwhile. Raises Unavailable, Failed."""
-    prompts = Prompts(session, target.name)
-    deadline = time.monotonic() + timeout_s
-    while target.state != "up":
-        if target.state in ("failed", "idle"):
-            reason = target.message or "it was disconnected meanwhile."
-            raise Unavailable(f"Cannot connect {target.name}: {reason}", hint=target.hint)
-        if time.monotonic() > deadline:
-            raise Failed(
-                f"{target.name} is still {target.state} after {timeout_s:.0f} s.",
-                hint="JupyterLab continues to connect it: genops targets list",
-            )
-        prompts.look()
-        time.sleep(POLL_S)
-        target = session.call(TargetsService.get_target, name=target.name)
-    return target
-
-
-@targets.command("disconnect")
-def disconnect_target(name: Name, json: Json = False) -> None:
-    """Disconnect a target. Its kernels keep running."""
-    with command(json) as session:
-        found = session.call(TargetsService.disconnect_target, name=name)
-        session.show(found, views.target(found))
-
-
-@targets.command("test")
-def test_target(name: Name, json: Json = False) -> None:
-    """Test a target step by step, from the connection to its GPUs.
-
-    The test logs out and in again, to see whether kernels survive a logout. The exit code is 1 if a step failed.
-    """
-    with command(json) as session:
-        report = tested(session, name)
-        if session.json or not session.can_ask:  # a person has seen each step
-            session.show(report, views.report(report))
-        check_report(name, report)
-
-
-def check_report(name: str, report: TargetReport) -> None:
-    """Raise Failed if a step of a test failed, or the test was cancelled."""
-    failed = [step for step in report.steps if step.state == "failed"]
-    if failed:
-        raise Failed(f"{name}, {failed[0].step}: {failed[0].message}", hint=what_to_do(failed[0]))
-    if report.state == "cancelled":
-        raise Failed(f"The test of {name} was cancelled.")
-
-
-def tested(session: Session, name: str) -> TargetReport:
-    """Test a target; with a terminal or JSON, print each step when it is done. An interrupt cancels the test."""
-    task = session.call(TargetsService.test_target, name=name)
-    prompts, printed = Prompts(session, name), 0
-    follows = session.json or session.can_ask
-    try:
-        while True:
-            report = session.call(TargetsService.get_report, name=name)
-            if follows:
-                for step in report.steps[printed:]:
-                    if session.json or step.state != "skipped":
-                        session.say(f"{step.step}: {step.state}. {step.message}")
-            printed = len(report.steps)
-            if report.state != "running":
-                skipped = [step.step for step in report.steps if step.state == "skipped"]
-                if skipped and follows and not session.json:
-                    session.say(f"skipped: {', '.join(skipped)}.")
-                return report
-            prompts.look()
-            time.sleep(POLL_S)
-    except KeyboardInterrupt:
-        session.call(TasksService.cancel_task, task_id=task.id)
-        raise
-
-
 @targets.command("delete")
 def delete_target(
     name: Name,
@@ -478,177 +369,3 @@ def delete_target(
     with command(json) as session:
         found = session.call(TargetsService.remove_target, name=name, query=RemoveQuery(force=force))
         session.show(found, views.removed(found))
-
-
-@targets.command("build")
-def build_environment(
-    name: Name,
-    source: Annotated[
-        str,
-        typer.Option(
-            "--from",
-            metavar="FILE",
-            help="uv.lock, pylock.toml or a requirements file; or: none. Default: the best of this folder.",
-        ),
-    ] = "",
-    packages: Annotated[
-        list[str] | None,
-        typer.Option("--with", metavar="PACKAGE", help="mlflow; ipykernel is always installed. Repeatable."),
-    ] = None,
-    python: Annotated[
-        str,
-        typer.Option(
-            "--python",
-            metavar="PYTHON",
-            help="A version (3.12), or a path on the host. Default: the target's Python.",
-        ),
-    ] = "",
-    environment: Annotated[
-        str,
-        typer.Option(
-            "--name", metavar="NAME", help="The name or folder of the environment. Default: by its contents."
-        ),
-    ] = "",
-    json: Json = False,
-) -> None:
-    """Build a Python environment for the kernels of a target.
-
-    The host builds it with uv, or with pip if it has no uv. A test of the target follows. The build survives a broken
-    connection. Ctrl-C cancels it.
-    """
-    with command(json) as session:
-        body = NewEnvironment(
-            source=_source(session, source),
-            packages=_additions(packages or []),
-            python=python,
-            folder=environment,
-        )
-        if body.source:
-            session.say(f"Building from {body.source}.")
-        task = session.call(EnvironmentsService.build_environment, name=name, body=body)
-        followed(session, task, Prompts(session, name).look)
-        _show(session, name)
-
-
-@targets.command("install")
-def install_packages(
-    name: Name,
-    packages: Annotated[list[str], typer.Argument(metavar="PACKAGE", help="mlflow or ipykernel.")],
-    json: Json = False,
-) -> None:
-    """Install packages into the environment of a target.
-
-    A test of the target follows. Ctrl-C cancels the installation.
-    """
-    with command(json) as session:
-        body = Additions(packages=_additions(packages))
-        task = session.call(EnvironmentsService.install_packages, name=name, body=body)
-        followed(session, task, Prompts(session, name).look)
-        _show(session, name)
-
-
-def _source(session: Session, given: str) -> str:
-    """Return the path of the environment's source; empty for none."""
-    if given == NOTHING:
-        return ""
-    if given:
-        return str(Path(given).expanduser().absolute())
-
-    query = SourcesQuery(path=str(Path.cwd()))
-    found = session.call(EnvironmentsService.list_environment_sources, query=query)
-    for each in found:
-        if each.problem:
-            session.say(f"{each.file} is not used: {each.problem}")
-    return next((each.path for each in found if each.preferred), "")
-
-
-def _additions(names: list[str]) -> list[Addition]:
-    for name in names:
-        if name not in ADDITIONS:
-            raise InvalidRequest(
-                f"This command does not install {name!r}.",
-                hint=f"It installs {' and '.join(ADDITIONS)}. Put other packages into a requirements file, and build "
-                "from that: genops targets build TARGET --from FILE",
-            )
-    return cast("list[Addition]", names)
-
-
-def _show(session: Session, name: str) -> None:
-    report = tested(session, name)
-    target = session.call(TargetsService.get_target, name=name)
-    session.show({"target": target, "report": report}, views.built(target, report))
-    check_report(name, report)
-
-
-@targets.command("free-space")
-def prune_target(
-    name: Name,
-    older_than: Annotated[
-        float,
-        typer.Option("--older-than", metavar="DAYS", min=0, help="Keep what was used within this many days."),
-    ] = 30.0,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Remove folders with results that were not pulled, too.")
-    ] = False,
-    timeout: Timeout = 300.0,
-    json: Json = False,
-) -> None:
-    """Remove unused environments and notebook folders from a target.
-
-    They are environments that GenOps Lab built on the host, and copies of notebooks' folders. Environments and folders
-    in use stay, and so do the Pythons of your targets. A target that is not connected is connected first.
-    """
-    with command(json) as session:
-        target = session.call(TargetsService.get_target, name=name)
-        if target.state != "up":
-            connected(session, session.call(TargetsService.connect_target, name=name), timeout)
-        query = StorageQuery(older_than_days=older_than, force=force)
-        items = session.call(StorageService.list_target_storage, name=name, query=query).items
-        go, stay = [each for each in items if not each.stays], [each for each in items if each.stays]
-        removed_items, failures = ([], {}) if dry_run else _remove(session, name, go, query)
-        answer = {
-            "target": name,
-            "dry_run": dry_run,
-            "removable": go if dry_run else [],
-            "removed": removed_items,
-        }
-        session.show(
-            {**answer, "stays": stay, "failed": failures}, views.cleaned(go, stay, failures, dry_run)
-        )
-        if failures:
-            raise Failed("; ".join(f"Cannot remove {path}: {why}" for path, why in failures.items()))
-
-
-def _remove(
-    session: Session, name: str, items: list[StoredItem], query: StorageQuery
-) -> tuple[list[StoredItem], dict[str, str]]:
-    """Return what was removed, and by path why the others were not."""
-    removed_items: list[StoredItem] = []
-    failures: dict[str, str] = {}
-    for item in items:
-        session.say(f"Removing {item.path}")
-        body = RemoveStored(
-            path=item.path,
-            host_id=item.host_id,
-            older_than_days=query.older_than_days,
-            force=query.force,
-        )
-        try:
-            removed = session.call(StorageService.remove_stored, name=name, body=body)
-        except GenOpsError as error:  # such as an item that came into use meanwhile
-            failures[item.path] = error.message
-            continue
-        removed_items.append(item)
-        left, trouble = removed.left, removed.trouble
-        while left:
-            time.sleep(POLL_S)
-            swept = session.call(
-                StorageService.sweep_target, name=name, query=SweepQuery(host_id=item.host_id)
-            )
-            left, trouble = swept.left, swept.trouble
-        if trouble:
-            session.say(f"Some files of {item.path} cannot be deleted: {trouble}")
-    return removed_items, failures

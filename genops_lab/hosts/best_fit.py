@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from genops_lab.runtime.money import money_text
+
 from .cluster_fit import ClusterOffer, offers, unknown
 from .models import BestFit, BestFitQuery, HostGpu, HostReading, Target
 from .names import kernel_name
@@ -200,7 +202,7 @@ def _why(chosen: list[_Offer], considered: int) -> str:
             )
         parts.append(f"{offer.label}: {_gib(offer.free_bytes)} free, {use}")
     price = chosen[0].place.price_per_hour
-    cost = "" if price is None else f" Price: {price:.2f} USD an hour."
+    cost = "" if price is None else f" Price: {money_text(price, 'USD')} an hour."
     return f"{chosen[0].place.target}: {'; '.join(parts)}; best of {considered}.{cost}"
 
 

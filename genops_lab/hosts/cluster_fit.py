@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from genops_lab.runtime.money import money_text
+
 from .models import BestFitQuery, Target
 from .providers.base import Capacity, GpuKind, Resources
 
@@ -51,7 +53,11 @@ class ClusterOffer:
             f"{self.kind.free} of {self.kind.total}" if self.kind.total is not None else f"{self.kind.free}"
         )
         place = f"{self.target.name}, preset {self.preset}" if self.preset else self.target.name
-        price = "" if self.price_per_hour is None else f" Price: {self.price_per_hour:.2f} USD an hour."
+        price = (
+            ""
+            if self.price_per_hour is None
+            else f" Price: {money_text(self.price_per_hour, 'USD')} an hour."
+        )
         queue = (
             "how many wait is not known"
             if self.waiting is None

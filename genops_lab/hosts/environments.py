@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from genops_lab.hosts.link.route import Route
 
     from .service import TargetsService
+    from .target_tests import TargetTestsService
 
 #: The kind of durable work.
 KIND = "environment"
@@ -45,13 +46,19 @@ class EnvironmentsService:
     """
 
     def __init__(
-        self, settings: Settings, targets: TargetsService, work: WorkService, table: WorkTable
+        self,
+        settings: Settings,
+        targets: TargetsService,
+        tests: TargetTestsService,
+        work: WorkService,
+        table: WorkTable,
     ) -> None:
         # Commands need only this class; SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
 
         self._settings = settings
         self._targets = targets
+        self._tests = tests
         self._work, self._table = work, table
         #: the hosts' ids of the builds that this Lab follows; an order with the same contents may join one
         self._ids: dict[str, str] = {}
@@ -118,7 +125,7 @@ class EnvironmentsService:
                 hint="Wait until that build ends, or cancel it.",
                 code="building",
             )
-        if not running and (await self._targets.get_report(name)).state == "running":
+        if not running and (await self._tests.get_report(name)).state == "running":
             raise Conflict(f"A test of {name} is running.", hint="Wait until the test ends.", code="testing")
         return await self._work.begin(KIND, plan, title=title, subject=subject)
 
@@ -208,7 +215,7 @@ class EnvironmentsService:
             handle.say(f"{error.message} {error.hint}")
         targets.changed(name)
         # A notification may cut off the end of a long text.
-        return {"message": f"{await targets.test_connected(name, handle)} {message}".strip()}
+        return {"message": f"{await self._tests.test_connected(name, handle)} {message}".strip()}
 
     async def _cancel(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> None:
         """Cancel the build on the host. Where the host cannot be reached, the build continues and the task

@@ -33,7 +33,9 @@ def _provide(services: Services) -> None:
     from .questions import QuestionsService
     from .service import EVENT, NOTICE, TargetsService
     from .target_kernels import TargetKernels
+    from .target_tests import TargetTestsService
     from .templates import TemplatesService
+    from .test_reports import Reports
     from .variables import VariablesService
 
     services.provide(Ledger, lambda get: Ledger(get(LocalStore)))
@@ -63,17 +65,26 @@ def _provide(services: Services) -> None:
 
     services.provide(AllocatedHosts, allocated_hosts)
     services.provide(HostEnds, host_ends)
+    services.provide(Reports, lambda get: Reports(get(EventBus), get(LiveHub)))
     services.provide(
         TargetsService,
         lambda get: TargetsService(
-            get(Settings), get(EventBus), get(LiveHub), get(TasksService), get(QuestionsService), get(Ledger),
-            get(LoopConnections), get(AllocatedHosts), get(HostEnds), get(HostMetrics), get(Capacities),
+            get(Settings), get(EventBus), get(LiveHub), get(TasksService), get(Reports), get(QuestionsService),
+            get(Ledger), get(LoopConnections), get(AllocatedHosts), get(HostEnds), get(HostMetrics), get(Capacities),
             get(WorkTable), get(TargetKernels),
         ),
     )  # fmt: skip
     services.provide(
+        TargetTestsService,
+        lambda get: TargetTestsService(
+            get(TargetsService), get(TasksService), get(Reports), get(TargetKernels)
+        ),
+    )
+    services.provide(
         EnvironmentsService,
-        lambda get: EnvironmentsService(get(Settings), get(TargetsService), get(WorkService), get(WorkTable)),
+        lambda get: EnvironmentsService(
+            get(Settings), get(TargetsService), get(TargetTestsService), get(WorkService), get(WorkTable)
+        ),
     )
     services.provide(
         PresetsService, lambda get: PresetsService(get(Settings), get(TargetsService), get(TargetKernels))

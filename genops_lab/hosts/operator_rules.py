@@ -15,6 +15,7 @@ import msgspec
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.core.paths import write_private
 from genops_lab.core.settings import Settings
+from genops_lab.runtime.money import money_text
 
 from .configuration import check, limited
 from .link.route import Route
@@ -118,7 +119,7 @@ def check_price_limit(
     most = rules.max_price_per_hour
     if most is not None and price is not None and price > most:
         raise InvalidRequest(
-            f"A host on {target} costs {price:g} USD an hour, and the administrator allows {most:g}.",
+            f"A host on {target} costs {money_text(price, 'USD')} an hour, and the administrator allows {most:g}.",
             hint="Choose a preset or a target that costs less, or ask the administrator of this Lab.",
         )
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .presets import PresetsService as Presets
     from .questions import QuestionsService as Questions
     from .service import TargetsService as Service
+    from .target_tests import TargetTestsService as Tests
     from .templates import TemplatesService as Templates
     from .variables import VariablesService as Variables
 else:
@@ -16,6 +17,7 @@ else:
     Presets = LazyService(__package__, "presets", "PresetsService")
     Questions = LazyService(__package__, "questions", "QuestionsService")
     Service = LazyService(__package__, "service", "TargetsService")
+    Tests = LazyService(__package__, "target_tests", "TargetTestsService")
     Templates = LazyService(__package__, "templates", "TemplatesService")
     Variables = LazyService(__package__, "variables", "VariablesService")
 
@@ -29,8 +31,8 @@ OPERATIONS = [
     Operation("GET", "/targets/{name}", Service.get_target),
     Operation("PUT", "/targets/{name}", Service.change_target),
     Operation("DELETE", "/targets/{name}", Service.remove_target),
-    Operation("POST", "/targets/{name}/test", Service.test_target, action="execute"),
-    Operation("GET", "/targets/{name}/report", Service.get_report),
+    Operation("POST", "/targets/{name}/test", Tests.test_target, action="execute"),
+    Operation("GET", "/targets/{name}/report", Tests.get_report),
     Operation("POST", "/targets/{name}/connect", Service.connect_target),
     Operation("POST", "/targets/{name}/disconnect", Service.disconnect_target),
     Operation("POST", "/targets/{name}/capacity", Service.look_at_capacity, action="read"),

@@ -1,29 +1,23 @@
-"""Add, connect, test and remove targets."""
+"""Add, connect and remove targets."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotAllowed
+from genops_lab.core.errors import Conflict, InvalidRequest, NotAllowed
 from genops_lab.core.events import EventBus
-from genops_lab.core.live import LiveHub
-from genops_lab.core.models import Task
+from genops_lab.core.live import LiveHub, Publisher
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
-from genops_lab.core.tasks import TaskHandle, TasksService
+from genops_lab.core.tasks import TasksService
 
 from . import shared_files
 from .best_fit import fit_of
 from .configuration import limited
-from .connection_test import ConnectionTest
-from .link.errors import LinkError
 from .loop_connections import Connecting, link_words
 from .models import (
     BestFit,
@@ -35,12 +29,10 @@ from .models import (
     Preset,
     RemovedTarget,
     RemoveQuery,
-    ReportStep,
     SavedHours,
     Target,
     TargetHost,
     TargetKind,
-    TargetReport,
 )
 from .names import NAME_PATTERN, check_secrets, kernel_name
 from .operator_rules import rules_of
@@ -48,7 +40,7 @@ from .providers import PROVIDERS, provider_of
 from .providers.base import Gone, Pending, Running
 from .records import TargetRecord, check_policy, check_price, record_of
 from .templates import forget
-from .test_reports import Outcome, Reports, what_to_do
+from .test_reports import Reports
 
 if TYPE_CHECKING:
     from genops_lab.core.store.work import Work, WorkTable
@@ -70,14 +62,9 @@ _OF_SSH = ("host", "user", "port", "identity_file", "carrier")
 _OF_A_HOST = ("state", "since", "rtt_s", "message", "hint")
 EVENT, NOTICE = "target", "kernel_notice"
 
-_PUBLISH_EVERY_S = 1.0
-_AFTER_FAILURE_S = 15.0
-
-log = logging.getLogger("genops_lab")
-
 
 class TargetsService(Service):
-    """Adds, connects, tests and removes targets; publishes the live topic ``targets`` while somebody listens.
+    """Adds, connects and removes targets; publishes the live topic ``targets`` while somebody listens.
 
     Only a user's action connects: no list, open panel or added target does.
     """
@@ -88,6 +75,7 @@ class TargetsService(Service):
         events: EventBus,
         live: LiveHub,
         tasks: TasksService,
+        reports: Reports,
         questions: QuestionsService,
         ledger: Ledger,
         connections: LoopConnections,
@@ -114,7 +102,7 @@ class TargetsService(Service):
         self._questions = questions
         self._work = work
         self._kernels = kernels
-        self._reports = Reports(events, live)
+        self._reports = reports
         self._connecting = Connecting(connections, self.changed)
         self._publisher = Publisher(live, TOPIC, self.list_targets)
         self._unwatch = connections.watch(self.changed)
@@ -263,9 +251,9 @@ class TargetsService(Service):
         report = self._reports.get(name)
         if report.state == "running":
             await self._tasks.cancel_task(report.task_id)
-        for each in await self._building(name):
+        for each in await self.builds(name):
             await self._tasks.cancel_task(each.id)
-        await self._leave(name)
+        await self.leave(name)
         await asyncio.to_thread(self._inventory.remove, record)
         self.connections.forget(name)
         self._reports.forget(name)
@@ -298,28 +286,9 @@ class TargetsService(Service):
     async def disconnect_target(self, name: str) -> Target:
         """Disconnect until somebody connects; kernels keep running."""
         await self.record(name)
-        await self._leave(name)
+        await self.leave(name)
         self.changed(name)
         return await self.get_target(name)
-
-    async def test_target(self, name: str) -> Task:
-        """Test a target step by step, in a task; join a test that already runs."""
-        record = await self.record(name)
-        report = self._reports.get(name)
-        if report.state == "running":
-            return await self._tasks.get_task(report.task_id)
-
-        async def work(handle: TaskHandle) -> str:
-            return await self._test(handle, record)
-
-        task = self._tasks.start(f"Test {name}", work, subject=f"target:{name}")
-        self._reports.begin(name, task.id)
-        return task
-
-    async def get_report(self, name: str) -> TargetReport:
-        """Return the last test's steps, also while the test runs."""
-        await self.record(name)
-        return self._reports.get(name)
 
     async def record(self, name: str) -> TargetRecord:
         """Return a target's record. Raises NotFound."""
@@ -377,101 +346,23 @@ class TargetsService(Service):
         """Return whether a host of the target is connected."""
         return self.connections.is_up(name)
 
-    async def close(self) -> None:
-        """Stop connecting; kernels on hosts keep running."""
-        self._unwatch()
-        await self._connecting.close()
-        await self._questions.withdraw()
-
-    async def _leave(self, name: str) -> None:
+    async def leave(self, name: str) -> None:
+        """Close the connections of a target and withdraw its questions; publishes nothing."""
         await self._kernels.disconnected(name)
         await self._connecting.give_up(name)
         await self._questions.withdraw(name)
         self._connecting.forget(name)
         await self.connections.disconnect(name)
 
-    async def _test(self, handle: TaskHandle, record: TargetRecord) -> str:
-        name = record.name
-        outcome: Outcome = "failed"
-        try:
-            if provider_of(record.route.kind).allocates:
-                await self._test_a_new_host(handle, record)
-            else:
-                await self._guided(handle, record).run(await self._keeps_login(record))
-            outcome = ""
-        except asyncio.CancelledError:
-            outcome = "cancelled"
-            if not self.connected(name):  # this connection was opened only for the test
-                await self._leave(name)
-            raise
-        finally:
-            report = self._reports.end(name, outcome)
-        failed = [step for step in report.steps if step.state == "failed"]
-        if failed:
-            raise Failed(failed[0].message, hint=what_to_do(failed[0]), code="target_test")
-        return _works(report)
-
-    async def _test_a_new_host(self, handle: TaskHandle, record: TargetRecord) -> None:
-        """Request a host, test it, and release it."""
-        name, began = f"test-{handle.task.id}", time.monotonic()
-        host = record.route.at(provider_of(record.route.kind).host_of(record.route, name))
-        test = self._guided(handle, msgspec.structs.replace(record, route=host))
-        try:
-            await self.hosts.ask_for(record, name)
-        except LinkError as error:
-            test.failed(error, time.monotonic() - began)
-            with contextlib.suppress(LinkError):  # an answer may be lost, and the host requested
-                await self.hosts.give_back(host)
-            return
-        try:
-            await test.run(f"The {provider_of(host.kind).host_noun} is released with its kernel.")
-        finally:
-            await self.hosts.give_back(host)
-
-    async def test_connected(self, name: str, handle: TaskHandle) -> str:
-        """Test a target within other work, over the open connection; return the result as a sentence.
-
-        Does not connect. Empty where the connection is down, or a test already runs.
-        """
-        test = self._guided(handle, await self.record(name))
-        if not self.connected(name) or self._reports.get(name).state == "running":
-            return ""
-        try:
-            await test.meet()
-        except GenOpsError as error:
-            handle.say(f"The target was not tested: {error.message}")
-            return ""
-        self._reports.begin(name, handle.task.id)
-        outcome: Outcome = "cancelled"
-        try:
-            await test.run_connected()
-            outcome = ""
-        finally:
-            report = self._reports.end(name, outcome)
-        failed = next((step for step in report.steps if step.state == "failed"), None)
-        if failed is not None:
-            return (
-                f"The test of {name} failed at {failed.step}: {failed.message} {what_to_do(failed)}".strip()
-            )
-        return _works(report)
-
-    def _guided(self, handle: TaskHandle, record: TargetRecord) -> ConnectionTest:
-        def on_step(step: ReportStep) -> None:
-            self._reports.add(record.name, step)
-            handle.say(" ".join([f"{step.step}: {step.state}. {step.message}", what_to_do(step)]).strip())
-
-        return ConnectionTest(record, self.connections.link(record.route), self.connections.run, on_step)
-
-    async def _keeps_login(self, record: TargetRecord) -> str:
-        if await self._building(record.name):
-            return "An environment is being built on the host."
-        if await self._kernels.own(record):
-            return "Kernels of this Lab run on the host: logging out would disconnect them for a while."
-        return ""
-
-    async def _building(self, name: str) -> list[Work]:
+    async def builds(self, name: str) -> list[Work]:
         """Return the builds and installations on a target that run now: a test must not log out meanwhile."""
         return await asyncio.to_thread(self._work.running, "environment", f"target:{name}")
+
+    async def close(self) -> None:
+        """Stop connecting; kernels on hosts keep running."""
+        self._unwatch()
+        await self._connecting.close()
+        await self._questions.withdraw()
 
     async def _running_hosts(self, record: TargetRecord) -> list[Route]:
         """Return the hosts to connect to: a target's one host, or its running ones. Raises LinkError, and
@@ -590,34 +481,3 @@ def _count(kernels: Sequence[OwnKernel]) -> str:
 
 def _shown(kernel: OwnKernel) -> str:
     return f"{kernel.path} ({kernel.kernel_id})" if kernel.path else kernel.kernel_id
-
-
-def _works(report: TargetReport) -> str:
-    return f"{report.target} can run kernels{'' if report.state == 'ok' else ', with warnings'}."
-
-
-class Publisher:
-    """Publishes the result of ``look`` once a second while somebody listens to ``topic``."""
-
-    def __init__(self, live: LiveHub, topic: str, look: Callable[[], Awaitable[Any]]) -> None:
-        self._live = live
-        self._look = look
-        self._publishing: asyncio.Task[None] | None = None
-        live.produce(topic, self._switch)
-
-    def _switch(self, topic: str, active: bool) -> None:
-        if self._publishing is not None:
-            self._publishing.cancel()
-            self._publishing = None
-        if active:
-            self._publishing = asyncio.create_task(self._publish(topic))
-
-    async def _publish(self, topic: str) -> None:
-        while True:
-            try:
-                self._live.publish(topic, await self._look())
-            except Exception:  # a failed look must not end the topic for good
-                log.warning("The topic %s was not published.", topic, exc_info=True)
-                await asyncio.sleep(_AFTER_FAILURE_S)
-                continue
-            await asyncio.sleep(_PUBLISH_EVERY_S)

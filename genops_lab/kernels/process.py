@@ -19,7 +19,8 @@ from jupyter_client.connect import KernelConnectionInfo
 
 from ..core.paths import data_dir
 from ..hosts.link.connections import HostConnections
-from .remote_kernels import RemoteKernels, TargetEntry
+from .remote_kernels import RemoteKernels
+from .target_entry import TargetEntry
 from .terminal_questions import asker_of_this_process
 
 if TYPE_CHECKING:

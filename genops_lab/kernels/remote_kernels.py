@@ -7,12 +7,10 @@ import logging
 import time
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import msgspec
 import zmq
-
-from genops_lab.agent.launch_spec import packed
 
 from ..core.errors import Conflict, Failed, GenOpsError, NotFound, Unavailable
 from ..hosts.allocated import HostClaims, ask_for, give_back
@@ -27,13 +25,13 @@ from ..hosts.providers.base import Gone, Resources, Running
 from .client.client import Keys, RemoteKernelClient, attach_when_it_answers
 from .client.exchange import KernelBusy
 from .client.outbox import WaitingRequests
-from .folders.before_start import Cap, Folders, Watch
+from .folders.before_start import Folders, Watch
 from .folders.last_sync import copies_on
+from .gpu_choices import GpuChoices
+from .kernel_start import Start
 from .live_labs import LiveLabs
 from .repeated_start import REQUEST_S, until_known
-
-if TYPE_CHECKING:
-    from ..hosts.models import TargetPolicy
+from .target_entry import TargetEntry
 
 log = logging.getLogger("genops_lab")
 
@@ -45,9 +43,6 @@ _RELEASE_S = 10.0
 _WHY_S = 15.0
 #: Seconds that the outputs of an idle kernel have to arrive until its host is given back.
 _OUTPUTS_S = 60.0
-
-#: Seconds. A start follows its choice at once; an unused choice is forgotten.
-_CHOICE_KEPT_S = 600.0
 
 
 class RemoteKernels:
@@ -561,110 +556,3 @@ async def _why_host_ends(host: Route, *, quietly: bool = False) -> str:
     if isinstance(observed, Running):
         why = observed.over or observed.notice
     return HostGone.because(host.target, provider.host_noun, why).message if why else ""
-
-
-class TargetEntry(Protocol):
-    """A target as the store has it (``targets.ledger.TargetRecord``)."""
-
-    @property
-    def route(self) -> Route:
-        """Return the route to the target."""
-
-    @property
-    def secrets(self) -> list[str]:
-        """Return the names of this process's variables that the target's kernels get."""
-
-    @property
-    def policy(self) -> TargetPolicy:
-        """Return the policy for its kernels."""
-
-    @property
-    def price_per_hour(self) -> float | None:
-        """Return the price of one of its hosts in USD; None if it is not known."""
-
-
-def idle_order(target: TargetEntry, preset_price: float | None = None) -> dict[str, float] | None:
-    """Return the part of a target's policy about idle kernels, in the agents' format. The price of a kernel's preset
-    goes before the target's."""
-    policy, price = target.policy, target.price_per_hour if preset_price is None else preset_price
-    if policy.idle_minutes is None:
-        return None
-    order = {"seconds": policy.idle_minutes * 60.0, "gpu_percent": policy.idle_gpu_percent}
-    return order if price is None else {**order, "price_per_hour": price}
-
-
-class Start(msgspec.Struct, frozen=True, kw_only=True):
-    """A kernel to start, or to attach to where it already runs."""
-
-    route: Route
-    kernel_id: str
-    argv: list[str]
-    env: dict[str, str]
-    cwd: str
-    key: bytes
-    signature_scheme: str
-    name: str
-    notebook: str
-    lease_s: float
-    #: the resources of its host, where one is requested
-    resources: Resources = Resources()
-    #: the folder to send to that host first: a folder here, the kernel's id, and the limit without a question
-    folder: tuple[str, str, Cap] | None = None
-    #: the agent's policy for idle kernels; None: they stay
-    idle: dict[str, float] | None = None
-    #: ``env`` is the kernel's whole environment: for :data:`HERE`
-    whole_env: bool = False
-
-    def params(self, *, owner: str) -> dict[str, Any]:
-        """Return the parameters of ``kernels.start``."""
-        return {
-            "kernel_id": self.kernel_id,
-            "argv": self.argv,
-            **({"whole_env": packed(self.env)} if self.whole_env else {"env": self.env}),
-            "cwd": self.cwd,
-            "key": self.key.decode(),
-            "signature_scheme": self.signature_scheme,
-            "name": self.name,
-            "notebook": self.notebook,
-            "owner": owner,
-            "lease": {"seconds": self.lease_s},
-            "idle": self.idle,
-        }
-
-
-class GpuChoices:
-    """The GPUs chosen for kernels that start. May be used from any thread. The kernel that starts for the
-    notebook on the target takes its choice once."""
-
-    def __init__(self) -> None:
-        self._made: dict[tuple[str, str], tuple[float, dict[str, str]]] = {}
-        self._remembered: dict[str, dict[str, str]] = {}
-
-    def remember(self, kernel_id: str, environment: dict[str, str]) -> None:
-        """Store the choice of a running kernel that this process attaches to next."""
-        self._remembered[kernel_id] = environment
-
-    def recall(self, kernel_id: str) -> dict[str, str]:
-        """Return the stored choice of a kernel, once; empty without one."""
-        return self._remembered.pop(kernel_id, {})
-
-    def make(self, target: str, notebook: str, environment: dict[str, str]) -> None:
-        """Store a choice for the next start of ``notebook`` (a path of the contents manager); replaces an
-        earlier one."""
-        now = time.monotonic()
-        for key, (made_at, _) in list(self._made.items()):
-            if now - made_at > _CHOICE_KEPT_S:
-                self._made.pop(key, None)
-        self._made[target, notebook.strip("/")] = now, environment
-
-    def has(self, target: str, file: str) -> bool:
-        """Return whether the kernel that starts for this notebook's file takes a choice."""
-        return any(target == key[0] and f"/{file}".endswith(f"/{key[1]}") for key in list(self._made))
-
-    def take(self, target: str, file: str) -> dict[str, str] | None:
-        """Take the choice for a kernel that starts for this notebook's file; None without one."""
-        for key, (made_at, environment) in list(self._made.items()):
-            if key[0] == target and f"/{file}".endswith(f"/{key[1]}"):
-                self._made.pop(key, None)
-                return environment if time.monotonic() - made_at <= _CHOICE_KEPT_S else None
-        return None

@@ -28,9 +28,11 @@ from ..hosts.providers.base import Resources
 from ..hosts.resources import gpus_of, of_variables, resources_of
 from .client.client import RemoteKernelClient
 from .folders.before_start import Cap, Prepared
+from .kernel_start import Start
 from .preset_price import price_in
 from .process import PROCESS
-from .remote_kernels import RemoteKernels, Start, TargetEntry, idle_order
+from .remote_kernels import RemoteKernels
+from .target_entry import TargetEntry, idle_order
 
 log = logging.getLogger("genops_lab")
 T = TypeVar("T")

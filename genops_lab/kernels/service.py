@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from genops_lab.core.live import LiveHub
+from genops_lab.core.live import LiveHub, Publisher
 
 from ..hosts.machine.models import KernelUse, Machine, MachineReading
-from ..hosts.service import Publisher
 
 if TYPE_CHECKING:
     from ..hosts.machine.metrics import KernelEntry

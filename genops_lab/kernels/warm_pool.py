@@ -13,7 +13,7 @@ import msgspec
 from genops_lab.core.errors import GenOpsError
 from genops_lab.kernels.kernelspecs import ARGV
 from genops_lab.kernels.preset_kernelspecs import price_of
-from genops_lab.kernels.remote_kernels import idle_order
+from genops_lab.kernels.target_entry import idle_order
 
 from ..hosts.providers import provider_of
 

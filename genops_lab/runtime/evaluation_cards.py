@@ -6,6 +6,7 @@ import json
 from typing import Any, List, Mapping, Sequence, Tuple
 
 from .cards import MUTED, card, marked
+from .money import money_text
 from .palette import GREY, SERIES, STATUS_COLOURS, escape
 
 _WIDTH, _HEIGHT = 220, 14
@@ -76,7 +77,7 @@ def _scores(evaluation: Mapping[str, Any], scored: Sequence[Mapping[str, Any]]) 
                 f"<td {_RIGHT}>{each['answers']:,}</td>",
                 f"<td {_RIGHT}>{_count(each['failed'])}</td>",
                 f"<td {_RIGHT}>{_count(each['not_scored'])}</td>",
-                f"<td {_RIGHT}>{'not known' if cost is None else escape(f'{cost:.4g} {currency}')}</td>",
+                f"<td {_RIGHT}>{'not known' if cost is None else escape(money_text(cost, currency))}</td>",
             ]
             rows.append(f"<tr>{''.join(cells)}</tr>")
     heads = [

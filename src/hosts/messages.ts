@@ -6,6 +6,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Tone } from '../core';
 import { formatBytes, formatDuration } from '../core';
+import { formatMoney } from '../core/money';
 
 import { isConnected } from './link-messages';
 import type {
@@ -58,7 +59,7 @@ export function administeredWords(
   return words.join(' ');
 }
 
-/** A price an hour, `$2.10/h`; empty without one. Prices are in USD. */
+/** A price an hour, `2.1 USD/h`; empty without one. Prices are in USD. */
 export function formatPrice(
   perHour: number | null,
   trans: TranslationBundle
@@ -66,19 +67,12 @@ export function formatPrice(
   if (perHour === null) {
     return '';
   }
-  const amount = perHour.toLocaleString(undefined, {
-    style: 'currency',
-    currency: 'USD'
-  });
-  return trans.__('%1/h', amount);
+  return trans.__('%1/h', formatMoney(perHour));
 }
 
-/** The cost of `seconds` at a price in USD an hour, such as `$0.42`. */
+/** The cost of `seconds` at a price in USD an hour, such as `0.42 USD`. */
 export function costSoFar(perHour: number, seconds: number): string {
-  return ((perHour * seconds) / 3600).toLocaleString(undefined, {
-    style: 'currency',
-    currency: 'USD'
-  });
+  return formatMoney((perHour * seconds) / 3600);
 }
 
 /**
@@ -277,10 +271,10 @@ export function warmWords(target: ITarget, trans: TranslationBundle): string {
     return price === null
       ? trans.__('%1, for %2 at most', words, most)
       : trans.__(
-          '%1, for %2 at most (%3 USD an hour each)',
+          '%1, for %2 at most (%3 an hour each)',
           words,
           most,
-          price
+          formatMoney(price)
         );
   }
   return warm_message ? `${words}: ${warm_message}` : words;

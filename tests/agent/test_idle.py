@@ -80,7 +80,7 @@ def test_it_is_warned_5_minutes_before_and_ended_with_what_it_held() -> None:
     info = bench.watch.info()
     assert info is not None and 0 < info["ends_in_s"] <= 300
     bench.pass_time(330)
-    assert bench.reason == "Ended after 30 min without work; freed 3.0 GiB of memory at $2.49/h."
+    assert bench.reason == "Ended after 30 min without work; freed 3.0 GiB of memory at 2.49 USD/h."
 
 
 def test_a_short_policy_warns_for_a_quarter_of_it() -> None:

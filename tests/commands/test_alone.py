@@ -170,7 +170,7 @@ def test_an_analysis_shows_lines_and_work(home: Home) -> None:
     assert "100.0 % of the device time has a source line." in shown
     assert "[[64, 64], [64, 64]]" in shown
     assert "T4 fp16: 65 TFLOP/s" in shown
-    assert "$1e-06 a step" in shown
+    assert "0.000001 USD a step" in shown
     analysed = genops(home, "profiles", "analyze", "trace.json", "--json").json
     assert analysed["attribution"]["lines"][0]["place"]["line"] == 12
     assert analysed["roofline"]["mfu"] == pytest.approx(2 * 64**3 / (100e-6 * 65e12))

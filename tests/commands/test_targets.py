@@ -138,9 +138,9 @@ def test_a_trace_on_a_target_is_analysed_there(lab: RunningLab, host: Sshd, targ
     assert there.code == 4 and f"genops profiles fetch {profile['id']}" in there.err
 
     shown = lab.call("profiles", "show", profile["id"]).out
-    assert "$1e-06 a step, at $3.6 an hour (the price of target gpu1)" in " ".join(shown.split())
+    assert "0.000001 USD a step, at 3.6 USD an hour (the price of target gpu1)" in " ".join(shown.split())
     dearer = lab.call("profiles", "show", profile["id"], "--usd-per-hour", "36").out
-    assert "$1e-05 a step, at $36 an hour" in dearer
+    assert "0.00001 USD a step, at 36 USD an hour" in dearer
     fetched = lab.call("profiles", "fetch", profile["id"], "--json").json
     assert fetched["trace_target"] == "" and fetched["trace_path"].endswith("trace.json.gz")
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.serving.authority import Authority
+from tests.support.authority import Authority
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, free_port, running_lab
 from tests.support.rooms import eventually

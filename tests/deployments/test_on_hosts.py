@@ -35,9 +35,9 @@ from genops_lab.deployments.scaling import Replicas, Scale
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.hosts.models import NewTarget, RemoveQuery
 from tests.hosts.labs import connected, until
-from tests.serving.authority import Authority
 from tests.support import application
 from tests.support.application import Lab
+from tests.support.authority import Authority
 from tests.support.environments import find_python, index_variables, uv_folder
 from tests.support.homes import Home
 from tests.support.hub import TOKEN, Hub, Repository

@@ -22,7 +22,7 @@ from genops_lab.genai.endpoints import stepwise_test
 from genops_lab.genai.endpoints.models import EndpointStep, EndpointTest, NewEndpoint, TestEndpoint
 from genops_lab.genai.endpoints.service import TOPIC, EndpointsService
 from genops_lab.genai.endpoints.stepwise_test import STEPS
-from tests.serving.authority import Authority
+from tests.support.authority import Authority
 from tests.support.homes import Home
 from tests.support.openai_stub import OpenAIStub
 from tests.support.rooms import Rooms

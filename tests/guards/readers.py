@@ -311,7 +311,7 @@ def work_kinds() -> set[str]:
         AnswersService(settings, nothing, nothing, work)
         PromptTrials(settings, nothing, nothing, work, nothing, nothing)
         PromptOptimizations(settings, nothing, nothing, nothing, nothing, nothing, work, nothing)
-    EnvironmentsService(nothing, nothing, work, nothing)
+    EnvironmentsService(nothing, nothing, nothing, work, nothing)
     Bringing(nothing, nothing, nothing, work)
     ModelImports(nothing, nothing, nothing, work, nothing)
     return {line(kind.name, kind.steps) for kind in found}

@@ -53,7 +53,7 @@ async def open_lab(home: Home, *, supervise: bool = False, **settings: Any) -> A
 
 async def report_of(lab: Lab, name: str, answers: dict[str, str | None] | None = None) -> TargetReport:
     """A test's report; questions are answered by their kind."""
-    task = await lab.targets.test_target(name)
+    task = await lab.target_tests.test_target(name)
     report = await settled(lab, name, answers)
     await lab.tasks.wait(task.id)
     return report
@@ -64,7 +64,7 @@ async def settled(lab: Lab, name: str, answers: dict[str, str | None] | None = N
 
     async def look() -> TargetReport:
         await answer_all(lab, answers or {})
-        return await lab.targets.get_report(name)
+        return await lab.target_tests.get_report(name)
 
     return await until(look, lambda report: report.state not in ("none", "running"))
 

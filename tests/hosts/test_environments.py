@@ -139,7 +139,7 @@ def test_from_a_python_without_ipykernel_to_a_target_that_works(
             assert (
                 task.message.startswith("gpu1 can run kernels. gpu1 uses ") and task.kind == "environment"
             ), task
-            tested = await lab.targets.get_report("gpu1")
+            tested = await lab.target_tests.get_report("gpu1")
             assert (tested.task_id, tested.state) == (task.id, "ok")
             assert steps(tested)["ipykernel"].state == "ok" and steps(tested)["logout"].state == "skipped"
 
@@ -171,16 +171,16 @@ def test_a_test_within_other_work_connects_nothing(at_home: Home, alone: Sshd) -
             await lab.targets.add_target(on(alone, "gpu1", python=sys.executable))
 
             async def within() -> Task:
-                task = lab.tasks.start("Work", lambda handle: lab.targets.test_connected("gpu1", handle))
+                task = lab.tasks.start("Work", lambda handle: lab.target_tests.test_connected("gpu1", handle))
                 return await ended(lab, task)
 
             assert (await within()).message == ""
             assert (await lab.targets.get_target("gpu1")).state == "idle"
-            assert (await lab.targets.get_report("gpu1")).state == "none"
+            assert (await lab.target_tests.get_report("gpu1")).state == "none"
             await connected(lab, "gpu1")
             task = await within()
             assert task.message == "gpu1 can run kernels.", await log_of(lab, task)
-            assert (await lab.targets.get_report("gpu1")).task_id == task.id
+            assert (await lab.target_tests.get_report("gpu1")).task_id == task.id
 
     run(body())
 

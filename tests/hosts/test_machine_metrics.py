@@ -177,8 +177,8 @@ class Directory:
 
 
 async def test_the_topic_runs_while_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genops_lab.hosts.service._PUBLISH_EVERY_S", 0.01)
-    monkeypatch.setattr("genops_lab.hosts.service._AFTER_FAILURE_S", 0.01)
+    monkeypatch.setattr("genops_lab.core.live._PUBLISH_EVERY_S", 0.01)
+    monkeypatch.setattr("genops_lab.core.live._AFTER_FAILURE_S", 0.01)
     hub, directory = LiveHub(), Directory()
     service = ComputeService(hub, directory)
     assert directory.asked == 0

@@ -211,7 +211,7 @@ def test_an_administrators_presets_are_kernels_that_users_cannot_change(
             assert [each.name for each in (await lab.targets.get_target("queue")).presets] == ["own"]
         dear = msgspec.structs.replace(given, price_per_hour=8.0)
         async with open_lab(at_home, targets=(dear,), max_price_per_hour=5.0) as lab:
-            task = await lab.targets.test_target("queue")
+            task = await lab.target_tests.test_target("queue")
             assert "costs 8 USD an hour" in (await lab.tasks.wait(task.id)).message
 
     run(body())

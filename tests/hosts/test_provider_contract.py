@@ -39,7 +39,7 @@ from genops_lab.hosts.providers.base import Gone, HostProvider, Pending, Resourc
 from genops_lab.hosts.records import TargetRecord, record_of
 from genops_lab.kernels.folders.before_start import Cap
 from genops_lab.kernels.folders.models import FolderTransfer
-from genops_lab.kernels.remote_kernels import Start
+from genops_lab.kernels.kernel_start import Start
 from genops_lab.terminals.models import OpenTerminal
 from genops_lab.terminals.service import TerminalsService
 from tests.hosts.labs import connected, kernels_of, open_lab, until

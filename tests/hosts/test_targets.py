@@ -66,7 +66,7 @@ def test_a_target_is_added_with_its_kernel_and_nothing_connects(at_home: Home) -
             assert (found.kernel_name, found.state, found.locked) == ("genops-gpu1", "idle", False)
             assert found.reading is None
             assert await lab.targets.list_targets() == [found]
-            assert (await lab.targets.get_report("gpu1")).state == "none"
+            assert (await lab.target_tests.get_report("gpu1")).state == "none"
             [place] = await lab.remote_kernels.list_remote_kernels()
             assert (place.connected, place.kernels, place.message) == (False, [], "not connected")
             assert lab.links.known() == []
@@ -130,7 +130,7 @@ def test_names_that_cannot_be_are_refused_everywhere(at_home: Home, name: str) -
         async with open_lab(at_home) as lab:
             with pytest.raises(InvalidRequest):
                 await lab.targets.add_target(new(name=name, host="h"))
-            for call in (lab.targets.get_target, lab.targets.test_target, lab.targets.get_report,
+            for call in (lab.targets.get_target, lab.target_tests.test_target, lab.target_tests.get_report,
                          lab.targets.connect_target, lab.targets.disconnect_target,
                          lab.remote_kernels.list_target_kernels):  # fmt: skip
                 with pytest.raises(NotFound, match="no target"):

@@ -98,7 +98,7 @@ def _warned_ended_and_left_ended(
     kernel.bridge.watch(lambda bridge: seen.append(bridge.exchange.idle_ends_at))
     text = said_until(kernel, "Restart the kernel to continue.")
     assert "It will be stopped in 1 s unless you run a cell or keep it." in text
-    assert "Ended after 4 s without work; freed " in text and " of memory at $2.49/h. Restart" in text
+    assert "Ended after 4 s without work; freed " in text and " of memory at 2.49 USD/h. Restart" in text
     assert any(seen)
     wait(lambda: not kernel.manager.is_alive())
     assert kernel.bridge.ended_by == "idle" and kernel.bridge.exit_code == 0

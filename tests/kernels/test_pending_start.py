@@ -7,7 +7,6 @@ import contextlib
 import http.client
 import os
 import signal
-import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -26,67 +25,30 @@ from genops_lab.hosts.operator_rules import OperatorRules, save
 from genops_lab.hosts.providers.base import Resources
 from genops_lab.kernels import kernelspecs
 from genops_lab.kernels.preset_kernelspecs import install_preset
-from tests.kernels.outputs.notebooks import cells_of, text_of, write_notebook
 from tests.kernels.outputs.pages import Page
-from tests.kernels.places import DEADLINE_S, Collector, Place, Running, a_kernel, a_place, wait
+from tests.kernels.places import DEADLINE_S, Place, Running, a_kernel, wait
+from tests.kernels.toy_queue import (
+    LAB_CONFIG,
+    a_queue,
+    asked,
+    come,
+    configure,
+    is_pending,
+    reply_to,
+    said,
+    until_it_waits,
+)
 from tests.support import toy_provider
 from tests.support.homes import Home
 from tests.support.lab_server import running_lab
 from tests.support.nginx import nginx
 
-#: Longer than any test: its host comes when it says so.
-NEVER_S = 3600.0
-
 
 @pytest.fixture
 def place(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setitem(providers.PROVIDERS, "toy", toy_provider.PROVIDER)
-    route = providers.route_of(
-        "queue", "toy", python=sys.executable, folder=str(tmp_path / "queue"), wait_s=NEVER_S
-    )
-    with a_place(home, route) as found:
+    with a_queue(home, tmp_path / "queue") as found:
         yield found
-
-
-def configure(place: Place, **changed: Any) -> None:
-    """From the next start on."""
-    config = msgspec.structs.replace(place.route.config, **changed)
-    place.route = msgspec.structs.replace(place.route, config=config)
-
-
-def asked(place: Place) -> list[str]:
-    """The hosts that are asked for."""
-    return [ref.host_id for ref in place.do(toy_provider.PROVIDER.list_hosts(place.route))]
-
-
-def come(place: Place) -> None:
-    """Give whoever waits a host, now."""
-    _give_hosts(Path(place.route.config.folder))
-
-
-def _give_hosts(queue: Path) -> None:
-    for file in queue.glob("*/asked.json"):
-        line = msgspec.json.decode(file.read_bytes(), type=toy_provider.Asked)
-        file.write_bytes(msgspec.json.encode(msgspec.structs.replace(line, ready_at=0.0)))
-
-
-def is_pending(kernel: Running) -> bool:
-    return kernel.bridge.link.state.state == "pending"
-
-
-def said(kernel: Running, kind: str) -> dict[str, Any]:
-    """The next message of a type on iopub."""
-    while (message := kernel.client.get_iopub_msg(timeout=DEADLINE_S))["msg_type"] != kind:
-        pass
-    return dict(message)
-
-
-def reply_to(kernel: Running, msg_id: str) -> dict[str, Any]:
-    while (message := kernel.client.get_shell_msg(timeout=DEADLINE_S))["parent_header"].get(
-        "msg_id"
-    ) != msg_id:
-        pass
-    return dict(message["content"])
 
 
 @pytest.mark.parametrize(  # papermill's engine is nbclient with more
@@ -294,129 +256,6 @@ def _pid(kernel: Running) -> str:
     return kernel.run("import os; print(os.getpid())")[1]
 
 
-def test_the_next_lab_answers_for_and_starts_what_the_last_one_waited_for(place: Place) -> None:
-    first, second = place.manager(), place.manager()
-    for manager in (first, second):
-        manager.start_kernel()
-        wait(lambda: len(asked(place)) == (1 if manager is first else 2))  # noqa: B023
-    left = place.new_process()
-    for manager in (first, second):
-        left.expect(str(manager.kernel_id))
-    with a_kernel(place, str(first.kernel_id)) as kernel:
-        waiting = kernel.client.execute("1")
-        wait(lambda: kernel.bridge.pending_since is not None)
-        until_it_waits(place, str(first.kernel_id), waiting)
-        kernel.manager.interrupt_kernel()
-        assert reply_to(kernel, waiting)["ename"] == "KeyboardInterrupt"
-        with a_kernel(place, str(second.kernel_id)):
-            assert sorted(asked(place)) == sorted([str(first.kernel_id), str(second.kernel_id)])
-        wait(lambda: asked(place) == [str(first.kernel_id)], "the place in the queue is still taken")
-        come(place)
-        assert kernel.run("print(6 * 7)")[1] == "42\n"
-    wait(lambda: asked(place) == [], "the host was not given back")
-
-
-def waiting_file(place: Place, kernel_id: str) -> Path:
-    """Where the requests stand that wait for a kernel's host."""
-    return place.home.data / "remote" / "waiting" / kernel_id
-
-
-def until_it_waits(place: Place, kernel_id: str, message: str) -> None:
-    """Wait until a request has come to the Lab, which keeps it for the host."""
-    file = waiting_file(place, kernel_id)
-    wait(lambda: file.exists() and message.encode() in file.read_bytes(), "the request did not come")
-
-
-def printed(kernel: Running, msg_id: str) -> str:
-    """What a cell of an earlier client printed, once it has ended."""
-    texts = []
-    while (message := kernel.client.get_iopub_msg(timeout=DEADLINE_S))["content"].get(
-        "execution_state"
-    ) != "idle" or (message["parent_header"].get("msg_id") != msg_id):
-        if message["msg_type"] == "stream" and message["parent_header"].get("msg_id") == msg_id:
-            texts.append(message["content"]["text"])
-    return "".join(texts)
-
-
-def test_the_next_lab_runs_the_cells_that_waited_each_once(place: Place) -> None:
-    manager = place.manager()
-    manager.start_kernel()
-    kernel_id = str(manager.kernel_id)
-    client = manager.client()
-    client.start_channels()
-    client.wait_for_ready(timeout=DEADLINE_S)
-    wait(lambda: place.bridge(manager).pending_since is not None)
-    taken_back = client.execute("n = 100")
-    until_it_waits(place, kernel_id, taken_back)
-    manager.interrupt_kernel()
-    sent = [client.execute(code) for code in ("n = globals().get('n', 0) + 1", "n += 1; print(n)")]
-    until_it_waits(place, kernel_id, sent[-1])
-    assert waiting_file(place, kernel_id).stat().st_mode & 0o777 == 0o600
-    client.stop_channels()
-    place.new_process().expect(kernel_id)
-    with a_kernel(place, kernel_id) as kernel:
-        wait(lambda: kernel.bridge.pending_since is not None)
-        later = kernel.client.execute("n += 1")
-        until_it_waits(place, kernel_id, later)
-        as_it_was = waiting_file(place, kernel_id).read_bytes()
-        come(place)
-        assert printed(kernel, sent[-1]) == "2\n"
-        assert kernel.run("print(n)")[1] == "3\n"
-        wait(lambda: not waiting_file(place, kernel_id).exists(), "the file stays")
-        # As if that Lab had died before it heard that the keeper has the cells.
-        place.new_process().expect(kernel_id)
-        waiting_file(place, kernel_id).write_bytes(as_it_was)
-        kernel.client.stop_channels()
-        heard = Collector()
-        place.remote.on_open(lambda bridge: bridge.exchange.add_tap(heard))
-        with a_kernel(place, kernel_id) as again:
-            assert again.run("print(n)")[1] == "3\n"
-            # ipykernel refuses a signature that it has seen, and would owe the keeper a reply for ever.
-            new = [frames for seq, channel, frames in heard.records if seq > again.bridge.exchange.backlog]
-            assert sent[0].encode() not in b"".join(b"".join(frames) for frames in new)
-            wait(lambda: not waiting_file(place, kernel_id).exists(), "the file stays")
-
-
-def test_waiting_cells_that_cannot_be_written_run_all_the_same(
-    place: Place, caplog: pytest.LogCaptureFixture
-) -> None:
-    manager = place.manager()
-    waiting_file(place, str(manager.kernel_id)).with_suffix(".new").mkdir()
-    manager.start_kernel()
-    kernel = Running(place, manager)
-    waiting = kernel.client.execute("print(6 * 7)")
-    wait(lambda: is_pending(kernel))
-    come(place)
-    assert kernel.finish(waiting)[1] == "42\n"
-    assert "are lost if this Lab ends: " in caplog.text
-    kernel.close()
-
-
-def test_the_next_lab_says_of_waiting_cells_that_their_host_is_gone(place: Place) -> None:
-    manager = place.manager()
-    manager.start_kernel()
-    kernel_id, client = str(manager.kernel_id), manager.client()
-    client.start_channels()
-    client.wait_for_ready(timeout=DEADLINE_S)
-    wait(lambda: len(asked(place)) == 1)
-    waiting = client.execute("1")
-    until_it_waits(place, kernel_id, waiting)
-    place.new_process().expect(kernel_id)
-    place.do(toy_provider.PROVIDER.release(place.route.at(HostRef("queue", kernel_id))))
-    client.stop_channels()
-    later = place.manager(kernel_id, session=manager.session)  # as a page that connects again
-    later.start_kernel()
-    wait(lambda: place.bridge(later).state.state == "ended")
-    client = later.client()
-    client.start_channels()
-    while (reply := client.get_shell_msg(timeout=DEADLINE_S))["parent_header"].get("msg_id") != waiting:
-        pass
-    assert "It was given back." in reply["content"]["evalue"] and "was not run" in reply["content"]["evalue"]
-    assert not waiting_file(place, kernel_id).exists()
-    client.stop_channels()
-    later.shutdown_kernel(now=True)
-
-
 def test_a_host_that_is_gone_ends_its_kernel_and_none_is_asked_for_in_its_place(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -532,16 +371,6 @@ def test_the_folder_goes_to_the_host_that_comes(place: Place, tmp_path: Path) ->
         assert reply["status"] == "ok" and printed.startswith("data ") and str(tmp_path / "queue") in printed
 
 
-_CONFIG = """
-from genops_lab.hosts.providers import PROVIDERS
-from tests.support.toy_provider import PROVIDER
-PROVIDERS[PROVIDER.kind] = PROVIDER
-c.GenOpsLab.targets = [{"name": "queue", "kind": "toy", "config": %r}]
-# Pings each 30 s might keep a connection that a proxy would cut.
-c.ServerApp.tornado_settings = {"ws_ping_interval": 600_000}
-"""
-
-
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("wait_s", "cut_s"), [(15.0, 5), pytest.param(90.0, 30, marks=pytest.mark.exhaustive)]
@@ -552,7 +381,7 @@ def test_a_lab_behind_a_proxy_that_cuts_answers_at_once_and_runs_what_was_sent(
     config = {"python": sys.executable, "folder": str(tmp_path / "queue"), "wait_s": wait_s}
     file = home.path / "config" / "jupyter_server_config.py"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(_CONFIG % config)
+    file.write_text(LAB_CONFIG % config)
     with running_lab(home) as lab, nginx(lab, tmp_path / "nginx", cut_s=cut_s) as door:
         body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "genops-queue"}}
         began = time.monotonic()
@@ -584,42 +413,6 @@ def test_a_lab_behind_a_proxy_that_cuts_answers_at_once_and_runs_what_was_sent(
         lab.stop(signal.SIGTERM)  # Ctrl-C twice would not wait for what is being written
 
 
-@pytest.mark.timeout(180)
-def test_the_cells_of_a_killed_lab_run_in_the_next_one_and_the_notebook_gets_their_outputs(
-    home: Home, tmp_path: Path
-) -> None:
-    queue, notebook = tmp_path / "queue", home.work / "a.ipynb"
-    config = {"python": sys.executable, "folder": str(queue), "wait_s": NEVER_S}
-    file = home.path / "config" / "jupyter_server_config.py"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(_CONFIG % config + "c.GenOpsLab.outputs_left_to_page_s = 0.5\n")
-    write_notebook(notebook, {"cell": "print(6 * 7)"})
-    with running_lab(home) as lab:
-        body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "genops-queue"}}
-        kernel_id = lab.request("POST", "api/sessions", body)[1]["kernel"]["id"]
-        page = Page(lab, kernel_id)
-        sent = page.send("cell", "print(6 * 7)")
-        wait(lambda: sent.encode() in (home.data / "remote" / "waiting" / kernel_id).read_bytes())
-        wait(lambda: (home.data / "store.db").exists() and _remembers(home.data / "store.db", kernel_id))
-        lab.process.kill()
-        lab.process.wait(30)
-    with running_lab(home) as lab:
-        wait(lambda: lab.get("genops/targets")[0]["state"] == "pending")
-        _give_hosts(queue)
-        wait(lambda: text_of(cells_of(notebook)[0]) == "42\n", "the output is not in the notebook")
-        (session,) = lab.get("api/sessions")
-        assert lab.request("DELETE", f"api/sessions/{session['id']}")[0] == 204
-        wait(lambda: not list(queue.glob("*/asked.json")), "the host was not given back")
-        lab.stop(signal.SIGTERM)
-
-
-def _remembers(store: Path, kernel_id: str) -> bool:
-    with contextlib.closing(sqlite3.connect(store)) as connection:
-        return bool(
-            connection.execute("SELECT 1 FROM remote_kernels WHERE kernel_id = ?", (kernel_id,)).fetchall()
-        )
-
-
 _DIES = """
 import os, signal, time
 from pathlib import Path
@@ -645,7 +438,7 @@ def test_a_lab_that_dies_before_it_notes_a_kernel_leaves_no_host_that_costs(
     config = {"python": sys.executable, "folder": str(queue), "wait_s": 0.0}
     file = home.path / "config" / "jupyter_server_config.py"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(_CONFIG % config + _DIES % (str(queue), str(second)))
+    file.write_text(LAB_CONFIG % config + _DIES % (str(queue), str(second)))
     with running_lab(home) as lab:
         body = {"path": "a.ipynb", "name": "a", "type": "notebook", "kernel": {"name": "genops-queue"}}
         with contextlib.suppress(OSError, http.client.HTTPException):

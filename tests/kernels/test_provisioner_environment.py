@@ -18,7 +18,7 @@ from genops_lab.core.errors import Conflict, GenOpsError
 from genops_lab.hosts.models import TargetPolicy
 from genops_lab.hosts.providers import route_of
 from genops_lab.kernels import kernelspecs, remote_provisioner
-from genops_lab.kernels.remote_kernels import GpuChoices
+from genops_lab.kernels.gpu_choices import GpuChoices
 from genops_lab.kernels.remote_provisioner import GenOpsTargetProvisioner
 
 

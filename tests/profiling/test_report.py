@@ -69,7 +69,7 @@ def test_everything_of_a_summary_is_in_it() -> None:
     text = " ".join(Page(report(whole_summary(), "two ranks")).text)
     for wanted in (
         "two ranks", "The trace could not be read completely", "216,092",
-        "Idle: waits for data 228 ms (22.8 %)", "31 %", "$ 0.000112",
+        "Idle: waits for data 228 ms (22.8 %)", "31 %", "0.000112 USD",
         "DataLoader(data, num_workers=4, pin_memory=True)",
         "training.ipynb, cell 4f6c2a90, line 3",
         "93.5 % of the device time has a source line", "ProfilerStep#0 (warm-up)", "aten::mm",

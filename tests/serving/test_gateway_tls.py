@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.authority import Authority
 from tests.support.lab_server import free_port
 from tests.support.rooms import eventually
 
-from .authority import Authority
 from .conftest import KEY, GatewayProcess, Scorer
 
 

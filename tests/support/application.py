@@ -17,6 +17,7 @@ from genops_lab.hosts.environments import EnvironmentsService
 from genops_lab.hosts.link.connections import HostConnections
 from genops_lab.hosts.questions import QuestionsService
 from genops_lab.hosts.service import TargetsService
+from genops_lab.hosts.target_tests import TargetTestsService
 from genops_lab.kernels.folders.service import FoldersService
 from genops_lab.kernels.remote_kernels import RemoteKernels
 from genops_lab.kernels.remote_service import RemoteKernelsService
@@ -49,6 +50,7 @@ class Lab:
         self.questions = get(QuestionsService)
         self.links = get(HostConnections)
         self.targets = get(TargetsService)
+        self.target_tests = get(TargetTestsService)
         self.remote = get(RemoteKernels)
         self.remote_kernels = get(RemoteKernelsService)
         self.folders = get(FoldersService)

@@ -12,7 +12,6 @@ import asyncio
 import base64
 import contextlib
 import datetime
-import ipaddress
 import json
 import os
 import ssl
@@ -29,10 +28,6 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives import serialization as forms
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from tornado import httpserver, httputil, iostream, netutil, web, websocket
 
 from genops_lab.hosts import providers
@@ -40,6 +35,7 @@ from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.providers.kubernetes.errors import VERBS
 from genops_lab.hosts.providers.kubernetes.manifest import FOLDER
 
+from .authority import Authority
 from .kubernetes_schemas import VERSIONS, faults
 from .processes import end_those_of
 
@@ -48,7 +44,6 @@ Protocol = Literal["v4.channel.k8s.io", "v5.channel.k8s.io"]
 Op = Literal["create", "get", "list", "watch", "delete", "exec"]
 _PATH = f"{Path(sys.executable).parent}:/usr/bin:/bin"
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME
-_Key = ec.EllipticCurvePrivateKey
 
 
 class Fault(NamedTuple):
@@ -61,46 +56,6 @@ class Fault(NamedTuple):
     message: str = ""
     retry_after: str = ""
     done: bool = False
-
-
-class Authority:
-    """A certificate authority of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._key: _Key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in")])
-        self.file = folder / "ca.crt"
-        made = self._built(self._name, self._key, _in(days=1)).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True
-        )
-        self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(forms.Encoding.PEM))
-
-    def _built(self, name: x509.Name, key: _Key, end: datetime.datetime) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(_in(days=-2))
-            .not_valid_after(end)
-        )
-
-    def issue(self, name: str, days: float = 1.0) -> tuple[Path, Path]:
-        """The files of a certificate and its key. Also valid for this machine's loopback."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        loopback = x509.SubjectAlternativeName(
-            [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        )
-        made = self._built(subject, key, _in(days=days)).add_extension(loopback, critical=False)
-        files = self.folder / f"{name}.crt", self.folder / f"{name}.key"
-        files[0].write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(forms.Encoding.PEM))
-        files[1].write_bytes(
-            key.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption())
-        )
-        return files
 
 
 class StandIn:

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
+import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -52,3 +55,16 @@ def _is_of(process: psutil.Process, texts: list[str]) -> bool:
         words = [*process.cmdline(), process.environ().get("HOME", "")]
         return process.pid != os.getpid() and any(text in word for text in texts for word in words)
     return False
+
+
+def killed_in(work: Callable[[], Any]) -> None:
+    """Run it in a process that ends itself by SIGKILL somewhere in it."""
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+def kill() -> None:
+    """End this process as SIGKILL does: it writes nothing more."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -167,7 +167,7 @@ def test_a_passphrase_is_asked_and_a_question_goes_with_its_connection(
     )
     assert status == 200, answer
     locked = card(lab, "locked")
-    expect(locked).to_contain_text("$2.10/h")
+    expect(locked).to_contain_text("2.1 USD/h")
     question = dialog(lab)
 
     locked.get_by_role("button", name="Connect").click()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genops_lab.genai.endpoints.limits import money_text
 from genops_lab.genai.evaluations.models import (
     AnswerEvaluation,
     AnswersReport,
@@ -18,6 +17,7 @@ from genops_lab.genai.evaluations.models import (
     ScoreEstimate,
     ShownDifference,
 )
+from genops_lab.runtime.money import money_text
 
 from ..document import Block, Cell, Column, Document, Facts, Note, Row, Table, Tone, moment
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from genops_lab.commands.document import Cell, Column, Document, Facts, Note, Table, moment
-from genops_lab.genai.endpoints.limits import Limits, Price, money_text
+from genops_lab.genai.endpoints.limits import Limits, Price
 from genops_lab.genai.endpoints.models import EndpointTest, ModelEndpoint, ModelEndpoints
+from genops_lab.runtime.money import money_text
 
 from .test_steps import steps
 

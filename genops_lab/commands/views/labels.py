@@ -13,6 +13,7 @@ from genops_lab.genai.labels.models import (
     LabelQueue,
     LabelReport,
 )
+from genops_lab.runtime.money import money_text
 
 from ..document import Block, Cell, Column, Document, Facts, Note, Row, Table, moment
 
@@ -122,7 +123,11 @@ def failures(found: FailureModes) -> Document:
 
 def cost(found: PlannedCalls) -> str:
     """Say what a model's suggestion costs at most."""
-    money = "the price is unknown" if found.money is None else f"at most {found.money:.4g}"
+    money = (
+        "the price is unknown"
+        if found.money is None
+        else f"at most {money_text(found.money, found.currency)}"
+    )
     output = found.output_tokens or 0
     return f"One call to {found.model}: at most {found.input_tokens:,} tokens in and {output:,} out, {money}."
 

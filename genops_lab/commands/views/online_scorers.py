@@ -6,6 +6,7 @@ from shlex import quote
 
 from genops_lab.genai.evaluations.models import ScoreEstimate
 from genops_lab.genai.online.models import OnlineScorer, OnlineScorers
+from genops_lab.runtime.money import money_text
 
 from ..document import Block, Column, Document, Facts, Note, Row, Table, moment
 
@@ -62,4 +63,4 @@ def _budget(found: OnlineScorers) -> str:
 
 
 def _money(value: float | None, currency: str) -> str:
-    return "" if value is None else f"{value:.4g} {currency}".strip()
+    return "" if value is None else money_text(value, currency).strip()

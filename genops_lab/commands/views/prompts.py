@@ -6,11 +6,11 @@ import json
 import shlex
 from typing import Any
 
-from genops_lab.genai.endpoints.limits import money_text
 from genops_lab.genai.evaluations.models import PlannedCalls
 from genops_lab.genai.prompts.models import Prompt, PromptDifference, PromptVersion, SavedPrompt
 from genops_lab.genai.prompts.optimization_models import Optimization, OptimizationCost
 from genops_lab.genai.prompts.trial_models import TrialAnswer, TrialCost, TrialTable
+from genops_lab.runtime.money import money_text
 
 from ..document import Block, Cell, Column, Document, Facts, Lines, Note, Row, Table, moment
 

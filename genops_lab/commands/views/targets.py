@@ -20,6 +20,7 @@ from genops_lab.hosts.models import (
 )
 from genops_lab.hosts.providers.base import Capacity, GpuKind
 from genops_lab.hosts.resources import words_of
+from genops_lab.runtime.money import money_text
 
 from ..document import Cell, Column, Document, Facts, Note, Row, Table, Tone, duration, size
 from .test_steps import steps
@@ -211,7 +212,7 @@ def _price(target: Target) -> str:
 
 
 def _usd(price_per_hour: float | None) -> str:
-    return "" if price_per_hour is None else f"{price_per_hour:g} USD/h"
+    return "" if price_per_hour is None else f"{money_text(price_per_hour, 'USD')}/h"
 
 
 def capacity(found: list[Target]) -> Document:

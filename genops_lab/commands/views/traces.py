@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from genops_lab.genai.endpoints.limits import money_text
 from genops_lab.genai.traces.models import (
     AddedRows,
     ChatTurn,
@@ -18,6 +17,7 @@ from genops_lab.genai.traces.models import (
     Trace,
     TraceComparison,
 )
+from genops_lab.runtime.money import money_text
 
 from ..document import Block, Column, Document, Facts, Lines, Note, Row, Table, duration, moment, state_cell
 

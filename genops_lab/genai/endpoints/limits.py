@@ -9,6 +9,8 @@ from typing import Annotated
 
 import msgspec
 
+from genops_lab.runtime.money import money_text
+
 AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -84,15 +86,6 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         if self.batch_input is None or self.batch_output is None:
             return None
         return (usage.input * self.batch_input + usage.output * self.batch_output) / 1e6
-
-
-def money_text(money: float, currency: str) -> str:
-    """Return an amount with its currency, small ones with four digits.
-
-    >>> money_text(0.00012345, "USD"), money_text(12345.678, "EUR")
-    ('0.0001234 USD', '12,345.68 EUR')
-    """
-    return f"{money:,.2f} {currency}" if money >= 1000 else f"{money:.4g} {currency}"
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,8 +13,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from genops_lab.genai.endpoints.endpoint import Answer, Connection, Endpoint
-from genops_lab.genai.endpoints.limits import Budget, Usage, money_text
+from genops_lab.genai.endpoints.limits import Budget, Usage
 from genops_lab.genai.scorers.base import CannotScore
+from genops_lab.runtime.money import money_text
 
 from .asking import Asked, Asking, Patience, Wanted
 from .conversation_file import User

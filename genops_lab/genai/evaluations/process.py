@@ -20,10 +20,11 @@ from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.paging import Page
 from genops_lab.core.paths import private_dir, write_private
 from genops_lab.genai.endpoints.endpoint import Endpoint
-from genops_lab.genai.endpoints.limits import Price, Usage, money_text
+from genops_lab.genai.endpoints.limits import Price, Usage
 from genops_lab.genai.scorers.base import Answered, Judge
 from genops_lab.genai.scorers.kinds import Scorer
 from genops_lab.genai.scorers.programs import EMBEDDINGS, Embeddings
+from genops_lab.runtime.money import money_text
 
 from .asking import Asked, Patience
 from .asking_models import asked_models, clusters_of, first_turns, wanted_of, while_wanted

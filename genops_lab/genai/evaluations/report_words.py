@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genops_lab.genai.endpoints.limits import money_text
 from genops_lab.genai.scorers.base import named_judge
+from genops_lab.runtime.money import money_text
 
 from .models import (
     AskedUntilKnown,

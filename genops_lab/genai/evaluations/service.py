@@ -25,9 +25,10 @@ from genops_lab.core.tasks import TaskHandle
 from genops_lab.core.worker import Worker
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints.endpoint import Endpoint
-from genops_lab.genai.endpoints.limits import Limits, money_text
+from genops_lab.genai.endpoints.limits import Limits
 from genops_lab.genai.endpoints.models import EndpointTask
 from genops_lab.genai.scorers.programs import EMBEDDINGS
+from genops_lab.runtime.money import money_text
 
 from .mlflow_rows import DATASET, TRACES, taken
 from .models import (

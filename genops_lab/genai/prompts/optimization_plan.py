@@ -22,6 +22,7 @@ from genops_lab.genai.evaluations.evaluation_file import (
 from genops_lab.genai.evaluations.models import PlannedCalls
 from genops_lab.genai.evaluations.rows import Rows, read_rows
 from genops_lab.genai.scorers.judges import Pairwise
+from genops_lab.runtime.money import money_text
 
 from .mlflow_optimizer import GEPA_STEP, check_installed
 from .models import PromptVersion, Turn
@@ -257,8 +258,9 @@ def cost_of(version: PromptVersion, body: NewOptimization, found: Material) -> O
     comparing = comparison_most(version, body, found.file, found.held_out)
     if body.money is not None and comparing >= body.money:
         raise InvalidRequest(
-            f"The comparison on {len(found.held_out):,} held-out rows alone may cost {comparing:.4g}: "
-            f"nothing of the budget of {body.money:g} is left for the optimizer.",
+            f"The comparison on {len(found.held_out):,} held-out rows alone may cost "
+            f"{money_text(comparing, cost.currency)}: "
+            f"nothing of the budget of {money_text(body.money, cost.currency)} is left for the optimizer.",
             hint="Give more money, or fewer rows: --rows NUMBER",
         )
     return cost

@@ -4,6 +4,7 @@ import * as React from 'react';
 import type { components } from '../../api/generated';
 import { ActionButton, ApiError, Disclosure, Facts } from '../../core';
 import { formatNumber } from '../../core/format';
+import { formatMoney } from '../../core/money';
 
 import type { DeploymentsService, IDeployment } from '../service';
 
@@ -130,7 +131,7 @@ function costFact(
   if (typeof today !== 'number' && typeof most !== 'number') {
     return null;
   }
-  const spent = `${shortened(today ?? 0, 3)} ${currency}`;
+  const spent = formatMoney(today ?? 0, currency);
   return [
     trans.__('Cost today (UTC)'),
     typeof most === 'number'

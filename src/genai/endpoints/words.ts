@@ -1,5 +1,6 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
+import { formatMoney } from '../../core/money';
 import type { Tone } from '../../core/ui/status-badge';
 
 import type { IEndpoint, IEndpointStep } from './service';
@@ -69,7 +70,7 @@ export function limitsOf(
   }
   if (limits?.money) {
     parts.push(
-      trans.__('%1 %2/evaluation', limits.money, price?.currency ?? 'USD')
+      trans.__('%1/evaluation', formatMoney(limits.money, price?.currency))
     );
   }
   return parts.join(', ');

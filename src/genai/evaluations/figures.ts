@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import type { Tone } from '../../core';
 import { formatNumber } from '../../core';
+import { formatMoney } from '../../core/money';
 
 import type {
   IEstimate,
@@ -143,10 +144,7 @@ export function costText(
   return cost === null
     ? trans.__('Not known')
     : [...cost]
-        .map(
-          ([currency, money]) =>
-            `${money.toLocaleString(undefined, { maximumSignificantDigits: 3 })} ${currency}`
-        )
+        .map(([currency, money]) => formatMoney(money, currency))
         .join(' + ');
 }
 

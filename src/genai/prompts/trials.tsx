@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { DataTable } from '../../core';
+import { formatMoney } from '../../core/money';
 import {
   ActionButton,
   ApiError,
@@ -232,7 +233,7 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
 
 /** What the calls of a run cost at most. */
 export function costText(cost: ITrialCost, trans: TranslationBundle): string {
-  const { calls, tokens, money, without_price } = cost;
+  const { calls, tokens, money, currency, without_price } = cost;
   const said = trans._n(
     '%1 call with at most %2 tokens',
     '%1 calls with at most %2 tokens',
@@ -245,11 +246,7 @@ export function costText(cost: ITrialCost, trans: TranslationBundle): string {
         said,
         without_price.join(', ')
       )
-    : trans.__(
-        '%1, at most %2.',
-        said,
-        money.toLocaleString(undefined, { maximumSignificantDigits: 3 })
-      );
+    : trans.__('%1, at most %2.', said, formatMoney(money, currency));
 }
 
 function Choices(props: {

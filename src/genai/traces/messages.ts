@@ -88,13 +88,6 @@ export function roleWord(role: string, trans: TranslationBundle): string {
   }
 }
 
-/** Format a cost in US dollars; small ones keep two significant digits. */
-export function costText(dollars: number): string {
-  return dollars === 0 || dollars >= 0.01
-    ? `${dollars.toFixed(2)} USD`
-    : `${Number(dollars.toPrecision(2))} USD`;
-}
-
 /** Return the known tokens of a call together; null if none is known. */
 export function tokenTotal(tokens: ITokens | null | undefined): number | null {
   const { input = null, output = null } = tokens ?? {};

@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { RelativeTime, StatusBadge } from '../../core';
+import { formatMoney } from '../../core/money';
 import { TIMES } from '../../experiments/table/column-messages';
 import type { CellValue, IRow } from '../../experiments/table/rows';
 import { valueOf } from '../../experiments/table/rows';
@@ -18,7 +19,7 @@ import type { IShownColumn } from '../../experiments/table/view-state';
 import { figure } from '../../experiments/table/view/cells';
 import { WINDOW } from '../../experiments/table/windows';
 
-import { costText, statusWord } from './messages';
+import { statusWord } from './messages';
 import { formatSpanTime } from './time-range';
 
 const NAME = 'name';
@@ -126,7 +127,7 @@ function traceCell(
     }
     if (column === 'cost') {
       return (
-        <span title={trans.__('Cost in US dollars')}>{costText(value)}</span>
+        <span title={trans.__('Cost in US dollars')}>{formatMoney(value)}</span>
       );
     }
     return (

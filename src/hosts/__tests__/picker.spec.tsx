@@ -195,7 +195,7 @@ describe('the picker', () => {
     expect(picker.place.kernelName).toBe(preset.kernel_name);
     expect(screen.getByText(/nobody waits/)).toBeTruthy();
     expect(
-      screen.getByText('1 x h100, $3.00/h (by your administrator)')
+      screen.getByText('1 x h100, 3 USD/h (by your administrator)')
     ).toBeTruthy();
     bench.answers['POST /targets/best-fit'] = { ...fit, preset: '', resources };
     fireEvent.click(accept('Choose'));

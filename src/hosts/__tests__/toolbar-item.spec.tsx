@@ -315,9 +315,9 @@ describe('the host of the notebook in front', () => {
     };
     await show('genops-gpu-box');
     await act(() => settle()); // once the target is known its kernels are asked for
-    expect(rows().Cost).toBe('$5.00 at $2.50/h');
-    expect(screen.getByText('$5.00 at $2.50/h').title).toBe(
-      'Cost so far: 2 h since the kernel started, at $2.50/h (the price of the target gpu-box)'
+    expect(rows().Cost).toBe('5 USD at 2.5 USD/h');
+    expect(screen.getByText('5 USD at 2.5 USD/h').title).toBe(
+      'Cost so far: 2 h since the kernel started, at 2.5 USD/h (the price of the target gpu-box)'
     );
   });
 

@@ -20,6 +20,7 @@ from genops_lab.profiling.models import (
     Site,
     StepPrice,
 )
+from genops_lab.runtime.money import money_text
 
 from ...document import (
     SHORT_ID,
@@ -174,12 +175,12 @@ def _devices(found: ProfileSummary) -> Table:
 
 
 def price_words(price: StepPrice) -> str:
-    """Return the price of a step, such as ``$0.00012 a step, at $2.5 an hour (the price of target gpu1)``."""
-    rate = f"${price.usd_per_hour:.3g} an hour"
+    """Return the price of a step, such as ``0.00012 USD a step, at 2.5 USD an hour (the price of target gpu1)``."""
+    rate = f"{money_text(price.usd_per_hour, 'USD')} an hour"
     rate += f" (the price of target {price.target})" if price.target else ""
     if price.usd_a_step is None:
         return f"The trace has no steps, so no step has a price ({rate})."
-    return f"${price.usd_a_step:.3g} a step, at {rate}"
+    return f"{money_text(price.usd_a_step, 'USD')} a step, at {rate}"
 
 
 def advice_blocks(summary: ProfileSummary) -> list[Block]:

@@ -77,7 +77,7 @@ it('says what the totals have and what is not shown', async () => {
   });
   screen.getByText('12 traces');
   screen.getByText('3 failed');
-  screen.getByText('at least 0.50 USD');
+  screen.getByText('at least 0.5 USD');
   screen.getByText(
     'Traces of several experiments use this session id: another, shop.'
   );

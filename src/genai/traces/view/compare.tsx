@@ -9,7 +9,8 @@ import {
   ResourceView,
   StatusBadge
 } from '../../../core';
-import { costText, kindWord, statusWord, tokenTotal } from '../messages';
+import { formatMoney } from '../../../core/money';
+import { kindWord, statusWord, tokenTotal } from '../messages';
 import type {
   ISpan,
   ISpanContent,
@@ -203,7 +204,7 @@ function Totals(props: {
     ],
     [
       trans.__('Cost'),
-      ({ cost }) => (typeof cost === 'number' ? costText(cost) : unknown)
+      ({ cost }) => (typeof cost === 'number' ? formatMoney(cost) : unknown)
     ],
     [trans.__('Spans'), ({ spans_total }) => spans_total.toLocaleString()]
   ];

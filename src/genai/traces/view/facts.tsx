@@ -1,7 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { costText, tokenTotal, tokenWords } from '../messages';
+import { formatMoney } from '../../../core/money';
+import { tokenTotal, tokenWords } from '../messages';
 import type { ITokens } from '../service';
 
 /** The number of tokens; nothing where it is not known. */
@@ -40,7 +41,9 @@ export function CostFact(props: {
           : trans.__('Cost of all calls in US dollars')
       }
     >
-      {isPartial ? trans.__('at least %1', costText(cost)) : costText(cost)}
+      {isPartial
+        ? trans.__('at least %1', formatMoney(cost))
+        : formatMoney(cost)}
     </span>
   );
 }

@@ -11,7 +11,8 @@ import {
   StatusBadge
 } from '../../../core';
 import { formatNumber } from '../../../core/format';
-import { costText, kindWord, statusWord } from '../messages';
+import { formatMoney } from '../../../core/money';
+import { kindWord, statusWord } from '../messages';
 import type {
   IAssessment,
   ISpan,
@@ -57,7 +58,7 @@ export function SpanDetail(props: SpanDetail.IProps): React.ReactElement {
                 : trans.__('Cost as MLflow recorded it')
             }
           >
-            {costText(span.cost)}
+            {formatMoney(span.cost)}
           </span>
         )}
       </header>

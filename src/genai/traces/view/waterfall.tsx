@@ -4,8 +4,8 @@ import { ticks } from 'd3-array';
 import * as React from 'react';
 
 import { ActionButton, StatusBadge } from '../../../core';
+import { formatMoney } from '../../../core/money';
 import {
-  costText,
   kindColor,
   kindWord,
   statusWord,
@@ -449,7 +449,7 @@ function SpanRow(props: {
       <span className="gol-Waterfall-figure" role="gridcell">
         {typeof span.cost === 'number' && (
           <span title={trans.__('Cost of this call in US dollars')}>
-            {costText(span.cost)}
+            {formatMoney(span.cost)}
           </span>
         )}
       </span>

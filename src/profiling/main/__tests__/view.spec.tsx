@@ -84,10 +84,10 @@ describe('a profile in the main area', () => {
   it('names the target whose price a step has', async () => {
     const price = { usd_per_hour: 2.5, target: 'gpu1', usd_a_step: 0.000112 };
     await show(makeProfile(makeSummary({ price })));
-    expect(screen.getByText('$ 0.000112')).toBeTruthy();
+    expect(screen.getByText('0.000112 USD')).toBeTruthy();
     expect(
       screen.getByText(
-        'Cost per step: At $ 2.5 an hour, the price of target gpu1.'
+        'Cost per step: At 2.5 USD an hour, the price of target gpu1.'
       )
     ).toBeTruthy();
   });
@@ -117,7 +117,7 @@ describe('a profile in the main area', () => {
     await show(makeProfile(makeSummary({ price })));
     expect(
       screen.getByText(
-        'Cost per step: At $ 2.5 an hour, the given price. The trace marks no steps.'
+        'Cost per step: At 2.5 USD an hour, the given price. The trace marks no steps.'
       )
     ).toBeTruthy();
   });

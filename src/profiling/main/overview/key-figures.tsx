@@ -2,6 +2,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { Facts } from '../../../core';
+import { formatMoney } from '../../../core/money';
 import { formatMicroseconds, formatShare } from '../../figures';
 import type { IProfileSummary } from '../../service';
 import { median } from '../parts';
@@ -52,7 +53,7 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
   const cost: Figure = [
     trans.__('Cost per step'),
     typeof price?.usd_a_step === 'number'
-      ? `$ ${inUsd(price.usd_a_step)}`
+      ? formatMoney(price.usd_a_step)
       : unknown,
     sourceOfPrice(price, trans)
   ];
@@ -102,10 +103,6 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
   );
 }
 
-function inUsd(amount: number): string {
-  return amount.toLocaleString(undefined, { maximumSignificantDigits: 3 });
-}
-
 function sourceOfPrice(
   price: IProfileSummary['price'],
   trans: TranslationBundle
@@ -115,10 +112,10 @@ function sourceOfPrice(
       'The target has no price. Set one in the settings of the target.'
     );
   }
-  const rate = inUsd(price.usd_per_hour);
+  const rate = formatMoney(price.usd_per_hour);
   const source = price.target
-    ? trans.__('At $ %1 an hour, the price of target %2.', rate, price.target)
-    : trans.__('At $ %1 an hour, the given price.', rate);
+    ? trans.__('At %1 an hour, the price of target %2.', rate, price.target)
+    : trans.__('At %1 an hour, the given price.', rate);
   return typeof price.usd_a_step === 'number'
     ? source
     : `${source} ${trans.__('The trace marks no steps.')}`;

@@ -1,8 +1,10 @@
-"""A certificate authority of a test, which signs certificates for localhost."""
+"""A certificate authority of a test, which signs certificates for this machine."""
 
 from __future__ import annotations
 
 import datetime
+import ipaddress
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 class Authority:
-    """A certificate authority that signs certificates for localhost."""
+    """A certificate authority that signs certificates for localhost, and by :meth:`issue` also for 127.0.0.1."""
 
     def __init__(self, folder: Path) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
+        self.folder = folder
         self.file = folder / "ca.pem"
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ours")])
         built = self._certificate(self.name, self.key.public_key()).add_extension(
@@ -40,12 +43,26 @@ class Authority:
             .not_valid_after(end)
         )  # fmt: skip
 
-    def signed(self, certificate: Path, key: Path, until: float | None = None) -> int:
+    def issue(self, name: str, days: float = 1.0) -> tuple[Path, Path]:
+        """Return the files of a new certificate of ``name`` and of its key. It ends in so many days."""
+        files = self.folder / f"{name}.crt", self.folder / f"{name}.key"
+        loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        self.signed(*files, time.time() + days * 86400, name, loopback)
+        return files
+
+    def signed(
+        self,
+        certificate: Path,
+        key: Path,
+        until: float | None = None,
+        name: str = "localhost",
+        *addresses: x509.GeneralName,
+    ) -> int:
         """Write a new certificate and its key; it ends at the time ``until``. Return its serial number."""
         own = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         built = self._certificate(subject, own.public_key(), until).add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), *addresses]), critical=False
         )
         found = built.sign(self.key, hashes.SHA256())
         plain = serialization.NoEncryption()
