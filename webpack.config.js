@@ -1,5 +1,9 @@
 // What jupyter-builder adds to its own settings for the front end.
 module.exports = {
+  // Its stand-in for Node.js's process: openapi-fetch asks it for a version, and takes none as an answer.
+  resolve: { alias: { 'process/browser': false } },
+  // The start fetches the names of all chunks: half of each hash tells two builds of a chunk apart.
+  output: { hashDigestLength: 8 },
   optimization: {
     // Its list of other people's licences leaves out most packages whose modules are put together.
     concatenateModules: false,

@@ -42,6 +42,7 @@ class TaskHandle:
         #: Whether another process began the work: its client may have left.
         self.taken_over = False
         self._logged_at = 0.0
+        self._due: asyncio.TimerHandle | None = None
 
     @property
     def id(self) -> str:
@@ -51,9 +52,22 @@ class TaskHandle:
     def say(self, line: str) -> None:
         """Add a line to the log. Views are updated at most twice a second."""
         self.lines.append(line.rstrip("\n"))
-        if time.monotonic() - self._logged_at > LOG_INTERVAL_S:
-            self._logged_at = time.monotonic()
-            self._tasks.tell(self)
+        if self._due is not None:
+            return
+        wait = self._logged_at + LOG_INTERVAL_S - time.monotonic()
+        if wait > 0:  # the next line may come minutes later, so this one is announced without it
+            self._due = asyncio.get_running_loop().call_later(wait, self._announce)
+        else:
+            self._announce()
+
+    def _announce(self) -> None:
+        self._due, self._logged_at = None, time.monotonic()
+        self._tasks.tell(self)
+
+    def close(self) -> None:
+        """Announce no more lines: the end of the task is announced itself."""
+        if self._due is not None:
+            self._due.cancel()
 
     def progress(self, message: str, share: float | None = None) -> None:
         """Set the task's message and log it. ``share`` is the progress from 0 to 1, None if unknown."""
@@ -122,6 +136,7 @@ class TasksService:
             await ending(handle, msgspec.structs.replace(handle.task, **end))
 
     def _ended(self, handle: TaskHandle) -> None:
+        handle.close()
         del self._jobs[handle.id]
         if handle.durable:
             del self._handles[handle.id]

@@ -19,8 +19,20 @@ export const PAGES: Record<string, (context: IPageContext) => Promise<Widget>> =
   {
     'genops-endpoints': async context =>
       (await import('./endpoints/page')).endpointsPage(context),
-    'genops-traces': async context =>
-      (await import('./traces/open')).tracesPage(context),
+    'genops-traces': async context => {
+      // The server answers while the code of the page loads.
+      const { api } = context.core;
+      let loaded = false;
+      const columns = context.app.restored
+        // A page that the Lab opens again may be hidden: it reads its columns when it is seen.
+        .then(() =>
+          loaded ? undefined : api.data(api.http.GET('/traces/columns'))
+        )
+        .catch(() => undefined); // the page asks again, and shows the error
+      const { tracesPage } = await import('./traces/open');
+      loaded = true;
+      return tracesPage(context, columns);
+    },
     'genops-prompts': async context =>
       (await import('./prompts/page')).promptsPage(context),
     'genops-evaluations': async context =>

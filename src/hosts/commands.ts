@@ -16,7 +16,7 @@ import {
 
 import type { MachineModel } from '../kernels/model';
 import type { IGenOpsCore } from '../core';
-import { computeIcon, definer, textArg, textOf } from '../core';
+import { computeIcon, definer, textArg } from '../core';
 import type { IGenOpsPanel } from '../panel';
 import type { ITaskNotifier } from '../tasks/tokens';
 
@@ -24,7 +24,6 @@ import { addKernelCommands } from './kernel-commands';
 import type { TargetsModel } from './model';
 import { KERNEL_PREFIX } from './notebook-target';
 import type { QuestionsModel } from './questions';
-import type { ITarget } from './service';
 
 export namespace CommandIDs {
   export const add = 'genops:add-target';
@@ -54,31 +53,15 @@ export interface ICommandsOptions {
   files: IFileBrowserFactory | null;
 }
 
-const dialogs = () => import('./dialogs');
-
-const adding = async () => ({
-  ...(await import('./add')),
-  ...(await import('./view/add-dialog'))
-});
+const actions = () => import('./target-actions');
 
 /** Add the commands of targets. */
 export function addCommands(options: ICommandsOptions): void {
-  const { app, core, model, panel, palette } = options;
+  const { app, core, palette } = options;
   const { trans } = core;
-  const { service } = model;
   const named = {
     name: textArg(trans.__('The name of the target; asked when missing'))
   };
-  const places = async () => {
-    const { Places } = await import('./places');
-    return new Places(options);
-  };
-  /** The notebook whose project describes the environment. */
-  const project = () =>
-    app.serviceManager.contents.localPath(
-      options.notebooks?.currentWidget?.context.path ?? ''
-    );
-
   const define = definer(app, palette, trans);
 
   define(CommandIDs.choose, {
@@ -89,12 +72,7 @@ export function addCommands(options: ICommandsOptions): void {
     icon: computeIcon,
     args: {},
     isEnabled: () => Boolean(options.notebooks?.currentWidget),
-    execute: async () => {
-      const notebook = options.notebooks?.currentWidget;
-      if (notebook) {
-        await (await places()).choose(notebook);
-      }
-    }
+    execute: async () => (await actions()).choosePlace(options)
   });
 
   define(CommandIDs.pull, {
@@ -109,26 +87,7 @@ export function addCommands(options: ICommandsOptions): void {
         options.notebooks?.currentWidget?.sessionContext.session?.kernel;
       return Boolean(kernel?.name.startsWith(KERNEL_PREFIX));
     },
-    execute: async () => {
-      const notebook = options.notebooks?.currentWidget;
-      const kernel = notebook?.sessionContext.session?.kernel?.name ?? '';
-      await model.list.refresh();
-      const target = model.ofKernel(kernel);
-      if (notebook && target) {
-        const [{ FolderPull }, { openPullDialog }] = await Promise.all([
-          import('./folder'),
-          import('./view/pull-dialog')
-        ]);
-        const pull = new FolderPull(service, trans, {
-          // Only the front end uses a drive's prefix.
-          notebook: app.serviceManager.contents.localPath(
-            notebook.context.path
-          ),
-          target: target.name
-        });
-        await openPullDialog({ pull, questions: options.questions, trans });
-      }
-    }
+    execute: async () => (await actions()).pullFolder(options)
   });
 
   define(CommandIDs.add, {
@@ -136,20 +95,7 @@ export function addCommands(options: ICommandsOptions): void {
     caption: trans.__('Add a machine or a cluster as a target, and test it'),
     icon: addIcon,
     args: { host: textArg(trans.__('A host or an alias; asked when missing')) },
-    execute: async args => {
-      const host = textOf(args.host);
-      const { AddTarget, openAddDialog } = await adding();
-      const add = new AddTarget(core, service, { host, project: project() });
-      if (host) {
-        void add.add();
-      }
-      const kept = await openAddDialog({ ...options, trans, model: add });
-      await model.list.refresh();
-      await app.serviceManager.kernelspecs.refreshSpecs();
-      if (kept) {
-        panel.open('compute');
-      }
-    }
+    execute: async args => (await actions()).addTarget(options, args)
   });
 
   define(CommandIDs.notebook, {
@@ -157,13 +103,7 @@ export function addCommands(options: ICommandsOptions): void {
     caption: trans.__('Open a new notebook whose kernel runs on a target'),
     icon: notebookIcon,
     args: named,
-    execute: async args => {
-      const { chooseTarget } = await dialogs();
-      const target = await chooseTarget(model, args.name, () => true, trans);
-      if (target) {
-        await (await places()).openNotebook(target);
-      }
-    }
+    execute: async args => (await actions()).openNotebook(options, args)
   });
 
   define(CommandIDs.connect, {
@@ -171,15 +111,7 @@ export function addCommands(options: ICommandsOptions): void {
     caption: trans.__('Connect now; the host may ask for a password'),
     icon: computeIcon,
     args: named,
-    execute: async args => {
-      const away = ({ state }: ITarget) => state !== 'up';
-      const { chooseTarget } = await dialogs();
-      const target = await chooseTarget(model, args.name, away, trans);
-      if (target) {
-        await service.connect(target.name);
-        await model.list.refresh();
-      }
-    }
+    execute: async args => (await actions()).connectTarget(options, args)
   });
 
   define(CommandIDs.disconnect, {
@@ -189,16 +121,7 @@ export function addCommands(options: ICommandsOptions): void {
     ),
     icon: stopIcon,
     args: named,
-    execute: async args => {
-      const there = ({ state }: ITarget) =>
-        state !== 'idle' && state !== 'failed';
-      const { chooseTarget } = await dialogs();
-      const target = await chooseTarget(model, args.name, there, trans);
-      if (target) {
-        await service.disconnect(target.name);
-        await model.list.refresh();
-      }
-    }
+    execute: async args => (await actions()).disconnectTarget(options, args)
   });
 
   define(CommandIDs.release, {
@@ -211,19 +134,7 @@ export function addCommands(options: ICommandsOptions): void {
       ...named,
       host: textArg(trans.__('The host; asked when missing'))
     },
-    execute: async args => {
-      const has = ({ hosts }: ITarget) =>
-        hosts.some(({ left_over }) => left_over);
-      const { chooseLeftOver, chooseTarget } = await dialogs();
-      const target = await chooseTarget(model, args.name, has, trans);
-      const host =
-        textOf(args.host) ||
-        (target && (await chooseLeftOver(target, trans))?.host_id);
-      if (target && host) {
-        await service.releaseHost(target.name, host);
-        await model.list.refresh();
-      }
-    }
+    execute: async args => (await actions()).releaseHost(options, args)
   });
 
   define(CommandIDs.test, {
@@ -231,19 +142,7 @@ export function addCommands(options: ICommandsOptions): void {
     caption: trans.__('Connect, and check step by step what works'),
     icon: codeCheckIcon,
     args: named,
-    execute: async args => {
-      const { chooseTarget } = await dialogs();
-      const target = await chooseTarget(model, args.name, () => true, trans);
-      if (target) {
-        const { AddTarget, openAddDialog } = await adding();
-        const test = new AddTarget(core, service, {
-          existing: target.name,
-          project: project()
-        });
-        await openAddDialog({ ...options, trans, model: test });
-        await model.list.refresh();
-      }
-    }
+    execute: async args => (await actions()).testTarget(options, args)
   });
 
   define(CommandIDs.settings, {
@@ -253,37 +152,14 @@ export function addCommands(options: ICommandsOptions): void {
     ),
     icon: settingsIcon,
     args: named,
-    execute: async args => {
-      const own = ({ locked }: ITarget) => !locked;
-      const { chooseTarget } = await dialogs();
-      const target = await chooseTarget(model, args.name, own, trans);
-      if (target) {
-        const [{ SettingsForm }, { openSettingsDialog }] = await Promise.all([
-          import('./settings'),
-          import('./view/settings-dialog')
-        ]);
-        const form = new SettingsForm(service, target, trans);
-        await openSettingsDialog(form, trans);
-        await model.list.refresh();
-      }
-    }
+    execute: async args => (await actions()).changeTarget(options, args)
   });
 
   define(CommandIDs.request, {
     label: trans.__('Show the YAML or Batch Script of a Target…'),
     icon: textEditorIcon,
     args: named,
-    execute: async args => {
-      const [{ chooseTarget }, { showRequest }] = await Promise.all([
-        dialogs(),
-        import('./show-request')
-      ]);
-      const fits = ({ request_language }: ITarget) => request_language !== '';
-      const target = await chooseTarget(model, args.name, fits, trans);
-      if (target) {
-        await showRequest(app, service, target.name, trans);
-      }
-    }
+    execute: async args => (await actions()).showTargetRequest(options, args)
   });
 
   define(CommandIDs.clean, {
@@ -293,19 +169,7 @@ export function addCommands(options: ICommandsOptions): void {
     ),
     icon: clearIcon,
     args: named,
-    execute: async args => {
-      const there = ({ state }: ITarget) => state === 'up';
-      const { chooseTarget } = await dialogs();
-      const target = await chooseTarget(model, args.name, there, trans);
-      if (target) {
-        const [{ TargetStorage }, { openStorageDialog }] = await Promise.all([
-          import('./storage'),
-          import('./view/storage-dialog')
-        ]);
-        const storage = new TargetStorage(model, trans, target.name);
-        await openStorageDialog({ ...options, storage, trans });
-      }
-    }
+    execute: async args => (await actions()).cleanTarget(options, args)
   });
 
   define(CommandIDs.remove, {
@@ -315,15 +179,7 @@ export function addCommands(options: ICommandsOptions): void {
     ),
     icon: deleteIcon,
     args: named,
-    execute: async args => {
-      const own = ({ locked }: ITarget) => !locked;
-      const { chooseTarget, removeTarget } = await dialogs();
-      const target = await chooseTarget(model, args.name, own, trans);
-      if (target && (await removeTarget(model, target, trans))) {
-        await model.list.refresh();
-        await app.serviceManager.kernelspecs.refreshSpecs();
-      }
-    }
+    execute: async args => (await actions()).deleteTarget(options, args)
   });
 
   addKernelCommands(options, define);

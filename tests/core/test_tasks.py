@@ -30,3 +30,33 @@ def test_one_that_is_cancelled_before_it_began_has_ended(tmp_path: Path) -> None
         await tasks.close()
 
     asyncio.run(run())
+
+
+def test_a_line_soon_after_another_is_announced_without_a_third(tmp_path: Path) -> None:
+    """A build that printed "Building torch" half a second after a line showed it minutes later, with the next line."""
+
+    async def run() -> None:
+        store = LocalStore(tmp_path / "store.db")
+        bus = EventBus(store)
+        changed: asyncio.Queue[str] = asyncio.Queue()
+        bus.listen(lambda kind, id, revision: changed.put_nowait(id))
+        tasks = TasksService(bus, WorkTable(store))
+        over = asyncio.Event()
+
+        async def work(handle: TaskHandle) -> str:
+            handle.say("Resolving")
+            await changed.get()
+            handle.say("Building torch")
+            await over.wait()
+            return "Done."
+
+        task = tasks.start("Build an environment", work)
+        while not (await tasks.get_task_log(task.id)).lines[1:]:
+            await asyncio.sleep(0)
+        assert await asyncio.wait_for(changed.get(), 30) == task.id
+        over.set()
+        assert (await tasks.wait(task.id)).state == "done"
+        await tasks.close()
+        await bus.close()
+
+    asyncio.run(run())

@@ -25,6 +25,8 @@ export interface ITableSubject {
   readonly kinds: readonly Kind[];
   /** Whether rows can be grouped. */
   readonly groups: boolean;
+  /** Whether rows are runs with a colour of their own. */
+  readonly colors: boolean;
   readonly choose: typeof chooseColumns;
   /** Draw a value; undefined: as a run's. */
   readonly cell?: (row: IRow, column: string, value: CellValue) => ReactNode;
@@ -45,6 +47,7 @@ export function runSubject(trans: TranslationBundle): ITableSubject {
     always: ALWAYS,
     kinds: ['run', 'experiment'],
     groups: true,
+    colors: true,
     choose: chooseColumns,
     words: {
       rows: trans.__('Runs'),

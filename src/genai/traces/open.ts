@@ -4,16 +4,21 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 
 import type { IGenOpsCore } from '../../core';
 import { executor, tellFailure } from '../../core';
+import type { IRunColumns } from '../../experiments/table/service';
 import type { IPageContext } from '../loading';
 
 import type { ITraceActions } from './actions';
 import { TracesPage } from './widget';
 
-/** Return the page of all traces; with an id that trace is open in it. */
-export function tracesPage({ app, core, id, state }: IPageContext): TracesPage {
+/** Return the page of all traces; with an id that trace is open in it. `columns` were asked for before. */
+export function tracesPage(
+  { app, core, id, state }: IPageContext,
+  columns: Promise<IRunColumns | undefined>
+): TracesPage {
   const page = new TracesPage({
     core,
     state: null,
+    columns,
     actions: actions(app, core)
   });
   if (id) {

@@ -1,7 +1,11 @@
 import type { components } from '../../api/generated';
 import type { GenOpsApi } from '../../core';
 import { ApiError } from '../../core';
-import type { IQuestion, IRunTable } from '../../experiments/table/service';
+import type {
+  IQuestion,
+  IRunColumns,
+  IRunTable
+} from '../../experiments/table/service';
 import type { ITableSource } from '../../experiments/table/subject';
 
 type Schemas = components['schemas'];
@@ -28,7 +32,11 @@ export const MOST_OF_SESSION = 200_000;
 
 /** The questions of the page of traces. The id of a row is a trace's. */
 export class TracesService implements ITableSource {
-  constructor(private _api: GenOpsApi) {}
+  /** `first` is the answer for the first look at the columns, where it was asked for before. */
+  constructor(
+    private _api: GenOpsApi,
+    private _first?: Promise<IRunColumns | undefined>
+  ) {}
 
   window(
     question: IQuestion,
@@ -45,9 +53,14 @@ export class TracesService implements ITableSource {
     );
   }
 
-  columns(signal?: AbortSignal): ReturnType<ITableSource['columns']> {
+  async columns(signal?: AbortSignal): Promise<IRunColumns> {
+    const first = this._first;
+    this._first = undefined;
     const { http } = this._api;
-    return this._api.data(http.GET('/traces/columns', { signal }));
+    return (
+      (await first) ??
+      (await this._api.data(http.GET('/traces/columns', { signal })))
+    );
   }
 
   state(signal?: AbortSignal): ReturnType<ITableSource['state']> {

@@ -40,6 +40,7 @@ export function traceSubject(trans: TranslationBundle): ITableSubject {
     // The page itself decides when rows are fetched again: live, or on demand.
     kinds: [],
     groups: true,
+    colors: false,
     choose: chooseColumns,
     cell: (row, column, value) => traceCell(row, column, value, trans),
     words: {

@@ -6,6 +6,7 @@ import type { IGenOpsCore } from '../../core';
 import { FollowingView } from '../../core';
 import { RunTableModel } from '../../experiments/table/model';
 import { ViewStore } from '../../experiments/table/saved-views';
+import type { IRunColumns } from '../../experiments/table/service';
 
 import type { ITraceActions } from './actions';
 import { DatasetRows } from './dataset-rows';
@@ -21,9 +22,9 @@ import '../../../style/genai/traces/traces.css';
 /** The page of traces in the main area. It requests nothing while it is not visible. */
 export class TracesPage extends FollowingView<RunTableModel> {
   constructor(private _options: TracesPage.IOptions) {
-    const { core, state } = _options;
+    const { core, state, columns } = _options;
     const { api, events, live, trans } = core;
-    const service = new TracesService(api);
+    const service = new TracesService(api, columns);
     super(
       new RunTableModel({
         service,
@@ -108,6 +109,7 @@ export namespace TracesPage {
   export interface IOptions {
     core: IGenOpsCore;
     state: IStateDB | null;
+    columns?: Promise<IRunColumns | undefined>;
     actions: ITraceActions;
   }
 }

@@ -3,12 +3,12 @@ import type { INotebookTracker } from '@jupyterlab/notebook';
 
 import type { IGenOpsCore } from '../../core';
 import { insertCells } from '../../core/notebook';
+import { CommandIDs as RunCommands } from '../../experiments/commands';
 import { perfettoOpener } from '../perfetto/command';
 import { TraceFetch } from '../trace/model';
 
 import { CommandIDs } from './command-ids';
 import { tableCode } from './notebook-code';
-import { openRun } from './opening';
 import type { IPlaces } from './places';
 import { Places } from './places';
 import type { ProfileView } from './profile-view';
@@ -55,4 +55,9 @@ function profileActions(options: IOptions): ProfileView.IActions {
       }
     }
   };
+}
+
+/** Show a run in the run table. */
+export function openRun({ commands }: JupyterFrontEnd, runId: string): void {
+  void commands.execute(RunCommands.openRuns, { run_id: runId });
 }

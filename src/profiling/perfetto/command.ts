@@ -1,5 +1,6 @@
 import type { ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
-import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import type { MainAreaWidget } from '@jupyterlab/apputils';
+import { WidgetTracker } from '@jupyterlab/apputils';
 
 import type { IGenOpsCore } from '../../core';
 import { definer, profileIcon, textArg, textOf } from '../../core';
@@ -29,7 +30,6 @@ export function addPerfetto(
   core: IGenOpsCore,
   restorer: ILayoutRestorer | null
 ): void {
-  const { shell } = app;
   const { trans } = core;
   const tracker = new WidgetTracker<MainAreaWidget<PerfettoWidget>>({
     namespace: 'genops-perfetto'
@@ -90,50 +90,8 @@ export function addPerfetto(
       if (!id || !(asked.first_us < asked.last_us)) {
         return undefined;
       }
-      const widgetId = `genops-perfetto-${id}`;
-      let widget = tracker.find(each => each.id === widgetId);
-      if (widget) {
-        widget.content.model.show(asked);
-        void tracker.save(widget);
-      } else {
-        const [
-          { PerfettoWidget },
-          { PerfettoModel },
-          { PerfettoService },
-          { TraceFetch }
-        ] = await Promise.all([
-          import('./widget'),
-          import('./model'),
-          import('./service'),
-          import('../trace/model')
-        ]);
-        const service = new PerfettoService(core.api, trans);
-        const model = new PerfettoModel({
-          profileId: id,
-          asked,
-          service,
-          events: core.events,
-          trans
-        });
-        widget = new MainAreaWidget({
-          content: new PerfettoWidget({
-            profileId: id,
-            model,
-            traceFetch: () => new TraceFetch(core, id),
-            trans
-          })
-        });
-        widget.toolbar.hide();
-        widget.id = widgetId;
-        widget.title.label = trans.__('Perfetto');
-        widget.content.node.setAttribute('aria-label', widget.title.label);
-        widget.title.icon = profileIcon;
-        widget.title.closable = true;
-        await tracker.add(widget);
-        shell.add(widget, 'main');
-      }
-      shell.activateById(widgetId);
-      return widget;
+      const { openPerfetto } = await import('./open');
+      return openPerfetto(app, core, tracker, id, asked);
     }
   });
 }

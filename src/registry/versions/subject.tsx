@@ -38,6 +38,7 @@ export function versionSubject(trans: TranslationBundle): ITableSubject {
     always: ALWAYS,
     kinds: ['version', 'model', 'deployment'],
     groups: false,
+    colors: false,
     choose: chooseColumns,
     cell: (_, column, value) => versionCell(column, value, trans),
     words: {

@@ -9,6 +9,7 @@ import {
 } from '../../../core';
 import { bestByName } from '../../../core/metric-names';
 import { formatNumber } from '../../../core/format';
+import { useSignalled } from '../../../core/ui/hooks';
 import { DIVERGED, divergences } from '../../diverged';
 import { EXTREMES, extreme } from '../../extremes';
 import type { IRun } from '../../service';
@@ -232,11 +233,7 @@ function NameCell(props: {
         caption={label}
         label={<span className="gol-VisuallyHidden">{label}</span>}
       />
-      <span
-        className="gol-RunTable-dot"
-        style={{ background: runColors.of(id) }}
-        aria-hidden="true"
-      />
+      <ColorDot runId={id} />
       <span className="gol-RunTable-text" title={name}>
         {name}
       </span>
@@ -254,6 +251,18 @@ function NameCell(props: {
         />
       )}
     </span>
+  );
+}
+
+/** Alone drawn again for a new colour: the whole table would take as long as its first rows. */
+function ColorDot({ runId }: { runId: string }): React.ReactElement {
+  const background = useSignalled(runColors.changed, () => runColors.of(runId));
+  return (
+    <span
+      className="gol-RunTable-dot"
+      style={{ background }}
+      aria-hidden="true"
+    />
   );
 }
 

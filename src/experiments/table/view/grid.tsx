@@ -32,7 +32,7 @@ const NUMBERS = [
  * paints the whole table twice.
  */
 const STALE_MS = 200;
-/** Rows whose colours are told apart. A new colour draws the table again: rows further down come while it scrolls. */
+/** Rows whose colours are told apart: rows further down come while it scrolls. */
 const MOST_COLORED = 100;
 
 /** The rows; only the visible ones are in the page. */
@@ -45,7 +45,6 @@ export function RunGrid(props: RunGrid.IProps): React.ReactElement {
   const opened = useSignalled(model.changed, () => model.opened);
   const [selectionRevision, reselect] = useRevision(selection.changed);
   const [scaleRevision] = useRevision(scales.changed);
-  const [colorRevision] = useRevision(runColors.changed);
   const grid = React.useRef<HTMLDivElement>(null);
   const scrolled = React.useRef(0);
 
@@ -56,9 +55,13 @@ export function RunGrid(props: RunGrid.IProps): React.ReactElement {
       selectColumn(props),
       ...shown.map(column => dataColumn(column, groups, props))
     ],
-    [shown, groups, scaleRevision, colorRevision, model, trans]
+    [shown, groups, scaleRevision, model, trans]
   );
+  const { colors } = model.subject;
   React.useEffect(() => {
+    if (!colors) {
+      return;
+    }
     // Selected runs first: they are compared.
     const ids = rows.slice(0, MOST_COLORED).flatMap(({ id }) => id ?? []);
     const isChosen = (id: string) => selection.has(id);
@@ -66,7 +69,7 @@ export function RunGrid(props: RunGrid.IProps): React.ReactElement {
       ...ids.filter(isChosen),
       ...ids.filter(id => !isChosen(id))
     ]);
-  }, [rows, selectionRevision, selection]);
+  }, [rows, selectionRevision, selection, colors]);
   const renderRow = React.useMemo(
     () => (groups.length > 0 ? treeRow(groups.length) : undefined),
     [groups]
