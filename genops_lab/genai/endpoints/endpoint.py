@@ -29,6 +29,7 @@ _MOST_BYTES = 8_000_000
 _WORDS = 300
 #: 502 Bad Gateway, 503 Service Unavailable, and what some providers answer when they are overloaded.
 _AWAY = frozenset({502, 503, 529})
+_MOST_TOKENS = ("max_tokens", "max_completion_tokens")
 #: The shortest text of a token, in bytes: a call has no more input tokens than bytes by this.
 _BYTES_OF_TOKEN = 1
 
@@ -283,9 +284,19 @@ def most_tokens(messages: list[dict[str, Any]], settings: Mapping[str, Any]) -> 
     >>> most_tokens([], {"max_completion_tokens": 500, "n": 2}).output
     1000
     """
-    each = max(int(settings.get(name) or 0) for name in ("max_tokens", "max_completion_tokens"))
+    each = max(int(settings.get(name) or 0) for name in _MOST_TOKENS)
     given = json.dumps([messages, settings.get("tools") or [], settings.get("response_format") or {}])
     return Usage(input=len(given.encode()) // _BYTES_OF_TOKEN, output=each * int(settings.get("n") or 1))
+
+
+def is_bounded(settings: Mapping[str, Any]) -> bool:
+    """Return whether settings bound the tokens of an answer, so that a budget can be kept.
+
+    >>> is_bounded({"max_tokens": 100}), is_bounded({"max_tokens": None}), is_bounded({"max_tokens": "100"})
+    (True, False, False)
+    """
+    given = [settings[name] for name in _MOST_TOKENS if settings.get(name) is not None]
+    return bool(given) and all(type(each) is int and each > 0 for each in given)
 
 
 def answer_of(status: int, headers: Mapping[str, str], content: bytes) -> Answer:

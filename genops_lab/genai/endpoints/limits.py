@@ -102,6 +102,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         return self.input + self.output
 
 
+class Reserved(Usage, frozen=True, kw_only=True):
+    """Tokens that are set aside for a call. ``input`` includes ``added``: what earlier calls had above their most."""
+
+    added: int = 0
+
+
 class BudgetReached(Exception):
     """The next call could pass the budget of the evaluation."""
 
@@ -110,8 +116,8 @@ class Budget:
     """Tokens and money of an evaluation: reserved before each call, so that the sum cannot pass the limit.
 
     A call whose tokens the endpoint did not count costs all that was reserved. An endpoint that writes more than
-    ``max_tokens`` passes what was reserved: from then on each call reserves as much as the longest answer had, and
-    ``longest`` says so.
+    ``max_tokens``, or adds a prompt of its own, passes what was reserved: from then on each call reserves as much as
+    the longest answer had, and as much more input as the call with the most of it.
 
     >>> budget = Budget(Limits(tokens=100), None)
     >>> call = budget.reserve(Usage(input=20, output=60))
@@ -124,12 +130,14 @@ class Budget:
         self._limits, self._price = limits, price
         self.spent = spent or Usage()
         self._reserved = Usage()
-        #: The tokens of the longest answer that passed ``max_tokens``; 0 where none did.
-        self.longest = 0
+        #: The tokens of the longest answer that passed ``max_tokens``, and the most input that was not reserved.
+        self._longest = self._added = 0
 
-    def reserve(self, most: Usage) -> Usage:
+    def reserve(self, most: Usage) -> Reserved:
         """Set aside what a call may use. Raises BudgetReached."""
-        most = msgspec.structs.replace(most, output=max(most.output, self.longest))
+        most = Reserved(
+            input=most.input + self._added, output=max(most.output, self._longest), added=self._added
+        )
         reserved = _sum(self._reserved, most)
         if self._limits.tokens is not None and self.spent.total + reserved.total > self._limits.tokens:
             raise BudgetReached(f"{self._limits.tokens:,} tokens")
@@ -139,13 +147,19 @@ class Budget:
         self._reserved = reserved
         return most
 
-    def settle(self, reserved: Usage, used: Usage) -> None:
+    def settle(self, reserved: Reserved, used: Usage) -> None:
         """Count what a call has used, in place of what was set aside for it."""
         self._reserved = _sum(self._reserved, reserved, -1)
         paid = used if used.known else msgspec.structs.replace(reserved, known=False)
         self.spent = _sum(self.spent, paid)
+        self.learn(reserved, used)
+
+    def learn(self, reserved: Usage, used: Usage) -> None:
+        """Set aside more for the next calls, if a call used more than was set aside for it."""
         if used.output > reserved.output:
-            self.longest = max(self.longest, used.output)
+            self._longest = max(self._longest, used.output)
+        added = reserved.added if isinstance(reserved, Reserved) else 0
+        self._added = max(self._added, used.input - reserved.input + added)
 
     @property
     def money(self) -> float | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from genops_lab.genai.endpoints.endpoint import (
+    MAY_COST,
     Answer,
     CallFailed,
     Connection,
@@ -26,8 +27,7 @@ from genops_lab.genai.endpoints.endpoint import (
 )
 from genops_lab.genai.endpoints.limits import Budget, BudgetReached, Pace, Usage
 
-from .journal import Call, Journal, Key
-from .steps import summed
+from .journal import NOTHING, Call, Journal, Key
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -90,9 +90,8 @@ class Relay:
             async with contextlib.AsyncExitStack() as stack:
                 self._journal = await stack.enter_async_context(Journal(self._path))
                 self._connection = await stack.enter_async_context(Connection(self._endpoint))
-                kept = [call.answer.usage for call in self._journal.calls.values() if call.answer]
                 self.lost = list(self._journal.lost)
-                self.spent = summed([*kept, *(most for _, most in self.lost)])
+                self.spent = self._journal.spent(self._endpoint.name)
                 self._budget = Budget(limits, self._endpoint.price, self.spent)
                 await runner.setup()
                 stack.push_async_callback(runner.cleanup)
@@ -167,13 +166,15 @@ class Relay:
         except CallFailed as error:
             failed = error
             content = content or json.dumps({"error": {"message": error.message}}).encode()
-        if status == 200 and not (used.known and used.total):  # such as a stream
+        is_lost = status != 200 and failed is not None and failed.kind in MAY_COST
+        if is_lost or (status == 200 and not (used.known and used.total)):  # such as a stream
             used = most
         self._journal.end(
             Call(
                 model=key[0], example=key[1], repeat=0, at=at, latency_s=round(time.monotonic() - began, 6),
                 answer=Answer(text="", usage=used) if status == 200 else None,
                 failure=failed.kind if failed else "", message=failed.message if failed else "",
+                lost=most if is_lost else NOTHING,
             )
         )  # fmt: skip
         headers.setdefault("Content-Type", "application/json")

@@ -14,7 +14,7 @@ from genops_lab.core.call_progress import report_progress
 from genops_lab.core.errors import Conflict
 from genops_lab.core.locks import FileLock
 from genops_lab.core.paths import private_dir
-from genops_lab.genai.endpoints.endpoint import PASSING, Endpoint
+from genops_lab.genai.endpoints.endpoint import PASSING, Endpoint, is_bounded
 from genops_lab.genai.evaluations.asking import Asked, Patience
 from genops_lab.genai.evaluations.asking_models import while_wanted
 from genops_lab.genai.evaluations.evaluation_file import Model
@@ -82,14 +82,13 @@ class OnlineProcess:
 
         found = read_live_scorers(body.text, body.name)
         judges = [each for each in found.scorers if isinstance(each, Judge)]
-        limited = {"max_tokens", "max_completion_tokens"}
         return Checked(
             scorers=[known(each) for each in found.scorers],
             judges=found.judges,
             budgeted=[
                 each.label
                 for each in judges
-                if limited & {*found.judges[each.model].settings, *each.settings}
+                if is_bounded({**found.judges[each.model].settings, **each.settings})
             ],
             unpriced=[
                 each.label for each in found.scorers if asks_a_model(each) and not isinstance(each, Judge)
