@@ -64,6 +64,11 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     limits: Limits = Limits()
     price: Price | None = None
 
+    @property
+    def asked_as(self) -> str:
+        """Return the model's name for its provider, else that of the deployment or the endpoint."""
+        return self.model or self.deployment or self.endpoint
+
 
 class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """An evaluation file.

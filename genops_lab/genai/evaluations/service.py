@@ -332,7 +332,8 @@ class AnswersService(Service):
             self._events.emit("answer-evaluation", plan["id"])
             return data
         handle.progress("Scoring the answers.")
-        _, judges = await self._endpoints(plan["id"])
+        _, asked = await self._worker.call(AnswersProcess.models, plan["id"])
+        judges = [await self.endpoint_of(label, model) for label, model in asked.items()]
         await self._worker.follow(
             lambda done: handle.show(f"{done:,} answers scored."), AnswersProcess.score, plan["id"], judges
         )
