@@ -85,9 +85,14 @@ def test_a_lab_evaluates_and_mlflow_shows_it(home: Home, tmp_path: Path) -> None
             bad.clear()
             await ended(lab, await answers.resume_answers(begun.evaluation.id))
             before = len(stub.said)
+            # No model answers again, so neither its endpoint nor its key is needed.
+            await lab.application.get(EndpointsService).delete_endpoint("theirs")
+            (home.data / "secrets" / "KEY").unlink()
             more = NewScores(text="scorers: [{scorer: contains, name: has}]")
             await ended(lab, await answers.score_answers(begun.evaluation.id, more))
             assert len(stub.said) == before == 25
+            (home.data / "secrets" / "KEY").write_text("sk-1")
+            await lab.application.get(EndpointsService).add_endpoint(theirs)
             await rows_of_mlflow(lab, begun.evaluation.id)
             return [first, shown, await answers.get_answer_evaluation(begun.evaluation.id)]
 

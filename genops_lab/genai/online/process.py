@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,6 +29,9 @@ from genops_lab.genai.scorers.base import Answered, Judge
 from .live_scorers import known, read_live_scorers
 from .models import NewOnlineScorers
 from .store import KnownScorer, TraceScore
+
+if TYPE_CHECKING:
+    from genops_lab.genai.scorers.judge_checks import Calibration
 
 #: How long an endpoint may be away before its traces wait, and the calls for one answer.
 _PATIENCE = Patience(tries=3, patience_s=3.0)
@@ -152,17 +156,15 @@ class OnlineProcess:
 
     def means(self, text: str, values: dict[str, list[float]]) -> dict[str, ScorerMean]:
         """Return the mean of each scorer's scores, and whether people's labels say that a judge can be trusted."""
-        from genops_lab.genai.evaluations.kept_labels import known_calibrations  # numpy
-        from genops_lab.genai.evaluations.report import estimate
+        from genops_lab.genai.evaluations.report import estimate  # numpy
         from genops_lab.genai.evaluations.report_means import Means
         from genops_lab.genai.scorers.judge_checks import asks_a_model, problem
         from genops_lab.genai.scorers.judges import identity
 
-        calibrations = {}
-        for folder in all_folders(self._answers):
-            calibrations.update(known_calibrations(folder))
+        file = read_live_scorers(text, "scorers.yaml")
+        calibrations = self._calibrations(file.judges)
         found = {}
-        for scorer in read_live_scorers(text, "scorers.yaml").scorers:
+        for scorer in file.scorers:
             by_trace = {str(at): value for at, value in enumerate(values.get(scorer.label, []))}
             mean = estimate(Means().mean(by_trace, scorer.bounds))
             if not asks_a_model(scorer):
@@ -171,6 +173,27 @@ class OnlineProcess:
             why = problem(scorer, calibrations)
             said = why or calibrations[identity(scorer)].verdict
             found[scorer.label] = ScorerMean(mean=mean, calibrated=not why, calibration=said)
+        return found
+
+    def _calibrations(self, judges: Mapping[str, Model]) -> dict[str, Calibration]:
+        """Return the verdicts of all evaluations on judges whose model is the same here, by their identity."""
+        from genops_lab.genai.evaluations.evaluation_file import read_evaluation
+        from genops_lab.genai.evaluations.kept_labels import kept_labels
+        from genops_lab.genai.evaluations.process import all_scorers
+
+        found = {}
+        for folder in all_folders(self._answers):
+            labels = kept_labels(folder)
+            if not labels:
+                continue
+            scorers, models = all_scorers(folder, read_evaluation(folder.text()))
+            own = {each.label: each for each in scorers}
+            for label, calibration in (each for kept in labels for each in kept.calibrations.items()):
+                name = own[label].asks if label in own else ""
+                if not name or (
+                    name in models and name in judges and _asks_the_same(models[name], judges[name])
+                ):
+                    found[calibration.judge] = calibration
         return found
 
     @contextlib.contextmanager
@@ -189,6 +212,14 @@ class OnlineProcess:
             yield
         finally:
             lock.release()
+
+
+def _asks_the_same(one: Model, other: Model) -> bool:
+    """Return whether two models of files are the same model with the same settings."""
+    return all(
+        getattr(one, name) == getattr(other, name)
+        for name in ("deployment", "endpoint", "url", "model", "settings")
+    )
 
 
 def _of_traces(kept: Sequence[KeptScore]) -> list[TraceScore]:

@@ -23,7 +23,9 @@ OPERATIONS = [
     Operation("GET", "/prompts/{name}/difference", Service.compare_prompts),
     Operation("POST", "/prompts/{name}/trials", PromptTrials.start_trial, action="execute"),
     # It reads a file of this machine by its path.
-    Operation("POST", "/prompts/{name}/trials/cost", PromptTrials.get_trial_cost, action="execute", audited=False),
+    Operation(
+        "POST", "/prompts/{name}/trials/cost", PromptTrials.get_trial_cost, action="execute", audited=False
+    ),
     Operation("GET", "/prompt-trials", PromptTrials.list_trials),
     Operation("GET", "/prompt-trials/{trial}", PromptTrials.get_trial),
     Operation("POST", "/prompt-trials/{trial}/resume", PromptTrials.resume_trial, action="execute"),
