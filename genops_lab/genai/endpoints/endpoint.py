@@ -27,6 +27,8 @@ __all__ = ["MAY_COST", "PASSING", "Answer", "CallFailed", "Connection", "Endpoin
 
 _MOST_BYTES = 8_000_000
 _WORDS = 300
+#: A shorter key may be a word of an answer.
+_LEAST_KEY = 8
 #: 502 Bad Gateway, 503 Service Unavailable, and what some providers answer when they are overloaded.
 _AWAY = frozenset({502, 503, 529})
 _MOST_TOKENS = ("max_tokens", "max_completion_tokens")
@@ -106,14 +108,20 @@ class Connection:
         """Return the status, the headers and the body of the answer as they are. Raises CallFailed without one."""
         if self._child is not None:
             endpoint, asked = self.endpoint, {"messages": messages, **settings}
-            return await self._child.ask(
+            status, headers, content = await self._child.ask(
                 endpoint.model, endpoint.key, endpoint.url, asked, endpoint.timeout_s
             )
+            return status, headers, self._without_key(content)
         embeds = self.endpoint.task == "embeddings"
         asked = {"input": messages[-1]["content"]} if embeds else {"messages": messages}
         async with self._response({**asked, **settings}, total=self.endpoint.timeout_s) as response:
             content = await response.read()
-        return response.status, response.headers, content
+        return response.status, response.headers, self._without_key(content)
+
+    def _without_key(self, content: bytes) -> bytes:
+        """Return what was answered without the key: some endpoints repeat it in errors, which are kept."""
+        key = self.endpoint.key.encode()
+        return content.replace(key, b"[key]") if len(key) >= _LEAST_KEY else content
 
     async def models(self) -> list[str]:
         """Return the models that the endpoint lists; none where it lists none, or not to this key."""
@@ -149,14 +157,14 @@ class Connection:
         stream = Stream()
         async with self._response(asked, sock_read=self.endpoint.timeout_s) as response:
             if response.status != 200:
-                answer_of(response.status, response.headers, await response.read())
+                answer_of(response.status, response.headers, self._without_key(await response.read()))
             begun = b""
             async for part in response.content.iter_any():
                 *lines, begun = (begun + part).split(b"\n")
                 if len(begun) > _MOST_BYTES:
                     raise CallFailed("malformed", f"the answer has over {_MOST_BYTES:,} bytes")
                 for line in lines:
-                    if text := stream.add(line.decode(errors="replace").rstrip("\r")):
+                    if text := stream.add(self._without_key(line).decode(errors="replace").rstrip("\r")):
                         tell(text)
             stream.add(begun.decode(errors="replace"))
         return stream.answer()
