@@ -23,6 +23,19 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     tokens: AtLeast1 | None = None
     money: Positive | None = None
 
+    def over(self, others: Limits) -> Limits:
+        """Return these limits, and the others where these are not given.
+
+        >>> Limits(at_once=2).over(Limits(money=1.0)).money
+        1.0
+        """
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
+        own = {name: value for name, value in given.items() if value != getattr(_NO_LIMITS, name)}
+        return msgspec.structs.replace(others, **own)
+
+
+_NO_LIMITS = Limits()
+
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Prices of a million tokens, in one currency.

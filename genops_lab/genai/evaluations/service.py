@@ -25,7 +25,7 @@ from genops_lab.core.tasks import TaskHandle
 from genops_lab.core.worker import Worker
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints.endpoint import Endpoint, is_bounded
-from genops_lab.genai.endpoints.limits import Limits, money_text
+from genops_lab.genai.endpoints.limits import money_text
 from genops_lab.genai.endpoints.models import EndpointTask
 from genops_lab.genai.scorers.programs import EMBEDDINGS
 
@@ -265,7 +265,7 @@ class AnswersService(Service):
                 )
             task: EndpointTask = "embeddings" if label.startswith(EMBEDDINGS) else "chat"
             found = await self._named(model.endpoint, task)
-            limits = found.limits if model.limits == Limits() else model.limits
+            limits = model.limits.over(found.limits)
             has_budget = limits.tokens is not None or limits.money is not None
             if task == "chat" and has_budget and not is_bounded(model.settings):
                 raise InvalidRequest(
