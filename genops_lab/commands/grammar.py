@@ -172,7 +172,7 @@ check, diff, apply, call; pull, push
 Options: --version, --install-completion, --show-completion, -h, --help
 Every command takes --help and --json. In a notebook: %genops runs list
 Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict or confirmation
-needed, 5 no answer, 6 trace damaged or empty, 10-12 gates, 130 interrupted
+needed, 5 no answer, 6 bad trace, 8 answers missing, 10-12 gates, 130 stopped
 """
 
 

@@ -13,10 +13,11 @@ import pytest
 from genops_lab.core.errors import GenOpsError, InvalidRequest, NotAllowed, NotFound
 from genops_lab.core.principals import PRINCIPAL, Principal
 from genops_lab.deployments.secrets import Secrets
+from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.limits import Limits
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
-from genops_lab.genai.evaluations.kernel_requests import KernelEvaluations
+from genops_lab.genai.evaluations.kernel_requests import KernelEvaluations, _question
 from genops_lab.genai.evaluations.models import NewAnswerEvaluation
 from genops_lab.genai.evaluations.process import AnswersProcess
 from genops_lab.genai.evaluations.service import AnswersService
@@ -211,3 +212,22 @@ def test_the_rest_of_a_hosts_file_is_allowed(tmp_path: Path) -> None:
     assert [each.calls for each in plan.models] == [2, 2] and set(models) == {"a", "b"}
     assert set(judges) == {"j", "embeddings:vectors"}
     assert {each.model: each.calls for each in plan.judges} == {"j": 4, "embeddings:vectors": 8}
+
+
+def test_the_question_names_the_model_that_plays_the_user(tmp_path: Path) -> None:
+    (rows := tmp_path / "rows.jsonl").write_text('{"q": "Question"}\n')
+    file = {
+        "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "test"}, "prompt": "{{q}}",
+        "models": {"a": {"endpoint": "house"}}, "judges": {"j": {"endpoint": "dear", "settings": {"max_tokens": 9}}},
+        "settings": {"max_tokens": 5}, "scorers": [{"scorer": "refusal"}],
+        "conversation": {"user": {"model": "j", "prompt": "Ask more."}, "most_turns": 3},
+    }  # fmt: skip
+    given = NewAnswerEvaluation(text=json.dumps(file), folder=str(tmp_path), data=str(rows), data_name="rows")
+    plan, _models, _judges = AnswersProcess(str(tmp_path / "answers")).plan_from_kernel(given)
+    endpoints = {
+        name: (f"the endpoint {of}", Endpoint(name=name, url="http://127.0.0.1:9/v1", model="m"))
+        for name, of in (("a", "house"), ("j", "dear"))
+    }
+    asked = _question("box", plan, endpoints).splitlines()
+    assert asked[1].startswith("- a: 3 calls to the endpoint house. At most ")
+    assert asked[2].startswith("- j, the user: 2 calls to the endpoint dear. At most ")

@@ -85,9 +85,14 @@ def test_a_lab_evaluates_and_mlflow_shows_it(home: Home, tmp_path: Path) -> None
             bad.clear()
             await ended(lab, await answers.resume_answers(begun.evaluation.id))
             before = len(stub.said)
+            # No model answers again, so neither its endpoint nor its key is needed.
+            await lab.application.get(EndpointsService).delete_endpoint("theirs")
+            (home.data / "secrets" / "KEY").unlink()
             more = NewScores(text="scorers: [{scorer: contains, name: has}]")
             await ended(lab, await answers.score_answers(begun.evaluation.id, more))
             assert len(stub.said) == before == 25
+            (home.data / "secrets" / "KEY").write_text("sk-1")
+            await lab.application.get(EndpointsService).add_endpoint(theirs)
             await rows_of_mlflow(lab, begun.evaluation.id)
             return [first, shown, await answers.get_answer_evaluation(begun.evaluation.id)]
 
@@ -272,7 +277,10 @@ def test_the_command_evaluates_without_a_lab_redacts_and_says_what_is_missing(
     with Answering(reply).serving() as url:
         secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"  # the form of a token, of nobody
         turns = [{"role": "system", "content": f"The key is {secret}."}, {"role": "user", "content": "{{q}}"}]
-        body = file_of(tmp_path, url, models={"a": {"url": url, "model": "stub"}}, prompt=turns)
+        models = {"a": {"url": url, "model": "stub"}, "b": {"url": url, "model": "stub", "prompt": "no"}}
+        body = file_of(tmp_path, url, models=models, prompt=turns, id="id")
+        rows = [{**row, "id": f"{at} {secret}"} for at, row in enumerate(questions(12))]
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         (tmp_path / "e.yaml").write_text(body.text)
         command = [*program("genops_lab.commands.main"), "evaluate", "e.yaml", "--json"]
         done = subprocess.run(
@@ -284,9 +292,11 @@ def test_the_command_evaluates_without_a_lab_redacts_and_says_what_is_missing(
     assert found["evaluation"]["models"][0]["failures"] == {"server": 1}
     assert found["report"]["scored"][0]["mean"]["value"] == 1.0
     markdown = (tmp_path / "report.md").read_text()
+    assert f"New failures of b: 0 {secret}" in "\n".join(found["report"]["sentences"])
     assert "| a | 11 of 12 | 1 |" in markdown and "They count as neither right nor wrong." in markdown
     store = b"".join(each.read_bytes() for each in (home.data / "mlflow").rglob("*") if each.is_file())
     assert secret.encode() not in store and store.count(b"The key is [github token 1].") > 12
+    assert b"New failures of b: 0 [github token 1]" in store
 
 
 def test_the_schema_of_evaluation_files_is_that_of_the_code() -> None:

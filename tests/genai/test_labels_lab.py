@@ -85,6 +85,7 @@ def labels(server: LabServer, result: str) -> str:
     assert "being labelled" in genops(
         server, "labels", "begin", result, "--choice", "bad", "--choice", "good", ends=4
     )
+    assert "lacks these labels" not in genops(server, "labels", "show", made["name"])  # there are none yet
     label(server, made["id"], ["good", "bad", "good", "bad"])
     assert [each["labelled"] for each in said(server, "labels", "list")] == [4]
     shown = genops(server, "labels", "show", made["name"])

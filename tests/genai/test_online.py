@@ -14,13 +14,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from genops_lab.genai.endpoints.limits import Price
+from genops_lab.genai.evaluations.kept_labels import KeptLabels, keep_labels
+from genops_lab.genai.evaluations.results_folder import find_folder
 from genops_lab.genai.online.backend import answered_in
 from genops_lab.genai.online.live_scorers import read_live_scorers
+from genops_lab.genai.online.process import OnlineProcess
 from genops_lab.genai.online.store import in_sample
 from genops_lab.genai.scorers.base import Answered
+from genops_lab.genai.scorers.judge_checks import Calibration, Checked
+from genops_lab.genai.scorers.judges import identity
+from genops_lab.genai.scorers.kinds import Scorer
 from genops_lab.genai.traces.answered import NOT_REDACTED
 from genops_lab.genai.traces.tree import INPUTS, OUTPUTS, RawSpan
 from tests.kernels.outputs.pages import eventually
@@ -28,6 +35,7 @@ from tests.support.homes import Home
 from tests.support.lab_server import start_lab
 from tests.support.openai_stub import OpenAIStub
 
+from .answering import Evaluating, questions
 from .live_deployment import LiveDeployment
 from .test_traces_lab import genops
 
@@ -124,6 +132,34 @@ def chat(**message: Any) -> dict[str, Any]:
     usage = {"prompt_tokens": 1_000_000, "completion_tokens": 100_000}
     choice = {"message": {"role": "assistant", **message}, "finish_reason": "stop"}
     return {"model": "small-1", "choices": [choice], "usage": usage}
+
+
+@pytest.mark.parametrize(
+    ("changed", "calibrated"),
+    [
+        ({}, True),
+        ({"model": "small"}, False),
+        ({"settings": {"temperature": 2}}, False),
+        ({"price": PRICE}, True),
+    ],
+)
+def test_labels_of_a_judge_say_nothing_of_another_model_with_its_name(
+    tmp_path: Path, changed: dict[str, Any], calibrated: bool
+) -> None:
+    given = {"url": "http://127.0.0.1:9/v1", "model": "large", "settings": {"max_tokens": 50}}
+    made = Evaluating(tmp_path, given["url"], questions(1), judges={"judge": given}, scorers=[POLITE])  # type: ignore[arg-type]
+    judge = msgspec.convert(POLITE, Scorer)
+    verdict = Calibration(
+        judge=identity(judge), calibrated=True, labels=60,
+        checks=[Checked(name="agreement", value=0.8, low=0.7, high=0.9, n=60)],
+    )  # fmt: skip
+    folder = find_folder(tmp_path / "answers", made.id)
+    keep_labels(folder, KeptLabels(question="polite", labels=[], calibrations={"polite": verdict}))
+    file = json.dumps({"scorers": [POLITE], "judges": {"judge": {**given, **changed}}})
+    process = OnlineProcess(str(tmp_path / "online"), str(tmp_path / "answers"))
+    (found,) = process.means(file, {"polite": [1.0, 0.5]}).values()
+    assert found.calibrated is calibrated
+    assert ("nobody labelled answers that it marked" in found.calibration) is not calibrated
 
 
 def test_a_trace_is_read_as_an_answer() -> None:

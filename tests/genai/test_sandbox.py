@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +53,7 @@ attack("reads a key", lambda: open(key).read())
 attack("lists the home", lambda: os.path.basename(key) in os.listdir(os.path.dirname(key)))
 attack("reads passwords", lambda: open("/etc/shadow").read())
 attack("reads an environment", lambda: [open(each).read() for each in glob.glob(f"/proc/{parent}/environ")] or False)
+attack("writes to the memory of the first process", lambda: open("/proc/1/mem", "r+b"))
 attack("sees the environment", lambda: "KEY_OF_A_MODEL" in os.environ)
 attack("connects", lambda: socket.create_connection(("127.0.0.1", int(port)), 1))
 attack("sends a packet", lambda: packets().sendto(b"x", ("127.0.0.1", int(port))))
@@ -208,6 +212,46 @@ def test_a_function_scores_in_the_sandbox(way: Way, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(scorers, "chosen", lambda: way)
     with scorers.running(Function(file="mine.py", files=["helper.py"]), tmp_path) as scoring:
         assert [each.value for each in scoring.score([Answered(text="")] * 2)] == [1.5, 1.5]
+
+
+_LOOKS = r"""
+import glob
+def score(text):
+    found = []
+    for path in [*glob.glob("/proc/[0-9]*/environ"), "/proc/1/mem"]:
+        try:
+            with open(path, "rb") as file:
+                found.append(path if path.endswith("mem") or b"KEY_OF_A_MODEL" in file.read() else "")
+        except OSError:
+            pass
+    return len(list(filter(None, found))), " ".join(found)
+"""
+_SCORES = """
+import sys
+from pathlib import Path
+from genops_lab.genai.scorers import running
+from genops_lab.genai.scorers.base import Answered
+from genops_lab.genai.scorers.programs import Function
+running.chosen = lambda: sys.argv[2]
+with running.running(Function(file="looks.py"), Path(sys.argv[1])) as scoring:
+    [found] = scoring.score([Answered(text="")])
+    print(found.value, found.reason)
+"""
+
+
+def test_a_function_of_an_ordinary_user_reads_no_key_of_the_lab(way: Way, tmp_path: Path) -> None:
+    # The first process of the sandbox has the function's user then: its environment and memory could be read.
+    (tmp_path / "looks.py").write_text(_LOOKS)
+    as_user = [shutil.which("unshare") or "unshare", "-U", "--map-user=1000", "--map-group=1000"]
+    if os.getuid():
+        as_user = []
+    elif subprocess.run([*as_user, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("unshare cannot make an ordinary user here")
+    found = subprocess.run(
+        [*as_user, sys.executable, "-c", _SCORES, str(tmp_path), way],
+        env={**os.environ, "KEY_OF_A_MODEL": "sk-1"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.split()[:1] == ["0.0"], found.stdout
 
 
 def test_without_a_sandbox_it_refuses_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

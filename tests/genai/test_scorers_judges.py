@@ -14,6 +14,10 @@ import pytest
 
 from genops_lab.genai.endpoints.endpoint import Connection, Endpoint
 from genops_lab.genai.endpoints.limits import Limits
+from genops_lab.genai.evaluations.kept_labels import KeptLabel
+from genops_lab.genai.evaluations.report_means import Means
+from genops_lab.genai.evaluations.results_folder import KeptScore
+from genops_lab.genai.labels.agreement import corrected_means
 from genops_lab.genai.scorers.base import Answered, NotScored, Score, read_judgement
 from genops_lab.genai.scorers.judge_checks import Calibration, Marked, check, corrected_mean, problem
 from genops_lab.genai.scorers.judges import Pairwise, Rubric, identity
@@ -169,6 +173,32 @@ def test_another_rubric_is_another_judge_and_rules_need_no_calibration() -> None
     ):
         other = msgspec.structs.replace(_JUDGE, **changed)
         assert identity(other) != good.judge and "Label at least 20 answers" in problem(other, known)
+
+
+def test_the_page_of_labels_knows_clusters_and_all_repeats() -> None:
+    """Ten rows of a cluster are alike: they count as one, and each answer to a row has its part of its label."""
+    rng = random.Random(5)
+    right = {f"{at}": float(at // 10 % 3 > 0) for at in range(200)}
+    scores = {
+        ("a", row, repeat): KeptScore(model="a", example=row, repeat=repeat, value=rng.random())
+        for row in right
+        for repeat in (0, 1)
+    }
+    labels = [
+        KeptLabel(model="a", example=row, repeat=repeat, value=(value, 0.5)[repeat], raters=1, chance=0.5)
+        for row, value in right.items()
+        for repeat in (0, 1)
+        if rng.random() < 0.5
+    ]
+    (alone,) = corrected_means(scores, labels, ["a"], "judge", Means())
+    clusters = {row: str(int(row) // 10) for row in right}
+    (together,) = corrected_means(scores, labels, ["a"], "judge", Means(clusters))
+    assert (alone.corrected.n, together.corrected.n) == (200, 20)
+    widths = [each.corrected.high - each.corrected.low for each in (alone, together)]  # type: ignore[operator]
+    assert widths[1] > 2 * widths[0]
+    (second,) = corrected_means(scores, [each for each in labels if each.repeat], ["a"], "judge", Means())
+    assert second.corrected.value == pytest.approx(0.5)
+    assert alone.corrected.value == pytest.approx(sum(right.values()) / 400 + 0.25, abs=0.05)
 
 
 def test_the_corrected_mean_covers_the_truth_where_the_judge_is_too_kind() -> None:

@@ -16,6 +16,7 @@ from genops_lab.core.settings import Settings
 from genops_lab.genai.endpoints.limits import Limits, Price
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
+from genops_lab.genai.evaluations.evaluation_file import Model
 from genops_lab.genai.evaluations.models import AnswersReport, NewAnswerEvaluation, NewScores
 from genops_lab.genai.evaluations.service import AnswersService
 from tests.support.application import open_lab
@@ -143,6 +144,23 @@ def test_a_budget_of_money_needs_a_price(home: Home, stub: OpenAIStub, tmp_path:
                 await made.add("priceless", limits=Limits(money=1.0))
 
     asyncio.run(add())
+
+
+def test_limits_of_a_file_leave_the_budget_of_its_endpoint(
+    home: Home, stub: OpenAIStub, tmp_path: Path
+) -> None:
+    async def find() -> None:
+        async with scoring(home, tmp_path, stub) as made:
+            await made.add("bounded", limits=Limits(tokens=5_000, requests_per_minute=60.0))
+            with pytest.raises(InvalidRequest, match="has a budget, and the model 'a' has no max_tokens"):
+                await made.answers.endpoint_of("a", Model(endpoint="bounded", limits=Limits(at_once=2)))
+            model = Model(
+                endpoint="bounded", limits=Limits(at_once=2, tokens=100), settings={"max_tokens": 5}
+            )
+            found = await made.answers.endpoint_of("a", model)
+            assert found.limits == Limits(at_once=2, tokens=100, requests_per_minute=60.0)
+
+    asyncio.run(find())
 
 
 def test_a_registered_scorer_of_mlflow_is_run_as_it_was(home: Home, stub: OpenAIStub, tmp_path: Path) -> None:

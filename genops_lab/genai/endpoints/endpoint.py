@@ -27,8 +27,11 @@ __all__ = ["MAY_COST", "PASSING", "Answer", "CallFailed", "Connection", "Endpoin
 
 _MOST_BYTES = 8_000_000
 _WORDS = 300
+#: A shorter key may be a word of an answer.
+_LEAST_KEY = 8
 #: 502 Bad Gateway, 503 Service Unavailable, and what some providers answer when they are overloaded.
 _AWAY = frozenset({502, 503, 529})
+_MOST_TOKENS = ("max_tokens", "max_completion_tokens")
 #: The shortest text of a token, in bytes: a call has no more input tokens than bytes by this.
 _BYTES_OF_TOKEN = 1
 
@@ -105,14 +108,20 @@ class Connection:
         """Return the status, the headers and the body of the answer as they are. Raises CallFailed without one."""
         if self._child is not None:
             endpoint, asked = self.endpoint, {"messages": messages, **settings}
-            return await self._child.ask(
+            status, headers, content = await self._child.ask(
                 endpoint.model, endpoint.key, endpoint.url, asked, endpoint.timeout_s
             )
+            return status, headers, self._without_key(content)
         embeds = self.endpoint.task == "embeddings"
         asked = {"input": messages[-1]["content"]} if embeds else {"messages": messages}
         async with self._response({**asked, **settings}, total=self.endpoint.timeout_s) as response:
             content = await response.read()
-        return response.status, response.headers, content
+        return response.status, response.headers, self._without_key(content)
+
+    def _without_key(self, content: bytes) -> bytes:
+        """Return what was answered without the key: some endpoints repeat it in errors, which are kept."""
+        key = self.endpoint.key.encode()
+        return content.replace(key, b"[key]") if len(key) >= _LEAST_KEY else content
 
     async def models(self) -> list[str]:
         """Return the models that the endpoint lists; none where it lists none, or not to this key."""
@@ -148,14 +157,14 @@ class Connection:
         stream = Stream()
         async with self._response(asked, sock_read=self.endpoint.timeout_s) as response:
             if response.status != 200:
-                answer_of(response.status, response.headers, await response.read())
+                answer_of(response.status, response.headers, self._without_key(await response.read()))
             begun = b""
             async for part in response.content.iter_any():
                 *lines, begun = (begun + part).split(b"\n")
                 if len(begun) > _MOST_BYTES:
                     raise CallFailed("malformed", f"the answer has over {_MOST_BYTES:,} bytes")
                 for line in lines:
-                    if text := stream.add(line.decode(errors="replace").rstrip("\r")):
+                    if text := stream.add(self._without_key(line).decode(errors="replace").rstrip("\r")):
                         tell(text)
             stream.add(begun.decode(errors="replace"))
         return stream.answer()
@@ -283,9 +292,19 @@ def most_tokens(messages: list[dict[str, Any]], settings: Mapping[str, Any]) -> 
     >>> most_tokens([], {"max_completion_tokens": 500, "n": 2}).output
     1000
     """
-    each = max(int(settings.get(name) or 0) for name in ("max_tokens", "max_completion_tokens"))
+    each = max(int(settings.get(name) or 0) for name in _MOST_TOKENS)
     given = json.dumps([messages, settings.get("tools") or [], settings.get("response_format") or {}])
     return Usage(input=len(given.encode()) // _BYTES_OF_TOKEN, output=each * int(settings.get("n") or 1))
+
+
+def is_bounded(settings: Mapping[str, Any]) -> bool:
+    """Return whether settings bound the tokens of an answer, so that a budget can be kept.
+
+    >>> is_bounded({"max_tokens": 100}), is_bounded({"max_tokens": None}), is_bounded({"max_tokens": "100"})
+    (True, False, False)
+    """
+    given = [settings[name] for name in _MOST_TOKENS if settings.get(name) is not None]
+    return bool(given) and all(type(each) is int and each > 0 for each in given)
 
 
 def answer_of(status: int, headers: Mapping[str, str], content: bytes) -> Answer:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
 from genops_lab.runtime.money import money_text
 
+Tokens = TypeVar("Tokens", bound="Usage")
 AtLeast1 = Annotated[int, msgspec.Meta(ge=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
@@ -24,6 +25,19 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     tokens_per_minute: Positive | None = None
     tokens: AtLeast1 | None = None
     money: Positive | None = None
+
+    def over(self, others: Limits) -> Limits:
+        """Return these limits, and the others where these are not given.
+
+        >>> Limits(at_once=2).over(Limits(money=1.0)).money
+        1.0
+        """
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
+        own = {name: value for name, value in given.items() if value != getattr(_NO_LIMITS, name)}
+        return msgspec.structs.replace(others, **own)
+
+
+_NO_LIMITS = Limits()
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,7 +82,7 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """Return the most that a call with these tokens can cost."""
         return self.of(self.dearest(usage))
 
-    def dearest(self, usage: Usage) -> Usage:
+    def dearest(self, usage: Tokens) -> Tokens:
         """Return as many tokens, all of the dearer kind.
 
         >>> Price(input=1.0, output=10.0, reasoning=20.0).dearest(Usage(input=5, output=9))
@@ -106,6 +120,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         return self.input + self.output
 
 
+class Reserved(Usage, frozen=True, kw_only=True):
+    """Tokens that are set aside for a call. ``input`` includes ``added``: what earlier calls had above their most."""
+
+    added: int = 0
+
+
 class BudgetReached(Exception):
     """The next call could pass the budget of the evaluation."""
 
@@ -114,8 +134,8 @@ class Budget:
     """Tokens and money of an evaluation: reserved before each call, so that the sum cannot pass the limit.
 
     A call whose tokens the endpoint did not count costs all that was reserved. An endpoint that writes more than
-    ``max_tokens`` passes what was reserved: from then on each call reserves as much as the longest answer had, and
-    ``longest`` says so.
+    ``max_tokens``, or adds a prompt of its own, passes what was reserved: from then on each call reserves as much as
+    the longest answer had, and as much more input as the call with the most of it.
 
     >>> budget = Budget(Limits(tokens=100), None)
     >>> call = budget.reserve(Usage(input=20, output=60))
@@ -128,12 +148,14 @@ class Budget:
         self._limits, self._price = limits, price
         self.spent = spent or Usage()
         self._reserved = Usage()
-        #: The tokens of the longest answer that passed ``max_tokens``; 0 where none did.
-        self.longest = 0
+        #: The tokens of the longest answer that passed ``max_tokens``, and the most input that was not reserved.
+        self._longest = self._added = 0
 
-    def reserve(self, most: Usage) -> Usage:
+    def reserve(self, most: Usage) -> Reserved:
         """Set aside what a call may use, and return it as tokens of the dearer kind. Raises BudgetReached."""
-        most = msgspec.structs.replace(most, output=max(most.output, self.longest))
+        most = Reserved(
+            input=most.input + self._added, output=max(most.output, self._longest), added=self._added
+        )
         most = self._price.dearest(most) if self._price else most
         reserved = _sum(self._reserved, most)
         if self._limits.tokens is not None and self.spent.total + reserved.total > self._limits.tokens:
@@ -144,13 +166,18 @@ class Budget:
         self._reserved = reserved
         return most
 
-    def settle(self, reserved: Usage, used: Usage) -> None:
+    def settle(self, reserved: Reserved, used: Usage) -> None:
         """Count what a call has used, in place of what was set aside for it."""
         self._reserved = _sum(self._reserved, reserved, -1)
         paid = used if used.known else msgspec.structs.replace(reserved, known=False)
         self.spent = _sum(self.spent, paid)
+        self.learn(reserved, used)
+
+    def learn(self, reserved: Reserved, used: Usage) -> None:
+        """Set aside more for the next calls, if a call used more than was set aside for it."""
         if used.output > reserved.output:
-            self.longest = max(self.longest, used.output)
+            self._longest = max(self._longest, used.output)
+        self._added = max(self._added, used.input - reserved.input + reserved.added)
 
     @property
     def money(self) -> float | None:

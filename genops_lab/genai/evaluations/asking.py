@@ -20,7 +20,7 @@ from genops_lab.genai.endpoints.endpoint import (
     Endpoint,
     most_tokens,
 )
-from genops_lab.genai.endpoints.limits import Budget, BudgetReached, Pace, Usage
+from genops_lab.genai.endpoints.limits import Budget, BudgetReached, Pace, Reserved, Usage
 
 from .journal import NOTHING, Call, Journal, Key
 from .steps import summed
@@ -95,9 +95,11 @@ class Asking:
         May be called again with more answers: a call that this object made and that failed is not made again.
         """
         found = self._kept(wanted)
+        self._join_kept(wanted)
         missing = iter([each for each in wanted if self._needs(each)])
         self._tried.update(map(self._key, wanted))
         budget = Budget(self._endpoint.limits, self._endpoint.price, found.spent)
+        self._teach(budget)
         found.money = budget.money
         workers = [
             asyncio.create_task(self._work(missing, budget, found))
@@ -113,26 +115,19 @@ class Asking:
 
     def _kept(self, wanted: Sequence[Wanted]) -> Asked:
         """Return what earlier processes asked; the calls that they lost count as paid in full."""
-        kept = [(each, call) for each in wanted if (call := self._call(each)) is not None]
-        calls = [call for _each, call in kept]
-        lost = [most for key, most in self._journal.lost if key[0] == self._endpoint.name]
-        repeated = len(lost)
-        lost += [call.lost for call in calls]
-        spent = [
-            call.answer.usage
-            if call.answer.usage.known
-            else msgspec.structs.replace(self._dearest(_most_of(each)), known=False)
-            for each, call in kept
-            if call.answer and not call.joined
-        ]
-        total = summed([*spent, *lost])
+        calls = [call for each in wanted if (call := self._call(each)) is not None]
+        name = self._endpoint.name
         return Asked(
-            model=self._endpoint.name, wanted=len(wanted), spent=total, repeated=repeated,
+            model=name, wanted=len(wanted), spent=self._journal.spent(name),
+            repeated=sum(key[0] == name for key, _most in self._journal.lost),
             answered=sum(call.answer is not None for call in calls), kept=len(calls),
         )  # fmt: skip
 
-    def _dearest(self, usage: Usage) -> Usage:
-        return self._endpoint.price.dearest(usage) if self._endpoint.price else usage
+    def _teach(self, budget: Budget) -> None:
+        """Tell a budget which earlier calls used more than was set aside for them."""
+        for key, call in self._journal.calls.items():
+            if key[0] == self._endpoint.name and call.answer and key in self._journal.most:
+                budget.learn(self._journal.most[key], call.answer.usage)
 
     def _call(self, wanted: Wanted) -> Call | None:
         return self._journal.calls.get(self._key(wanted))
@@ -150,16 +145,24 @@ class Asking:
             if found.stopped:
                 return
             call = await self._joined_or_asked(wanted, budget, found)
+            found.spent, found.money = budget.spent, budget.money
             if call is None:
                 return
             found.answered += call.answer is not None
             found.failed += call.answer is None
-            found.spent, found.money = budget.spent, budget.money
             self._tell(found)
+
+    def _join_kept(self, wanted: Sequence[Wanted]) -> None:
+        """Let calls share the answers that earlier processes got to the same messages."""
+        for each in wanted:
+            call = self._call(each) if self._key(each) not in self._tried else None
+            if call is not None and call.answer is not None and (same := _same(each)) not in self._joined:
+                self._joined[same] = promise = asyncio.get_running_loop().create_future()
+                promise.set_result(call)
 
     async def _joined_or_asked(self, wanted: Wanted, budget: Budget, found: Asked) -> Call | None:
         """Return the call; one for all examples with the same messages. None where nothing more is asked."""
-        same = json.dumps([wanted.repeat, wanted.messages, wanted.settings], sort_keys=True)
+        same = _same(wanted)
         first = self._joined.get(same)
         if first is not None:
             shared = await first
@@ -190,21 +193,21 @@ class Asking:
             return None
         used = Usage()
         before = self._journal.calls.get(self._key(wanted))
-        lost = before.lost if before else NOTHING
+        lost, earlier = before.lost if before else NOTHING, NOTHING
         began, at, tries, failing_since = time.monotonic(), time.time(), 0, 0.0
         try:
             while True:
                 await self._turn(most)
                 tries += 1
-                self._journal.begin(self._key(wanted), reserved)
+                self._journal.begin(self._key(wanted), reserved, earlier)
                 sent = time.monotonic()
                 try:
                     answer = await self._connection.ask(wanted.messages, wanted.settings)
                 except CallFailed as failed:
                     if failed.kind in MAY_COST:  # it counts as paid, and another try needs tokens of its own
-                        lost = summed([lost, reserved])
+                        lost, earlier = summed([lost, reserved]), summed([earlier, reserved])
                         budget.settle(reserved, reserved)
-                        reserved = Usage()
+                        reserved = Reserved()
                     failing_since = failing_since or time.monotonic()
                     if await self._again(failed, tries, (began, failing_since), found):
                         try:
@@ -212,6 +215,7 @@ class Asking:
                             continue
                         except BudgetReached as reached:
                             found.stopped = f"The budget of {reached} would be passed by the next call."
+                            found.over_budget = True
                     return self._ended(wanted, at, sent, tries, lost, failed=failed)
                 self._in_a_row, used, self._answered_at = 0, answer.usage, time.monotonic()
                 return self._ended(wanted, at, sent, tries, lost, answer=answer)
@@ -274,6 +278,11 @@ class Asking:
         )  # fmt: skip
         self._journal.end(call)
         return call
+
+
+def _same(wanted: Wanted) -> str:
+    """Return what is the same for calls that share an answer."""
+    return json.dumps([wanted.repeat, wanted.messages, wanted.settings], sort_keys=True)
 
 
 def _most_of(wanted: Wanted) -> Usage:

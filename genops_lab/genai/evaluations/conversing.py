@@ -20,8 +20,7 @@ from genops_lab.runtime.money import money_text
 from .asking import Asked, Asking, Patience, Wanted
 from .conversation_file import User
 from .evaluation_file import Evaluation, Message
-from .journal import Call, Journal, Key
-from .journal import read as read_journal
+from .journal import Call, Journal, Key, spent_in
 from .rows import turns_in, written
 from .steps import Step, summed
 from .tools import Tools
@@ -77,9 +76,8 @@ class _UserModel(Asking):
     ) -> None:
         super().__init__(connection, turns, patience)
         self.end, self._prompt, self._settings = user.end, user.prompt, settings
-        own = [call.answer.usage for call in turns.calls.values() if call.model == self._name and call.answer]
-        own += [most for key, most in turns.lost if key[0] == self._name]
-        self._budget = Budget(self._endpoint.limits, self._endpoint.price, summed(own))
+        self._budget = Budget(self._endpoint.limits, self._endpoint.price, turns.spent(self._name))
+        self._teach(self._budget)
         self.asked = Asked(model=self._name, wanted=0)
 
     @property
@@ -136,13 +134,8 @@ class _Conversing(Asking):
     def _call(self, wanted: Wanted) -> Call | None:
         return self._answers.calls.get(self._key(wanted))
 
-    def _kept(self, wanted: Sequence[Wanted]) -> Asked:
-        found = super()._kept(wanted)
-        name = self._endpoint.name
-        calls = [call for call in self._journal.calls.values() if call.model == name]
-        usages = [call.lost for call in calls] + [call.answer.usage for call in calls if call.answer]
-        found.spent = summed([*usages, *(most for key, most in self._journal.lost if key[0] == name)])
-        return found
+    def _join_kept(self, wanted: Sequence[Wanted]) -> None:
+        """Join nothing: each conversation is its own."""
 
     async def _joined_or_asked(self, wanted: Wanted, budget: Budget, found: Asked) -> Call | None:
         """Return the call for a whole conversation. None where nothing more is asked; its turns are kept."""
@@ -271,8 +264,7 @@ def user_notes(file: Evaluation, path: Path) -> list[str]:
     user = file.conversation.user
     if user is None:
         return []
-    calls = [each for each in read_journal(path).values() if each.model == _USERS + user.model]
-    spent = summed([each.answer.usage for each in calls if each.answer])
+    spent = spent_in(path, _USERS + user.model)
     price = file.judges[user.model].price
     cost = f", {money_text(price.of(spent), price.currency)}" if price else ""
     return [f"The user, {user.model}, used {spent.total:,} tokens{cost}."]

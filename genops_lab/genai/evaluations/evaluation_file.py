@@ -9,6 +9,7 @@ import msgspec
 import yaml
 
 from genops_lab.core.yaml_files import YamlFileError, YamlKind
+from genops_lab.genai.endpoints.endpoint import is_bounded
 from genops_lab.genai.endpoints.limits import Limits, Price
 from genops_lab.genai.scorers.base import Judge
 from genops_lab.genai.scorers.kinds import Scorer
@@ -62,6 +63,11 @@ class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     settings: dict[str, Any] = {}
     limits: Limits = Limits()
     price: Price | None = None
+
+    @property
+    def asked_as(self) -> str:
+        """Return the model's name for its provider, else that of the deployment or the endpoint."""
+        return self.model or self.deployment or self.endpoint
 
 
 class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -210,9 +216,9 @@ def _check_models(text: str, name: str, key: str, models: dict[str, Model], sett
                 "deployment: NAME of genops deployments list, or the url and the model of another endpoint.",
             )  # fmt: skip
         limited = model.limits.tokens is not None or model.limits.money is not None
-        if limited and not {"max_tokens", "max_completion_tokens"} & {*settings, *model.settings}:
+        if limited and not is_bounded({**settings, **model.settings}):
             raise _error(
-                text, name, place, f"the model {label!r} has a budget, and its settings have no max_tokens.",
+                text, name, place, f"the model {label!r} has a budget, and its settings have no max_tokens above 0.",
                 "Add max_tokens to settings: it is set aside before each call, so that the budget is kept.",
             )  # fmt: skip
         if model.limits.money is not None and model.price is None:

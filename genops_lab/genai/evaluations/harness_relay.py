@@ -25,10 +25,9 @@ from genops_lab.genai.endpoints.endpoint import (
     answer_of,
     most_tokens,
 )
-from genops_lab.genai.endpoints.limits import Budget, BudgetReached, Pace, Usage
+from genops_lab.genai.endpoints.limits import Budget, BudgetReached, Pace, Reserved, Usage
 
-from .journal import Call, Journal, Key
-from .steps import summed
+from .journal import NOTHING, Call, Journal, Key
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -91,15 +90,8 @@ class Relay:
             async with contextlib.AsyncExitStack() as stack:
                 self._journal = await stack.enter_async_context(Journal(self._path))
                 self._connection = await stack.enter_async_context(Connection(self._endpoint))
-                calls = self._journal.calls.values()
-                kept = [
-                    usage
-                    for call in calls
-                    for usage in (call.lost, call.answer and call.answer.usage)
-                    if usage
-                ]
                 self.lost = list(self._journal.lost)
-                self.spent = summed([*kept, *(most for _, most in self.lost)])
+                self.spent = self._journal.spent(self._endpoint.name)
                 self._budget = Budget(limits, self._endpoint.price, self.spent)
                 await runner.setup()
                 stack.push_async_callback(runner.cleanup)
@@ -158,14 +150,14 @@ class Relay:
         return answered
 
     async def _asked(
-        self, messages: Any, settings: dict[str, Any], most: Usage
+        self, messages: Any, settings: dict[str, Any], most: Reserved
     ) -> tuple[Usage, web.Response]:
         """Make a call that is on disk before and after; return its tokens and what the harness gets."""
         from aiohttp import web
 
         key: Key = (self._endpoint.name, secrets.token_hex(8), 0)
         self._journal.begin(key, most)
-        began, at, failed, used, lost = time.monotonic(), time.time(), None, Usage(), Usage()
+        began, at, failed, used = time.monotonic(), time.time(), None, Usage()
         status, headers, content = 502, dict[str, str](), b""
         try:
             status, given, content = await self._connection.ask_raw(messages, settings)
@@ -173,16 +165,17 @@ class Relay:
             used = answer_of(status, given, content).usage
         except CallFailed as error:
             failed = error
-            lost = most if error.kind in MAY_COST else lost
             content = content or json.dumps({"error": {"message": error.message}}).encode()
-        if status == 200 and not (used.known and used.total):  # such as a stream
+        is_lost = status != 200 and failed is not None and failed.kind in MAY_COST
+        if is_lost or (status == 200 and not (used.known and used.total)):  # such as a stream
             used = most
         self._journal.end(
             Call(
-                model=key[0], example=key[1], repeat=0, at=at, latency_s=round(time.monotonic() - began, 6), lost=lost,
+                model=key[0], example=key[1], repeat=0, at=at, latency_s=round(time.monotonic() - began, 6),
                 answer=Answer(text="", usage=used) if status == 200 else None,
                 failure=failed.kind if failed else "", message=failed.message if failed else "",
+                lost=most if is_lost else NOTHING,
             )
         )  # fmt: skip
         headers.setdefault("Content-Type", "application/json")
-        return summed([used, lost]), web.Response(status=status, body=content, headers=headers)
+        return used, web.Response(status=status, body=content, headers=headers)

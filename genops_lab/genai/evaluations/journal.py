@@ -6,13 +6,13 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from genops_lab.genai.endpoints.endpoint import Answer
-from genops_lab.genai.endpoints.limits import Usage
+from genops_lab.genai.endpoints.limits import Reserved, Usage
 
 from .steps import Step, summed
 
@@ -51,11 +51,15 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 Key = tuple[str, str, int]
 
 
-class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """A call that is about to be sent, and the tokens set aside for it."""
+class Begun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A try that is about to be sent, and the tokens set aside for it.
+
+    ``lost``: those of earlier tries that may have been paid.
+    """
 
     begun: Key
-    most: Usage = Usage()
+    most: Reserved = Reserved()
+    lost: Usage = NOTHING
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +77,13 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.calls: dict[Key, Call] = {}
+        #: The tokens set aside for each call that was begun.
+        self.most: dict[Key, Reserved] = {}
         #: Calls that were in flight when a process ended, of any process before: they may have been paid for.
         self.lost: list[tuple[Key, Usage]] = []
 
     async def __aenter__(self) -> Journal:
-        self.calls, self.lost = await asyncio.to_thread(_read, self.path, mend=True)
+        self.calls, self.lost, self.most = await asyncio.to_thread(_read, self.path, mend=True)
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._is_dirty = False
         try:
@@ -96,14 +102,19 @@ class Journal:
         finally:
             os.close(self._file)
 
-    def begin(self, key: Key, most: Usage) -> None:
-        """Keep that a call is about to be sent. Raises OSError."""
-        self._write(Begun(begun=key, most=most))
+    def begin(self, key: Key, reserved: Reserved, lost: Usage = NOTHING) -> None:
+        """Keep that a try of a call is about to be sent. Raises OSError."""
+        self._write(Begun(begun=key, most=reserved, lost=lost))
+        self.most[key] = reserved
 
     def end(self, call: Call) -> None:
         """Keep the end of a call. Raises OSError."""
         self._write(call)
         self.calls[call.key] = call
+
+    def spent(self, model: str) -> Usage:
+        """Return what all calls of a model used, those that were lost and those of earlier processes too."""
+        return _spent(self.calls, self.lost, self.most, model)
 
     def _write(self, line: msgspec.Struct) -> None:
         data = msgspec.json.encode(line) + b"\n"
@@ -126,39 +137,40 @@ def read(path: Path) -> dict[Key, Call]:
     return _read(path)[0]
 
 
-def spent_in(path: Path, model: str, is_kept: Callable[[str], bool] | None = None) -> Usage:
-    """Return what all answers of a model used, and all its calls that were lost. Blocks.
+def spent_in(path: Path, model: str) -> Usage:
+    """Return what all calls of a model used, and all that were lost. Blocks."""
+    return _spent(*_read(path), model)
 
-    An answer whose tokens the endpoint did not count used all that was set aside for it. With ``is_kept`` the answers
-    to these examples alone count, as :class:`.asking.Asking` counts those that it keeps.
-    """
-    aside: dict[Key, Usage] = {}
-    calls, lost = _read(path, aside=aside)
-    used = [most for key, most in lost if key[0] == model]
+
+def _spent(
+    calls: dict[Key, Call], lost: list[tuple[Key, Usage]], most: dict[Key, Reserved], model: str
+) -> Usage:
+    """Return what a model used. An answer whose tokens the endpoint did not count used its most."""
+    used = [tokens for key, tokens in lost if key[0] == model]
     for key, call in calls.items():
-        if call.joined or key[0] != model or (is_kept and not is_kept(key[1])):
+        if key[0] != model or call.joined:
             continue
         used.append(call.lost)
-        if call.answer is None:
-            continue
-        usage = call.answer.usage
-        used.append(usage if usage.known or is_kept else aside.get(key, Usage()))
+        if call.answer is not None:
+            usage = call.answer.usage
+            used.append(usage if usage.known else replace(most.get(key, NOTHING), known=False))
     return summed(used)
 
 
 def _read(
-    path: Path, *, mend: bool = False, aside: dict[Key, Usage] | None = None
-) -> tuple[dict[Key, Call], list[tuple[Key, Usage]]]:
-    """Return the calls that ended, and those that were lost. ``aside`` gets the tokens set aside for each call."""
+    path: Path, *, mend: bool = False
+) -> tuple[dict[Key, Call], list[tuple[Key, Usage]], dict[Key, Reserved]]:
+    """Return the calls that ended, those that were lost, and the most tokens of each that was begun."""
     calls: dict[Key, Call] = {}
     lost: list[tuple[Key, Usage]] = []
+    most: dict[Key, Reserved] = {}
     open_: dict[Key, Usage] = {}
     decoder = msgspec.json.Decoder(type=Call)
     begins = msgspec.json.Decoder(type=Begun)
     try:
         file = path.open("rb+" if mend else "rb")
     except FileNotFoundError:
-        return calls, lost
+        return calls, lost, most
     with file:
         whole = 0
         for line in file:
@@ -167,9 +179,8 @@ def _read(
             whole += len(line)
             if line.startswith(b'{"begun"'):
                 begun = begins.decode(line)
-                open_[begun.begun] = begun.most
-                if aside is not None:
-                    aside[begun.begun] = begun.most
+                most[begun.begun] = begun.most
+                open_[begun.begun] = summed([begun.most, begun.lost])
             elif line.startswith(b'{"opened"'):
                 lost += open_.items()
                 open_ = {}
@@ -179,4 +190,4 @@ def _read(
                 open_.pop(call.key, None)
         if mend:
             file.truncate(whole)
-    return calls, [*lost, *open_.items()]
+    return calls, [*lost, *open_.items()], most

@@ -50,7 +50,10 @@ class KeptLabels(msgspec.Struct, frozen=True, kw_only=True):
 
 def keep_labels(folder: ResultsFolder, kept: KeptLabels) -> None:
     """Keep the labels of a question beside the evaluation, if they changed. Raises OSError."""
-    path = private_dir(folder.path / "labels") / f"{file_name(kept.question)}.json"
+    path = folder.path / "labels" / f"{file_name(kept.question)}.json"
+    if not kept.labels and not path.is_file():  # a new queue changes no report
+        return
+    private_dir(path.parent)
     content = msgspec.json.encode(kept)
     if not path.is_file() or path.read_bytes() != content:
         write_private(path, content.decode())

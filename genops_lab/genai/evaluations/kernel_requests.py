@@ -176,11 +176,10 @@ def _question(target: str, plan: PlannedEvaluation, endpoints: dict[str, tuple[s
     """Return what would be asked of which endpoint."""
     count = f"{plan.rows:,} rows" + (f", {plan.repeats} answers to each" if plan.repeats > 1 else "")
     lines = [f"A kernel on {target} asks for the evaluation “{plan.name}”: {count}."]
-    for each in [*plan.models, *plan.judges]:
+    for each in [*plan.models, *plan.judges, *filter(None, [plan.user])]:
         named, endpoint = endpoints[each.model]
-        lines.append(
-            f"- {each.model.removeprefix(EMBEDDINGS)}: {each.calls:,} calls to {named}. {_bound(each, endpoint)}"
-        )
+        label = each.model.removeprefix(EMBEDDINGS) + (", the user" if each is plan.user else "")
+        lines.append(f"- {label}: {each.calls:,} calls to {named}. {_bound(each, endpoint)}")
     return "\n".join([*lines, *plan.notes])
 
 

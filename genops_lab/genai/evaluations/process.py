@@ -454,7 +454,7 @@ def question_of(folder: ResultsFolder, file: Evaluation, rows: Mapping[str, Mapp
         },
         smallest=file.smallest_difference,
         labels=labels_of(scorers, kept_labels(folder)),
-        names={name: each.model or each.deployment for name, each in {**file.models, **judges}.items()},
+        names={name: each.asked_as for name, each in {**file.models, **judges}.items()},
     )
 
 

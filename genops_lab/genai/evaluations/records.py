@@ -93,7 +93,9 @@ class AnswerRecords(MlflowBackend):
             source=json.dumps({"uri": state.data}), profile=json.dumps({"num_rows": state.rows}),
         )  # fmt: skip
         if report is not None and report.sentences:
-            self._client.set_tag(run_id, "mlflow.note.content", "\n\n".join(report.sentences)[:5000])
+            said = "\n\n".join(report.sentences)  # they name rows by their ids
+            note = str(redact(said)) if redact else said
+            self._client.set_tag(run_id, "mlflow.note.content", note[:5000])
         tag = InputTag("mlflow.data.context", "evaluation")
         self._client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
         with tempfile.TemporaryDirectory(prefix="answers-", dir=self._scratch) as scratch:

@@ -24,8 +24,7 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TaskHandle
 from genops_lab.core.worker import Worker
 from genops_lab.deployments.secrets import Secrets
-from genops_lab.genai.endpoints.endpoint import Endpoint
-from genops_lab.genai.endpoints.limits import Limits
+from genops_lab.genai.endpoints.endpoint import Endpoint, is_bounded
 from genops_lab.genai.endpoints.models import EndpointTask
 from genops_lab.genai.scorers.programs import EMBEDDINGS
 from genops_lab.runtime.money import money_text
@@ -266,13 +265,9 @@ class AnswersService(Service):
                 )
             task: EndpointTask = "embeddings" if label.startswith(EMBEDDINGS) else "chat"
             found = await self._named(model.endpoint, task)
-            limits = found.limits if model.limits == Limits() else model.limits
+            limits = model.limits.over(found.limits)
             has_budget = limits.tokens is not None or limits.money is not None
-            if (
-                task == "chat"
-                and has_budget
-                and not {"max_tokens", "max_completion_tokens"} & set(model.settings)
-            ):
+            if task == "chat" and has_budget and not is_bounded(model.settings):
                 raise InvalidRequest(
                     f"The endpoint {model.endpoint!r} has a budget, and the model {label!r} has no max_tokens.",
                     hint="Add max_tokens to settings: it is set aside before each call, so that the budget is kept.",
@@ -337,7 +332,8 @@ class AnswersService(Service):
             self._events.emit("answer-evaluation", plan["id"])
             return data
         handle.progress("Scoring the answers.")
-        _, judges = await self._endpoints(plan["id"])
+        _, asked = await self._worker.call(AnswersProcess.models, plan["id"])
+        judges = [await self.endpoint_of(label, model) for label, model in asked.items()]
         await self._worker.follow(
             lambda done: handle.show(f"{done:,} answers scored."), AnswersProcess.score, plan["id"], judges
         )

@@ -8,15 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genops_lab.genai.evaluations.asking_models import clusters_of
 from genops_lab.genai.evaluations.evaluation_file import read_evaluation
 from genops_lab.genai.evaluations.journal import Key, read
 from genops_lab.genai.evaluations.kept_labels import KeptLabel, KeptLabels, keep_labels, report_is_older
 from genops_lab.genai.evaluations.models import ScoreEstimate
 from genops_lab.genai.evaluations.process import all_scorers
-from genops_lab.genai.evaluations.report_labels import lengths_of
+from genops_lab.genai.evaluations.report import by_example
+from genops_lab.genai.evaluations.report_labels import corrected_difference, corrected_mean, lengths_of
+from genops_lab.genai.evaluations.report_means import Means, less
 from genops_lab.genai.evaluations.results_folder import KeptScore, ResultsFolder
 from genops_lab.genai.scorers.base import BaseScorer, Judge
-from genops_lab.genai.scorers.judge_checks import Calibration, Marked, asks_a_model, check, corrected_mean
+from genops_lab.genai.scorers.judge_checks import Calibration, Marked, asks_a_model, check
 from genops_lab.genai.scorers.judges import Pairwise
 from genops_lab.statistics.agreement import Agreement, Level, cohens_kappa, krippendorffs_alpha
 from genops_lab.statistics.results import Result
@@ -79,57 +82,33 @@ def report_of(
 
 
 def corrected_means(
-    marks: Mapping[Key, float | None], labels: Sequence[KeptLabel], models: Sequence[str], scorer: str
-) -> list[CorrectedMean]:
+    scores: Mapping[Key, KeptScore], labels: Sequence[KeptLabel], models: Sequence[str], scorer: str, means: Means
+) -> list[CorrectedMean]:  # fmt: skip
     """Return the mean label of each model's answers, and its difference to the first model, corrected by labels.
 
-    marks: a judge's, of all answers. The mean mark of a row predicts its label; rows of a random core have labels.
+    They are those of the evaluation's report. scores: a judge's, of all answers.
     """
-    by_model: dict[str, dict[str, list[float]]] = {model: {} for model in models}
-    for (model, example, _), mark in marks.items():
-        if mark is not None and model in by_model:
-            by_model[model].setdefault(example, []).append(mark)
-    means = {
-        model: {example: float(np.mean(each)) for example, each in rows.items()}
-        for model, rows in by_model.items()
-    }
-    core = {(each.model, each.example): each for each in labels if each.chance is not None}
-    chances = {each.example: each.chance for each in core.values()}
+    given = {each.key: each for each in labels}
+    marks = {model: _mean_marks(scores, model) for model in models}
+    first, *others = models
     found = []
     for model in models:
-        rows = list(means[model])
-        given = [core[model, row].value if (model, row) in core else None for row in rows]
-        found.append(_corrected(scorer, model, [means[model][row] for row in rows], given,
-                                [chances.get(row) or 1.0 for row in rows]))  # fmt: skip
-    first, *others = models
+        mean = corrected_mean(scores, given, model, means)
+        if mean is not None and marks[model]:
+            judged = float(np.mean(list(marks[model].values())))
+            found.append(CorrectedMean(scorer=scorer, model=model, judged=judged, corrected=mean))
     for model in others:
-        rows = [row for row in means[model] if row in means[first]]
-        both = [
-            core[model, row].value - core[first, row].value
-            if (model, row) in core and (first, row) in core
-            else None
-            for row in rows
-        ]
-        apart = [means[model][row] - means[first][row] for row in rows]
-        found.append(
-            _corrected(scorer, model, apart, both, [chances.get(row) or 1.0 for row in rows], against=first)
-        )
+        difference = corrected_difference(scores, given, model, first, means)
+        if difference is not None:
+            judged = float(np.mean(list(less(marks[model], marks[first]).values())))
+            found.append(
+                CorrectedMean(scorer=scorer, model=model, judged=judged, corrected=difference, against=first)
+            )
     return found
 
 
-def _corrected(
-    scorer: str,
-    model: str,
-    marks: list[float],
-    labels: list[float | None],
-    chances: list[float],
-    against: str = "",
-) -> CorrectedMean:
-    result = corrected_mean(marks, labels, chances, paired=bool(against))
-    judged = float(np.mean(marks)) if marks else None
-    return CorrectedMean(
-        scorer=scorer, model=model, judged=judged, corrected=estimate(result), against=against
-    )
+def _mean_marks(scores: Mapping[Key, KeptScore], model: str) -> dict[str, float]:
+    return {example: float(np.mean(each)) for example, each in by_example(scores, model).items()}
 
 
 def _labels(question: LabelQuestion, items: Sequence[Item], models: Mapping[str, str]) -> list[KeptLabel]:
@@ -174,14 +153,14 @@ def _against_scorers(
     judged, corrected = [], []
     for scorer in named or alike:
         scores = folder.scores(scorer.label)
-        own_model = judges[scorer.model].model if isinstance(scorer, Judge) else ""
-        answering = {name: model.model for name, model in file.models.items()}
+        own_model = judges[scorer.model].asked_as if isinstance(scorer, Judge) else ""
+        answering = {name: model.asked_as for name, model in file.models.items()}
         lengths = lengths_of(calls, next(iter(file.models)) if question.pairs else "")
         found = _against(scorer, scores, labels, lengths, answering, own_model)
         judged.append(found)
         if found.calibration is not None and not file.stop_when_known:  # these intervals are of one look
-            marks = {key: score.value for key, score in scores.items()}
-            corrected += corrected_means(marks, labels, models, scorer.label)
+            means = Means(clusters_of(file, folder.rows()))
+            corrected += corrected_means(scores, labels, models, scorer.label, means)
     return judged, corrected
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,7 +15,7 @@ from genops_lab.core.call_progress import report_progress
 from genops_lab.core.errors import Conflict
 from genops_lab.core.locks import FileLock
 from genops_lab.core.paths import private_dir
-from genops_lab.genai.endpoints.endpoint import PASSING, Endpoint
+from genops_lab.genai.endpoints.endpoint import PASSING, Endpoint, is_bounded
 from genops_lab.genai.evaluations.asking import Asked, Patience
 from genops_lab.genai.evaluations.asking_models import while_wanted
 from genops_lab.genai.evaluations.evaluation_file import Model
@@ -28,6 +29,9 @@ from genops_lab.genai.scorers.base import Answered, Judge
 from .live_scorers import known, read_live_scorers
 from .models import NewOnlineScorers
 from .store import KnownScorer, TraceScore
+
+if TYPE_CHECKING:
+    from genops_lab.genai.scorers.judge_checks import Calibration
 
 #: How long an endpoint may be away before its traces wait, and the calls for one answer.
 _PATIENCE = Patience(tries=3, patience_s=3.0)
@@ -82,14 +86,13 @@ class OnlineProcess:
 
         found = read_live_scorers(body.text, body.name)
         judges = [each for each in found.scorers if isinstance(each, Judge)]
-        limited = {"max_tokens", "max_completion_tokens"}
         return Checked(
             scorers=[known(each) for each in found.scorers],
             judges=found.judges,
             budgeted=[
                 each.label
                 for each in judges
-                if limited & {*found.judges[each.model].settings, *each.settings}
+                if is_bounded({**found.judges[each.model].settings, **each.settings})
             ],
             unpriced=[
                 each.label for each in found.scorers if asks_a_model(each) and not isinstance(each, Judge)
@@ -153,17 +156,15 @@ class OnlineProcess:
 
     def means(self, text: str, values: dict[str, list[float]]) -> dict[str, ScorerMean]:
         """Return the mean of each scorer's scores, and whether people's labels say that a judge can be trusted."""
-        from genops_lab.genai.evaluations.kept_labels import known_calibrations  # numpy
-        from genops_lab.genai.evaluations.report import estimate
+        from genops_lab.genai.evaluations.report import estimate  # numpy
         from genops_lab.genai.evaluations.report_means import Means
         from genops_lab.genai.scorers.judge_checks import asks_a_model, problem
         from genops_lab.genai.scorers.judges import identity
 
-        calibrations = {}
-        for folder in all_folders(self._answers):
-            calibrations.update(known_calibrations(folder))
+        file = read_live_scorers(text, "scorers.yaml")
+        calibrations = self._calibrations(file.judges)
         found = {}
-        for scorer in read_live_scorers(text, "scorers.yaml").scorers:
+        for scorer in file.scorers:
             by_trace = {str(at): value for at, value in enumerate(values.get(scorer.label, []))}
             mean = estimate(Means().mean(by_trace, scorer.bounds))
             if not asks_a_model(scorer):
@@ -172,6 +173,27 @@ class OnlineProcess:
             why = problem(scorer, calibrations)
             said = why or calibrations[identity(scorer)].verdict
             found[scorer.label] = ScorerMean(mean=mean, calibrated=not why, calibration=said)
+        return found
+
+    def _calibrations(self, judges: Mapping[str, Model]) -> dict[str, Calibration]:
+        """Return the verdicts of all evaluations on judges whose model is the same here, by their identity."""
+        from genops_lab.genai.evaluations.evaluation_file import read_evaluation
+        from genops_lab.genai.evaluations.kept_labels import kept_labels
+        from genops_lab.genai.evaluations.process import all_scorers
+
+        found = {}
+        for folder in all_folders(self._answers):
+            labels = kept_labels(folder)
+            if not labels:
+                continue
+            scorers, models = all_scorers(folder, read_evaluation(folder.text()))
+            own = {each.label: each for each in scorers}
+            for label, calibration in (each for kept in labels for each in kept.calibrations.items()):
+                name = own[label].asks if label in own else ""
+                if not name or (
+                    name in models and name in judges and _asks_the_same(models[name], judges[name])
+                ):
+                    found[calibration.judge] = calibration
         return found
 
     @contextlib.contextmanager
@@ -190,6 +212,14 @@ class OnlineProcess:
             yield
         finally:
             lock.release()
+
+
+def _asks_the_same(one: Model, other: Model) -> bool:
+    """Return whether two models of files are the same model with the same settings."""
+    return all(
+        getattr(one, name) == getattr(other, name)
+        for name in ("deployment", "endpoint", "url", "model", "settings")
+    )
 
 
 def _of_traces(kept: Sequence[KeptScore]) -> list[TraceScore]:

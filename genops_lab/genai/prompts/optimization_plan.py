@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from genops_lab.core.errors import InvalidRequest
-from genops_lab.genai.endpoints.endpoint import most_tokens
+from genops_lab.genai.endpoints.endpoint import is_bounded, most_tokens
 from genops_lab.genai.endpoints.limits import Limits, Usage
 from genops_lab.genai.evaluations.evaluation_file import (
     Evaluation,
@@ -143,7 +143,7 @@ def _check_budget(body: NewOptimization, file: Evaluation) -> None:
             hint="Give all prices in one currency, or leave out the budget.",
         )
     for name, each in file.judges.items():
-        if not {"max_tokens", "max_completion_tokens"} & each.settings.keys():
+        if not is_bounded(each.settings):
             raise InvalidRequest(
                 f"The judge {name!r} has no max_tokens, so its cost has no bound.",
                 hint="Add it below judges: settings: {max_tokens: 200}",

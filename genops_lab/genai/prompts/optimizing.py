@@ -341,7 +341,7 @@ class _Writing:
         return found
 
     def _judged(self, judge: Judge, answers: Mapping[Key, Answered]) -> list[KeptScore]:
-        settings, asked_about = self._file.judges[judge.model].settings, {key[1] for key in answers}
+        settings = self._file.judges[judge.model].settings
         journal, attachments = self._results.judge_calls(judge.label), self._results.attachments
 
         async def ask(endpoint: Endpoint, tell: Callable[[Asked], None]) -> tuple[list[KeptScore], Asked]:
@@ -349,10 +349,7 @@ class _Writing:
                 judge, endpoint, answers, settings, journal, attachments, Patience(), tell
             )
 
-        return self._counted(
-            self._judges[judge.model], journal,
-            lambda example: example.split("\n")[1] in asked_about, ask,
-        )  # fmt: skip
+        return self._counted(self._judges[judge.model], journal, ask)
 
     def ask_writer(self, messages: list[dict[str, Any]], given: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Ask the model that writes, for MLflow. The answer is OpenAI's chat completion, or an error."""
@@ -394,22 +391,21 @@ class _Writing:
 
     def _ask(self, endpoint: Endpoint, path: Path, wanted: Sequence[Wanted]) -> dict[Key, Call]:
         """Ask for the answers that the journal does not have. Raises _Stopped, Failed."""
-        examples = {each.example for each in wanted}
 
         async def ask(left: Endpoint, tell: Callable[[Asked], None]) -> tuple[dict[Key, Call], Asked]:
             async with Journal(path) as journal, Connection(left) as connection:
                 asked = await Asking(connection, journal, tell=tell).ask(wanted)
                 return dict(journal.calls), asked
 
-        return self._counted(endpoint, path, examples.__contains__, ask)
+        return self._counted(endpoint, path, ask)
 
     def _counted(
-        self, endpoint: Endpoint, path: Path, is_kept: Callable[[str], bool],
+        self, endpoint: Endpoint, path: Path,
         ask: Callable[[Endpoint, Callable[[Asked], None]], Awaitable[tuple[T, Asked]]],
     ) -> T:  # fmt: skip
         """Make calls within what may be spent, and end them with the run. Raises _Stopped, Failed."""
         self._look()
-        kept = spent_in(path, endpoint.name, is_kept)  # which asking counts itself
+        kept = spent_in(path, endpoint.name)  # which asking counts itself
         left = msgspec.structs.replace(endpoint, limits=self._left(endpoint, kept))
         before = self._calls
 

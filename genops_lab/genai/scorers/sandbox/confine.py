@@ -27,7 +27,7 @@ _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _READ = 1 << 0 | 1 << 2 | 1 << 3  # execute, read a file, read a folder
 _WRITE_FILE = 1 << 1
 _FILE_ONLY = 1 << 0 | 1 << 1 | 1 << 2
-_DEATH_SIGNAL, _CAPBSET_DROP, _NO_NEW_PRIVS = 1, 24, 38
+_DEATH_SIGNAL, _DUMPABLE, _CAPBSET_DROP, _NO_NEW_PRIVS = 1, 4, 24, 38
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _LIBRARIES = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _SETTINGS = (
@@ -62,9 +62,16 @@ def main() -> None:
 
 
 def _inside_bubblewrap(given: dict) -> None:  # type: ignore[type-arg]
-    """Give up root. Bubblewrap made the rest."""
+    """Give up root, or keep the first process out of reach of the program. Bubblewrap made the rest."""
     if given["user"] is not None:
         _become(given["user"])
+        return
+    # The program has the user of the first process, which has no filter and no bounds: without this, the program
+    # could write to its memory.
+    _check(_libc.prctl(_DUMPABLE, 0, 0, 0, 0), "dumpable")
+    child = os.fork()
+    if child:
+        _end_with(child, given)
 
 
 def _namespaces(given: dict) -> None:  # type: ignore[type-arg]

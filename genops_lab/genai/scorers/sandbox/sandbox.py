@@ -157,7 +157,7 @@ def _bubblewrap(
     folder: Path, folders: list[str], bounds: Bounds, root: bool, die_with_parent: bool
 ) -> list[str]:
     found = [
-        "bwrap",
+        shutil.which("bwrap") or "bwrap",  # it starts without a PATH
         "--unshare-ipc",
         "--unshare-pid",
         "--unshare-net",
@@ -167,7 +167,7 @@ def _bubblewrap(
     if root:  # it changes to a user that nobody is
         found += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
-        found += ["--unshare-user", "--disable-userns"]
+        found += ["--unshare-user", "--disable-userns", "--as-pid-1"]
     if die_with_parent:
         found.append("--die-with-parent")
     found += ["--clearenv", "--perms", "0755", "--size", str(1 << 20), "--tmpfs", "/"]
