@@ -9,7 +9,8 @@ import type { IPageContext } from '../loading';
 
 import { EvaluationsList } from './list';
 import { ResultView } from './result';
-import type { IListed, IResult } from './service';
+import { resultResource } from './result-resource';
+import type { IListed } from './service';
 import { AnswersService } from './service';
 import { EvaluationActions } from './state';
 
@@ -20,17 +21,8 @@ export function evaluationsPage({ app, core, id }: IPageContext): Widget {
   const { events, trans } = core;
   const service = new AnswersService(core.api);
   const execute = executor(app.commands);
-  const follows = {
-    events,
-    kinds: ['answer-evaluation', 'task'] as const,
-    trans
-  };
   if (id) {
-    const result = new Resource<IResult>({
-      ...follows,
-      fetch: signal => service.get(id, signal),
-      accepts: change => change.kind === 'task' || change.id === id
-    });
+    const result = resultResource(service, id, events, trans);
     return new ResourcePage(result, {
       title: id,
       icon: genaiIcon,
@@ -47,8 +39,10 @@ export function evaluationsPage({ app, core, id }: IPageContext): Widget {
     });
   }
   const list = new Resource<IListed[]>({
-    ...follows,
-    fetch: signal => service.list(signal)
+    events,
+    kinds: ['answer-evaluation', 'task'],
+    fetch: signal => service.list(signal),
+    trans
   });
   return new ResourcePage(list, {
     title: trans.__('Evaluations'),
