@@ -32,6 +32,8 @@ export class PromptsModel implements IDisposable {
   constructor(core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
     this._api = core.api;
     this.trans = core.trans;
+    this._drafts = CLOSED.get(core.api) ?? new Map<string, IDraft>();
+    CLOSED.delete(core.api);
     const { api, events, trans } = core;
     this.prompts = new PagedResource<IPrompt>({
       fetch: (query, signal) =>
@@ -59,8 +61,6 @@ export class PromptsModel implements IDisposable {
       accepts: ({ id }) => !id || id === this._name,
       trans
     });
-    this._drafts = CLOSED.get(api) ?? new Map<string, IDraft>();
-    CLOSED.delete(api);
     this.trials = new TrialsModel(core);
     this.prompts.changed.connect(this._onList, this);
     this.versions.changed.connect(this._emit, this);
