@@ -282,7 +282,7 @@ function ExamplesGrid(props: {
         key: `side ${at}`,
         name: short,
         renderHeaderCell: () => <span title={label}>{short}</span>,
-        width: 84,
+        width: 104,
         resizable: true,
         renderCell: ({ row }) => <Mark result={row.results[at]} trans={trans} />
       })),

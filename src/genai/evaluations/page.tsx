@@ -23,20 +23,27 @@ export function evaluationsPage({ app, core, id }: IPageContext): Widget {
   const execute = executor(app.commands);
   if (id) {
     const result = resultResource(service, id, events, trans);
-    return new ResourcePage(result, {
+    const page = new ResourcePage(result, {
       title: id,
       icon: genaiIcon,
       titleOf: ({ evaluation }) => evaluation.name,
       render: () => (
         <ResultView
-          result={result}
-          service={service}
-          actions={new EvaluationActions(service, core, () => result.refresh())}
+          {...{ result, service, actions, trans }}
           onTrace={trace => execute('genops:open-traces', { id: trace })}
-          trans={trans}
         />
       )
     });
+    const actions = new EvaluationActions(
+      service,
+      core,
+      () => result.refresh(),
+      () => {
+        execute('genops:open-evaluations');
+        page.parent?.close();
+      }
+    );
+    return page;
   }
   const list = new Resource<IListed[]>({
     events,
