@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from genops_lab.core.errors import Failed
+from genops_lab.genai.evaluations import asking
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import NewAnswerEvaluation
 from genops_lab.genai.evaluations.results_folder import find_folder
@@ -34,13 +35,18 @@ def right(_number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, 
 
 
 @pytest.mark.parametrize("status", [502, 503])
-def test_an_endpoint_that_comes_back_is_waited_for_whatever_the_tries(tmp_path: Path, status: int) -> None:
+def test_an_endpoint_that_comes_back_is_waited_for_whatever_the_tries(
+    tmp_path: Path, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ten minutes of a proxy without a model behind it, scaled: more calls fail than ``tries`` allows."""
+    monkeypatch.setattr(asking, "_SILENT_S", 0.0)
     away = {"left": 25}
+    told = set()
 
     def reply(number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
         if number >= 20 and away["left"]:
             away["left"] -= 1
+            told.add(find_folder(tmp_path / "answers", evaluating.id).waits())
             return status, b"{}", 0.0
         return right(number, text, headers)
 
@@ -50,6 +56,9 @@ def test_an_endpoint_that_comes_back_is_waited_for_whatever_the_tries(tmp_path: 
         found = evaluating.ask().models[0]
     assert (found.answered, found.failed, found.stopped, away["left"]) == (60, 0, "", 0)
     assert len(stub.said) == 60 + 25
+    # Meanwhile people read which endpoint is waited for, and why.
+    assert any(each.startswith(f"a is asked again until it answers: HTTP {status}") for each in told), told
+    assert find_folder(tmp_path / "answers", evaluating.id).waits() == ""
 
 
 def test_a_call_that_alone_finds_nobody_fails_and_holds_up_no_other(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from genops_lab.genai.prompts.differences import words_changed
 from genops_lab.runtime.prompts import turns_of
 from tests.support.homes import Home, temporary_home
 from tests.support.kernels import LabKernel, lab_kernel
-from tests.support.lab_server import LabServer, running_lab
+from tests.support.lab_server import LabServer, free_port, running_lab
 from tests.support.openai_stub import OpenAIStub
 from tests.support.rooms import eventually
 from tests.support.warm import program
@@ -289,6 +289,26 @@ def test_a_cancelled_trial_asks_only_for_the_missing_answers(lab: LabServer) -> 
         assert hanging.said == ["Capital of Land 15."]
     code, _, err = genops(lab, "prompts", "resume", "0123456789ab")
     assert code == 3 and "There is neither a run on rows nor an optimization" in err
+
+
+def test_a_model_that_is_away_holds_up_no_other_and_is_named(lab: LabServer) -> None:
+    save(lab, "away", "Capital of {{country}}", settings={"max_tokens": 5})
+    with Answering(lambda number, text, headers: (200, "Lima", 0.0)).serving() as url:
+        models = [
+            {"name": "gone", "url": f"http://127.0.0.1:{free_port()}/v1", "model": "stub"},
+            {"name": "here", "url": url, "model": "stub"},
+        ]
+        body = {"versions": ["latest"], "models": models, "data": countries(lab, 3), "rows": 3}
+        status, task = lab.request("POST", "genops/v1/prompts/away/trials", body)
+        assert status == 200, task
+        eventually(lambda: trial_of(lab, task)["answered"], (3).__eq__)
+        eventually(
+            lambda: lab.get(f"genops/v1/tasks/{task['id']}")["message"],
+            lambda said: said.startswith("3 of 6 answers. v1 gone is asked again until it answers: "),
+        )
+        assert lab.request("POST", f"genops/v1/tasks/{task['id']}/cancel")[0] == 200
+    states = [[answer["state"] for answer in each["answers"]] for each in trial_of(lab, task)["rows"]]
+    assert states == [["missing", "answered"]] * 3
 
 
 def test_a_killed_lab_goes_on_with_its_trial() -> None:

@@ -70,7 +70,7 @@ def test_answers_are_labelled_by_keys(lab: LabPage, server: LabServer, tmp_path:
     keys.press("u")
     expect(progress).to_have_attribute("aria-valuetext", "0 of 6")
     expect(page.get_by_label("Note (n)")).to_have_value("nearly")
-    keys.press("3", "1", "Space")
+    labelled(page, keys, "3", "1", "Space")
     expect(progress).to_have_attribute("aria-valuetext", "2 of 6")
 
     # An answer that has a label is shown again, and gets another one.
@@ -96,7 +96,7 @@ def test_answers_are_labelled_by_keys(lab: LabPage, server: LabServer, tmp_path:
     page.get_by_role("button", name="All queues").click()
     page.get_by_role("button", name=re.compile(f"^{re.escape(name)}")).click()
     expect(progress).to_have_attribute("aria-valuetext", "2 of 6")
-    keys.press("3", "3", "3", "1")
+    labelled(page, keys, "3", "3", "3", "1")
     expect(page.get_by_text("You labelled all answers of this queue.")).to_be_visible()
     results = page.get_by_role("region", name="Results of the labels")
     expect(results.get_by_role("table", name="Scorers beside labels")).to_contain_text("exact")
@@ -126,7 +126,7 @@ def test_pairs_are_compared_blind(lab: LabPage, server: LabServer, tmp_path: Pat
     expect(article.get_by_role("heading", name="Second answer")).to_be_visible()
     expect(page).not_to_contain_text("secret-model")
     lab.looks("labels-pairs", ".gol-Labels", NARROW, WIDE)
-    keys.press("1", "2", "3")
+    labelled(page, keys, "1", "2", "3")
     expect(page.get_by_text("You labelled all answers of this queue.")).to_be_visible()
     expect(page.get_by_role("status").first).to_have_text("All labels are saved.")
     removed(server, f"{id}: better", 3)
@@ -193,6 +193,13 @@ def test_failures_become_modes_a_scorer_and_a_data_set(
     keys.choose(modes.get_by_role("button", name="Read answers"), "Shift+Tab")
     expect(progress).to_be_visible()
     removed(server, f"{id}: Failure note", 3)
+
+
+def labelled(page: Locator, keys: Keyboard, *pressed: str) -> None:
+    """Press keys, each once an answer is shown: others label nothing."""
+    for key in pressed:
+        expect(page.locator(".gol-Labels-choices button").first).to_be_enabled()
+        keys.press(key)
 
 
 def suggested(modes: Locator, keys: Keyboard) -> None:

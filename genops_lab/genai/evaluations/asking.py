@@ -30,6 +30,8 @@ _HOPELESS = 5
 #: Failures that say that nobody is there: the wait for them is that of ``patience_s``, not of ``tries``.
 _ABSENT = frozenset({"rate", "connection", "away"})
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 20.0
+#: Without an answer for so long, people are told why.
+_SILENT_S = 5.0
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +47,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 class Asked(msgspec.Struct, kw_only=True):
     """How far an evaluation came with one model. ``stopped`` says why not all answers were asked for.
 
-    ``over_budget``: because the next call could pass the budget.
+    ``over_budget``: because the next call could pass the budget. ``waits`` says why no answer comes for the moment.
     """
 
     model: str
@@ -58,6 +60,7 @@ class Asked(msgspec.Struct, kw_only=True):
     money: float | None = None
     stopped: str = ""
     over_budget: bool = False
+    waits: str = ""
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,6 +221,7 @@ class Asking:
                             found.over_budget = True
                     return self._ended(wanted, at, sent, tries, lost, failed=failed)
                 self._in_a_row, used, self._answered_at = 0, answer.usage, time.monotonic()
+                found.waits = ""
                 return self._ended(wanted, at, sent, tries, lost, answer=answer)
         finally:
             budget.settle(reserved, used)
@@ -263,6 +267,9 @@ class Asking:
         pause = pause if failed.after_s is None else failed.after_s
         if absent:  # all calls wait: each would be refused
             self._away_until = max(self._away_until, time.monotonic() + pause)
+            if time.monotonic() - max(self._answered_at, since[0]) > _SILENT_S:
+                found.waits = f"{self._endpoint.name} is asked again until it answers: {failed.message}"
+                self._tell(found)
         else:
             await asyncio.sleep(pause)
         return True

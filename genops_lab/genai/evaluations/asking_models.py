@@ -70,11 +70,17 @@ async def asked_models(
 ) -> tuple[list[Asked], list[tuple[Key, Usage]], dict[Key, Call]]:  # fmt: skip
     """Ask all models at the same time. ``unknown``: the models that need more rows, by calls to some."""
     done: dict[str, int] = {}
+    waits: dict[str, str] = {}
 
     def tell(asked: Asked) -> None:
         done[asked.model] = asked.answered + asked.failed
+        why = "" if asked.stopped else asked.waits
+        if waits.get(asked.model, "") != why:
+            waits[asked.model] = why
+            folder.keep_waits(" ".join(filter(None, waits.values())))
 
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(folder.keep_waits, "")
         journal = await stack.enter_async_context(Journal(folder.calls))
         known = dict.fromkeys(key[0] for key in journal.calls)
         done.update({model: sum(key[0] == model for key in journal.calls) for model in known})

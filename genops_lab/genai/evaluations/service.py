@@ -302,7 +302,8 @@ class AnswersService(Service):
         if plan["stage"] != "ask":
             return {}
         id = plan["id"]
-        total = await asyncio.to_thread(lambda: find_folder(self._root, id).state())
+        folder = await asyncio.to_thread(find_folder, self._root, id)
+        total = await asyncio.to_thread(folder.state)
         wanted, began = sum(each.wanted for each in total.models), time.monotonic()
 
         def told(done: int) -> None:
@@ -310,7 +311,8 @@ class AnswersService(Service):
             if not wanted:  # nobody knows how many there are
                 handle.show(f"The other harness has run for {waited:.0f} s.")
                 return
-            handle.show(f"{done:,} of {wanted:,} answers after {waited:.0f} s.", done / max(wanted, 1))
+            said = f"{done:,} of {wanted:,} answers after {waited:.0f} s. {folder.waits()}"
+            handle.show(said.strip(), done / max(wanted, 1))
 
         handle.progress(f"Asking for {wanted:,} answers." if wanted else "Running the other harness.")
         opening = asyncio.create_task(self._mlflow.call(AnswerRecords.ready))

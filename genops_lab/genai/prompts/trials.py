@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import secrets
 import time
@@ -129,22 +130,38 @@ class PromptTrials:
         folder = self._folder(plan["id"])
         kept, rows = await asyncio.to_thread(lambda: (_kept(folder), _kept_rows(folder)))
         endpoints = [await self._endpoint(model) for model in kept.trial.models]
-        cells = [(version, endpoint) for version in kept.versions for endpoint in endpoints]
-        total = len(cells) * len(rows)
+        total = len(kept.versions) * len(endpoints) * len(rows)
         handle.progress(f"Asking for {total:,} answers.", 0.0)
         done: dict[str, Asked] = {}
 
         def tell(asked: Asked) -> None:
             done[asked.model] = asked
             count = sum(each.answered + each.failed for each in done.values())
-            handle.show(f"{count:,} of {total:,} answers.", count / total)
+            waits = [each.waits for each in done.values() if each.waits and not each.stopped]
+            handle.show(" ".join([f"{count:,} of {total:,} answers.", *waits]), count / total)
 
         async with Journal(folder / "calls.jsonl") as journal:
             before = sum(call.answer is not None for call in journal.calls.values())
             if before:
                 handle.say(f"{before:,} answers are there already.")
-            for version, endpoint in cells:
-                tell(await self._ask(version, endpoint, rows, kept.trial, journal, tell))
+
+            async def ask(endpoints: list[Endpoint]) -> None:
+                """Ask one address for one version after the other; a model that was stopped is asked for no more."""
+                stopped = set()
+                for version, endpoint in itertools.product(kept.versions, endpoints):
+                    if endpoint.name not in stopped:
+                        asked = await self._ask(version, endpoint, rows, kept.trial, journal, tell)
+                        tell(asked)
+                        if asked.stopped and not asked.over_budget:
+                            stopped.add(endpoint.name)
+
+            asking = [asyncio.create_task(ask(each)) for each in by_address(endpoints)]
+            try:
+                await asyncio.gather(*asking)
+            finally:
+                for each in asking:
+                    each.cancel()
+                await asyncio.gather(*asking, return_exceptions=True)
             if journal.lost:
                 most = sum(each.total for _, each in journal.lost)
                 handle.say(
@@ -274,6 +291,14 @@ class PromptTrials:
         ]
         async with Connection(labelled) as connection:
             return await Asking(connection, journal, tell=tell).ask(wanted)
+
+
+def by_address(endpoints: list[Endpoint]) -> list[list[Endpoint]]:
+    """Return groups of endpoints that are asked at the same time: one that is away holds up no other address."""
+    found: dict[str, list[Endpoint]] = {}
+    for each in endpoints:
+        found.setdefault(each.url or each.name, []).append(each)
+    return list(found.values())
 
 
 def label(version: str, model: str) -> str:

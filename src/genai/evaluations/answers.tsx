@@ -23,14 +23,17 @@ import type {
 /** One example: its row, and the answers of one or two sides, repeat by repeat. */
 export function ExampleAnswers(props: {
   evaluation: IEvaluation;
+  /** Where the results come from: the answers are read again after new ones. */
+  report: object;
   sides: readonly ISide[];
   example: string;
   service: AnswersService;
   onTrace: (id: string) => void;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { evaluation, sides, example, service, onTrace, trans } = props;
-  const { id } = evaluation;
+  const { evaluation, report, sides, example, service } = props;
+  const { onTrace, trans } = props;
+  const { id, stage } = evaluation;
   const against = sides.find(side => side.evaluation !== id)?.evaluation ?? '';
   const wanted = React.useRef(example);
   wanted.current = example;
@@ -42,7 +45,7 @@ export function ExampleAnswers(props: {
         isEmpty: row => row === undefined,
         trans
       }),
-    [service, evaluation, against, trans]
+    [service, id, stage, report, against, trans]
   );
   React.useEffect(() => {
     answers.visible = true;

@@ -88,6 +88,9 @@ export function ExamplesView(props: IProps): React.ReactElement {
     examples.visible = true;
     return () => examples.dispose();
   }, [examples]);
+  // Kept here: the list below is drawn anew when the examples are read again.
+  const [text, setText] = React.useState('');
+  const [example, setExample] = React.useState('');
   return (
     <section className="gol-Examples" aria-label={trans.__('Examples')}>
       <h3>{trans.__('Examples')}</h3>
@@ -113,17 +116,30 @@ export function ExamplesView(props: IProps): React.ReactElement {
         down={trans.__('The examples cannot be read.')}
         empty={null}
       >
-        {found => <Listed {...props} found={found} />}
+        {found => (
+          <Listed
+            {...props}
+            {...{ found, text, setText, example, setExample }}
+          />
+        )}
       </ResourceView>
     </section>
   );
 }
 
-function Listed(props: IProps & { found: IExamples }): React.ReactElement {
-  const { evaluation, sides, compared, chosen, found, service, trans } = props;
+function Listed(
+  props: IProps & {
+    found: IExamples;
+    text: string;
+    setText: (text: string) => void;
+    example: string;
+    setExample: (example: string) => void;
+  }
+): React.ReactElement {
+  const { evaluation, report, sides, compared, chosen, found, service, trans } =
+    props;
+  const { text, setText, example, setExample } = props;
   const { filter } = chosen;
-  const [text, setText] = React.useState('');
-  const [example, setExample] = React.useState('');
   const grid = React.useRef<HTMLDivElement | null>(null);
   const all = React.useMemo(
     () => inOrder(found.examples, compared),
@@ -230,6 +246,7 @@ function Listed(props: IProps & { found: IExamples }): React.ReactElement {
           />
           <ExampleAnswers
             evaluation={evaluation}
+            report={report}
             sides={sides}
             example={current.example}
             service={service}
@@ -265,7 +282,7 @@ function ExamplesGrid(props: {
         key: `side ${at}`,
         name: short,
         renderHeaderCell: () => <span title={label}>{short}</span>,
-        width: 84,
+        width: 104,
         resizable: true,
         renderCell: ({ row }) => <Mark result={row.results[at]} trans={trans} />
       })),

@@ -51,8 +51,14 @@ export function EvaluationsList(props: {
       wide: true,
       cell: ({ evaluation: { data, rows, repeats } }) =>
         repeats > 1
-          ? trans.__('%1, %2 rows, %3 repeats', fileOf(data), rows, repeats)
-          : trans.__('%1, %2 rows', fileOf(data), rows),
+          ? trans._n(
+              '%2, %1 row, %3 repeats',
+              '%2, %1 rows, %3 repeats',
+              rows,
+              fileOf(data),
+              repeats
+            )
+          : trans._n('%2, %1 row', '%2, %1 rows', rows, fileOf(data)),
       value: ({ evaluation }) => fileOf(evaluation.data),
       tip: ({ evaluation }) => evaluation.data
     },
@@ -94,7 +100,8 @@ export function EvaluationsList(props: {
         empty={
           <EmptyState
             text={trans.__(
-              'No evaluations yet. Write an evaluation file, and run in a terminal: genops evaluate FILE'
+              'No evaluations yet. Begin one in a notebook with a cell %1, or with a file in a terminal: genops evaluate FILE',
+              '%%evaluate ROWS'
             )}
           />
         }

@@ -9,7 +9,8 @@ import type { IPageContext } from '../loading';
 
 import { EvaluationsList } from './list';
 import { ResultView } from './result';
-import type { IListed, IResult } from './service';
+import { resultResource } from './result-resource';
+import type { IListed } from './service';
 import { AnswersService } from './service';
 import { EvaluationActions } from './state';
 
@@ -20,35 +21,35 @@ export function evaluationsPage({ app, core, id }: IPageContext): Widget {
   const { events, trans } = core;
   const service = new AnswersService(core.api);
   const execute = executor(app.commands);
-  const follows = {
-    events,
-    kinds: ['answer-evaluation', 'task'] as const,
-    trans
-  };
   if (id) {
-    const result = new Resource<IResult>({
-      ...follows,
-      fetch: signal => service.get(id, signal),
-      accepts: change => change.kind === 'task' || change.id === id
-    });
-    return new ResourcePage(result, {
+    const result = resultResource(service, id, events, trans);
+    const page = new ResourcePage(result, {
       title: id,
       icon: genaiIcon,
       titleOf: ({ evaluation }) => evaluation.name,
       render: () => (
         <ResultView
-          result={result}
-          service={service}
-          actions={new EvaluationActions(service, core, () => result.refresh())}
+          {...{ result, service, actions, trans }}
           onTrace={trace => execute('genops:open-traces', { id: trace })}
-          trans={trans}
         />
       )
     });
+    const actions = new EvaluationActions(
+      service,
+      core,
+      () => result.refresh(),
+      () => {
+        execute('genops:open-evaluations');
+        page.parent?.close();
+      }
+    );
+    return page;
   }
   const list = new Resource<IListed[]>({
-    ...follows,
-    fetch: signal => service.list(signal)
+    events,
+    kinds: ['answer-evaluation', 'task'],
+    fetch: signal => service.list(signal),
+    trans
   });
   return new ResourcePage(list, {
     title: trans.__('Evaluations'),

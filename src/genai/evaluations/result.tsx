@@ -156,7 +156,12 @@ function Alone(props: IProps & { found: IResult }): React.ReactElement {
         facts={[
           [
             trans.__('Data'),
-            trans.__('%1, %2 rows', evaluation.data, evaluation.rows),
+            trans._n(
+              '%2, %1 row',
+              '%2, %1 rows',
+              evaluation.rows,
+              evaluation.data
+            ),
             { caption: trans.__('Digest %1', evaluation.digest) }
           ],
           [trans.__('Repeats'), evaluation.repeats],
@@ -236,6 +241,7 @@ function Answered(props: {
         {
           id: 'failed',
           title: trans.__('Errors'),
+          numeric: true,
           cell: ({ failed, failures }) =>
             failed
               ? Object.entries(failures ?? {})

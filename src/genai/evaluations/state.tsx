@@ -37,7 +37,8 @@ export class EvaluationActions {
   constructor(
     private _service: AnswersService,
     private _core: Pick<IGenOpsCore, 'trans'>,
-    private _refresh: () => Promise<void>
+    private _refresh: () => Promise<void>,
+    private _onDeleted: () => void = () => undefined
   ) {}
 
   cancel = (task: string): void => this._do(this._service.cancel(task));
@@ -66,6 +67,7 @@ export class EvaluationActions {
     });
     if (agreed) {
       await this._service.delete(id);
+      this._onDeleted();
     }
   }
 

@@ -45,6 +45,7 @@ export class LabelsModel implements IDisposable {
     events
       .changed('answer-evaluation')
       .connect((_, { id }) => this._onEvaluation(id), this);
+    events.resync.connect(() => this._read(), this);
   }
 
   readonly queues: PagedResource<ILabelQueue>;
@@ -162,14 +163,16 @@ export class LabelsModel implements IDisposable {
       await this._state?.save(RATER, rater);
     }
     // Labels that are on their way belong to the rater and the queue of before.
+    const before = this._error;
     await this._saving;
+    const failed = this._error === before ? undefined : this._error;
     try {
       this._open = await this._api.data(
         this._api.http.GET('/label-queues/{id}/items', {
           params: { path: { id }, query: { rater: this._rater } }
         })
       );
-      this._error = undefined;
+      this._error = failed;
     } catch (reason) {
       this._fail(reason);
       return;
@@ -243,8 +246,11 @@ export class LabelsModel implements IDisposable {
     }
   }
 
-  /** Label the current answer, and go on with the next one while the label is kept. */
+  /** Label the current answer once it is shown, and go on with the next one while the label is kept. */
   label(label: string): void {
+    if (!this.content) {
+      return;
+    }
     const trace = this._again ?? this._pending.shift();
     if (!trace || !this._open) {
       return;
@@ -424,8 +430,20 @@ export class LabelsModel implements IDisposable {
       try {
         await work();
       } catch (reason) {
+        const error = ApiError.from(reason, this.trans);
         if (this._open === open) {
-          this._lost(trace, ApiError.from(reason, this.trans));
+          this._lost(trace, error);
+        } else {
+          const { trans } = this;
+          this._error = new ApiError({
+            ...error,
+            message: trans.__(
+              'A label of “%1” was not saved: %2',
+              open?.queue.name ?? '',
+              error.message
+            ),
+            hint: trans.__('Open the queue: the answer comes again.')
+          });
         }
       }
       this._unsaved -= 1;
@@ -450,6 +468,15 @@ export class LabelsModel implements IDisposable {
     }
     this._report = undefined;
     this._read();
+  }
+
+  /** An answer could not be read: its label stays. It is read again with the next key, and after a reconnection. */
+  private _unread(trace: string, error: ApiError): void {
+    if (error.code === 'answer_deleted') {
+      this._lost(trace, error);
+    } else {
+      this._error = this._unreadError = error;
+    }
   }
 
   private _next(): void {
@@ -481,9 +508,12 @@ export class LabelsModel implements IDisposable {
         )
         .then(content => {
           this._texts.set(trace, content);
+          if (this._error === this._unreadError) {
+            this._error = undefined;
+          }
         })
         .catch((reason: unknown) => {
-          this._lost(trace, ApiError.from(reason, this.trans));
+          this._unread(trace, ApiError.from(reason, this.trans));
         })
         .finally(() => {
           this._reading.delete(trace);
@@ -528,6 +558,7 @@ export class LabelsModel implements IDisposable {
   private _unsaved = 0;
   private _note = '';
   private _error?: ApiError;
+  private _unreadError?: ApiError;
   private _report?: ILabelReport;
   private _updating = false;
   private _changed = new Signal<this, void>(this);

@@ -95,7 +95,10 @@ export function newVersion(
 ): Schemas['NewPromptVersion'] {
   return {
     kind: draft.kind,
-    turns: draft.turns,
+    // A new prompt begins with two turns; models refuse those without a text.
+    turns: draft.turns.filter(
+      ({ content, parts }) => content.trim() || parts.length
+    ),
     settings: parsed(draft.settings) ?? {},
     tools: parsed(draft.tools) ?? [],
     response_format: parsed(draft.schema) ?? null,

@@ -24,11 +24,16 @@ export interface ISaveState {
   error?: ApiError;
 }
 
+/** Unsaved texts of pages that were closed, for the next page, by the API of their Lab. */
+const CLOSED = new WeakMap<object, Map<string, IDraft>>();
+
 /** The prompts of MLflow, the versions of the chosen one, and unsaved texts of each. */
 export class PromptsModel implements IDisposable {
   constructor(core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
     this._api = core.api;
     this.trans = core.trans;
+    this._drafts = CLOSED.get(core.api) ?? new Map<string, IDraft>();
+    CLOSED.delete(core.api);
     const { api, events, trans } = core;
     this.prompts = new PagedResource<IPrompt>({
       fetch: (query, signal) =>
@@ -127,6 +132,13 @@ export class PromptsModel implements IDisposable {
   }
 
   dispose(): void {
+    if (this.isDisposed) {
+      return;
+    }
+    CLOSED.set(
+      this._api,
+      new Map([...(CLOSED.get(this._api) ?? []), ...this._drafts])
+    );
     this.prompts.dispose();
     this.versions.dispose();
     this.trials.dispose();
@@ -144,6 +156,7 @@ export class PromptsModel implements IDisposable {
     void this.versions.refresh();
   }
 
+  /** Show a version in place of the text that was not saved. */
   chooseVersion(version: string): void {
     this._version = version;
     this._drafts.delete(this._name);
@@ -154,7 +167,7 @@ export class PromptsModel implements IDisposable {
     const now = this.draft;
     if (now) {
       this._drafts.set(this._name, { ...now, ...part });
-      this._saving = { busy: false, said: '' };
+      this._saving = { busy: this._saving.busy, said: '' };
       this._emit();
     }
   }
@@ -167,7 +180,8 @@ export class PromptsModel implements IDisposable {
   }
 
   /**
-   * Save the draft as the next version.
+   * Save the draft as the next version. What is written meanwhile stays a draft, and a prompt that is chosen
+   * meanwhile stays chosen.
    *
    * @param anyway whether to save although another version was saved meanwhile.
    */
@@ -179,6 +193,7 @@ export class PromptsModel implements IDisposable {
     }
     const from = this._name;
     const name = from || draft.name.trim();
+    const chosen = this._choices;
     this._set({ busy: true, said: '' });
     try {
       const { version, made, between } = await this._api.data(
@@ -187,11 +202,20 @@ export class PromptsModel implements IDisposable {
           body: newVersion(draft, anyway ? null : draft.newest)
         })
       );
+      const later = this._drafts.get(from);
       this._drafts.delete(from);
+      if (later && later !== draft) {
+        const newest = version.version;
+        this._drafts.set(name, { ...later, name: '', newest });
+      }
+      if (this._choices !== chosen) {
+        await this.prompts.refresh();
+        return;
+      }
       this._name = name;
       this._version = '';
       await Promise.all([this.prompts.refresh(), this.versions.refresh()]);
-      this._set({
+      this._end(chosen, {
         busy: false,
         said: !made
           ? trans.__('Version %1 has this content already.', version.version)
@@ -208,7 +232,7 @@ export class PromptsModel implements IDisposable {
       if (error.code === 'prompt_changed') {
         await this.versions.refresh();
       }
-      this._set({ busy: false, said: '', error });
+      this._end(chosen, { busy: false, said: '', error });
     }
   }
 
@@ -294,6 +318,13 @@ export class PromptsModel implements IDisposable {
     }
   }
 
+  /** Tell how a save ended, unless another prompt is shown. */
+  private _end(chosen: number, state: ISaveState): void {
+    if (this._choices === chosen) {
+      this._set(state);
+    }
+  }
+
   private _set(state: ISaveState): void {
     this._saving = state;
     this._emit();
@@ -309,7 +340,7 @@ export class PromptsModel implements IDisposable {
   private _chosen = false;
   private _showsTrials = false;
   private _choices = 0;
-  private _drafts = new Map<string, IDraft>();
+  private _drafts: Map<string, IDraft>;
   private _saving: ISaveState = { busy: false, said: '' };
   private _changed = new Signal<this, void>(this);
 }

@@ -296,6 +296,20 @@ function VersionHead(props: {
       await model.versions.refresh();
     }
   };
+  const chooseVersion = async (chosen: string) => {
+    const agreed =
+      !model.isEdited(name) ||
+      (await confirm({
+        title: trans.__('Discard the changes of %1?', name),
+        body: trans.__('Version %1 takes the place of your text.', chosen),
+        action: trans.__('Discard'),
+        danger: true,
+        trans
+      }));
+    if (agreed) {
+      model.chooseVersion(chosen);
+    }
+  };
   const setAlias = () => {
     const form = new PromptAliasForm(model, version.version, trans);
     return openForm({
@@ -331,7 +345,7 @@ function VersionHead(props: {
         label={trans.__('Version')}
         value={version.version}
         versions={versions}
-        onChange={chosen => model.chooseVersion(chosen)}
+        onChange={chosen => void attempt(() => chooseVersion(chosen))}
       />
       {version.aliases.map(alias => (
         <span key={alias} className="gol-Chip">

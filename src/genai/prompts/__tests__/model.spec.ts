@@ -1,0 +1,133 @@
+import { nullTranslator } from '@jupyterlab/translation';
+import { Signal } from '@lumino/signaling';
+
+import type { IGenOpsCore } from '../../../core/tokens';
+import { newTurn } from '../draft';
+import { PromptsModel } from '../model';
+
+const trans = nullTranslator.load('genops_lab');
+
+/** A Lab with one version of each prompt, which answers a save when the test says so. */
+function lab() {
+  const saved: { turns: { content: string }[] }[] = [];
+  const answers: ((fails?: boolean) => void)[] = [];
+  const versionOf = (name: string, version: string) => ({
+    name,
+    version,
+    kind: 'chat',
+    turns: [{ ...newTurn('user'), content: `${name} ${version}` }],
+    settings: {},
+    tools: [],
+    response_format: null,
+    aliases: []
+  });
+  const http = {
+    GET: (path: string, { params }: { params: { path?: { name: string } } }) =>
+      Promise.resolve({
+        items:
+          path === '/prompts'
+            ? ['greeting', 'farewell'].map(name => ({ name, aliases: {} }))
+            : [versionOf(params.path!.name, '1')],
+        next: ''
+      }),
+    POST: (
+      _: string,
+      given: { params: { path: { name: string } }; body: (typeof saved)[0] }
+    ) =>
+      new Promise((resolve, reject) => {
+        saved.push(given.body);
+        const version = versionOf(given.params.path.name, '2');
+        answers.push(fails =>
+          fails
+            ? reject(new Error('away'))
+            : resolve({ version, made: true, between: [] })
+        );
+      })
+  };
+  const changed = new Signal<object, void>({});
+  const core = {
+    api: { http, data: (answer: unknown) => answer },
+    events: { changed: () => changed, resync: changed },
+    trans
+  } as unknown as IGenOpsCore;
+  return { core, saved, answer: (fails?: boolean) => answers.shift()!(fails) };
+}
+
+const told = () => new Promise(resolve => setTimeout(resolve, 0));
+const said = (text: string) => ({
+  turns: [{ ...newTurn('user'), content: text }]
+});
+
+/** A page that shows the prompt greeting. */
+async function opened(core: IGenOpsCore): Promise<PromptsModel> {
+  const model = new PromptsModel(core);
+  await model.prompts.refresh();
+  await told();
+  expect(model.name).toBe('greeting');
+  return model;
+}
+
+it('keeps what is written while a version is saved', async () => {
+  const { core, saved, answer } = lab();
+  const model = await opened(core);
+  model.edit(said('First'));
+  const saving = model.save();
+  model.edit(said('First and more'));
+  expect(model.saving.busy).toBe(true);
+  await model.save(); // the first one has not ended
+  answer();
+  await saving;
+  expect(saved).toHaveLength(1);
+  expect(model.saving.said).toBe('Saved as version 2.');
+  expect(model.draft?.turns[0].content).toBe('First and more');
+  expect(model.draft?.newest).toBe('2'); // its own save is no change of another person
+});
+
+it('stays at the prompt that is chosen while another one is saved', async () => {
+  const { core, answer } = lab();
+  const model = await opened(core);
+  model.edit(said('Hello'));
+  const saving = model.save();
+  model.choose('farewell');
+  answer();
+  await saving;
+  expect(model.name).toBe('farewell');
+  expect(model.saving).toEqual({ busy: false, said: '' });
+  expect(model.isEdited('greeting')).toBe(false);
+});
+
+it('keeps a text that could not be saved', async () => {
+  const { core, answer } = lab();
+  const model = await opened(core);
+  model.edit(said('Hello'));
+  const saving = model.save();
+  model.choose('farewell');
+  answer(true);
+  await saving;
+  expect(model.saving.error).toBeUndefined(); // it would stand below another prompt
+  expect(model.isEdited('greeting')).toBe(true);
+});
+
+it('has the texts of a page that was closed', async () => {
+  const { core } = lab();
+  const first = await opened(core);
+  first.edit(said('Half of a'));
+  first.dispose();
+  const second = await opened(core);
+  expect(second.draft?.turns[0].content).toBe('Half of a');
+  second.discard();
+  second.dispose();
+  expect((await opened(core)).isEdited('greeting')).toBe(false);
+});
+
+it('saves no turn without a text', async () => {
+  const { core, saved, answer } = lab();
+  const model = await opened(core);
+  model.edit({
+    turns: [{ ...newTurn('system'), content: 'Be kind.' }, newTurn('user')]
+  });
+  const saving = model.save();
+  answer();
+  await saving;
+  expect(saved[0].turns.map(({ content }) => content)).toEqual(['Be kind.']);
+});
