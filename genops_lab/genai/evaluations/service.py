@@ -27,6 +27,7 @@ from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.limits import Limits, money_text
 from genops_lab.genai.endpoints.models import EndpointTask
+from genops_lab.genai.endpoints.shared_limits import limits_folder
 from genops_lab.genai.scorers.programs import EMBEDDINGS
 
 from .mlflow_rows import DATASET, TRACES, taken
@@ -87,6 +88,7 @@ class AnswersService(Service):
         # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
 
+        self._data_dir = settings.data_dir
         self._root = settings.data_dir / "answers"
         self._redaction = settings.redact_traces
         self._secrets = Secrets(settings.data_dir / "secrets")
@@ -294,10 +296,12 @@ class AnswersService(Service):
                     hint=served.hint or f"See: genops deployments show {model.deployment}",
                 )
             key = (await self._deployments.get_deployment_key(model.deployment)).key
+            common["limits_folder"] = limits_folder(self._data_dir, f"deployment:{model.deployment}")
             return Endpoint(url=f"{served.url}/v1", model=model.model or model.deployment, key=key, **common)
         key = ""
         if model.key:
             key = (await asyncio.to_thread(self._secrets.values, [model.key]))[model.key]
+        common["limits_folder"] = limits_folder(self._data_dir, model.url.rstrip("/"), model.model, model.key)
         return Endpoint(url=model.url, model=model.model, key=key, **common)
 
     # The steps of the durable work -------------------------------------------------------------------------------
