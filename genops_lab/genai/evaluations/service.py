@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
+from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.models import Task
 from genops_lab.core.operations import require
@@ -118,7 +118,12 @@ class AnswersService(Service):
     async def plan_answers(self, body: NewAnswerEvaluation) -> PlannedEvaluation:
         """Return what an evaluation would ask, what it would cost at most, and what it could show."""
         async with self._with_rows(body) as given:
-            return await self._worker.call(AnswersProcess.plan, given)
+            prices = {}
+            for label, model in (await self._worker.call(AnswersProcess.unpriced, given)).items():
+                with contextlib.suppress(GenOpsError):  # an endpoint without its secret, or that nobody added yet
+                    if price := (await self.endpoint_of(label, model)).price:
+                        prices[label] = price
+            return await self._worker.call(AnswersProcess.plan, given, prices)
 
     async def plan_from_kernel(
         self, body: NewAnswerEvaluation
