@@ -114,9 +114,9 @@ class SharedLimits:
 class _Slots:
     """The calls at once of an endpoint, each a lock file. Tasks of one event loop wait in their order."""
 
-    _known: ClassVar[
-        WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Path, int], _Slots]]
-    ] = WeakKeyDictionary()
+    _known: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Path, int], _Slots]]] = (
+        WeakKeyDictionary()
+    )
 
     def __init__(self, folder: Path, count: int) -> None:
         self._folder, self._count = folder, count

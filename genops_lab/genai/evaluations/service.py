@@ -120,7 +120,9 @@ class AnswersService(Service):
         async with self._with_rows(body) as given:
             prices = {}
             for label, model in (await self._worker.call(AnswersProcess.unpriced, given)).items():
-                with contextlib.suppress(GenOpsError):  # an endpoint without its secret, or that nobody added yet
+                with contextlib.suppress(
+                    GenOpsError
+                ):  # an endpoint without its secret, or that nobody added yet
                     if price := (await self.endpoint_of(label, model)).price:
                         prices[label] = price
             return await self._worker.call(AnswersProcess.plan, given, prices)

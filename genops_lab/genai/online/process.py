@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from genops_lab.genai.endpoints.endpoint import PASSING, Endpoint
 from genops_lab.genai.evaluations.asking import Asked, Patience
 from genops_lab.genai.evaluations.asking_models import while_wanted
 from genops_lab.genai.evaluations.evaluation_file import Model
-from genops_lab.genai.evaluations.frozen_files import copy_files, files_of
+from genops_lab.genai.evaluations.frozen_files import contained, copy_files, files_of
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import ScoreEstimate
 from genops_lab.genai.evaluations.results_folder import KeptScore, all_folders, file_name
@@ -41,12 +42,14 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """The scorers of a file that can look at live traces, and the models that judge.
 
     ``budgeted``: judges whose settings have ``max_tokens``. ``unpriced``: scorers that ask a model by themselves.
+    ``digest``: of the file and of the files that its scorers name.
     """
 
     scorers: list[KnownScorer]
     judges: dict[str, Model]
     budgeted: list[str]
     unpriced: list[str]
+    digest: str
 
 
 class ScoredBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,13 +80,17 @@ class OnlineProcess:
         self._root, self._answers = Path(root), Path(answers)
 
     def check(self, body: NewOnlineScorers) -> Checked:
-        """Return the scorers of a file. Raises EvaluationFileError, InvalidRequest."""
+        """Return the scorers of a file. Raises EvaluationFileError, InvalidRequest, NotFound."""
         from genops_lab.genai.scorers.judge_checks import asks_a_model  # numpy
 
         found = read_live_scorers(body.text, body.name)
         judges = [each for each in found.scorers if isinstance(each, Judge)]
         limited = {"max_tokens", "max_completion_tokens"}
+        digest = hashlib.sha256(body.text.encode())
+        for name in files_of(found.scorers):
+            digest.update(contained(Path(body.folder), name).read_bytes())
         return Checked(
+            digest=digest.hexdigest(),
             scorers=[known(each) for each in found.scorers],
             judges=found.judges,
             budgeted=[
