@@ -81,7 +81,7 @@ def text(judge: OpenAIStub, *scorers: dict[str, Any], **changes: Any) -> str:
         ({"scorer": "rubric", "criterion": "c", "model": "judge", "expected": "wanted"}, "it needs 'wanted'"),
         ({"scorer": "code"}, "it needs 'tests'"),
         ({"scorer": "retrieval"}, "it needs 'relevant'"),
-        ({"scorer": "faithfulness", "model": "judge"}, "it needs 'documents'"),
+        ({"scorer": "faithfulness", "model": "judge", "documents": "found"}, "it needs 'found'"),
         ({"scorer": "pairwise", "model": "judge"}, "it compares the answers of two models"),
         ({"scorer": "mlflow", "class": "Correctness"}, "it needs 'expected'"),
         ({"scorer": "refusal", "should": "must"}, "it needs 'must'"),
@@ -140,6 +140,12 @@ def test_a_trace_is_read_as_an_answer() -> None:
     assert isinstance(read, Answered)
     assert (read.text, read.usage, read.money, read.finish_reason) == (" there", None, None, "length")
     assert read.messages == [{"role": "user", "content": "Go"}]
+    request = {
+        "messages": [{"role": "user", "content": "When?"}],
+        "documents": [{"text": "At nine."}, "Daily."],
+    }
+    read = answered_in("tr-1", span(chat(content="At nine."), inputs=request), {})
+    assert isinstance(read, Answered) and read.row["documents"] == ["At nine.", "Daily."]
     read = answered_in("tr-1", span({"predictions": [1, 2]}, inputs={"inputs": [[0]]}), {})
     assert isinstance(read, Answered) and read.text == '{"predictions":[1,2]}'
 
@@ -258,6 +264,19 @@ def test_traces_wait_for_a_judge_that_is_away_and_while_paused(
     assert [each["scored"] for each in lab.settled(3)["scorers"]] == [3, 3]
 
 
+def test_an_answer_is_compared_with_the_documents_that_it_names(
+    lab: LiveDeployment, judge: OpenAIStub
+) -> None:
+    judge.reset()
+    lab.done("PUT", PATH, {"text": text(judge, {"scorer": "faithfulness", "model": "judge"})})
+    lab.ask("when is it retrieved", "when is it not")
+    (faithful,) = lab.settled(2)["scorers"]
+    assert (faithful["scored"], faithful["mean"]["value"]) == (1, 1.0)
+    assert faithful["reasons"] == {"the trace has no 'documents'": 1}
+    (asked,) = judge.requests()
+    assert "The office opens at nine." in str(asked["messages"])
+
+
 def test_the_sample_is_chosen_by_the_id(lab: LiveDeployment) -> None:
     lab.done("PUT", PATH, {"text": json.dumps({"scorers": RULES[:1]}), "sample": 0.5})
     lab.ask(*(f"sampled {at}" for at in range(16)))
@@ -343,6 +362,10 @@ def test_a_deployment_file_sets_shows_and_removes_scorers(
         return [[each["what"], each["now"], each["file"]] for each in plan["changes"]]
 
     (planned,) = changes()
+    for name in ("scorers.yaml", "deployment.yaml"):  # the panel names a file by its path below the Lab's folder
+        (lab.server.home.work / name).write_text((tmp_path / "scorers.yaml").read_text())
+    by_path = {"text": now + line, "path": "deployment.yaml"}
+    assert lab.done("POST", "genops/v1/deployment-file-plans", by_path)["changes"][0]["file"] == planned[2]
     assert planned[:2] == ["scorers", ""] and lab.scores()["state"] == "off", "a plan changes nothing"
     assert planned[2].startswith("short, polite (")
     assert planned[2].endswith("), 100 % of the traces, at most 50 USD a day")
@@ -362,9 +385,7 @@ def test_a_deployment_file_sets_shows_and_removes_scorers(
     assert [each[0] for each in changes(text=limited)] == ["scorers"]
     drift = lab.server.get(f"genops/v1/deployments/{NAME}/file")["drift"]
     assert [each["what"] for each in drift] == ["scorers"]
-    assert (
-        "scorers:\n  file: scorers.yaml\n" in lab.server.get(f"genops/v1/deployments/{NAME}/file")["now"]
-    )
+    assert "scorers:\n  file: scorers.yaml\n" in lab.server.get(f"genops/v1/deployments/{NAME}/file")["now"]
 
     # The lines go, and so do the scorers; the command does it as the panel does.
     path = tmp_path / "deployment.yaml"
@@ -419,7 +440,9 @@ def test_the_command_says_that_requests_become_traces_before_it_records_them(
     file.write_text(json.dumps({"scorers": RULES[:1]}))
     asked = ("traces", "score", NAME, "--scorers", str(file), "--sample", "0.999")
     code, out, err = genops(lab.server, *asked)
-    assert code and "No request to chat becomes a trace. 99.9 % of its requests and answers will be kept" in err
+    assert (
+        code and "No request to chat becomes a trace. 99.9 % of its requests and answers will be kept" in err
+    )
     assert "--yes" in err and lab.scores()["state"] == "off" and not lab.scores()["traced"]
     code, out, err = genops(lab.server, *asked, "--yes")
     assert code == 0 and "short" in out, err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -200,4 +201,9 @@ class OnlineProcess:
 
 
 def _of_traces(kept: Sequence[KeptScore]) -> list[TraceScore]:
-    return [TraceScore(trace=each.example, value=each.value, reason=each.reason) for each in kept]
+    return [
+        TraceScore(
+            trace=each.example, value=each.value, reason=re.sub(r"^the row has", "the trace has", each.reason)
+        )
+        for each in kept
+    ]  # fmt: skip
