@@ -362,7 +362,10 @@ def test_a_deployment_file_sets_shows_and_removes_scorers(
         return [[each["what"], each["now"], each["file"]] for each in plan["changes"]]
 
     (planned,) = changes()
-    for name in ("scorers.yaml", "deployment.yaml"):  # the panel names a file by its path below the Lab's folder
+    for name in (
+        "scorers.yaml",
+        "deployment.yaml",
+    ):  # the panel names a file by its path below the Lab's folder
         (lab.server.home.work / name).write_text((tmp_path / "scorers.yaml").read_text())
     by_path = {"text": now + line, "path": "deployment.yaml"}
     assert lab.done("POST", "genops/v1/deployment-file-plans", by_path)["changes"][0]["file"] == planned[2]
