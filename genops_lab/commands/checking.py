@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from genops_lab.core.yaml_files import kind_in
 from genops_lab.deployments.description.reading import read_description
+from genops_lab.deployments.scored import scorers_in
 from genops_lab.gates.plan_file import read_gates
 from genops_lab.genai.evaluations.evaluation_file import read_evaluation
+from genops_lab.genai.online.live_scorers import read_live_scorers
 
 from .deployment_files import text_of
 from .document import Document, Lines
@@ -51,6 +54,9 @@ def check(
                 lines.append(f"{file}: a gate file with {len(gates.rules)} rules.")
             else:
                 described = read_description(text, file)
+                folder = str(Path.cwd() if file == "-" else Path(file).parent)
+                if asked := scorers_in(described, folder):
+                    read_live_scorers(asked.text, asked.file)
                 revision = described.revision
                 what = {"name": described.name, "model": revision.model, "version": str(revision.version)}
                 found.append({"file": file, "kind": "Deployment", **what})

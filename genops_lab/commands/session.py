@@ -202,6 +202,16 @@ class Session:
         if not self.confirm("Make the calls?"):
             raise Conflict("Nothing was asked.", code="confirmation_needed")
 
+    def agree_to_record(self, statement: str, yes: bool) -> None:
+        """Say that requests and answers will be kept, and ask before. Raises as :meth:`agree_to_calls`."""
+        self.say(statement)
+        if yes:
+            return
+        if not self.can_ask:
+            raise Conflict(statement, code="confirmation_needed", hint="Add --yes to keep them.")
+        if not self.confirm("Keep them?"):
+            raise Conflict("Nothing was changed.", code="confirmation_needed")
+
     def say_unread_store(self) -> None:
         """Print a remark if what an empty list lacks may be in an MLflow database that was not read."""
         if remark := unread_store(Path.cwd()):

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
-from genops_lab.core.errors import InvalidRequest
+from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.experiments.columns.models import RunTable, RunTableQuery
-from genops_lab.genai.online.models import NewOnlineScorers
+from genops_lab.genai.online.models import NewOnlineScorers, OnlineScorers
 from genops_lab.genai.online.service import OnlineService
 from genops_lab.genai.traces.models import ContentQuery, NewRows, SessionQuery, TailQuery, TwoTraces
 from genops_lab.genai.traces.service import TracesService
@@ -18,7 +19,7 @@ from .deployment_argument import Deployed
 from .deployment_files import text_of
 from .grammar import noun
 from .run_listing import query_pointed_at, remarks, sorting
-from .session import Json, command
+from .session import Json, Session, command
 from .views import online_scorers
 from .views import traces as views
 
@@ -190,11 +191,15 @@ def score_traces(
     forget: Annotated[
         bool, typer.Option("--forget", help="Score no more traces. The scores stay in MLflow.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before requests and answers become traces.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Score a sample of a deployment's new traces, or show the scores.
 
-    `genops deployments record DEPLOYMENT --traces` makes the traces. They are scored while JupyterLab runs.
+    Where no request becomes a trace, you are asked whether the sample of the requests becomes traces, which are then
+    all scored. Traces are scored while JupyterLab runs.
     """
     with command(json) as session:
         if bool(scorers) + pause + resume + forget > 1:
@@ -210,7 +215,7 @@ def score_traces(
                 sample=sample,
                 money_per_day=money_per_day,
             )
-            found = session.call(OnlineService.set_online_scorers, name=deployment, body=body)
+            found = _scored(session, deployment, body, yes)
         elif pause:
             found = session.call(OnlineService.pause_online_scorers, name=deployment)
         elif resume:
@@ -220,6 +225,22 @@ def score_traces(
                 session.call(OnlineService.delete_online_scorers, name=deployment)
             found = session.call(OnlineService.get_online_scorers, name=deployment)
         session.show(found, online_scorers.scores(found))
+
+
+def _scored(session: Session, deployment: str, body: NewOnlineScorers, yes: bool) -> OnlineScorers:
+    """Set scorers; where no request becomes a trace, ask first whether requests and answers may be kept."""
+    try:
+        return session.call(OnlineService.set_online_scorers, name=deployment, body=body)
+    except Conflict as error:
+        if error.code != "no_traces":
+            raise
+    session.agree_to_record(
+        f"No request to {deployment} becomes a trace. {100 * body.sample:g} % of its requests and answers will be kept "
+        "as traces in MLflow, and each of these traces is scored.",
+        yes,
+    )
+    body = replace(body, record=True)
+    return session.call(OnlineService.set_online_scorers, name=deployment, body=body)
 
 
 def _rows(found: RunTable) -> list[dict[str, Any]]:

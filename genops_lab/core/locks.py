@@ -62,8 +62,8 @@ class FileLock:
 
 
 @contextlib.contextmanager
-def locked(path: Path, timeout_s: float = 60.0) -> Iterator[None]:
-    """Hold the lock on ``path``. Waits and blocks up to ``timeout_s``. Raises Unavailable."""
+def locked(path: Path, timeout_s: float = 60.0, every_s: float = 0.05) -> Iterator[None]:
+    """Hold the lock on ``path``, tried ``every_s``. Waits and blocks up to ``timeout_s``. Raises Unavailable."""
     lock = FileLock(path)
     deadline = time.monotonic() + timeout_s
     while not lock.try_acquire():
@@ -72,7 +72,7 @@ def locked(path: Path, timeout_s: float = 60.0) -> Iterator[None]:
                 f"Another process has locked {path.name} for more than {timeout_s:.0f} s.",
                 hint=f"Find the process with `fuser {path}`, and end it if it hangs.",
             )
-        time.sleep(0.05)
+        time.sleep(every_s)
     try:
         yield
     finally:

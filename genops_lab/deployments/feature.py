@@ -48,6 +48,7 @@ def _provide(services: Services) -> None:
     from .recording import RecordingService
     from .records import Records
     from .rollout_service import RolloutsService
+    from .scored import LiveScorers
     from .secrets import Secrets, SecretsService
     from .service import DeploymentsService
     from .targets.base import DeploymentTarget
@@ -102,6 +103,7 @@ def _provide(services: Services) -> None:
             get(DeploymentsService),
             Records(get(LocalStore)),
             Secrets(get(Settings).data_dir / "secrets"),
+            services.find(LiveScorers),
         ),
     )
     services.provide(SecretsService, lambda get: SecretsService(Secrets(get(Settings).data_dir / "secrets")))

@@ -11,6 +11,7 @@ from genops_lab.core.errors import Conflict, NotFound
 from .https import Https
 from .models import DeploymentState
 from .scaling import Scale
+from .scored import Scored
 from .traced import Traced
 
 #: The target of deployments without another one.
@@ -95,7 +96,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Further parts of the request, as JSON in ``Record.spec``. The lease is in seconds.
 
     ``warm_s``, ``memory_bytes`` and ``gpus`` are 0 unless a file says them, ``https`` is None. ``described`` is that
-    file. ``traces`` is None while no requests become traces.
+    file. ``traces`` is None while no requests become traces, and ``scored`` while no scorer looks at them.
 
     ``revisions`` has the current revision and earlier ones that one can go back to, the oldest first. ``update`` is the
     id of the revision that an update in progress makes the current one. ``note`` is the end of the
@@ -114,6 +115,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scale: Scale = Scale()
     https: Https | None = None
     traces: Traced | None = None
+    scored: Scored | None = None
     described: Described | None = None
 
 

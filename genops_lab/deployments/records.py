@@ -19,6 +19,7 @@ from genops_lab.core.store.tables import deployments, idempotency, model_hashes
 from genops_lab.experiments.query.errors import did_you_mean
 
 from .record import CallerKey, KnownRevision, Record, name_in_use, update_in_progress
+from .scored import Scored
 from .traced import Traced
 
 #: How many earlier revisions one can go back to.
@@ -209,11 +210,18 @@ class Records:
 
     def change_traces(self, record: Record, traces: Traced | None) -> None:
         """Write which requests become traces: the target is not asked for it. Raises NotFound."""
+        self._change_wanted(record, traces=traces)
+
+    def change_scored(self, record: Record, scored: Scored | None) -> None:
+        """Write which scorers look at the traces. Raises NotFound."""
+        self._change_wanted(record, scored=scored)
+
+    def _change_wanted(self, record: Record, **changes: Any) -> None:
         with self._store.transaction() as connection:
             row = connection.execute(select(deployments).where(_is(record))).one_or_none()
             if row is None:
                 raise _missing(record.name)
-            spec = _record(row).with_wanted(traces=traces).spec
+            spec = _record(row).with_wanted(**changes).spec
             connection.execute(deployments.update().where(_is(record)).values(spec=spec))
 
     def change(self, record: Record, *, asks: bool = False, **changes: Any) -> Record:
@@ -255,7 +263,7 @@ def _continued(record: Record, found: Record) -> Record:
     return record.with_wanted(
         revisions=[*earlier, again], keys=kept.keys, warm_s=kept.warm_s, memory_bytes=kept.memory_bytes,
         gpus=kept.gpus,
-        described=kept.described, https=kept.https, traces=kept.traces,
+        described=kept.described, https=kept.https, traces=kept.traces, scored=kept.scored,
     )  # fmt: skip
 
 

@@ -10712,6 +10712,7 @@ export interface components {
          *     - unanswered_tokens: the most that calls cost which ended without an answer, such as after a timeout.
          *     - spent, money: of all calls, the repeated and unanswered ones at their most; ``money`` is None without a price,
          *       else in ``currency``.
+         *     - price: the price by which it is counted, of the file or else of the endpoint when it was asked.
          *     - names, fingerprints: those that the endpoint returned. Several: the model changed meanwhile.
          *     - stopped: why not all answers were asked for.
          */
@@ -10755,6 +10756,8 @@ export interface components {
             money: number | null;
             /** @default USD */
             currency: string;
+            /** @default null */
+            price: components["schemas"]["Price"] | null;
             /** @default null */
             latency_s: number | null;
             /** @default [] */
@@ -12074,6 +12077,7 @@ export interface components {
          *     - folder: the absolute path of the folder of files that scorers name, on the Lab's machine.
          *     - sample: the share of the deployment's traces, more than 0 to 1.
          *     - money_per_day: the most that judges may cost in a day (UTC), in the currency of their prices; None: no limit.
+         *     - record: where no request becomes a trace, make traces of this share of the requests, and score all of these.
          */
         NewOnlineScorers: {
             text: string;
@@ -12085,6 +12089,8 @@ export interface components {
             sample: number;
             /** @default null */
             money_per_day: number | null;
+            /** @default false */
+            record: boolean;
         };
         /**
          * Page[LabelQueue]

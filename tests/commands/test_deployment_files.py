@@ -60,6 +60,14 @@ def test_check_needs_no_lab_and_names_the_place(lab_home: Home) -> None:
         (folder / name).write_text(text)
         done = genops(lab_home, "check", f"offline/{name}")
         assert done.code == 2 and message in done.err, done.err
+    (folder / "d.yaml").write_text(good + "traces: {}\nscorers: {file: s.yaml}\n")
+    done = genops(lab_home, "check", "offline/d.yaml")
+    assert done.code == 3 and "s.yaml of 'scorers' cannot be read" in done.err, done.err
+    (folder / "s.yaml").write_text("scorers: [{scorer: exact}]\n")
+    done = genops(lab_home, "check", "offline/d.yaml")
+    assert done.code == 2 and "cannot look at live traces" in done.err, done.err
+    (folder / "s.yaml").write_text("scorers: [{scorer: length}]\n")
+    assert genops(lab_home, "check", "offline/d.yaml").code == 0
     (folder / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     assert "it is no text in UTF-8" in genops(lab_home, "check", "offline/binary.yaml").err
     assert genops(lab_home, "check", "offline/none.yaml").code == 3

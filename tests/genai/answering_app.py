@@ -1,6 +1,7 @@
 """A program with a port that answers chats like a model: the deployment whose requests become traces in tests.
 
-It answers "Answer to QUESTION". A question with "broken" gets HTTP 500, one with "forbidden" a refusal.
+It answers "Answer to QUESTION". A question with "broken" gets HTTP 500, one with "forbidden" a refusal, and one with
+"retrieved" the documents that the answer is from.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ class Handler(BaseHTTPRequestHandler):
             "finish_reason": "stop",
         }
         usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
-        self._send(
-            200, {"model": "small-1", "object": "chat.completion", "choices": [choice], "usage": usage}
-        )
+        answer = {"model": "small-1", "object": "chat.completion", "choices": [choice], "usage": usage}
+        if "retrieved" in question:
+            answer["documents"] = [{"title": "Hours", "text": "The office opens at nine."}]
+        self._send(200, answer)
 
     def _send(self, status: int, content: dict[str, Any]) -> None:
         data = json.dumps(content).encode()

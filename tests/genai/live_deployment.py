@@ -35,13 +35,18 @@ class LiveDeployment:
         wish = {"name": self.name, "command": f"{sys.executable} {APP}"}
         digest = self.done("POST", "genops/v1/deployment-checks", wish)["digest"]
         self.done("POST", "genops/v1/deployments", {**wish, "trust": digest})
-        found = eventually(
-            lambda: self.server.get(f"genops/v1/deployments/{self.name}"),
-            lambda each: each["state"] in ("running", "failed"),
-        )
-        assert found["state"] == "running", found
+        found = self.running()
         self.url = found["url"]
         self.key = self.server.get(f"genops/v1/deployments/{self.name}/key")["key"]
+
+    def running(self) -> dict[str, Any]:
+        """Wait until the deployment runs, and no change of it is under way."""
+        path = f"genops/v1/deployments/{self.name}"
+        found: dict[str, Any] = eventually(
+            lambda: self.server.get(path), lambda each: each["state"] in ("running", "failed")
+        )
+        assert found["state"] == "running", found
+        return found
 
     def remove(self) -> None:
         """Stop and delete the deployment."""

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from genops_lab.deployments.description.reading import DeploymentFileError, read_description
 from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.evaluations.kept_labels import KeptLabels, keep_labels
 from genops_lab.genai.evaluations.results_folder import find_folder
@@ -88,7 +89,7 @@ def text(judge: OpenAIStub, *scorers: dict[str, Any], **changes: Any) -> str:
         ({"scorer": "rubric", "criterion": "c", "model": "judge", "expected": "wanted"}, "it needs 'wanted'"),
         ({"scorer": "code"}, "it needs 'tests'"),
         ({"scorer": "retrieval"}, "it needs 'relevant'"),
-        ({"scorer": "faithfulness", "model": "judge"}, "it needs 'documents'"),
+        ({"scorer": "faithfulness", "model": "judge", "documents": "found"}, "it needs 'found'"),
         ({"scorer": "pairwise", "model": "judge"}, "it compares the answers of two models"),
         ({"scorer": "mlflow", "class": "Correctness"}, "it needs 'expected'"),
         ({"scorer": "refusal", "should": "must"}, "it needs 'must'"),
@@ -175,6 +176,12 @@ def test_a_trace_is_read_as_an_answer() -> None:
     assert isinstance(read, Answered)
     assert (read.text, read.usage, read.money, read.finish_reason) == (" there", None, None, "length")
     assert read.messages == [{"role": "user", "content": "Go"}]
+    request = {
+        "messages": [{"role": "user", "content": "When?"}],
+        "documents": [{"text": "At nine."}, "Daily."],
+    }
+    read = answered_in("tr-1", span(chat(content="At nine."), inputs=request), {})
+    assert isinstance(read, Answered) and read.row["documents"] == ["At nine.", "Daily."]
     read = answered_in("tr-1", span({"predictions": [1, 2]}, inputs={"inputs": [[0]]}), {})
     assert isinstance(read, Answered) and read.text == '{"predictions":[1,2]}'
 
@@ -293,6 +300,19 @@ def test_traces_wait_for_a_judge_that_is_away_and_while_paused(
     assert [each["scored"] for each in lab.settled(3)["scorers"]] == [3, 3]
 
 
+def test_an_answer_is_compared_with_the_documents_that_it_names(
+    lab: LiveDeployment, judge: OpenAIStub
+) -> None:
+    judge.reset()
+    lab.done("PUT", PATH, {"text": text(judge, {"scorer": "faithfulness", "model": "judge"})})
+    lab.ask("when is it retrieved", "when is it not")
+    (faithful,) = lab.settled(2)["scorers"]
+    assert (faithful["scored"], faithful["mean"]["value"]) == (1, 1.0)
+    assert faithful["reasons"] == {"the trace has no 'documents'": 1}
+    (asked,) = judge.requests()
+    assert "The office opens at nine." in str(asked["messages"])
+
+
 def test_the_sample_is_chosen_by_the_id(lab: LiveDeployment) -> None:
     lab.done("PUT", PATH, {"text": json.dumps({"scorers": RULES[:1]}), "sample": 0.5})
     lab.ask(*(f"sampled {at}" for at in range(16)))
@@ -353,3 +373,119 @@ def test_forgotten_scorers_leave_their_scores(lab: LiveDeployment) -> None:
     assert lab.scores()["state"] == "off"
     assert lab.call("POST", f"{PATH}/resume")[0] == 404
     assert all(each["assessments"] for each in lab.traces("killed"))
+
+
+def applied(lab: LiveDeployment, body: dict[str, Any]) -> dict[str, Any]:
+    """Apply a file, and wait until its settings are in force."""
+    found: dict[str, Any] = lab.done("POST", "genops/v1/deployment-files", body)
+    lab.running()
+    return found
+
+
+def test_a_deployment_file_sets_shows_and_removes_scorers(
+    lab: LiveDeployment, judge: OpenAIStub, tmp_path: Path
+) -> None:
+    judge.reset()
+    now = lab.server.get(f"genops/v1/deployments/{NAME}/file")["now"]
+    assert "traces:" in now and "scorers:" not in now
+    (tmp_path / "scorers.yaml").write_text(text(judge, RULES[0], POLITE))
+    line = "scorers: {file: scorers.yaml, sample: 1, money_per_day: 50}\n"
+    body = {"text": now + line, "file": "deployment.yaml", "folder": str(tmp_path)}
+
+    def changes(**other: Any) -> list[list[str]]:
+        plan = lab.done("POST", "genops/v1/deployment-file-plans", {**body, **other})
+        assert not plan["problem"] and not plan["new_revision"], plan
+        return [[each["what"], each["now"], each["file"]] for each in plan["changes"]]
+
+    (planned,) = changes()
+    for name in (
+        "scorers.yaml",
+        "deployment.yaml",
+    ):  # the panel names a file by its path below the Lab's folder
+        (lab.server.home.work / name).write_text((tmp_path / "scorers.yaml").read_text())
+    by_path = {"text": now + line, "path": "deployment.yaml"}
+    assert lab.done("POST", "genops/v1/deployment-file-plans", by_path)["changes"][0]["file"] == planned[2]
+    assert planned[:2] == ["scorers", ""] and lab.scores()["state"] == "off", "a plan changes nothing"
+    assert planned[2].startswith("short, polite (")
+    assert planned[2].endswith("), 100 % of the traces, at most 50 USD a day")
+    assert applied(lab, body)["changes"][0]["what"] == "scorers"
+    found = eventually(lab.scores, lambda each: each["state"] == "on")
+    assert (found["sample"], found["money_per_day"]) == (1.0, 50.0)
+    lab.ask("by file 1", "by file sullen")
+    assert [each["scored"] for each in lab.settled(2)["scorers"]] == [2, 2]
+    assert not changes() and not lab.server.get(f"genops/v1/deployments/{NAME}/file")["drift"]
+
+    # Another setting, and the same scorers: the counts go on.
+    limited = f"{body['text']}callers: [{{name: ci, limit: 60}}]\n"
+    assert [each["what"] for each in applied(lab, {**body, "text": limited})["changes"]] == ["key ci"]
+    assert lab.scores()["seen"] == 2
+    # Other content of the scorers' file is a difference.
+    (tmp_path / "scorers.yaml").write_text(text(judge, {**RULES[0], "at_most": 1}, POLITE))
+    assert [each[0] for each in changes(text=limited)] == ["scorers"]
+    drift = lab.server.get(f"genops/v1/deployments/{NAME}/file")["drift"]
+    assert [each["what"] for each in drift] == ["scorers"]
+    assert "scorers:\n  file: scorers.yaml\n" in lab.server.get(f"genops/v1/deployments/{NAME}/file")["now"]
+
+    # The lines go, and so do the scorers; the command does it as the panel does.
+    path = tmp_path / "deployment.yaml"
+    path.write_text(limited.replace(line, ""))
+    code, out, err = genops(lab.server, "diff", str(path))
+    assert code == 1 and "scorers" in out and "short, polite (" in out, err
+    code, out, err = genops(lab.server, "apply", str(path), "--take-over", "--wait")
+    assert code == 0, err
+    eventually(lab.scores, lambda each: each["state"] == "off")
+    assert all(each["assessments"] for each in lab.traces("by file"))
+    kept = lab.server.home.data / "online"
+    assert not [each for each in kept.iterdir() if each.is_dir()], "no copy of files is left behind"
+
+
+@pytest.mark.parametrize(
+    ("scorers", "status", "said"),
+    [
+        ({"file": "missing.yaml"}, 404, "missing.yaml of 'scorers' cannot be read"),
+        ({"file": "bad.yaml"}, 400, "the scorer 'exact' cannot look at live traces"),
+        ({"file": "budget.yaml", "money_per_day": 1}, 400, "has no price"),
+        ({"file": "bad.yaml", "sample": 2}, 400, "sample"),
+        ({"file": "bad.yaml", "per_day": 2}, 400, "the key 'per_day' is unknown"),
+    ],
+)
+def test_scorers_of_a_file_that_cannot_score_are_refused_before_anything_changes(
+    lab: LiveDeployment, judge: OpenAIStub, tmp_path: Path, scorers: dict[str, Any], status: int, said: str
+) -> None:
+    (tmp_path / "bad.yaml").write_text("scorers: [{scorer: exact}]\n")
+    (tmp_path / "budget.yaml").write_text(text(judge, POLITE, price=None))
+    now = lab.server.get(f"genops/v1/deployments/{NAME}/file")["now"]
+    body = {"text": f"{now}scorers: {json.dumps(scorers)}\n", "folder": str(tmp_path)}
+    for path in ("deployment-file-plans", "deployment-files"):
+        found, answer = lab.call("POST", f"genops/v1/{path}", body)
+        assert found == status and said in answer["error"]["message"] and answer["error"]["hint"], answer
+    assert lab.scores()["state"] == "off"
+
+
+def test_scorers_of_a_file_need_its_traces() -> None:
+    text = (
+        "apiVersion: genops/v1\nkind: Deployment\nname: x\nrevisions: [{model: m, version: 1}]\n"
+        "scorers: {file: scorers.yaml}\n"
+    )
+    with pytest.raises(DeploymentFileError, match=r"the key 'scorers' needs the key 'traces', such as"):
+        read_description(text, "deployment.yaml")
+
+
+def test_the_command_says_that_requests_become_traces_before_it_records_them(
+    lab: LiveDeployment, tmp_path: Path
+) -> None:
+    lab.done("DELETE", f"genops/v1/deployments/{NAME}/traces")
+    file = tmp_path / "scorers.yaml"
+    file.write_text(json.dumps({"scorers": RULES[:1]}))
+    asked = ("traces", "score", NAME, "--scorers", str(file), "--sample", "0.999")
+    code, out, err = genops(lab.server, *asked)
+    assert (
+        code and "No request to chat becomes a trace. 99.9 % of its requests and answers will be kept" in err
+    )
+    assert "--yes" in err and lab.scores()["state"] == "off" and not lab.scores()["traced"]
+    code, out, err = genops(lab.server, *asked, "--yes")
+    assert code == 0 and "short" in out, err
+    found = lab.scores()
+    assert (found["state"], found["traced"], found["sample"]) == ("on", 0.999, 1.0)
+    traces = lab.server.get(f"genops/v1/deployments/{NAME}/traces")
+    assert traces["on"] and traces["experiment"] == "deployments"

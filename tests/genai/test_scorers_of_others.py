@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
@@ -62,15 +63,18 @@ class Scoring:
         """Add an endpoint of the stub."""
         await self.endpoints.add_endpoint(NewEndpoint(name=name, url=self.url, model="stub-1", **more))
 
-    async def begin(self, *scorers: dict[str, Any]) -> str:
-        """Evaluate to the end; return the id."""
+    def file(self, *scorers: dict[str, Any], **more: Any) -> NewAnswerEvaluation:
+        """Return an evaluation of the rows."""
         file = {
             "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "test"}, "data": "rows.jsonl",
             "prompt": "{{q}}", "models": {"a": {"url": self.url, "model": "stub-1"}}, "scorers": list(scorers),
-            "id": "q", "tries": 1, "experiment": self.experiment,
+            "id": "q", "tries": 1, "experiment": self.experiment, **more,
         }  # fmt: skip
-        given = NewAnswerEvaluation(text=json.dumps(file), folder=str(self.folder))
-        begun = await self.answers.begin_answers(given)
+        return NewAnswerEvaluation(text=json.dumps(file), folder=str(self.folder))
+
+    async def begin(self, *scorers: dict[str, Any], **more: Any) -> str:
+        """Evaluate to the end; return the id."""
+        begun = await self.answers.begin_answers(self.file(*scorers, **more))
         await self.lab.tasks.wait(begun.task.id)
         return begun.evaluation.id
 
@@ -135,6 +139,72 @@ def test_an_embeddings_endpoint_scores_answers(home: Home, stub: OpenAIStub, tmp
             assert any("The budget of 40 tokens" in each for each in report.evaluation.notes)
 
     asyncio.run(evaluate())
+
+
+def test_the_scorer_cost_goes_by_the_dated_price_of_an_endpoint(
+    home: Home, stub: OpenAIStub, tmp_path: Path
+) -> None:
+    cost = {"scorer": "cost"}
+
+    async def evaluate() -> None:
+        async with scoring(home, tmp_path, stub) as made:
+            stub.reset()
+            await made.add("house", price=Price(input=1e6, output=2e6, date="2026-11-02", source="given"))
+            await made.add("free", limits=Limits(at_once=1))
+            models = {
+                "listed": {"endpoint": "house"}, "unknown": {"endpoint": "free"},
+                "own": {"endpoint": "house", "price": {"input": 0, "output": 1e6, "date": "2026-01-01"}},
+            }  # fmt: skip
+            settings = {"max_tokens": 10}
+            plan = await made.answers.plan_answers(made.file(cost, models=models, settings=settings))
+            planned = {each.model: each.money for each in plan.models}
+            assert planned["unknown"] is None and (planned["listed"] or 0) > (planned["own"] or 0) > 0
+            id = await made.begin(cost, models=models, settings=settings)
+            report = await made.answers.get_answer_evaluation(id)
+            found = {
+                each.model: {score.scorer: score for score in each.scores}["cost"]
+                for row in (await made.answers.list_answers(id)).items
+                for each in row.answers
+                if row.example == "one"
+            }
+            # "one" is a token, and "the parcel arrives today" are four.
+            assert (found["listed"].value, found["own"].value) == (1 + 4 * 2, 4)
+            assert (found["unknown"].value, found["unknown"].reason) == (None, "no price is known")
+            kept = {each.model: each.price for each in report.evaluation.models}
+            assert kept["unknown"] is None and kept["listed"] and kept["listed"].date == "2026-11-02"
+            notes = report.evaluation.notes
+            assert "cost counts listed by its prices of 2026-11-02." in notes
+            assert "cost counts own by its prices of 2026-01-01." in notes
+            assert "cost has no score for unknown: its price is not known." in notes
+            # A price that the endpoint gets later is not that of these answers.
+            await made.endpoints.delete_endpoint("house")
+            await made.add("house", price=Price(input=5e6, output=5e6))
+            await made.score(id, {"scorer": "cost", "name": "again"})
+            assert (await made.scores(id, "again"))["one"][0] == 9
+
+    asyncio.run(evaluate())
+
+
+def test_two_models_and_a_judge_of_one_endpoint_share_its_limits(
+    home: Home, stub: OpenAIStub, tmp_path: Path
+) -> None:
+    async def folders() -> None:
+        async with scoring(home, tmp_path, stub) as made:
+            await made.add("shared")
+            await made.add("apart")
+            given = {
+                "a": {"endpoint": "shared"}, "b": {"endpoint": "shared", "model": "other"}, "c": {"endpoint": "apart"},
+                "d": {"url": stub.url, "model": "m"}, "e": {"url": f"{stub.url}/", "model": "m"},
+                "f": {"url": stub.url, "model": "n"},
+            }  # fmt: skip
+            found = {
+                label: (await made.answers.endpoint_of(label, msgspec.convert(each, Model))).limits_folder
+                for label, each in given.items()
+            }
+            assert all(found.values()) and found["a"] == found["b"] and found["d"] == found["e"]
+            assert len({*found.values()}) == 4
+
+    asyncio.run(folders())
 
 
 def test_a_budget_of_money_needs_a_price(home: Home, stub: OpenAIStub, tmp_path: Path) -> None:

@@ -596,7 +596,7 @@ deployments.spec: allow_pickle described{at file folder text} gpus https{address
     keys{created_at limit name sha256 tokens} lease_s
     memory_bytes note revisions{allow_pickle commit created_at digest environment given{adapter command health path port
     secret settings} id model number scorer secrets serving sleep_s version} scale{concurrency max min}
-    traces{experiment sample} update warm_s
+    scored{currency digest file id labels money_per_day sample} traces{experiment sample} update warm_s
 deployments/NAME/deployment.json: generation
 deployments/NAME/process.json: begun generation number outlives_server pid pid_created revision version wanted
 deployments/NAME/route.json: generation keys{created_at limit name sha256 tokens} name revisions{id key number port
@@ -658,7 +658,8 @@ DATA_FILES = _words(
     "Runs, sweeps, profiles or deployments of before are no longer found; two Labs of two versions hold different "
     "locks.",
     """
-answers batches deployments endpoints.json environments evaluations folders gateway-ports incoming kernelspecs.lock
+answers batches deployments endpoint-limits endpoints.json environments evaluations folders gateway-ports incoming
+kernelspecs.lock
 load_tests mlflow online operator.json outputs profiles prompts pulls remote resuming runs said secrets shared.db spool
 store.db supervisor.lock sweeps templates tracking.lock wheels work
 """,
@@ -823,7 +824,7 @@ genops traces add-row: --dataset --json --with-answer trace_ids
 genops traces compare: --json first second
 genops traces list: --errors-first --experiment --filter --json --limit --sort -e
 genops traces session: --experiment --json -e session_id
-genops traces score: --forget --json --money-per-day --pause --resume --sample --scorers deployment
+genops traces score: --forget --json --money-per-day --pause --resume --sample --scorers --yes -y deployment
 genops traces show: --json --span trace
 genops traces tail: --filter --json
 genops traces:

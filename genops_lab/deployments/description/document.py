@@ -200,6 +200,17 @@ class Traces(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     experiment: Annotated[str, Meta(min_length=1, max_length=500)] = EXPERIMENT
 
 
+class Scorers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Scorers that look at a ``sample`` of the traces: a ``file`` beside this one with the lists scorers and judges.
+
+    ``money_per_day`` is the most that judges may cost in a day (UTC), in the currency of their prices.
+    """
+
+    file: Annotated[str, Meta(min_length=1, max_length=4096)]
+    sample: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    money_per_day: Annotated[float, Meta(gt=0)] | None = None
+
+
 class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A deployment file.
 
@@ -212,6 +223,7 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     - secrets: names of variables whose values are kept with ``genops secrets set``.
     - callers: everybody who has a key. Other keys are revoked; without this part the keys stay as they are.
     - traces: requests and answers that become traces in MLflow; none without this part.
+    - scorers: scorers of these traces; none without this part.
     - trust: the digest of the model's files that somebody reviewed, or the key that signed them.
     - rollout: how a new version gets the requests of the one before; without it, all at once.
     """
@@ -229,6 +241,7 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     callers: Annotated[list[Caller], Meta(max_length=1000)] | None = None
     lifetime: Lifetime = Lifetime()
     traces: Traces | None = None
+    scorers: Scorers | None = None
     trust: Annotated[str, Meta(pattern=DIGEST_PATTERN)] | Signer | None = None
     rollout: RolloutPolicy | None = None
 
@@ -244,6 +257,8 @@ class Description(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             raise ValueError("The key 'default' is the deployment's own: give the caller another name.")
         if own := OWN_VARIABLES & {*self.secrets, *self.environment}:
             raise ValueError(f"The variable {min(own)!r} is set by GenOps Lab itself.")
+        if self.scorers is not None and self.traces is None:
+            raise ValueError("The key 'scorers' needs the key 'traces', such as traces: {sample: 0.05}.")
         if self.rollout is not None:
             try:
                 check_policy(self.rollout)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.operations import require
 from genops_lab.core.services import Service
 from genops_lab.deployments.chat_templates import template_changes
 from genops_lab.deployments.https import https_in
@@ -22,11 +23,13 @@ from genops_lab.deployments.models import (
     CheckDeploy,
     Deployable,
     DeployCheck,
+    Deployment,
     DeploymentChange,
     NewDeployment,
 )
 from genops_lab.deployments.names import check_name
 from genops_lab.deployments.record import LOCAL, Described, Record
+from genops_lab.deployments.scored import LiveScorers, Scored, scorers_in
 from genops_lab.deployments.sources import commit_of, given_of, name_of
 from genops_lab.serving.engines.memory import what_fits
 
@@ -76,7 +79,10 @@ class DescriptionsService(Service):
         deployments: DeploymentsService,
         records: Records,
         secrets: Secrets,
+        live_scorers: LiveScorers | None = None,
     ) -> None:
+        """Without ``live_scorers``, the feature that scores traces, a file with the key 'scorers' is refused."""
+        self._live_scorers = live_scorers
         self._lease_s = settings.deployment_lease_s
         self._warm_s = settings.deployment_warm_s
         self._root_dir = settings.root_dir or Path.cwd()
@@ -114,7 +120,24 @@ class DescriptionsService(Service):
             if token(found, warm_s=self._warm_s) != plan.expect:
                 raise self._changed_since(plan, plan.now)
 
-        settings = FileSettings(shape=planned.shape, described=described, check=check)
+        kept = await self._kept_scorers(planned, body.folder)
+        shape = dataclasses.replace(planned.shape, scored=kept)
+        settings = FileSettings(shape=shape, described=described, check=check)
+        try:
+            deployment = await self._carried_out(planned, body, settings)
+        except BaseException:
+            await self._dropped(kept, record)
+            raise
+        changed = await asyncio.to_thread(self._records.get, plan.name)
+        return AppliedDescription(
+            name=plan.name, deployment=deployment, changes=plan.changes, keys=settings.new_keys(changed)
+        )
+
+    async def _carried_out(
+        self, planned: _Planned, body: ApplyDescription, settings: FileSettings
+    ) -> Deployment:
+        """Begin the durable work that makes a deployment what its plan says."""
+        plan, record = planned.plan, planned.record
         if plan.new_revision or record is None:
             new = NewDeployment(
                 **msgspec.structs.asdict(_pinned(planned.asked, planned.prepared.version)),
@@ -123,19 +146,32 @@ class DescriptionsService(Service):
                 rollout=planned.description.rollout,
                 sleep_minutes=planned.shape.sleep_s / 60,
             )
-            deployment = await self._deployments.deploying.begin(new, settings)
-        elif record.state != "running":
+            return await self._deployments.deploying.begin(new, settings)
+        if record.state != "running":
             raise Conflict(
                 f"The deployment {plan.name!r} is {record.state}.",
                 hint="Apply the file again once it runs: genops deployments show " + plan.name,
                 code="under_way",
             )
-        else:
-            deployment = await self._deployments.deploying.begin_settings(record, settings)
-        changed = await asyncio.to_thread(self._records.get, plan.name)
-        return AppliedDescription(
-            name=plan.name, deployment=deployment, changes=plan.changes, keys=settings.new_keys(changed)
-        )
+        return await self._deployments.deploying.begin_settings(record, settings)
+
+    async def _kept_scorers(self, planned: _Planned, folder: str) -> Scored | None:
+        """Return the scorers of a file with their id: those of now where they are the same. Raises NotAllowed."""
+        asked = await asyncio.to_thread(scorers_in, planned.description, folder)
+        before = planned.record.wanted.scored if planned.record else None
+        wanted = planned.shape.scored
+        if (wanted and wanted.text) == (before and before.text):
+            return before
+        await require("execute", "trace_content", "Scorers read the requests and answers of a deployment")
+        if asked is None or self._live_scorers is None:
+            return None
+        return await self._live_scorers.keep(planned.plan.name, asked)
+
+    async def _dropped(self, kept: Scored | None, record: Record | None) -> None:
+        """Remove the copy of scorers that were not set."""
+        before = record.wanted.scored if record else None
+        if kept is not None and self._live_scorers is not None and (before is None or before.id != kept.id):
+            await self._live_scorers.drop(kept.id)
 
     async def get_description(self, name: str) -> DescribedDeployment:
         """Return the file of a deployment, and what differs from the file by now."""
@@ -152,7 +188,8 @@ class DescriptionsService(Service):
             asked = asked_in(description, described.folder)
             version = await self._deployments.deploying.resolve(asked, description.on)
             port = await asyncio.to_thread(https_in, description, described.folder)
-            shape = dataclasses.replace(self._shape(description, asked, version), https=port)
+            scored = await self._scored(description, described.folder)
+            shape = dataclasses.replace(self._shape(description, asked, version), https=port, scored=scored)
             drift = differences(shape_now(record, warm_s=self._warm_s), shape)
         except GenOpsError as error:  # the version was deleted, or MLflow is away
             problem = error.message
@@ -241,6 +278,8 @@ class DescriptionsService(Service):
         shape = shape_of(found, str(found.revision.version), lease_s=self._lease_s, warm_s=self._warm_s)
         with contextlib.suppress(InvalidRequest):
             shape = dataclasses.replace(shape, https=https_in(found, ""))
+        if (named := found.scorers) is not None:
+            shape = dataclasses.replace(shape, scored=Scored(**msgspec.structs.asdict(named)))
         return dataclasses.replace(shape, callers=shape.callers or {})
 
     async def _plan(self, body: PlanDescription) -> _Planned:
@@ -254,7 +293,8 @@ class DescriptionsService(Service):
             record = await asyncio.to_thread(self._records.get, name)
         version = await deploying.resolve(asked, description.on)
         port = await asyncio.to_thread(https_in, description, body.folder)
-        shape = dataclasses.replace(self._shape(description, asked, version), https=port)
+        scored = await self._scored(description, body.folder)
+        shape = dataclasses.replace(self._shape(description, asked, version), https=port, scored=scored)
         prepared = await deploying.prepare(
             name, version, asked.settings, description.on, sleeps=bool(shape.sleep_s)
         )
@@ -287,6 +327,18 @@ class DescriptionsService(Service):
         return _Planned(
             plan=plan, description=description, asked=asked, shape=shape, record=record, prepared=prepared
         )
+
+    async def _scored(self, description: Description, folder: str) -> Scored | None:
+        """Return the scorers that a file names. Raises InvalidRequest, NotFound, YamlFileError."""
+        asked = await asyncio.to_thread(scorers_in, description, folder)
+        if asked is None:
+            return None
+        if self._live_scorers is None:
+            raise InvalidRequest(
+                "The key 'scorers' needs the feature genai, which is switched off here.",
+                hint="Leave out 'scorers', or ask the administrator of this server to switch genai on.",
+            )
+        return await self._live_scorers.check(description.name, asked)
 
     async def _with_needs(
         self, plan: DescriptionPlan, running: Record | None, prepared: Prepared, shape: Shape

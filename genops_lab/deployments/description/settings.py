@@ -47,6 +47,7 @@ class FileSettings:
             scale=shape.scale,
             https=shape.https,
             traces=shape.traces,
+            scored=shape.scored,
             described=self.described,
         )
 

@@ -15,6 +15,7 @@ from genops_lab.deployments.models import DeploymentChange
 from genops_lab.deployments.needs import Demanded
 from genops_lab.deployments.record import DEFAULT_HEALTH, LOCAL, Given, Record
 from genops_lab.deployments.scaling import Scale
+from genops_lab.deployments.scored import Scored
 from genops_lab.deployments.traced import Traced
 from genops_lab.serving.engines.settings import CHAT_TEMPLATE
 
@@ -64,6 +65,7 @@ class Shape:
     scale: Scale = ONE
     https: Https | None = None
     traces: Traced | None = None
+    scored: Scored | None = None
     callers: Mapping[str, Limits] | None
 
     @classmethod
@@ -161,6 +163,7 @@ def shape_now(record: Record, *, warm_s: float) -> Shape:
         scale=wanted.scale,
         https=wanted.https,
         traces=wanted.traces,
+        scored=wanted.scored,
         callers={each.name: Limits(each.limit, each.tokens) for each in wanted.keys},
     )
 
@@ -201,6 +204,8 @@ def _facts(shape: Shape) -> dict[str, str]:
         facts["https"] = shape.https.text
     if shape.traces:
         facts["traces"] = shape.traces.text
+    if shape.scored:
+        facts["scorers"] = shape.scored.text
     if shape.sleep_s:
         facts["unloads the model without callers after"] = f"{shape.sleep_s / 60:g} min"
     return facts | {
@@ -255,9 +260,18 @@ def description_of(
         or None,
         lifetime=Lifetime(lease_hours=lease, warm_hours=warm, sleep_minutes=shape.sleep_s / 60),
         traces=document.Traces(**msgspec.structs.asdict(shape.traces)) if shape.traces else None,
+        scorers=_scorers(shape),
         trust=trust or None,
         rollout=rollout,
     )
+
+
+def _scorers(shape: Shape) -> document.Scorers | None:
+    """Return the scorers; those without traces, which look at nothing, have no place in a file."""
+    found = shape.scored
+    if found is None or shape.traces is None:
+        return None
+    return document.Scorers(file=found.file, sample=found.sample, money_per_day=found.money_per_day)
 
 
 def _revision(shape: Shape, version: str) -> Revision:

@@ -42,6 +42,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     ``task`` "embeddings": the text of an answer is the embedding of the last message; see :mod:`.embeddings`.
 
     ``litellm``: LiteLLM asks, and ``model`` is its name, such as ``anthropic/NAME``. A ``url`` is then optional.
+
+    ``limits_folder``: all that ask with this folder share the limits; see :mod:`.shared_limits`.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     timeout_s: float = 120.0
     limits: Limits = Limits()
+    limits_folder: str = ""
     price: Price | None = None
 
 

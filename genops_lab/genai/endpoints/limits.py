@@ -1,10 +1,7 @@
-"""Keep to an endpoint's limits by minute, and never pass a budget."""
+"""Say what an endpoint's limits and prices are, and never pass a budget."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -183,30 +180,6 @@ class Budget:
     def money(self) -> float | None:
         """Return what was spent; None without a price."""
         return None if self._price is None else self._price.of(self.spent)
-
-
-class Pace:
-    """Spread calls over time, so that no minute has more than ``per_minute`` of what is counted."""
-
-    def __init__(self, per_minute: float | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._each_s = None if per_minute is None else 60.0 / per_minute
-        self._clock = clock
-        self._free_at = 0.0
-
-    async def take(self, amount: float = 1.0) -> None:
-        """Wait for the turn of ``amount``."""
-        if self._each_s is None:
-            return
-        now = self._clock()
-        at = max(now, self._free_at)
-        self._free_at = at + amount * self._each_s
-        if at > now:
-            await asyncio.sleep(at - now)
-
-    def give_back(self, amount: float) -> None:
-        """Give back what a call did not use."""
-        if self._each_s is not None:
-            self._free_at -= amount * self._each_s
 
 
 def _sum(one: Usage, other: Usage, sign: int = 1) -> Usage:

@@ -38,6 +38,7 @@ from .models import (
 from .prices import price_of
 from .probes import STATES, changed, differences
 from .providers import INSTALL, MISSING, is_installed
+from .shared_limits import limits_folder
 from .stepwise_test import StepwiseTest
 from .store import EndpointFile
 
@@ -57,6 +58,7 @@ class EndpointsService(Service):
         live: LiveHub,
     ) -> None:  # fmt: skip
         self._deployments, self._mlflow, self._events, self._live = deployments, mlflow, events, live
+        self._data_dir = settings.data_dir
         self._file = EndpointFile(settings.data_dir / "endpoints.json")
         self._secrets = Secrets(settings.data_dir / "secrets")
         self._given = settings.endpoints
@@ -224,6 +226,7 @@ class EndpointsService(Service):
         return Endpoint(
             name=kept.name, url=url, model=kept.model, key=key, timeout_s=kept.timeout_s, limits=kept.limits,
             price=kept.price, litellm=kept.litellm, task=kept.task,
+            limits_folder=limits_folder(self._data_dir, kept.name),
         )  # fmt: skip
 
     def _of_administrator(self) -> list[ModelEndpoint]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -20,7 +21,8 @@ from genops_lab.genai.endpoints.endpoint import (
     Endpoint,
     most_tokens,
 )
-from genops_lab.genai.endpoints.limits import Budget, BudgetReached, Pace, Reserved, Usage
+from genops_lab.genai.endpoints.limits import Budget, BudgetReached, Reserved, Usage
+from genops_lab.genai.endpoints.shared_limits import SharedLimits
 
 from .journal import NOTHING, Call, Journal, Key
 from .steps import summed
@@ -85,8 +87,7 @@ class Asking:
         self._connection, self._journal, self._tell = connection, journal, tell
         self._patience = patience or Patience()
         self._endpoint: Endpoint = endpoint
-        self._requests = Pace(endpoint.limits.requests_per_minute)
-        self._tokens = Pace(endpoint.limits.tokens_per_minute)
+        self._limits = SharedLimits(endpoint.limits, endpoint.limits_folder)
         self._away_until = self._answered_at = 0.0
         self._joined: dict[str, asyncio.Future[Call]] = {}
         self._in_a_row = 0
@@ -197,15 +198,14 @@ class Asking:
         used = Usage()
         before = self._journal.calls.get(self._key(wanted))
         lost, earlier = before.lost if before else NOTHING, NOTHING
-        began, at, tries, failing_since = time.monotonic(), time.time(), 0, 0.0
+        began, at, tries, failing_since, taken = time.monotonic(), time.time(), 0, 0.0, 0
         try:
             while True:
-                await self._turn(most)
-                tries += 1
-                self._journal.begin(self._key(wanted), reserved, earlier)
-                sent = time.monotonic()
                 try:
-                    answer = await self._connection.ask(wanted.messages, wanted.settings)
+                    async with self._turn(most):
+                        taken, tries, sent = most.total, tries + 1, time.monotonic()
+                        self._journal.begin(self._key(wanted), reserved, earlier)
+                        answer = await self._connection.ask(wanted.messages, wanted.settings)
                 except CallFailed as failed:
                     if failed.kind in MAY_COST:  # it counts as paid, and another try needs tokens of its own
                         lost, earlier = summed([lost, reserved]), summed([earlier, reserved])
@@ -225,14 +225,16 @@ class Asking:
                 return self._ended(wanted, at, sent, tries, lost, answer=answer)
         finally:
             budget.settle(reserved, used)
-            self._tokens.give_back(max(0, most.total - used.total))
+            self._limits.give_back(max(0, taken - used.total))
 
-    async def _turn(self, most: Usage) -> None:
-        """Wait until the endpoint may be asked."""
+    @contextlib.asynccontextmanager
+    async def _turn(self, most: Usage) -> AsyncIterator[None]:
+        """Wait until the endpoint may be asked, and hold one of its calls at once."""
         while (pause := self._away_until - time.monotonic()) > 0:
             await asyncio.sleep(pause)
-        await self._requests.take()
-        await self._tokens.take(most.total)
+        async with self._limits.one_of_at_once():
+            await self._limits.turn(most.total)
+            yield
 
     async def _again(self, failed: CallFailed, tries: int, since: tuple[float, float], found: Asked) -> bool:
         """Wait before another try of a call that failed, or return that there is none.

@@ -25,7 +25,8 @@ from genops_lab.genai.endpoints.endpoint import (
     answer_of,
     most_tokens,
 )
-from genops_lab.genai.endpoints.limits import Budget, BudgetReached, Pace, Reserved, Usage
+from genops_lab.genai.endpoints.limits import Budget, BudgetReached, Reserved, Usage
+from genops_lab.genai.endpoints.shared_limits import SharedLimits
 
 from .journal import NOTHING, Call, Journal, Key
 
@@ -82,7 +83,7 @@ class Relay:
 
         self._loop, self._done = asyncio.get_running_loop(), asyncio.Event()
         limits = self._endpoint.limits
-        self._requests, self._tokens = Pace(limits.requests_per_minute), Pace(limits.tokens_per_minute)
+        self._limits = SharedLimits(limits, self._endpoint.limits_folder)
         app = web.Application(client_max_size=_MOST_BYTES)
         app.router.add_post(_PATH, self._answer)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LEAVES_S)
@@ -136,17 +137,18 @@ class Relay:
         except BudgetReached as reached:
             self.stopped = f"The budget of {reached} would be passed by the next call."
             return refused(400, self.stopped)
-        used = Usage()
+        used, taken = Usage(), 0
         try:
-            await self._requests.take()
-            await self._tokens.take(most.total)
-            used, answered = await self._asked(messages, body, reserved)
+            async with self._limits.one_of_at_once():
+                await self._limits.turn(most.total)
+                taken = most.total
+                used, answered = await self._asked(messages, body, reserved)
         except OSError as error:
             self.error = error
             return refused(400, f"The call cannot be kept on disk: {error.strerror or error}.")
         finally:
             self._budget.settle(reserved, used)
-            self._tokens.give_back(max(0, most.total - used.total))
+            self._limits.give_back(max(0, taken - used.total))
         return answered
 
     async def _asked(

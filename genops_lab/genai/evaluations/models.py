@@ -9,7 +9,7 @@ import msgspec
 from genops_lab.core.models import Task
 from genops_lab.core.paging import PageQuery
 from genops_lab.evaluations.models import LoggedPredictions
-from genops_lab.genai.endpoints.limits import Usage
+from genops_lab.genai.endpoints.limits import Price, Usage
 
 #: asking, scoring and recording: an end is missing, so either a task runs or ``resume`` goes on.
 Stage = Literal["asking", "scoring", "recording", "done"]
@@ -72,6 +72,7 @@ class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
     - unanswered_tokens: the most that calls cost which ended without an answer, such as after a timeout.
     - spent, money: of all calls, the repeated and unanswered ones at their most; ``money`` is None without a price,
       else in ``currency``.
+    - price: the price by which it is counted, of the file or else of the endpoint when it was asked.
     - names, fingerprints: those that the endpoint returned. Several: the model changed meanwhile.
     - stopped: why not all answers were asked for.
     """
@@ -92,6 +93,7 @@ class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
     spent: Usage = Usage()
     money: float | None = None
     currency: str = "USD"
+    price: Price | None = None
     latency_s: float | None = None
     names: list[str] = []
     fingerprints: list[str] = []

@@ -24,6 +24,7 @@ from genops_lab.genai.endpoints.limits import Price, Usage
 from genops_lab.genai.scorers.base import Answered, Judge
 from genops_lab.genai.scorers.kinds import Scorer
 from genops_lab.genai.scorers.programs import EMBEDDINGS, Embeddings
+from genops_lab.genai.scorers.rules_of_calls import Cost
 from genops_lab.runtime.money import money_text
 
 from .asking import Asked, Patience
@@ -122,12 +123,22 @@ class AnswersProcess:
             folder.keep_state(state)
         return state
 
-    def plan(self, body: NewAnswerEvaluation) -> PlannedEvaluation:
-        """Return what an evaluation would ask. Raises EvaluationFileError, InvalidRequest, NotFound."""
+    def unpriced(self, body: NewAnswerEvaluation) -> dict[str, Model]:
+        """Return the models and judges of a file that name an endpoint, and no price. Raises EvaluationFileError."""
+        file = read_evaluation(body.text, body.name)
+        named = {**file.judges, **file.models}
+        return {label: each for label, each in named.items() if each.endpoint and each.price is None}
+
+    def plan(self, body: NewAnswerEvaluation, prices: dict[str, Price] | None = None) -> PlannedEvaluation:
+        """Return what an evaluation would ask. ``prices``: those of endpoints, by the names of models and judges.
+
+        Raises EvaluationFileError, InvalidRequest, NotFound.
+        """
         from .planning import planned, training_of
 
         file, _source, rows = _read(body)
-        return planned(file, rows, training_of(file, body.folder))
+        known = prices or {}
+        return planned(_priced(file, known, known), rows, training_of(file, body.folder))
 
     def plan_from_kernel(
         self, body: NewAnswerEvaluation
@@ -191,6 +202,7 @@ class AnswersProcess:
         file, rows = self._file(folder), folder.rows()
         if file.harness:
             return self._ask_harness(folder, file, endpoints)
+        file = _priced(file, _prices(endpoints), _prices(judges))
         # The report needs numpy and scipy: imported while answers are waited for.
         Thread(target=importlib.import_module, args=(f"{__package__}.report",), daemon=True).start()
         with (
@@ -235,8 +247,9 @@ class AnswersProcess:
         private_dir(folder.files)
         with self._alone(folder), _on_disk(f"No answer is lost. Free some space, then: {_resume(id)}"):
             calls = read(folder.calls)
-            found, notes = self._all_scores(folder, file, rows, calls, judges)
             state = folder.state()
+            file = _priced(file, {each.model: each.price for each in state.models}, _prices(judges))
+            found, notes = self._all_scores(folder, file, rows, calls, judges)
             _keep_report(folder, file, state, calls, found, rows)
             notes = [*_notes(state, state.models, file, folder), *notes]
             state = msgspec.structs.replace(state, stage="recording", notes=notes)
@@ -280,6 +293,8 @@ class AnswersProcess:
             except InvalidRequest as error:
                 scores = []
                 notes.append(f"{error.message} {error.hint}".strip())
+            if isinstance(scorer, Cost):
+                notes += _price_notes(scorer.label, file)
             folder.keep_scores(scorer.label, scores)
             found[scorer.label] = {each.key: each for each in scores}
         return found, notes
@@ -420,6 +435,38 @@ def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
     return file, source, rows
 
 
+def _prices(endpoints: Sequence[Endpoint]) -> dict[str, Price | None]:
+    return {each.name: each.price for each in endpoints}
+
+
+def _priced(
+    file: Evaluation, models: Mapping[str, Price | None], judges: Mapping[str, Price | None]
+) -> Evaluation:
+    """Return a file whose models and judges have the prices of their endpoints where it says none."""
+
+    def with_prices(named: Mapping[str, Model], prices: Mapping[str, Price | None]) -> dict[str, Model]:
+        return {
+            label: msgspec.structs.replace(each, price=each.price or prices.get(label))
+            for label, each in named.items()
+        }
+
+    return msgspec.structs.replace(
+        file, models=with_prices(file.models, models), judges=with_prices(file.judges, judges)
+    )
+
+
+def _price_notes(scorer: str, file: Evaluation) -> list[str]:
+    """Say which prices a scorer of costs went by, and since when they are known."""
+    found = []
+    for label, price in ((label, each.price) for label, each in file.models.items()):
+        if price is None:
+            found.append(f"{scorer} has no score for {label}: its price is not known.")
+        elif price.date:
+            source = f" ({price.source})" if price.source not in ("", "given") else ""
+            found.append(f"{scorer} counts {label} by its prices of {price.date}{source}.")
+    return found
+
+
 def _keep_registered(folder: ResultsFolder, registered: Mapping[str, str] | None) -> None:
     private_dir(folder.files)
     for name, content in (registered or {}).items():
@@ -531,6 +578,7 @@ def _outcome(
         spent=asked.spent,
         money=asked.money,
         currency=price.currency if price else "USD",
+        price=price,
         latency_s=latencies[len(latencies) // 2] if latencies else None,
         names=_most(each.model for each in answers),
         fingerprints=_most(each.fingerprint for each in answers),

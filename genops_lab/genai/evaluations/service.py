@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
+from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.models import Task
 from genops_lab.core.operations import require
@@ -26,6 +26,7 @@ from genops_lab.core.worker import Worker
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints.endpoint import Endpoint, is_bounded
 from genops_lab.genai.endpoints.models import EndpointTask
+from genops_lab.genai.endpoints.shared_limits import limits_folder
 from genops_lab.genai.scorers.programs import EMBEDDINGS
 from genops_lab.runtime.money import money_text
 
@@ -87,6 +88,7 @@ class AnswersService(Service):
         # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
 
+        self._data_dir = settings.data_dir
         self._root = settings.data_dir / "answers"
         self._redaction = settings.redact_traces
         self._secrets = Secrets(settings.data_dir / "secrets")
@@ -116,7 +118,14 @@ class AnswersService(Service):
     async def plan_answers(self, body: NewAnswerEvaluation) -> PlannedEvaluation:
         """Return what an evaluation would ask, what it would cost at most, and what it could show."""
         async with self._with_rows(body) as given:
-            return await self._worker.call(AnswersProcess.plan, given)
+            prices = {}
+            for label, model in (await self._worker.call(AnswersProcess.unpriced, given)).items():
+                with contextlib.suppress(
+                    GenOpsError
+                ):  # an endpoint without its secret, or that nobody added yet
+                    if price := (await self.endpoint_of(label, model)).price:
+                        prices[label] = price
+            return await self._worker.call(AnswersProcess.plan, given, prices)
 
     async def plan_from_kernel(
         self, body: NewAnswerEvaluation
@@ -290,10 +299,12 @@ class AnswersService(Service):
                     hint=served.hint or f"See: genops deployments show {model.deployment}",
                 )
             key = (await self._deployments.get_deployment_key(model.deployment)).key
+            common["limits_folder"] = limits_folder(self._data_dir, f"deployment:{model.deployment}")
             return Endpoint(url=f"{served.url}/v1", model=model.model or model.deployment, key=key, **common)
         key = ""
         if model.key:
             key = (await asyncio.to_thread(self._secrets.values, [model.key]))[model.key]
+        common["limits_folder"] = limits_folder(self._data_dir, model.url.rstrip("/"), model.model, model.key)
         return Endpoint(url=model.url, model=model.model, key=key, **common)
 
     # The steps of the durable work -------------------------------------------------------------------------------

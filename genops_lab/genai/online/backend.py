@@ -15,11 +15,12 @@ from genops_lab.genai.endpoints.endpoint import usage_of
 from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.scorers.base import Answered
 from genops_lab.genai.traces.answered import NOT_REDACTED
-from genops_lab.genai.traces.content import MOST_CHARACTERS, content_of
+from genops_lab.genai.traces.content import MOST_CHARACTERS, content_of, documents_of
 from genops_lab.genai.traces.mlflow_traces import MlflowTraces
 from genops_lab.genai.traces.models import SpanContent
 from genops_lab.genai.traces.tree import INPUTS, OUTPUTS, RawSpan, attributes_of, value_at
 
+from .live_scorers import DOCUMENTS
 from .store import TraceScore
 
 #: Metadata of an assessment of a live trace: the id of the scoring that made it.
@@ -104,14 +105,15 @@ def answered_in(trace: str, top: RawSpan, prices: Mapping[str, Price]) -> Answer
         return "the answer broke off"
     content = content_of(trace, top, top.start_ns, MOST_CHARACTERS, lambda _id: None)
     answers = [each for each in content.turns if each.is_answer]
+    inputs = value_at(attributes, INPUTS)
     usage = usage_of(told.get("usage"))
     price = prices.get(str(told.get("model") or ""))
-    messages = _messages(content, value_at(attributes, INPUTS))
+    messages = _messages(content, inputs)
     choices = told.get("choices")
     first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
     return Answered(
         text="\n".join(each.text.text for each in answers) if answers else _text(outputs, first),
-        row={"messages": messages},
+        row={"messages": messages, **_documents(outputs, inputs)},
         messages=messages,
         tool_calls=[
             {"name": call.name, "arguments": call.arguments.text}
@@ -136,6 +138,15 @@ def _messages(content: SpanContent, inputs: Any) -> list[dict[str, Any]]:
         return turns
     prompt = inputs.get("prompt") if isinstance(inputs, dict) else None
     return [{"role": "user", "content": prompt if isinstance(prompt, str) else content.inputs.text}]
+
+
+def _documents(*said: Any) -> dict[str, list[str]]:
+    """Return the documents that the answer or the request names; no column where neither does."""
+    for each in said:
+        found = documents_of(each["documents"]) if isinstance(each, dict) and "documents" in each else []
+        if found:
+            return {DOCUMENTS: found}
+    return {}
 
 
 def _text(outputs: Any, first: Mapping[str, Any]) -> str:

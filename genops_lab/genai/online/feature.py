@@ -9,13 +9,14 @@ from genops_lab.core.features import Feature
 from .routes import OPERATIONS
 
 if TYPE_CHECKING:
-    from genops_lab.core.services import Services
+    from genops_lab.core.services import Get, Services
 
 
 def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore
+    from genops_lab.deployments.scored import LiveScorers
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.genai.endpoints.service import EndpointsService
     from genops_lab.genai.evaluations.service import AnswersService
@@ -34,6 +35,12 @@ def _provide(services: Services) -> None:
             get(AnswersService), KnownPrices(get(EndpointsService).prices),
         ),
     )  # fmt: skip
+
+    def of_files(get: Get) -> LiveScorers:
+        online = get(OnlineService)
+        return LiveScorers(check=online.check, keep=online.keep, drop=online.drop)
+
+    services.provide(LiveScorers, of_files)
 
 
 #: The same resource as the texts of traces: an authorizer forbids both at once.

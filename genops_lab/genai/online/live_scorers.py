@@ -1,4 +1,4 @@
-"""Say which scorers cannot look at live traces, and why: a trace has a question and an answer, and nothing else."""
+"""Say which scorers cannot look at live traces, and why: a trace has a question, an answer, and perhaps documents."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from genops_lab.genai.scorers.rules_of_calls import Refusal
 
 from .store import KnownScorer
 
+#: The column of a live trace with the documents that its answer or its request names.
+DOCUMENTS = "documents"
 _FIELD = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 _EXPECTING_OF_MLFLOW = frozenset({"Correctness", "Equivalence", "ExpectationsGuidelines"})
 _WITHOUT = "format, length, refusal, latency, cost, regex, json_schema, function, relevance or rubric"
@@ -46,8 +48,8 @@ def needs(scorer: BaseScorer) -> str:
         return "it has no rule of its own"
     if isinstance(scorer, Retrieval):
         return _missing(scorer.relevant)
-    if isinstance(scorer, Faithfulness):
-        return f"it needs {scorer.documents!r}, and the trace of a deployment has no documents"
+    if isinstance(scorer, Faithfulness) and scorer.documents != DOCUMENTS:
+        return f"it needs {scorer.documents!r}, and a live request has its documents as {DOCUMENTS!r}"
     if isinstance(scorer, Code):
         columns = [scorer.stdin, scorer.stdout, *_FIELD.findall(scorer.program)]
         return next((_missing(each) for each in columns if each not in ("", "answer")), "")

@@ -19,6 +19,7 @@ class NewOnlineScorers(msgspec.Struct, frozen=True, kw_only=True):
     - folder: the absolute path of the folder of files that scorers name, on the Lab's machine.
     - sample: the share of the deployment's traces, more than 0 to 1.
     - money_per_day: the most that judges may cost in a day (UTC), in the currency of their prices; None: no limit.
+    - record: where no request becomes a trace, make traces of this share of the requests, and score all of these.
     """
 
     text: str
@@ -26,6 +27,7 @@ class NewOnlineScorers(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""
     sample: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     money_per_day: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    record: bool = False
 
 
 class OnlineScorer(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +21,7 @@ from genops_lab.genai.endpoints.endpoint import PASSING, Endpoint, is_bounded
 from genops_lab.genai.evaluations.asking import Asked, Patience
 from genops_lab.genai.evaluations.asking_models import while_wanted
 from genops_lab.genai.evaluations.evaluation_file import Model
-from genops_lab.genai.evaluations.frozen_files import copy_files, files_of
+from genops_lab.genai.evaluations.frozen_files import contained, copy_files, files_of
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import ScoreEstimate
 from genops_lab.genai.evaluations.results_folder import KeptScore, all_folders, file_name
@@ -45,12 +47,14 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """The scorers of a file that can look at live traces, and the models that judge.
 
     ``budgeted``: judges whose settings have ``max_tokens``. ``unpriced``: scorers that ask a model by themselves.
+    ``digest``: of the file and of the files that its scorers name.
     """
 
     scorers: list[KnownScorer]
     judges: dict[str, Model]
     budgeted: list[str]
     unpriced: list[str]
+    digest: str
 
 
 class ScoredBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,12 +85,16 @@ class OnlineProcess:
         self._root, self._answers = Path(root), Path(answers)
 
     def check(self, body: NewOnlineScorers) -> Checked:
-        """Return the scorers of a file. Raises EvaluationFileError, InvalidRequest."""
+        """Return the scorers of a file. Raises EvaluationFileError, InvalidRequest, NotFound."""
         from genops_lab.genai.scorers.judge_checks import asks_a_model  # numpy
 
         found = read_live_scorers(body.text, body.name)
         judges = [each for each in found.scorers if isinstance(each, Judge)]
+        digest = hashlib.sha256(body.text.encode())
+        for name in files_of(found.scorers):
+            digest.update(contained(Path(body.folder), name).read_bytes())
         return Checked(
+            digest=digest.hexdigest(),
             scorers=[known(each) for each in found.scorers],
             judges=found.judges,
             budgeted=[
@@ -223,4 +231,9 @@ def _asks_the_same(one: Model, other: Model) -> bool:
 
 
 def _of_traces(kept: Sequence[KeptScore]) -> list[TraceScore]:
-    return [TraceScore(trace=each.example, value=each.value, reason=each.reason) for each in kept]
+    return [
+        TraceScore(
+            trace=each.example, value=each.value, reason=re.sub(r"^the row has", "the trace has", each.reason)
+        )
+        for each in kept
+    ]  # fmt: skip

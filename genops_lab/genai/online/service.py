@@ -14,9 +14,13 @@ import msgspec
 
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
+from genops_lab.core.operations import require
+from genops_lab.core.paths import write_private
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.core.worker import Worker
+from genops_lab.deployments.scored import AskedScorers, Scored
+from genops_lab.deployments.traced import Traced
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.scorers.base import Answered
 
@@ -28,7 +32,6 @@ from .words import sentences
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore
-    from genops_lab.deployments.record import Record
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.genai.evaluations.evaluation_file import Model
     from genops_lab.genai.evaluations.service import AnswersService
@@ -41,6 +44,8 @@ _OF_RULES, _OF_JUDGES = 200, 20
 #: is tried so often before they count as not scored: for a quarter of an hour.
 _AGAIN_S, _AGAIN_AT_MOST_S, _TRIES = 5.0, 60.0, 18
 _MEANS_HOLD_S = 60.0
+#: What scores the traces, in the folder of the scorers.
+_CONFIG = "config.json"
 log = logging.getLogger("genops_lab")
 
 
@@ -76,31 +81,67 @@ class OnlineService(Service):
         more than a trace has, a budget that cannot be kept).
         """
         record = await asyncio.to_thread(self._records.get, name)
-        if record.wanted.traces is None:
-            raise Conflict(
-                f"No request to {name!r} becomes a trace.",
-                hint=f"Make traces first: genops deployments record {name} --traces --sample 0.05",
-            )
-        checked = await self._worker.call(OnlineProcess.check, body)
-        currency = await self._check_judges(name, body, checked)
-        scoring = Scoring(
-            deployment=name, id=secrets.token_hex(6), created_at=record.created_at, since=time.time(),
-            config=Config(
-                text=body.text, scorers=checked.scorers, sample=body.sample, money_per_day=body.money_per_day,
-                currency=currency,
-            ),
+        traces = record.wanted.traces
+        if traces is None:
+            if not body.record:
+                raise Conflict(
+                    f"No request to {name!r} becomes a trace.",
+                    hint=f"Make traces first: genops deployments record {name} --traces --sample 0.05",
+                    code="no_traces",
+                )
+            await require("execute", "traces", "The requests of the deployment become traces")
+            traces = Traced(sample=body.sample)
+            body = msgspec.structs.replace(body, sample=1.0)
+        asked = AskedScorers(
+            text=body.text, file=body.name, folder=body.folder, sample=body.sample, money_per_day=body.money_per_day
         )  # fmt: skip
-        await self._worker.call(OnlineProcess.begin, scoring.id, body)
-        before = await asyncio.to_thread(self._store.get, name)
-        await asyncio.to_thread(self._store.begin, scoring)
-        await self._removed(before)
+        scored = await self.keep(name, asked)
+        try:
+            await asyncio.to_thread(self._records.change_scored, record, scored)
+        except BaseException:
+            await self.drop(scored.id)
+            raise
+        if record.wanted.traces is None:
+            await asyncio.to_thread(self._records.change_traces, record, traces)
+        await self._current(name)
         self._events.emit("deployment", name)
         return await self.get_online_scorers(name)
+
+    async def check(self, name: str, asked: AskedScorers) -> Scored:
+        """Return scorers that a deployment may get, without an id. Raises as :meth:`set_online_scorers`."""
+        return (await self._checked(name, asked))[0]
+
+    async def keep(self, name: str, asked: AskedScorers) -> Scored:
+        """Check scorers and copy their files, so that later changes do not count. Returns them with their id."""
+        scored, config = await self._checked(name, asked)
+        id = secrets.token_hex(6)
+        await self._worker.call(OnlineProcess.begin, id, _body(asked))
+        content = msgspec.json.encode(config).decode()
+        await asyncio.to_thread(write_private, self._root / id / _CONFIG, content)
+        return msgspec.structs.replace(scored, id=id)
+
+    async def drop(self, id: str) -> None:
+        """Remove the copy of scorers; idempotent."""
+        with contextlib.suppress(FileNotFoundError):
+            await asyncio.to_thread(shutil.rmtree, self._root / id)
+
+    async def _checked(self, name: str, asked: AskedScorers) -> tuple[Scored, Config]:
+        checked = await self._worker.call(OnlineProcess.check, _body(asked))
+        currency = await self._check_judges(name, asked, checked)
+        config = Config(
+            text=asked.text, scorers=checked.scorers, sample=asked.sample, money_per_day=asked.money_per_day,
+            currency=currency,
+        )  # fmt: skip
+        scored = Scored(
+            file=asked.file, labels=[each.label for each in checked.scorers], digest=checked.digest,
+            sample=asked.sample, money_per_day=asked.money_per_day, currency=currency,
+        )  # fmt: skip
+        return scored, config
 
     async def get_online_scorers(self, name: str) -> OnlineScorers:
         """Return which scorers look at which traces of a deployment, and what they found. Raises NotFound."""
         record = await asyncio.to_thread(self._records.get, name)
-        found = await asyncio.to_thread(self._current, record)
+        found = await self._current(name)
         traced = record.wanted.traces.sample if record.wanted.traces else 0.0
         if found is None:
             return OnlineScorers(deployment=name, state="off", traced=traced)
@@ -131,9 +172,10 @@ class OnlineService(Service):
 
     async def delete_online_scorers(self, name: str) -> None:
         """Score no more traces of a deployment, and forget the counts; idempotent. The scores stay in MLflow."""
-        before = await asyncio.to_thread(self._store.get, name)
-        await asyncio.to_thread(self._store.forget, name)
-        await self._removed(before)
+        record = await asyncio.to_thread(self._records.find, name)
+        if record is not None:
+            await asyncio.to_thread(self._records.change_scored, record, None)
+        await self._current(name)
         self._events.emit("deployment", name)
 
     async def pause_online_scorers(self, name: str) -> OnlineScorers:
@@ -155,6 +197,8 @@ class OnlineService(Service):
 
     async def score_waiting(self) -> None:
         """Score the traces that wait for all scorers of all deployments."""
+        for name in await asyncio.to_thread(self._unlike):
+            await self._current(name)
         for found in await asyncio.to_thread(self._store.all):
             for scorer in found.config.scorers:
                 key = (found.id, scorer.label)
@@ -246,7 +290,7 @@ class OnlineService(Service):
         limits = msgspec.structs.replace(endpoint.limits, money=left, tokens=None)
         return msgspec.structs.replace(endpoint, limits=limits)
 
-    async def _check_judges(self, name: str, body: NewOnlineScorers, checked: Checked) -> str:
+    async def _check_judges(self, name: str, body: AskedScorers, checked: Checked) -> str:
         """Return the currency of the judges' prices. Raises InvalidRequest for a budget that cannot be kept."""
         currencies = set()
         for label, model in checked.judges.items():
@@ -291,8 +335,8 @@ class OnlineService(Service):
                 )
 
     async def _pause(self, name: str, paused: bool) -> OnlineScorers:
-        record = await asyncio.to_thread(self._records.get, name)
-        if await asyncio.to_thread(self._current, record) is None:
+        await asyncio.to_thread(self._records.get, name)
+        if await self._current(name) is None:
             raise NotFound(
                 f"No scorer looks at the traces of {name!r}.",
                 hint=f"Begin: genops traces score {name} --scorers FILE",
@@ -301,18 +345,54 @@ class OnlineService(Service):
         self._events.emit("deployment", name)
         return await self.get_online_scorers(name)
 
-    def _current(self, record: Record) -> Scoring | None:
-        found = self._store.get(record.name)
-        # A deployment that was deleted and made again begins without scorers.
-        return found if found is not None and found.created_at == record.created_at else None
+    def _unlike(self) -> list[str]:
+        """Return deployments whose scorers are not those of their records, such as after a file was applied. Blocks."""
+        wanted = {
+            each.name: (each.wanted.scored.id, each.created_at)
+            for each in self._records.all()
+            if each.wanted.scored is not None
+        }
+        scored = {each.deployment: (each.id, each.created_at) for each in self._store.all()}
+        return [name for name in {**wanted, **scored} if wanted.get(name) != scored.get(name)]
 
-    async def _removed(self, scoring: Scoring | None) -> None:
-        if scoring is not None:
-            self._means.pop(scoring.id, None)
-            for key in [key for key in self._again if key[0] == scoring.id]:
+    async def _current(self, name: str) -> Scoring | None:
+        """Return the scorers that the record of a deployment names. They begin, or those of before end, if needed."""
+        found, before = await asyncio.to_thread(self._agreed, name)
+        if before is not None:
+            self._means.pop(before.id, None)
+            for key in [key for key in self._again if key[0] == before.id]:
                 del self._again[key]
-            with contextlib.suppress(FileNotFoundError):
-                await asyncio.to_thread(shutil.rmtree, self._root / scoring.id)
+            if found is None or found.id != before.id:
+                await self.drop(before.id)
+        return found
+
+    def _agreed(self, name: str) -> tuple[Scoring | None, Scoring | None]:
+        """Return the scorers of a deployment, and those that ended now, if any. Blocks."""
+        record, before = self._records.find(name), self._store.get(name)
+        wanted = record.wanted.scored if record else None
+        if record is None or wanted is None:
+            if before is not None:
+                self._store.forget(name)
+            return None, before
+        if before is not None and (before.id, before.created_at) == (wanted.id, record.created_at):
+            return before, None
+        try:
+            config = msgspec.json.decode((self._root / wanted.id / _CONFIG).read_bytes(), type=Config)
+        except FileNotFoundError:  # somebody removed the folder
+            self._store.forget(name)
+            return None, before
+        self._store.begin(
+            Scoring(
+                deployment=name, id=wanted.id, created_at=record.created_at, since=time.time(), config=config
+            )
+        )  # fmt: skip
+        return self._store.get(name), before
+
+
+def _body(asked: AskedScorers) -> NewOnlineScorers:
+    return NewOnlineScorers(
+        text=asked.text, name=asked.file, folder=asked.folder, sample=asked.sample, money_per_day=asked.money_per_day
+    )  # fmt: skip
 
 
 def _unlimited(model: Model) -> Model:

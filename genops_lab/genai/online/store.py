@@ -123,8 +123,14 @@ class OnlineStore:
         self._path = path
 
     def begin(self, scoring: Scoring) -> None:
-        """Begin to score, in place of what the deployment had before. The costs of today stay."""
+        """Begin to score, in place of what the deployment had before. The costs of today stay.
+
+        Scorers that began already, such as in another process, go on.
+        """
         with self._changed() as file:
+            began = "SELECT 1 FROM scoring WHERE id = ? AND created_at = ?"
+            if file.execute(began, (scoring.id, scoring.created_at)).fetchone():
+                return
             self._forget(file, scoring.deployment)
             file.execute(
                 "INSERT INTO scoring VALUES (?, ?, ?, ?, ?, 0, 0, 0, ?)",

@@ -199,16 +199,12 @@ def with_limits(
 
 
 def _halved(limits: Limits) -> Limits:
-    """Return the limits of one of two models that share an endpoint."""
-
-    def half(value: float | None) -> float | None:
-        return None if value is None else value / 2
-
-    return Limits(
-        at_once=max(1, limits.at_once // 2), requests_per_minute=half(limits.requests_per_minute),
-        tokens_per_minute=half(limits.tokens_per_minute), money=half(limits.money),
+    """Return the limits of one of two models that share an endpoint: half of each budget. Others are held together."""
+    return msgspec.structs.replace(
+        limits,
+        money=None if limits.money is None else limits.money / 2,
         tokens=None if limits.tokens is None else max(1, limits.tokens // 2),
-    )  # fmt: skip
+    )
 
 
 def model_of(given: TrialModel) -> dict[str, Any]:

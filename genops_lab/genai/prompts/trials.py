@@ -20,6 +20,7 @@ from genops_lab.core.paths import contained, private_dir
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints.endpoint import Connection, Endpoint, most_tokens
 from genops_lab.genai.endpoints.limits import Limits, Usage
+from genops_lab.genai.endpoints.shared_limits import limits_folder
 from genops_lab.genai.evaluations.asking import Asked, Asking, Wanted
 from genops_lab.genai.evaluations.journal import Journal, read
 from genops_lab.genai.evaluations.rows import Rows, read_rows
@@ -82,6 +83,7 @@ class PromptTrials:
         # Imported late: SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
 
+        self._data_dir = settings.data_dir
         self._root = settings.data_dir / "prompts" / "trials"
         self._files = settings.root_dir
         self._secrets = Secrets(settings.data_dir / "secrets")
@@ -254,6 +256,7 @@ class PromptTrials:
             return Endpoint(
                 name=model.name, url=f"{found.url}/v1", model=model.model or model.deployment, key=key,
                 limits=limits, price=model.price,
+                limits_folder=limits_folder(self._data_dir, f"deployment:{model.deployment}"),
             )  # fmt: skip
         if not model.url or not model.model:
             raise InvalidRequest(
@@ -264,8 +267,9 @@ class PromptTrials:
         if model.key:
             key = (await asyncio.to_thread(self._secrets.values, [model.key]))[model.key]
         return Endpoint(
-            name=model.name, url=model.url, model=model.model, key=key, limits=limits, price=model.price
-        )
+            name=model.name, url=model.url, model=model.model, key=key, limits=limits, price=model.price,
+            limits_folder=limits_folder(self._data_dir, model.url.rstrip("/"), model.model, model.key),
+        )  # fmt: skip
 
     def _keep(self, id: str, kept: Kept, rows: Rows) -> Path:
         folder = self._root / id

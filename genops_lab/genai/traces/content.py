@@ -75,6 +75,16 @@ def content_of(
     )
 
 
+def documents_of(value: Any) -> list[str]:
+    """Return the texts of documents, in the forms of a retriever's outputs.
+
+    >>> documents_of({"documents": [{"title": "Post", "text": "It is open."}, "It is near."]})
+    ['It is open.', 'It is near.']
+    """
+    reading = _Reading(MOST_CHARACTERS, "", lambda _id: None)
+    return [each.text.text for each in reading.documents(value)]
+
+
 class Exchanges:
     """Read what the first spans of a session's traces were asked and answered; all of them share the room for pictures.
 

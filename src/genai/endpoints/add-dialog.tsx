@@ -34,6 +34,87 @@ function numberIn(text: string): number | null {
   return text.trim() === '' ? null : Number(text);
 }
 
+/** Why the fields of an endpoint cannot be sent, by field; an empty field is no problem of its own. */
+function problemsOf(
+  form: AddForm,
+  trans: TranslationBundle
+): Partial<Record<keyof IFields, string>> {
+  const { fields } = form;
+  const found: Partial<Record<keyof IFields, string>> = {};
+  if (fields.name && !/^[A-Za-z0-9][\w.-]{0,99}$/.test(fields.name.trim())) {
+    found.name = trans.__(
+      'Use up to 100 letters, digits, dots, hyphens and underscores. Begin with a letter or a digit.'
+    );
+  }
+  if (fields.url.trim()) {
+    found.url = urlProblem(fields.url.trim(), trans);
+  }
+  if (form.usesLiteLLM && fields.model && !fields.model.includes('/')) {
+    found.model = trans.__('Write PROVIDER/MODEL, such as anthropic/MODEL.');
+  }
+  for (const key of ['price_input', 'price_output'] as const) {
+    if ((numberIn(fields[key]) ?? 0) < 0) {
+      found[key] = trans.__('Write a number of 0 or more.');
+    }
+  }
+  for (const key of ['at_once', 'tokens'] as const) {
+    const number = numberIn(fields[key]) ?? (key === 'tokens' ? 1 : 0);
+    if (!Number.isInteger(number) || number < 1) {
+      found[key] = trans.__('Write a whole number of 1 or more.');
+    }
+  }
+  for (const key of [
+    'requests_per_minute',
+    'tokens_per_minute',
+    'money'
+  ] as const) {
+    if (!((numberIn(fields[key]) ?? 1) > 0)) {
+      found[key] = trans.__('Write a number above 0.');
+    }
+  }
+  const [input, output] = [fields.price_input, fields.price_output];
+  if ((input.trim() === '') !== (output.trim() === '')) {
+    found[input.trim() === '' ? 'price_input' : 'price_output'] = trans.__(
+      'Give both prices, or none.'
+    );
+  } else if (input.trim() && !fields.price_date) {
+    found.price_date = trans.__('Give the date of the prices.');
+  } else if (!input.trim() && form.known === null && fields.money.trim()) {
+    found.money = trans.__(
+      'Give the prices of the model first: its price is not known.'
+    );
+  }
+  return found;
+}
+
+/** Why an address cannot be asked; undefined where it can be. */
+function urlProblem(
+  text: string,
+  trans: TranslationBundle
+): string | undefined {
+  const url = /^https?:\/\/[^/]/.test(text) ? parsedUrl(text) : undefined;
+  if (!url) {
+    return trans.__('Write an address, such as https://api.example.com/v1.');
+  }
+  if (url.username || url.password || url.search) {
+    return trans.__(
+      'Leave out user, password and query. Keep a key as a secret.'
+    );
+  }
+  const added = ['/chat/completions', '/embeddings'].find(path =>
+    url.pathname.replace(/\/+$/, '').endsWith(path)
+  );
+  return added && trans.__('Leave out %1: it is added.', added);
+}
+
+function parsedUrl(text: string): URL | undefined {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Add a model that answers. */
 class AddForm extends FormModel<IFields, IEndpoint> {
   constructor(
@@ -67,20 +148,18 @@ class AddForm extends FormModel<IFields, IEndpoint> {
   }
 
   get valid(): boolean {
-    const { name, url, model, at_once } = this.fields;
-    const { price_input, price_output, price_date, money } = this.fields;
-    const given = this.usesLiteLLM
-      ? [name, model, at_once]
-      : [name, url, model, at_once];
-    const priced = price_input.trim() !== '';
+    const { name, url, model } = this.fields;
+    const given = this.usesLiteLLM ? [name, model] : [name, url, model];
     return (
       (this.hasLiteLLM || !this.usesLiteLLM) &&
-      (model.includes('/') || !this.usesLiteLLM) &&
       given.every(each => each.trim() !== '') &&
-      priced === (price_output.trim() !== '') &&
-      (!priced || price_date !== '') &&
-      (priced || this.known !== null || money.trim() === '')
+      Object.values(this.problems).every(each => !each)
     );
+  }
+
+  /** The problems of the values, by field. */
+  get problems(): Partial<Record<keyof IFields, string>> {
+    return problemsOf(this, this.trans);
   }
 
   /** The price of the model in LiteLLM's table; null where it is not known. */
@@ -159,7 +238,7 @@ export async function openAddEndpoint(
     help?: React.ReactNode,
     type = 'text'
   ) => (
-    <Field key={key} label={label} help={help}>
+    <Field key={key} label={label} help={help} error={form.problems[key]}>
       {control => (
         <input
           {...control}
@@ -271,7 +350,7 @@ export async function openAddEndpoint(
           trans.__('Other prices: genops endpoints add --help'),
           'number'
         )}
-        {form.fields.price_input.trim() === '' ? (
+        {(form.fields.price_input + form.fields.price_output).trim() === '' ? (
           <KnownPrice form={form} trans={trans} />
         ) : (
           text('price_date', trans.__('Date of the prices'), undefined, 'date')

@@ -8,6 +8,10 @@ import type { ILabelQueue, LabelsModel } from './model';
 
 const PAIRS = 'pairs';
 const FAILURES = 'failures:';
+const MOST_ROWS = 5000;
+/** MLflow keeps longer texts of neither. */
+const LONGEST_QUESTION = 250;
+const LONGEST_CHOICE = 64;
 
 interface IFields {
   evaluation: string;
@@ -35,16 +39,41 @@ class BeginForm extends FormModel<IFields, ILabelQueue> {
       .filter(each => each !== '');
   }
 
-  get problem(): string {
-    const { length } = this.choices;
-    return !this.fields.task && length > 0 && (length < 2 || length > 9)
-      ? this.trans.__('Give 2 to 9 choices, or none.')
-      : '';
+  /** The problems of the values, by field. */
+  get problems(): Partial<Record<keyof IFields, string>> {
+    const { trans, choices } = this;
+    const { rows, task } = this.fields;
+    const question = this.fields.question.trim();
+    const found: Partial<Record<keyof IFields, string>> = {};
+    if (!Number.isInteger(rows) || rows < 1 || rows > MOST_ROWS) {
+      found.rows = trans.__('Enter a whole number from 1 to %1.', MOST_ROWS);
+    }
+    if (task) {
+      return found;
+    }
+    if (question.toLowerCase() === 'feedback') {
+      found.question = trans.__(
+        'MLflow has a question of its own with this name. Choose another.'
+      );
+    } else if (question.length > LONGEST_QUESTION) {
+      found.question = trans.__('Use up to %1 characters.', LONGEST_QUESTION);
+    }
+    if (choices.length > 0 && (choices.length < 2 || choices.length > 9)) {
+      found.choices = trans.__('Give 2 to 9 choices, or none.');
+    } else if (new Set(choices).size < choices.length) {
+      found.choices = trans.__('Give each choice once.');
+    } else if (choices.some(each => each.length > LONGEST_CHOICE)) {
+      found.choices = trans.__(
+        'Use up to %1 characters for each choice.',
+        LONGEST_CHOICE
+      );
+    }
+    return found;
   }
 
   get valid(): boolean {
-    const { evaluation, rows } = this.fields;
-    return evaluation !== '' && rows >= 1 && this.problem === '';
+    const { evaluation } = this.fields;
+    return evaluation !== '' && Object.keys(this.problems).length === 0;
   }
 
   protected send({
@@ -106,13 +135,14 @@ export async function openBegin(
         </Field>
         <Field
           label={trans.__('Rows, chosen at random')}
+          error={form.problems.rows}
           help={trans.__('A judge needs 20 labels at least.')}
         >
           {control => (
             <NumberInput
               control={control}
               value={form.fields.rows}
-              max={5000}
+              max={MOST_ROWS}
               step={1}
               onChange={rows => form.set({ rows })}
             />
@@ -154,6 +184,7 @@ export async function openBegin(
           <>
             <Field
               label={trans.__('Question (optional)')}
+              error={form.problems.question}
               help={trans.__('Default: the name of the only judge.')}
             >
               {control => (
@@ -167,7 +198,7 @@ export async function openBegin(
             </Field>
             <Field
               label={trans.__('Choices (optional)')}
-              error={form.problem}
+              error={form.problems.choices}
               help={trans.__(
                 'The worst first, with commas between them. Default: the scale of the judge.'
               )}

@@ -65,7 +65,7 @@ export function problemsOf(
   );
   if (isNew && !/^[a-zA-Z0-9_.-]{1,250}$/.test(draft.name.trim())) {
     found.name = trans.__(
-      'Use letters, digits, dots, hyphens and underscores.'
+      'Use up to 250 letters, digits, dots, hyphens and underscores.'
     );
   }
   if (size > MOST_CHARACTERS) {

@@ -71,6 +71,8 @@ export class DatasetRows {
           'Name of the MLflow data set. It is made if it does not exist.'
         ),
         text: this._dataset,
+        required: true,
+        pattern: '.*\\S.*',
         okLabel: trans.__('Add')
       })
     );

@@ -18,6 +18,45 @@ describe('the dialog that adds an endpoint', () => {
   const type = (label: string | RegExp, value: string) =>
     fireEvent.change(screen.getByLabelText(label), { target: { value } });
 
+  it('says at each field why it cannot be sent', async () => {
+    const service = {
+      secrets: () => Promise.resolve([]),
+      price: () => Promise.resolve({ litellm: false, price: null })
+    } as unknown as EndpointsService;
+    void openAddEndpoint(service, nullTranslator.load('genops_lab'));
+    await waitFor(() => screen.getByLabelText('Name'));
+    const add = () =>
+      document.querySelector<HTMLButtonElement>('.jp-mod-accept')!;
+    type('Name', 'house');
+    type('URL', 'https://api.example.com/v1');
+    type('Model', 'm');
+    await waitFor(() => expect(add().disabled).toBe(false));
+    fireEvent.click(screen.getByText('Limits'));
+    for (const [label, bad, good, said] of [
+      ['Name', 'bad name!', 'house', /Use up to 100 letters/],
+      ['Name', '-x', 'house', /Begin with a letter or a digit/],
+      ['URL', 'api.example.com', 'https://a.example', /Write an address/],
+      ['URL', 'https://a:b@c/v1', 'https://a.example', /Leave out user/],
+      ['URL', 'http://a/v1/embeddings/', 'http://a/v1', /Leave out \/embedd/],
+      ['Calls at once', '0', '8', /a whole number of 1 or more/],
+      [/^Calls a minute/, '0', '', /Write a number above 0/],
+      [/^Tokens an evaluation/, '1.5', '', /a whole number of 1 or more/],
+      [/^USD an evaluation/, '2', '', /its price is not known/],
+      [/^Price of a million input/, '3', '', /Give both prices, or none/]
+    ] as const) {
+      type(label, bad);
+      const note = await waitFor(() => screen.getByText(said));
+      expect(note.className).toBe('gol-Field-error');
+      const wrong = document.querySelector('[aria-invalid="true"]');
+      expect(wrong?.getAttribute('aria-describedby')).toBe(note.id);
+      expect(add().disabled).toBe(true);
+      type(label, good);
+      await waitFor(() => expect(add().disabled).toBe(false));
+    }
+    fireEvent.click(document.querySelector('.jp-mod-reject')!);
+    await waitFor(() => expect(screen.queryByLabelText('Name')).toBeNull());
+  });
+
   it('asks a provider through LiteLLM, with the price of its table', async () => {
     const added: INewEndpoint[] = [];
     const service = {
