@@ -78,12 +78,7 @@ class OptimizerRun:
         """Return the best text; empty: none is better than the first on the training rows. Raises Failed."""
         self.following(self._optimize)
         first, *others = list(self.tried.values()) or [[]]
-        failure = self._failure
-        if isinstance(failure, GenOpsError):
-            raise failure
-        if failure is not None and not isinstance(failure, Stopped):
-            raise Failed(f"MLflow's {class_name(self._optimizer)} failed: {failure}") from failure
-        self.reason = str(failure) if failure is not None else self.reason
+        self.reason = str(self._failure) if self._failure is not None else self.reason
         if not others:
             raise Failed(
                 f"The model {self._writes} wrote no text that could be tried: {self.reason.rstrip('.')}.",
@@ -95,8 +90,11 @@ class OptimizerRun:
         return next(text for text, rows in self.tried.items() if rows is best)
 
     def following(self, work: Callable[[], None]) -> None:
-        """Do work in a thread, report how many calls were made, and end the calls where the caller cancelled."""
-        thread = threading.Thread(target=work, daemon=True)
+        """Do work in a thread, report how many calls were made, and end the calls where the caller cancelled.
+
+        Raises Failed. A limit that is reached ends the work without an error.
+        """
+        thread = threading.Thread(target=self._kept, args=(work,), daemon=True)
         thread.start()
         try:
             while thread.is_alive() and self._failure is None:
@@ -104,12 +102,25 @@ class OptimizerRun:
                 report_progress(self._calls)  # raises where the caller cancelled
         finally:
             self._ended.set()
+        failure = self._failure
+        if isinstance(failure, GenOpsError):
+            raise failure
+        if failure is not None and not isinstance(failure, Stopped):
+            raise Failed(f"MLflow's {class_name(self._optimizer)} failed: {failure}") from failure
 
-    def _optimize(self) -> None:
+    def _kept(self, work: Callable[[], None]) -> None:
         try:
-            self.reason = self.optimize()
+            work()
         except BaseException as error:  # the thread of the call raises it
             self._failure = self._failure or error
+
+    def _optimize(self) -> None:
+        self.reason = self.optimize()
+
+    @property
+    def stopped(self) -> str:
+        """Return the limit that ended the work; empty: none did."""
+        return str(self._failure) if isinstance(self._failure, Stopped) else ""
 
     @property
     def tokens(self) -> int:
