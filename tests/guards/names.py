@@ -650,6 +650,7 @@ sweep: run
 trace: fetch give
 prompt-trial: ask
 prompt-optimization: compare write
+judge-alignment: compare end write
 """,
 )
 

@@ -19,8 +19,8 @@ def alignment_cost(found: AlignmentCost) -> str:
         [
             *(f"{each.model}: {planned_calls(each)}" for each in found.parts),
             all_calls(found.calls, found.tokens, found.money, found.currency, found.without_price),
-            f"The writer sees {found.training:,} answers with labels of {found.question}; {found.held_out:,} answers are "
-            "held out.",
+            f"The writer sees {found.training:,} answers with labels of {found.question}; {found.held_out:,} answers "
+            "are held out.",
         ]
     )
 

@@ -183,8 +183,8 @@ def _against_scorers(
         own = unseen(scorer, labels, rows)
         if len(own) < len(labels):
             notes.append(
-                f"{scorer.label} was aligned by labels of {len(labels) - len(own):,} of these answers. These labels say "
-                "nothing about it."
+                f"{scorer.label} was aligned by labels of {len(labels) - len(own):,} of these answers. These labels "
+                "say nothing about it."
             )
         found = against_labels(scorer, scores, own, lengths, answering, own_model)
         judged.append(found)

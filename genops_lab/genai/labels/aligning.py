@@ -1,8 +1,8 @@
 """Write and try criteria of a judge, in a process of its own: MLflow's optimizers take seconds to import.
 
 The folder of an alignment lies in that of its evaluation. It has ``plan.json`` (what was asked for, and the labelled
-answers of both sides), ``state.json``, and journals: ``marks.jsonl`` of the judge, ``writer.jsonl`` of written criteria.
-A call in a journal is not made again.
+answers of both sides), ``state.json``, and journals: ``marks.jsonl`` of the judge, ``writer.jsonl`` of written
+criteria. A call in a journal is not made again.
 """
 
 from __future__ import annotations

@@ -265,11 +265,8 @@ def judging(
     """Return the number of calls that judge answers by the longest criterion, and the most tokens of them."""
     judge = with_criterion(found.judge, "x" * longest(found.judge))
     times = texts * judge.judgements
-    each = [
-        most_tokens(turns, judge_settings(found))
-        for one in answers.values()
-        for turns in judge.calls(one.answered)
-    ]
+    settings = judge_settings(found)
+    each = [most_tokens(turns, settings) for one in answers.values() for turns in judge.calls(one.answered)]
     return len(each) * times, Usage(
         input=sum(one.input for one in each) * times, output=sum(one.output for one in each) * times
     )

@@ -86,8 +86,8 @@ def sentences(state: JudgeAlignment) -> list[str]:
     seen = f"{training.before:.0%} before and {training.after:.0%} after"
     if not state.new_criterion:
         return [
-            f"None of {state.tried:,} new criteria agrees better with the {training.rows:,} labels that the writer saw: "
-            f"{seen}. Nothing is kept."
+            f"None of {state.tried:,} new criteria agrees better with the {training.rows:,} labels that the writer "
+            f"saw: {seen}. Nothing is kept."
         ]
     before, after, apart = state.before, state.after, state.difference
     assert before is not None and after is not None and apart is not None
@@ -102,8 +102,8 @@ def sentences(state: JudgeAlignment) -> list[str]:
     said.append(f"Agreement beyond chance: {_kappa(before)} before, {_kappa(after)} after.")
     if after.base_rate is not None:
         said.append(
-            f"Equal marks: {_share(before.rate)} before, {_share(after.rate)} after; always the most common label would "
-            f"reach {after.base_rate:.0%}."
+            f"Equal marks: {_share(before.rate)} before, {_share(after.rate)} after; always the most common label "
+            f"would reach {after.base_rate:.0%}."
         )
     if not state.kept_as:
         shown = "show that it is worse" if state.verdict == "worse" else "do not show that it is better"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import Conflict
@@ -35,7 +34,7 @@ KIND = "judge-alignment"
 
 
 class JudgeAlignments:
-    """Alignments of judges, as durable work, in ``judge-alignments/ID`` of the data folder.
+    """Alignments of judges, as durable work, in ``alignments/ID`` of the evaluation's folder.
 
     An alignment that was cancelled or killed goes on without the calls that were made.
     """
@@ -52,7 +51,7 @@ class JudgeAlignments:
         # Imported late: SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
 
-        self._root, self._results = settings.data_dir / "judge-alignments", settings.data_dir / "answers"
+        self._root = settings.data_dir / "answers"
         self._answers, self._list, self._mlflow = answers, endpoints, mlflow
         self._work, self._events = work, events
         steps = {"write": self._write, "compare": self._compare, "end": self._end}
@@ -61,9 +60,7 @@ class JudgeAlignments:
     async def get_alignment_cost(self, body: NewAlignment) -> AlignmentCost:
         """Say what an alignment costs at most, and how many labels each side has. Nothing is asked."""
         folder, judge, writer = await self._material(body)
-        found: AlignmentCost = await self._in_process(
-            AligningProcess.plan, str(folder.path), body, judge, writer
-        )
+        found: AlignmentCost = await self._in_process(AligningProcess.plan, folder.id, body, judge, writer)
         return found
 
     async def start_alignment(self, body: NewAlignment) -> BegunAlignment:
@@ -71,7 +68,7 @@ class JudgeAlignments:
         folder, judge, writer = await self._material(body)
         id = secrets.token_hex(6)
         found: JudgeAlignment = await self._in_process(
-            AligningProcess.begin, id, str(folder.path), body, judge, writer
+            AligningProcess.begin, id, folder.id, body, judge, writer
         )
         return await self._begin(found)
 
@@ -111,7 +108,7 @@ class JudgeAlignments:
 
     async def _material(self, body: NewAlignment) -> tuple[ResultsFolder, Endpoint, Endpoint]:
         """Return the evaluation's folder with the labels of now, and both endpoints. Raises NotFound, Conflict."""
-        folder = await asyncio.to_thread(find_folder, self._results, body.evaluation)
+        folder = await asyncio.to_thread(find_folder, self._root, body.evaluation)
         judge, model = await asyncio.to_thread(judge_to_align, folder, body.judge)
         for queue in await self._mlflow.call_long(MlflowLabels.queues):
             if queue.evaluation == folder.id and queue.question is not None and queue.question.choices:
@@ -189,10 +186,9 @@ class JudgeAlignments:
     async def _keep(self, found: JudgeAlignment) -> JudgeAlignment:
         """Register the new judge in MLflow, in the experiment of the evaluation."""
         folder = await asyncio.to_thread(AlignmentFolder, self._root, found.id)
-        asked = await asyncio.to_thread(folder.plan)
-        name = await asyncio.to_thread(_free_name, asked.results, found.judge)
+        name = await asyncio.to_thread(_free_name, folder.results, found.judge)
         kept: JudgeAlignment = await self._in_process(AligningProcess.kept, found.id, name)
-        judge, experiment = await asyncio.to_thread(_judge_in, kept.rubric, asked.results)
+        judge, experiment = await asyncio.to_thread(_judge_in, kept.rubric, folder.results)
         endpoint, _writer = await self._endpoints(found.id)
         said = f"Aligned from {found.judge} by {found.training_answers:,} labels of {found.evaluation}"
         await self._mlflow.call_long(
@@ -206,12 +202,11 @@ class JudgeAlignments:
         handle.say(f"The marks so far are kept. Go on with: genops labels resume {plan['id']}")
 
 
-def _free_name(results: str, judge: str) -> str:
+def _free_name(folder: ResultsFolder, judge: str) -> str:
     """Return a name that no scorer of the evaluation has."""
     from genops_lab.genai.evaluations.evaluation_file import read_evaluation
     from genops_lab.genai.evaluations.process import all_scorers
 
-    folder = ResultsFolder(Path(results))
     known = {each.label for each in all_scorers(folder, read_evaluation(folder.text()))[0]}
     name, at = f"{judge}-aligned", 2
     while name in known:
@@ -219,7 +214,7 @@ def _free_name(results: str, judge: str) -> str:
     return name
 
 
-def _judge_in(rubric: str, results: str) -> tuple[Rubric, str]:
+def _judge_in(rubric: str, folder: ResultsFolder) -> tuple[Rubric, str]:
     """Return the judge of a text, and the experiment of an evaluation."""
     from genops_lab.genai.evaluations.evaluation_file import read_evaluation, read_scorers
     from genops_lab.genai.evaluations.models import EXPERIMENT
@@ -227,4 +222,4 @@ def _judge_in(rubric: str, results: str) -> tuple[Rubric, str]:
 
     (judge,) = read_scorers(rubric).scorers
     assert isinstance(judge, Rubric)
-    return judge, read_evaluation(ResultsFolder(Path(results)).text()).experiment or EXPERIMENT
+    return judge, read_evaluation(folder.text()).experiment or EXPERIMENT

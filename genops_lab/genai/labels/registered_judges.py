@@ -24,7 +24,8 @@ class MlflowJudges(MlflowBackend):
         from mlflow.genai.judges import make_judge
 
         marks = tuple(each[:64] for each in judge.scale)
-        text = f"Criterion: {_plain(judge.criterion)}\nMarks, the worst first: {'; '.join(map(_plain, marks))}.\n{_TEXTS}"
+        scale = "; ".join(map(_plain, marks))
+        text = f"Criterion: {_plain(judge.criterion)}\nMarks, the worst first: {scale}.\n{_TEXTS}"
         kind: Any = Literal[marks]
         with mlflow_errors(f"Cannot register the judge {judge.label}"):
             made = make_judge(
