@@ -45,5 +45,5 @@ CONTENT = [
     Operation("PUT", "/label-queues/{id}/items/{trace}/failure-mode", Service.move_failure),
     # It sends labelled answers to an endpoint.
     Operation("POST", "/judge-alignments", JudgeAlignments.start_alignment, action="execute"),
-    Operation("POST", "/judge-alignments/cost", JudgeAlignments.get_alignment_cost, action="read"),
+    Operation("POST", "/judge-alignment-cost", JudgeAlignments.get_alignment_cost, action="read"),
 ]
