@@ -217,7 +217,7 @@ def test_held_out_labels_show_that_the_new_criterion_is_better(labelled: Labelle
     assert found.after.base_rate == pytest.approx(common)
     points = re.escape(f"+{100 * mended / HALF:.1f}".removesuffix(".0"))
     assert re.match(
-        rf"With the new criterion, measure agrees {points} points with people on 30 held-out rows "
+        rf"The new criterion changes the agreement of measure with people by {points} points on 30 held-out rows "
         r"\(95 % interval [\d.]+ to [\d.]+\); \d+% before and 100% after on the 30 labels that the writer saw\. "
         r"Agreement beyond chance: .* before, 1\.00 \(0\.\d\d to 1\.00\) after\. Equal marks: ",
         task.message,
@@ -405,7 +405,7 @@ def test_the_command_asks_first_and_a_killed_lab_goes_on(labelled: Labelled, tmp
         code, _, err = genops("labels", "keep", done["id"], "--file", str(file))
         assert code != 0 and "File exists" in err
         code, out, err = genops(*command, "--seed", "6", "--yes")
-        assert code == 0 and re.search(r"after +1\.00 ", out) and "criteria were tried" in out, err
+        assert code == 0 and re.search(r"after +1\.00 ", out) and "1 criterion was tried" in out, err
 
 
 def test_a_judge_that_is_not_aligned_stays_the_same_judge() -> None:

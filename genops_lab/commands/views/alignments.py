@@ -50,5 +50,6 @@ def alignment(found: JudgeAlignment, file: str) -> Document:
         else:
             blocks.append(Note(f"Write it into a file: genops labels keep {found.id} --file judge.yaml"))
     money = "" if found.money is None else f", {money_text(found.money, found.currency)}"
-    blocks.append(Note(f"{found.tried:,} criteria were tried, with {found.tokens:,} tokens{money}.", "dim"))
+    tried = "1 criterion was tried" if found.tried == 1 else f"{found.tried:,} criteria were tried"
+    blocks.append(Note(f"{tried}, with {found.tokens:,} tokens{money}.", "dim"))
     return Document([*blocks, *(Note(each, "dim") for each in found.notes)])

@@ -95,9 +95,9 @@ def sentences(state: JudgeAlignment) -> list[str]:
         said = ["No held-out label has a mark by both criteria."]
     else:
         said = [
-            f"With the new criterion, {state.judge} agrees {amount(apart.value, True, signed=True)} with people on "
-            f"{apart.n:,} held-out rows{interval(apart, True)}; {seen} on the {training.rows:,} labels that the writer "
-            "saw."
+            f"The new criterion changes the agreement of {state.judge} with people by "
+            f"{amount(apart.value, True, signed=True)} on {apart.n:,} held-out rows{interval(apart, True)}; {seen} on "
+            f"the {training.rows:,} labels that the writer saw."
         ]
     said.append(f"Agreement beyond chance: {_kappa(before)} before, {_kappa(after)} after.")
     if after.base_rate is not None:
