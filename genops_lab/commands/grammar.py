@@ -86,7 +86,7 @@ VERBS = (
     ),
     *("status", "pull", "push", "discover", "kinds", "add-nsight"),
     *("init", "check", "explain", "promote"),
-    *("begin", "failures"),
+    *("begin", "failures", "align", "keep"),
     *("sign", "verify", "card", "bom"),
     *("terminal", "hosts", "capacity", "savings", "stop-host"),
     *("role", "request", "presets", "add-preset", "delete-preset"),

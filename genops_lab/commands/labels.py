@@ -20,6 +20,7 @@ from genops_lab.genai.labels.service import LabelsService
 
 from .document import Document, Lines, Note
 from .grammar import noun
+from .judge_alignments import judge_alignments
 from .session import Json, Session, Yes, command
 from .views import labels as views
 from .views.traces import added as added_rows
@@ -205,3 +206,6 @@ def delete_queue(queue: Annotated[str, _QUEUE], yes: Yes = False, json: Json = F
         session.agree(f"The queue {queue} will be deleted.", yes)
         session.call(LabelsService.delete_label_queue, id=queue)
         session.show({"deleted": queue}, Document([Note(f"{queue} is deleted. Its labels stay.")]))
+
+
+labels.add_typer(judge_alignments)

@@ -4023,6 +4023,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/judge-alignments/{alignment}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Return an alignment with its results so far. */
+        get: operations["labels.get_alignment"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/judge-alignments/{alignment}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Go on with an alignment that was cancelled or failed. No call that was made is made again. */
+        post: operations["labels.resume_alignment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/judge-alignments/{alignment}/keep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keep the new judge of an alignment, though held-out labels may not show that it is better. */
+        post: operations["labels.keep_alignment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/label-queues/{id}/failure-modes": {
         parameters: {
             query?: never;
@@ -4120,6 +4171,40 @@ export interface paths {
         /** Give an answer one failure mode in place of those that it has, or none. */
         put: operations["label_content.move_failure"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/judge-alignments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Split the labels, and begin to write and try criteria, as a task. */
+        post: operations["label_content.start_alignment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/judge-alignment-cost": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what an alignment costs at most, and how many labels each side has. Nothing is asked. */
+        post: operations["label_content.get_alignment_cost"];
         delete?: never;
         options?: never;
         head?: never;
@@ -12281,6 +12366,76 @@ export interface components {
             rater: string;
         };
         /**
+         * JudgeAlignment
+         * @description An alignment of a judge.
+         *
+         *     - criterion, new_criterion: the old one, and the best one that was written; empty: none so far, none better.
+         *     - training: the share of agreement on labels that the writer saw, which is too good.
+         *     - before, after: the judge with both criteria beside held-out labels. difference: of the shares of agreement, paired
+         *       by answer; an answer that the judge refused to mark counts as a disagreement.
+         *     - kept_as: the name of the new judge, which is registered in MLflow; empty: nothing is kept.
+         *     - rubric: YAML with the new judge, for ``genops evaluate score``.
+         *     - tokens, money: of all calls; ``money`` is in ``currency``, and None without a price.
+         *     - sentences: the results in plain words, the most important first. notes: what a reader must know.
+         */
+        JudgeAlignment: {
+            id: string;
+            evaluation: string;
+            judge: string;
+            question: string;
+            optimizer: string;
+            writer: string;
+            seed: number;
+            training_answers: number;
+            held_out_answers: number;
+            created_at: number;
+            criterion: string;
+            /** @default  */
+            new_criterion: string;
+            /**
+             * @default writing
+             * @enum {unknown}
+             */
+            stage: "comparing" | "done" | "writing";
+            /** @default 0 */
+            tried: number;
+            /** @default null */
+            training: components["schemas"]["TrainingScore"] | null;
+            /** @default null */
+            before: components["schemas"]["JudgeAgreement"] | null;
+            /** @default null */
+            after: components["schemas"]["JudgeAgreement"] | null;
+            /** @default null */
+            difference: components["schemas"]["ScoreEstimate"] | null;
+            /**
+             * @default not known
+             * @enum {unknown}
+             */
+            verdict: "better" | "not known" | "within chance" | "worse";
+            /** @default  */
+            kept_as: string;
+            /** @default  */
+            rubric: string;
+            /** @default 0 */
+            tokens: number;
+            /** @default null */
+            money: number | null;
+            /** @default USD */
+            currency: string;
+            /** @default [] */
+            sentences: string[];
+            /** @default [] */
+            notes: string[];
+        };
+        /**
+         * BegunAlignment
+         * @description The alignment that a task works on.
+         */
+        BegunAlignment: {
+            alignment: components["schemas"]["JudgeAlignment"];
+            task: components["schemas"]["Task"];
+        };
+        /**
          * LabelContent
          * @description The content of an answer for a rater: neither the model nor a mark is in it.
          *
@@ -12404,6 +12559,58 @@ export interface components {
         ChosenFailureMode: {
             /** @default  */
             name: string;
+        };
+        /**
+         * NewAlignment
+         * @description Align a judge of an evaluation with people's labels.
+         *
+         *     - evaluation: its id. judge: the name of a rubric; empty: its only one.
+         *     - writer: the endpoint that writes criteria.
+         *     - rounds: criteria that are written, one after the other.
+         *     - held_out: the share of labelled rows that the writer does not see. ``seed``: of the random split.
+         *     - money: the most that all calls may cost. None: no limit.
+         *     - keep: keep the best criterion though held-out labels do not show that it is better.
+         */
+        NewAlignment: {
+            evaluation: string;
+            writer: string;
+            /** @default  */
+            judge: string;
+            /**
+             * @default metaprompt
+             * @enum {unknown}
+             */
+            optimizer: "gepa" | "metaprompt";
+            /** @default 2 */
+            rounds: number;
+            /** @default 0.5 */
+            held_out: number;
+            /** @default 0 */
+            seed: number;
+            /** @default null */
+            money: number | null;
+            /** @default false */
+            keep: boolean;
+        };
+        /**
+         * AlignmentCost
+         * @description The most that an alignment uses. ``money`` is in ``currency``, and None if a model has no price.
+         *
+         *     - training, held_out: labelled answers of each side. without_price: endpoints that have no price.
+         *     - parts: calls by their purpose, which is the name of the part.
+         */
+        AlignmentCost: {
+            judge: string;
+            question: string;
+            training: number;
+            held_out: number;
+            calls: number;
+            tokens: number;
+            money: number | null;
+            /** @default USD */
+            currency: string;
+            without_price: string[];
+            parts: components["schemas"]["PlannedCalls"][];
         };
         /**
          * Changed
@@ -21335,6 +21542,99 @@ export interface operations {
             };
         };
     };
+    "labels.get_alignment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alignment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JudgeAlignment"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.resume_alignment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alignment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunAlignment"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "labels.keep_alignment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                alignment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JudgeAlignment"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "label_content.list_failure_modes": {
         parameters: {
             query?: never;
@@ -21566,6 +21866,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FailureModes"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "label_content.start_alignment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAlignment"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunAlignment"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "label_content.get_alignment_cost": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAlignment"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlignmentCost"];
                 };
             };
             /** @description The error. */

@@ -15,7 +15,7 @@ from genops_lab.core.errors import Conflict, InvalidRequest
 from genops_lab.genai.endpoints.endpoint import Answer, Endpoint
 from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
 from genops_lab.genai.evaluations.journal import Call, Key
-from genops_lab.genai.evaluations.kept_labels import KeptLabel, KeptLabels
+from genops_lab.genai.evaluations.kept_labels import KeptLabels
 from genops_lab.genai.evaluations.models import (
     AnswerEvaluation,
     AnswersQuery,
@@ -31,7 +31,7 @@ from genops_lab.genai.evaluations.report import Question, Scores, compared, repo
 from genops_lab.genai.evaluations.report_labels import labels_of
 from genops_lab.genai.evaluations.report_means import Means, Sequences
 from genops_lab.genai.evaluations.report_words import sentences
-from genops_lab.genai.evaluations.results_folder import KeptScore, find_folder
+from genops_lab.genai.evaluations.results_folder import KeptLabel, KeptScore, find_folder
 from genops_lab.genai.evaluations.stopping import looks, random_order, unknown_models
 from genops_lab.genai.scorers.base import BaseScorer
 from genops_lab.genai.scorers.judges import Rubric
@@ -309,7 +309,7 @@ def test_a_judge_is_checked_and_corrected_by_labels_and_decides_nothing_before()
         key: msgspec.structs.replace(each, value=float(rng.random() < 0.5)) for key, each in labels.items()
     }
     kept = [KeptLabels(question="rubric", labels=list(labels.values()))]
-    assert labels_of({"rubric": judge, "exact": Exact()}, kept) == {"rubric": labels}
+    assert labels_of({"rubric": judge, "exact": Exact()}, kept, {}) == {"rubric": labels}
     assert not reported(scores, labels={"rubric": by_chance}, **of).judges[0].calibrated
     assert unknown_models({}, Question(models=["a"], scorers={})) == []
 

@@ -650,6 +650,7 @@ sweep: run
 trace: fetch give
 prompt-trial: ask
 prompt-optimization: compare write
+judge-alignment: compare end write
 """,
 )
 
@@ -801,11 +802,15 @@ genops profiles show: --json --usd-per-hour profile_id
 genops profiles tools: --json
 genops profiles:
 genops labels add: --json --rows queue
+genops labels align: --file --held-out --json --judge --keep --money --optimizer --rounds --seed --writer
+    --yes -y result
 genops labels begin: --choice --failures --instruction --json --judge --pairs --question --sample result
 genops labels delete: --json --yes -y queue
 genops labels failures: --answer --dataset --description --embeddings --group --json --model --name --rubric
     --yes -y mode queue
+genops labels keep: --file --json id
 genops labels list: --json
+genops labels resume: --file --json id
 genops labels show: --json queue
 genops labels:
 genops prompts add: --alias --expected --file --json --message --schema --settings --text --tools -f name

@@ -290,6 +290,7 @@ def work_kinds() -> set[str]:
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.evaluations.service import EvaluationsService
     from genops_lab.genai.evaluations.service import AnswersService
+    from genops_lab.genai.labels.alignments import JudgeAlignments
     from genops_lab.genai.prompts.optimizations import PromptOptimizations
     from genops_lab.genai.prompts.trials import PromptTrials
     from genops_lab.hosts.environments import EnvironmentsService
@@ -311,6 +312,7 @@ def work_kinds() -> set[str]:
         AnswersService(settings, nothing, nothing, work)
         PromptTrials(settings, nothing, nothing, work, nothing, nothing)
         PromptOptimizations(settings, nothing, nothing, nothing, nothing, nothing, work, nothing)
+        JudgeAlignments(settings, nothing, nothing, nothing, work, nothing)
     EnvironmentsService(nothing, nothing, nothing, work, nothing)
     Bringing(nothing, nothing, nothing, work)
     ModelImports(nothing, nothing, nothing, work, nothing)

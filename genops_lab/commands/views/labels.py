@@ -68,7 +68,9 @@ def report(shown: LabelReport) -> Document:
             Column("equal", right=True), Column("most common label", right=True), Column("labels", right=True),
             Column("not marked", right=True),
         ]  # fmt: skip
-        blocks.append(Table(columns, [_judge(each) for each in shown.judges], title="Scorers beside labels"))
+        blocks.append(
+            Table(columns, [judge_row(each) for each in shown.judges], title="Scorers beside labels")
+        )
         blocks += [
             Note(f"{each.scorer}: {each.verdict}", "good" if each.calibrated else "bad")
             for each in shown.judges
@@ -145,7 +147,8 @@ def _shares(each: ScoreEstimate) -> str:
     return "" if each.low is None or each.high is None else f"{each.low:.0%} to {each.high:.0%}"
 
 
-def _judge(each: JudgeAgreement) -> Row:
+def judge_row(each: JudgeAgreement) -> Row:
+    """Return a scorer's row beside labels."""
     return [
         each.scorer, _number(each.kappa.value), _interval(each.kappa).strip(" ()"), _share(each.rate),
         _share(each.base_rate), f"{each.kappa.n:,}", Cell(f"{each.not_marked:,}", "busy" if each.not_marked else ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from genops_lab.genai.evaluations.models import PlannedCalls
@@ -135,15 +136,8 @@ def cost(found: TrialCost) -> str:
 
 def optimization_cost(found: OptimizationCost) -> str:
     """Say what an optimization may cost at most, and what it can show."""
-    lines = [f"{each.model}: {_planned(each)}" for each in found.parts]
-    money = (
-        f"at most {money_text(found.money, found.currency)}"
-        if found.money is not None
-        else "the price is unknown"
-    )
-    if found.without_price:
-        money += f": {', '.join(found.without_price)} has none"
-    lines.append(f"All: {found.calls:,} calls with at most {found.tokens:,} tokens, {money}.")
+    lines = [f"{each.model}: {planned_calls(each)}" for each in found.parts]
+    lines.append(all_calls(found.calls, found.tokens, found.money, found.currency, found.without_price))
     split = f"{found.training:,} training rows, {found.held_out:,} held-out rows"
     if found.together:
         split += f"; each group of the {found.together:,} near-duplicates is on one side"
@@ -159,7 +153,18 @@ def optimization_cost(found: OptimizationCost) -> str:
     return "\n".join(lines)
 
 
-def _planned(each: PlannedCalls) -> str:
+def all_calls(
+    calls: int, tokens: int, money: float | None, currency: str, without_price: Sequence[str]
+) -> str:
+    """Say what all calls use at most."""
+    said = f"at most {money_text(money, currency)}" if money is not None else "the price is unknown"
+    if without_price:
+        said += f": {', '.join(without_price)} has none"
+    return f"All: {calls:,} calls with at most {tokens:,} tokens, {said}."
+
+
+def planned_calls(each: PlannedCalls) -> str:
+    """Say what the calls of one purpose use at most."""
     calls = f"{each.calls:,} call{'' if each.calls == 1 else 's'}"
     return calls if each.money is None else f"{calls}, at most {money_text(each.money, each.currency)}"
 

@@ -12,28 +12,7 @@ import msgspec
 from genops_lab.core.paths import private_dir, write_private
 from genops_lab.genai.scorers.judge_checks import Calibration
 
-from .journal import Key
-from .results_folder import ResultsFolder, file_name
-
-
-class KeptLabel(msgspec.Struct, frozen=True, kw_only=True):
-    """The label of an answer: the mean over ``raters``, 0 the worst and 1 the best.
-
-    ``chance``: with which its row was chosen at random; None: it was chosen for another reason, and tells nothing about
-    a rate.
-    """
-
-    model: str
-    example: str
-    repeat: int
-    value: float
-    raters: int
-    chance: float | None
-
-    @property
-    def key(self) -> Key:
-        """Return what identifies the answer."""
-        return (self.model, self.example, self.repeat)
+from .results_folder import KeptLabel, ResultsFolder, file_name
 
 
 class KeptLabels(msgspec.Struct, frozen=True, kw_only=True):

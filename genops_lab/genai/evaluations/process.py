@@ -500,7 +500,7 @@ def question_of(folder: ResultsFolder, file: Evaluation, rows: Mapping[str, Mapp
             for column in file.slices
         },
         smallest=file.smallest_difference,
-        labels=labels_of(scorers, kept_labels(folder)),
+        labels=labels_of(scorers, kept_labels(folder), rows),
         names={name: each.asked_as for name, each in {**file.models, **judges}.items()},
     )
 

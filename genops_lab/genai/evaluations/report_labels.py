@@ -4,39 +4,78 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from genops_lab.genai.scorers import judge_checks
 from genops_lab.genai.scorers.base import BaseScorer
 from genops_lab.genai.scorers.judge_checks import Calibration, Marked, asks_a_model, check
-from genops_lab.genai.scorers.judges import Pairwise, identity
+from genops_lab.genai.scorers.judges import Pairwise, identity, row_digest
 from genops_lab.statistics.results import Result
 
 from .journal import Call, Key
-from .kept_labels import KeptLabel, KeptLabels
+from .kept_labels import KeptLabels
 from .models import JudgeVerdict, ScoreEstimate
 from .report_means import Means, Sequences
-from .results_folder import KeptScore
+from .results_folder import KeptLabel, KeptScore
 
 #: Labels of one scorer's answers by their key.
 Labels = Mapping[Key, KeptLabel]
 
 
-def labels_of(scorers: Mapping[str, BaseScorer], kept: Sequence[KeptLabels]) -> dict[str, Labels]:
+def labels_of(
+    scorers: Mapping[str, BaseScorer], kept: Sequence[KeptLabels], rows: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Labels]:
     """Return the labels of each scorer that asks a model: those of the question of its name, else of another.
 
-    A pairwise judge has labels of pairs, and no other has them.
+    A pairwise judge has labels of pairs, and no other has them. An aligned judge has the labels that it was not
+    aligned by.
     """
     found: dict[str, Labels] = {}
     for label, scorer in scorers.items():
         if asks_a_model(scorer):
-            alike = [each for each in kept if each.pairs == isinstance(scorer, Pairwise)]
-            named = [each for each in alike if each.question == label]
-            general = [each for each in alike if each.question not in scorers]
-            for each in (named or general)[-1:]:
-                found[label] = {own.key: own for own in each.labels}
+            own = question_for(scorer, scorers, kept)
+            if own is not None:
+                found[label] = {each.key: each for each in unseen(scorer, own.labels, rows)}
     return found
+
+
+def question_for(
+    scorer: BaseScorer, scorers: Mapping[str, BaseScorer], kept: Sequence[KeptLabels]
+) -> KeptLabels | None:
+    """Return the labels that say whether a judge is right."""
+    alike = [each for each in kept if each.pairs == isinstance(scorer, Pairwise)]
+    for name in question_names(scorer):
+        for each in alike:
+            if each.question == name:
+                return each
+    general = [each for each in alike if each.question not in scorers]
+    return general[-1] if general else None
+
+
+def question_names(scorer: BaseScorer) -> list[str]:
+    """Return the names of questions that are about a judge: its own, and that of the labels that it was aligned by."""
+    aligned = getattr(scorer, "aligned", None)
+    return [scorer.label] if aligned is None else [scorer.label, aligned.labels]
+
+
+def unseen(
+    scorer: BaseScorer, labels: Sequence[KeptLabel], rows: Mapping[str, Mapping[str, Any]]
+) -> list[KeptLabel]:
+    """Return the labels of rows that a judge was not aligned by. They were chosen with a smaller chance."""
+    aligned = getattr(scorer, "aligned", None)
+    if aligned is None:
+        return list(labels)
+    seen = set(aligned.rows)
+    found = [each for each in labels if row_digest(rows.get(each.example, {})) not in seen]
+    chosen = {each.example for each in labels if each.chance is not None}
+    left = {each.example for each in found if each.chance is not None}
+    return [
+        each if each.chance is None else replace(each, chance=each.chance * len(left) / len(chosen))
+        for each in found
+    ]
 
 
 def lengths_of(calls: Mapping[Key, Call], rival: str = "") -> dict[Key, int]:

@@ -51,6 +51,26 @@ class KeptScore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return (self.model, self.example, self.repeat)
 
 
+class KeptLabel(msgspec.Struct, frozen=True, kw_only=True):
+    """The label of an answer: the mean over ``raters``, 0 the worst and 1 the best.
+
+    ``chance``: with which its row was chosen at random; None: it was chosen for another reason, and tells nothing about
+    a rate.
+    """
+
+    model: str
+    example: str
+    repeat: int
+    value: float
+    raters: int
+    chance: float | None
+
+    @property
+    def key(self) -> Key:
+        """Return what identifies the answer."""
+        return (self.model, self.example, self.repeat)
+
+
 class ResultsFolder:
     """The folder of one evaluation. All methods block."""
 

@@ -11,13 +11,19 @@ import numpy as np
 from genops_lab.genai.evaluations.asking_models import clusters_of
 from genops_lab.genai.evaluations.evaluation_file import read_evaluation
 from genops_lab.genai.evaluations.journal import Key, read
-from genops_lab.genai.evaluations.kept_labels import KeptLabel, KeptLabels, keep_labels, report_is_older
+from genops_lab.genai.evaluations.kept_labels import KeptLabels, keep_labels, report_is_older
 from genops_lab.genai.evaluations.models import ScoreEstimate
 from genops_lab.genai.evaluations.process import all_scorers
 from genops_lab.genai.evaluations.report import by_example
-from genops_lab.genai.evaluations.report_labels import corrected_difference, corrected_mean, lengths_of
+from genops_lab.genai.evaluations.report_labels import (
+    corrected_difference,
+    corrected_mean,
+    lengths_of,
+    question_names,
+    unseen,
+)
 from genops_lab.genai.evaluations.report_means import Means, less
-from genops_lab.genai.evaluations.results_folder import KeptScore, ResultsFolder
+from genops_lab.genai.evaluations.results_folder import KeptLabel, KeptScore, ResultsFolder
 from genops_lab.genai.scorers.base import BaseScorer, Judge
 from genops_lab.genai.scorers.judge_checks import Calibration, Marked, asks_a_model, check
 from genops_lab.genai.scorers.judges import Pairwise
@@ -31,7 +37,9 @@ _SEED = 21
 _UNKNOWN = ScoreEstimate(value=None, low=None, high=None, n=0)
 
 
-class _Judged(NamedTuple):
+class JudgedByLabels(NamedTuple):
+    """A scorer's agreement with labels, and the verdict on one that asks a model."""
+
     agreement: JudgeAgreement
     calibration: Calibration | None
 
@@ -69,7 +77,8 @@ def report_of(
         return LabelReport(
             queue=queue, raters=raters, between=between, judges=_by_marks(question, items), notes=notes
         )
-    judged, corrected = _against_scorers(folder, question, labels)
+    judged, corrected, left_out = _against_scorers(folder, question, labels)
+    notes += left_out
     calibrations = {
         each.agreement.scorer: each.calibration for each in judged if each.calibration is not None
     }
@@ -143,31 +152,37 @@ def _between(question: LabelQuestion, items: Sequence[Item], raters: Sequence[st
 
 def _against_scorers(
     folder: ResultsFolder, question: LabelQuestion, labels: Sequence[KeptLabel]
-) -> tuple[list[_Judged], list[CorrectedMean]]:
+) -> tuple[list[JudgedByLabels], list[CorrectedMean], list[str]]:
     file = read_evaluation(folder.text())
     scorers, judges = all_scorers(folder, file)
-    calls = read(folder.calls)
+    calls, rows = read(folder.calls), folder.rows()
     alike = [each for each in scorers if isinstance(each, Pairwise) == question.pairs]
-    named = [each for each in alike if each.label == question.name]
+    named = [each for each in alike if question.name in question_names(each)]
     models = list(file.models)[1:] if question.pairs else list(file.models)
-    judged, corrected = [], []
+    judged, corrected, notes = [], [], []
     for scorer in named or alike:
         scores = folder.scores(scorer.label)
         own_model = judges[scorer.model].asked_as if isinstance(scorer, Judge) else ""
         answering = {name: model.asked_as for name, model in file.models.items()}
         lengths = lengths_of(calls, next(iter(file.models)) if question.pairs else "")
-        found = _against(scorer, scores, labels, lengths, answering, own_model)
+        own = unseen(scorer, labels, rows)
+        if len(own) < len(labels):
+            notes.append(
+                f"{scorer.label} was aligned by labels of {len(labels) - len(own):,} of these answers. These labels "
+                "say nothing about it."
+            )
+        found = against_labels(scorer, scores, own, lengths, answering, own_model)
         judged.append(found)
         if found.calibration is not None and not file.stop_when_known:  # these intervals are of one look
-            means = Means(clusters_of(file, folder.rows()))
-            corrected += corrected_means(scores, labels, models, scorer.label, means)
-    return judged, corrected
+            means = Means(clusters_of(file, rows))
+            corrected += corrected_means(scores, own, models, scorer.label, means)
+    return judged, corrected, notes
 
 
-def _against(
+def against_labels(
     scorer: BaseScorer, scores: Mapping[Key, KeptScore], labels: Sequence[KeptLabel], lengths: Mapping[Key, int],
     answering: Mapping[str, str], own_model: str,
-) -> _Judged:  # fmt: skip
+) -> JudgedByLabels:  # fmt: skip
     """Return how a scorer agrees with people, with the verdict on one that asks a model."""
     marked, missing = [], 0
     for label in labels:
@@ -182,11 +197,11 @@ def _against(
             )
         )  # fmt: skip
     if not asks_a_model(scorer):
-        return _Judged(_agreement(scorer.label, marked, missing), None)
+        return JudgedByLabels(_agreement(scorer.label, marked, missing), None)
     consistent = [each.consistent for each in scores.values() if each.consistent is not None]
     found = check(scorer, marked, consistent=consistent, own_model=own_model)
     kappa = next(each for each in found.checks if each.name == "agreement")
-    return _Judged(
+    return JudgedByLabels(
         JudgeAgreement(
             scorer=scorer.label, kappa=ScoreEstimate(value=kappa.value, low=kappa.low, high=kappa.high, n=kappa.n),
             rate=found.rate, base_rate=found.base_rate, calibrated=found.calibrated, verdict=found.verdict,

@@ -15,14 +15,28 @@ if TYPE_CHECKING:
 def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.settings import Settings
+    from genops_lab.core.work import WorkService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.genai.endpoints.service import EndpointsService
+    from genops_lab.genai.evaluations.service import AnswersService
 
+    from .alignments import JudgeAlignments
     from .service import LabelsService
 
     services.provide(
         LabelsService,
         lambda get: LabelsService(get(Settings), get(MlflowConnection), get(EventBus), get(EndpointsService)),
+    )
+    services.provide(
+        JudgeAlignments,
+        lambda get: JudgeAlignments(
+            get(Settings),
+            get(AnswersService),
+            get(EndpointsService),
+            get(MlflowConnection),
+            get(WorkService),
+            get(EventBus),
+        ),
     )
 
 

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from genops_lab.core.operations import LazyService, Operation
 
 if TYPE_CHECKING:
+    from .alignments import JudgeAlignments
     from .service import LabelsService as Service
 else:
+    JudgeAlignments = LazyService(__package__, "alignments", "JudgeAlignments")
     Service = LazyService(__package__, "service", "LabelsService")
 
 OPERATIONS = [
@@ -18,6 +20,11 @@ OPERATIONS = [
     Operation("GET", "/label-queues/{id}/items", Service.list_label_items),
     Operation("PUT", "/label-queues/{id}/items/{trace}", Service.set_label),
     Operation("DELETE", "/label-queues/{id}/items/{trace}", Service.delete_label),
+    Operation("GET", "/judge-alignments/{alignment}", JudgeAlignments.get_alignment),
+    Operation(
+        "POST", "/judge-alignments/{alignment}/resume", JudgeAlignments.resume_alignment, action="execute"
+    ),
+    Operation("POST", "/judge-alignments/{alignment}/keep", JudgeAlignments.keep_alignment),
 ]
 #: What requests and answers said.
 CONTENT = [
@@ -36,4 +43,7 @@ CONTENT = [
     Operation("PUT", "/label-queues/{id}/failure-modes/{mode}", Service.describe_failure_mode),
     Operation("POST", "/label-queues/{id}/failure-modes/{mode}/rows", Service.add_failure_rows),
     Operation("PUT", "/label-queues/{id}/items/{trace}/failure-mode", Service.move_failure),
+    # It sends labelled answers to an endpoint.
+    Operation("POST", "/judge-alignments", JudgeAlignments.start_alignment, action="execute"),
+    Operation("POST", "/judge-alignment-cost", JudgeAlignments.get_alignment_cost, action="read"),
 ]

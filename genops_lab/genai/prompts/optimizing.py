@@ -7,32 +7,27 @@ The folder of an optimization has ``plan.json`` (what was asked for), ``rows.jso
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import json
 import re
-import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from genops_lab.core.call_progress import report_progress
-from genops_lab.core.errors import Failed, GenOpsError, NotFound
+from genops_lab.core.errors import NotFound
 from genops_lab.core.paths import private_dir, write_private
-from genops_lab.genai.endpoints.endpoint import Connection, Endpoint
-from genops_lab.genai.endpoints.limits import Limits, Usage
-from genops_lab.genai.evaluations.asking import Asked, Asking, Patience, Wanted
+from genops_lab.genai.endpoints.endpoint import Endpoint
+from genops_lab.genai.endpoints.limits import Limits
+from genops_lab.genai.evaluations.asking import Asked, Patience, Wanted
 from genops_lab.genai.evaluations.frozen_files import keep_files
-from genops_lab.genai.evaluations.journal import Call, Journal, Key, spent_in
+from genops_lab.genai.evaluations.journal import Key
 from genops_lab.genai.evaluations.results_folder import KeptScore, ResultsFolder
 from genops_lab.genai.evaluations.scoring import asked_judge, scored_here
-from genops_lab.genai.evaluations.steps import summed
 from genops_lab.genai.scorers.base import Answered, Judge
 
-from .mlflow_optimizer import TEXT, TrainingRow, TriedRow, class_name, optimize
+from .mlflow_optimizer import TrainingRow, TriedRow, class_name, optimize
 from .models import VARIABLE, PromptVersion, Turn
 from .optimization_models import NewOptimization, Optimization, OptimizationCost, TrainingScore
 from .optimization_plan import (
@@ -47,8 +42,8 @@ from .optimization_plan import (
     template_of,
     turns_of_template,
     with_limits,
-    writer_settings,
 )
+from .optimizer_run import OptimizerRun, check_length, mean_value, named
 from .trials import messages_of
 
 T = TypeVar("T")
@@ -142,7 +137,7 @@ class OptimizingProcess:
         """
         folder = OptimizationFolder(self._root, id)
         writing = _Writing(folder, answerer, writer, judges)
-        written = writing.run()
+        written = writing.write()
         folder.keep(writing.state(folder.state()))
         return written
 
@@ -159,12 +154,8 @@ class OptimizingProcess:
         return with_limits(text, plan.version, rows, limits, money)
 
 
-class _Stopped(Exception):
-    """A limit is reached: no other call is made."""
-
-
-class _Writing:
-    """One run of an optimizer. MLflow calls :meth:`attempt` and :meth:`ask_writer` in other threads."""
+class _Writing(OptimizerRun):
+    """One run of an optimizer for a prompt."""
 
     def __init__(
         self, folder: OptimizationFolder, answerer: Endpoint, writer: Endpoint, judges: Sequence[Endpoint]
@@ -173,77 +164,42 @@ class _Writing:
         self._folder, self._version, self._body = folder, plan.version, plan.body
         self._file = held_out_file(plan.version, plan.body, plan.version.turns)
         self._rows = sides.training
-        self._reserved = comparison_most(plan.version, plan.body, self._file, sides.held_out)
-        results = ResultsFolder(folder.path)
-        self._results = results
+        self._results = ResultsFolder(folder.path)
         # One model may have several parts in it: each has a name of its own.
-        self._answerer = _named(answerer, "answers")
-        self._writer = _named(writer, "writes")
-        self._judges = {each.name: _named(each, "judges") for each in judges}
-        self._calls_file, self._writer_file = folder.path / "calls.jsonl", folder.path / "writer.jsonl"
-        journals = {self._answerer.name: [self._calls_file], self._writer.name: [self._writer_file]}
+        self._answerer = named(answerer, "answers")
+        self._judges = {each.name: named(each, "judges") for each in judges}
+        self._calls_file = folder.path / "calls.jsonl"
+        journals = [(self._answerer, [self._calls_file])]
         for name, endpoint in self._judges.items():
-            journals[endpoint.name] = [
-                results.judge_calls(each.label)
-                for each in self._file.scorers
-                if isinstance(each, Judge) and each.model == name
-            ]
-        self._journals = journals
-        self._endpoints = [self._answerer, self._writer, *self._judges.values()]
-        self._spent = {each.name: self._spent_by(each) for each in self._endpoints}
-        #: The results of each text on all training rows, in the order of their coming.
-        self._tried: dict[str, list[TriedRow]] = {}
-        self._calls = self._written = 0
-        self._ended = threading.Event()
-        self._failure: BaseException | None = None
-        self._reason = ""
+            own = [each for each in self._file.scorers if isinstance(each, Judge) and each.model == name]
+            journals.append((endpoint, [self._results.judge_calls(each.label) for each in own]))
+        super().__init__(
+            plan.body.optimizer, writer, folder.path / "writer.jsonl", journals,
+            rounds=plan.body.rounds, money=plan.body.money, everything=len(sides.training),
+            reserved=comparison_most(plan.version, plan.body, self._file, sides.held_out),
+            go_on=f"genops prompts resume {folder.id}",
+        )  # fmt: skip
 
-    def run(self) -> Written:
+    def write(self) -> Written:
         """Return the best text. Raises Failed."""
-        thread = threading.Thread(target=self._optimize, daemon=True)
-        thread.start()
-        try:
-            while thread.is_alive() and self._failure is None:
-                thread.join(_LOOK_S)
-                report_progress(self._calls)  # raises where the caller cancelled
-        finally:
-            self._ended.set()
-        first, *others = list(self._tried.values()) or [[]]
-        failure = self._failure
-        if isinstance(failure, GenOpsError):
-            raise failure
-        if failure is not None and not isinstance(failure, _Stopped):
-            raise Failed(f"MLflow's {class_name(self._body.optimizer)} failed: {failure}") from failure
-        self._reason = str(failure) if failure is not None else self._reason
-        if not others:
-            raise Failed(
-                f"The model {self._body.writer.name} wrote no text that could be tried: {self._reason.rstrip('.')}.",
-                hint="Try another writer, or more rounds: --rounds NUMBER",
-            )
-        best = max(others, key=_mean)
-        if _mean(best) <= _mean(first):
-            return Written(turns=[])
-        template = next(text for text, rows in self._tried.items() if rows is best)
-        return Written(turns=turns_of_template(self._version, template))
+        template = self.run()
+        return Written(turns=turns_of_template(self._version, template) if template else [])
 
     def state(self, state: Optimization) -> Optimization:
         """Return the state with what was tried and spent."""
-        first, *others = self._tried.values()
-        notes = [*state.notes, *([self._reason] if self._reason else [])]
-        failed = sum(each.value is None for rows in self._tried.values() for each in rows)
+        first, *others = self.tried.values()
+        notes = [*state.notes, *([self.reason] if self.reason else [])]
+        failed = sum(each.value is None for rows in self.tried.values() for each in rows)
         if failed:
             counted = " GEPA counted them as 0." if self._body.optimizer == "gepa" else ""
             notes.append(f"{failed:,} answers to training rows have no score.{counted}")
-        money = [each.price.of(self._spent[each.name]) for each in self._endpoints if each.price]
-        currencies = {each.price.currency for each in self._endpoints if each.price}
         return msgspec.structs.replace(
-            state, tried=len(others), tokens=sum(each.total for each in self._spent.values()),
-            money=sum(money) if len(money) == len(self._endpoints) and len(currencies) == 1 else None,
-            currency=min(currencies, default="USD"),
-            training=_training(first, max(others, key=_mean)), notes=list(dict.fromkeys(notes)),
+            state, tried=len(others), tokens=self.tokens, money=self.money, currency=self.currency,
+            training=_training(first, max(others, key=mean_value)), notes=list(dict.fromkeys(notes)),
         )  # fmt: skip
 
-    def _optimize(self) -> None:
+    def optimize(self) -> str:
+        """Run the optimizer on the training rows."""
         expected = list(filter(None, (getattr(each, "expected", "") for each in self._file.scorers)))
         rows = [
             TrainingRow(
@@ -252,44 +208,24 @@ class _Writing:
             )
             for id, row in self._rows.items()
         ]  # fmt: skip
-        try:
-            self._reason = optimize(
-                self._body.optimizer, self._version.name, template_of(self._version), rows, self._body.rounds,
-                self.attempt, self.ask_writer,
-            )  # fmt: skip
-        except BaseException as error:  # the thread of the call raises it
-            self._failure = self._failure or error
+        return optimize(
+            self._body.optimizer, self._version.name, template_of(self._version), rows, self._body.rounds,
+            self.attempt, self.ask_writer,
+        )  # fmt: skip
 
-    def attempt(self, template: str, ids: Sequence[str]) -> list[TriedRow]:
-        """Answer rows with a text, and score the answers."""
-        try:
-            turns = turns_of_template(self._version, template)
-            self._check(template, turns)
-        except ValueError as error:  # the writer reads why
-            return [TriedRow(row=id, value=0.0, reasons={TEXT: str(error)}) for id in ids]
-        try:
-            found = self._scored(template, turns, {id: self._rows[id] for id in ids})
-            if not any(each.value is not None for each in found):
-                why = next((text for each in found for text in each.reasons.values()), "nothing was answered")
-                raise Failed(f"No training answer has a score: {why}.", hint=self._hint)
-        except BaseException as error:
-            self._failure = self._failure or error
-            raise
-        if len(ids) == len(self._rows):
-            self._tried[template] = found
-        return found
-
-    def _check(self, template: str, turns: Sequence[Turn]) -> None:
+    def check(self, template: str) -> None:
         """Raise ValueError for a text that cannot take the place of the version's."""
+        turns = turns_of_template(self._version, template)
         names = {name for turn in turns for name in VARIABLE.findall(turn.content)}
         if names != set(self._version.variables):
             wanted = ", ".join(f"{{{{{name}}}}}" for name in self._version.variables)
             raise ValueError(f"The text must have these variables and no others: {wanted}.")
-        most = longest(self._version)
-        if len(template) > most:
-            raise ValueError(f"The text has {len(template):,} characters; it may have {most:,}.")
+        check_length(template, longest(self._version))
 
-    def _scored(self, template: str, turns: list[Turn], rows: Mapping[str, dict[str, Any]]) -> list[TriedRow]:
+    def scored(self, template: str, ids: Sequence[str]) -> list[TriedRow]:
+        """Answer rows with a text, and score the answers."""
+        turns = turns_of_template(self._version, template)
+        rows = {id: self._rows[id] for id in ids}
         text = hashlib.sha256(template.encode()).hexdigest()[:12]
         version = msgspec.structs.replace(self._version, turns=turns)
         settings = answer_settings(version, self._body)
@@ -299,7 +235,7 @@ class _Writing:
             )
             for id, row in rows.items()
         }
-        calls = self._ask(self._answerer, self._calls_file, list(wanted.values()))
+        calls = self.ask(self._answerer, self._calls_file, list(wanted.values()))
         answers: dict[Key, Answered] = {}
         for id, each in wanted.items():
             call = calls.get((self._answerer.name, each.example, 0))
@@ -315,7 +251,7 @@ class _Writing:
                     self._judged(scorer, answers)
                     if isinstance(scorer, Judge)
                     else scored_here(
-                        scorer, answers, {}, self._folder.path / "files", lambda _done: self._look()
+                        scorer, answers, {}, self._folder.path / "files", lambda _done: self.look()
                     )
                 )
             }
@@ -349,119 +285,7 @@ class _Writing:
                 judge, endpoint, answers, settings, journal, attachments, Patience(), tell
             )
 
-        return self._counted(self._judges[judge.model], journal, ask)
-
-    def ask_writer(self, messages: list[dict[str, Any]], given: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Ask the model that writes, for MLflow. The answer is OpenAI's chat completion, or an error."""
-        self._written += 1
-        if self._written > self._body.rounds:
-            self._failure = self._failure or _Stopped(f"{self._body.rounds:,} texts were written.")
-        if self._failure is not None or self._ended.is_set():
-            return 400, {"error": {"message": "No other text is asked for."}}
-        settings = writer_settings(given)
-        request = hashlib.sha256(json.dumps([messages, settings], sort_keys=True).encode()).hexdigest()[:12]
-        wanted = Wanted(example=f"{self._written}/{request}", repeat=0, messages=messages, settings=settings)
-        try:
-            call = self._ask(self._writer, self._writer_file, [wanted])[
-                (self._writer.name, wanted.example, 0)
-            ]
-            if call.answer is None:
-                raise Failed(
-                    f"The model {self._body.writer.name} wrote no text: {call.message}", hint=self._hint
-                )
-        except BaseException as error:  # the thread of the call raises it
-            self._failure = self._failure or error
-            return 400, {"error": {"message": "No other text is asked for."}}
-        answer = call.answer
-        return 200, {
-            "id": request, "object": "chat.completion", "created": int(call.at), "model": answer.model or "writer",
-            "choices": [{
-                "index": 0, "finish_reason": answer.finish_reason or "stop",
-                "message": {"role": "assistant", "content": answer.text},
-            }],
-            "usage": {
-                "prompt_tokens": answer.usage.input, "completion_tokens": answer.usage.output,
-                "total_tokens": answer.usage.total,
-            },
-        }  # fmt: skip
-
-    @property
-    def _hint(self) -> str:
-        return f"No answer is paid for twice. Go on with: genops prompts resume {self._folder.id}"
-
-    def _ask(self, endpoint: Endpoint, path: Path, wanted: Sequence[Wanted]) -> dict[Key, Call]:
-        """Ask for the answers that the journal does not have. Raises _Stopped, Failed."""
-
-        async def ask(left: Endpoint, tell: Callable[[Asked], None]) -> tuple[dict[Key, Call], Asked]:
-            async with Journal(path) as journal, Connection(left) as connection:
-                asked = await Asking(connection, journal, tell=tell).ask(wanted)
-                return dict(journal.calls), asked
-
-        return self._counted(endpoint, path, ask)
-
-    def _counted(
-        self, endpoint: Endpoint, path: Path,
-        ask: Callable[[Endpoint, Callable[[Asked], None]], Awaitable[tuple[T, Asked]]],
-    ) -> T:  # fmt: skip
-        """Make calls within what may be spent, and end them with the run. Raises _Stopped, Failed."""
-        self._look()
-        kept = spent_in(path, endpoint.name)  # which asking counts itself
-        left = msgspec.structs.replace(endpoint, limits=self._left(endpoint, kept))
-        before = self._calls
-
-        def tell(asked: Asked) -> None:
-            self._calls = before + asked.answered + asked.failed
-
-        async def work() -> tuple[T, Asked]:
-            asking = asyncio.ensure_future(ask(left, tell))
-            while not (await asyncio.wait([asking], timeout=_LOOK_S))[0]:
-                if self._ended.is_set():
-                    asking.cancel()
-                    await asyncio.wait([asking])
-                    self._look()
-            return asking.result()
-
-        try:
-            found, asked = asyncio.run(work())
-        finally:
-            self._spent[endpoint.name] = self._spent_by(endpoint)
-        if asked.stopped.startswith("The budget"):
-            own = self._body.money
-            limit = "the budget of its endpoint" if own is None else f"the budget of {own:g}"
-            raise _Stopped(f"The next call to {endpoint.name} could pass {limit}.")
-        if asked.stopped:
-            raise Failed(asked.stopped, hint=self._hint)
-        return found
-
-    def _look(self) -> None:
-        if self._ended.is_set():
-            raise _Stopped("The optimization was stopped.")
-
-    def _spent_by(self, endpoint: Endpoint) -> Usage:
-        return summed([spent_in(path, endpoint.name) for path in self._journals[endpoint.name]])
-
-    def _left(self, endpoint: Endpoint, kept: Usage) -> Limits:
-        """Return what calls may use: the limits less what was spent. ``kept`` is counted again by asking."""
-        limits, price, spent = endpoint.limits, endpoint.price, self._spent[endpoint.name]
-        tokens = None if limits.tokens is None else max(limits.tokens - spent.total + kept.total, 1)
-        if price is None:
-            return msgspec.structs.replace(limits, tokens=tokens)
-        purses = [] if limits.money is None else [limits.money - price.of(spent)]
-        if self._body.money is not None:
-            used = sum(each.price.of(self._spent[each.name]) for each in self._endpoints if each.price)
-            purses.append(self._body.money - self._reserved - used)
-        money = max(min(purses) + price.of(kept), 1e-12) if purses else None
-        return msgspec.structs.replace(limits, tokens=tokens, money=money)
-
-
-def _named(endpoint: Endpoint, part: str) -> Endpoint:
-    return msgspec.structs.replace(endpoint, name=f"{endpoint.name} ({part})")
-
-
-def _mean(rows: Sequence[TriedRow]) -> float:
-    """Return the mean score of the rows that have one."""
-    values = [each.value for each in rows if each.value is not None]
-    return sum(values) / len(values) if values else 0.0
+        return self.counted(self._judges[judge.model], journal, ask)
 
 
 def _training(before: Sequence[TriedRow], after: Sequence[TriedRow]) -> list[TrainingScore]:

@@ -66,14 +66,27 @@ class _Rubric(Judge, frozen=True, kw_only=True, tag_field="scorer"):
         )
 
 
+class Aligned(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The origin of a criterion that was written by people's labels.
+
+    - labels: the question of the labels.
+    - rows: the `row_digest` of each row whose label the writer saw. These labels say nothing about the judge.
+    """
+
+    labels: str
+    rows: list[str]
+
+
 class Rubric(_Rubric, frozen=True, kw_only=True, tag="rubric", tag_field="scorer"):
     """A judge that marks the answer by ``criterion``, on a ``scale`` that names the marks 1, 2, ..., the worst first.
 
-    ``expected``: the column with a reference answer; empty: the judge has none.
+    - expected: the column with a reference answer; empty: the judge has none.
+    - aligned: the labels by which the criterion was written; None: a person wrote it.
     """
 
     criterion: str
     expected: str = ""
+    aligned: Aligned | None = None
 
     def instruction(self) -> str:
         """Return the criterion."""
@@ -182,7 +195,19 @@ def identity(judge: BaseScorer) -> str:
     The first of a judge's own settings that changes makes another judge of it.
     """
     given = msgspec.to_builtins(judge) | {"name": "", "judgements": 1}
+    if given.get("aligned", judge) is None:  # labels of before this key hold for the same judge
+        del given["aligned"]
     return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def row_digest(row: Mapping[str, Any]) -> str:
+    """Return what identifies a row of any file by its content.
+
+    >>> row_digest({"q": "Lima?", "n": 1}) == row_digest({"n": 1, "q": "Lima?"})
+    True
+    """
+    content = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def _turn(parts: Sequence[tuple[str, Any]]) -> dict[str, Any]:
