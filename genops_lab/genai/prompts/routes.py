@@ -32,7 +32,12 @@ OPERATIONS = [
     Operation(
         "POST", "/prompts/{name}/optimizations/cost", PromptOptimizations.get_optimization_cost, action="read"
     ),
+    Operation("GET", "/prompt-optimizations", PromptOptimizations.list_optimizations),
     Operation("GET", "/prompt-optimizations/{optimization}", PromptOptimizations.get_optimization),
+    Operation(
+        "GET", "/prompt-optimizations/{optimization}/difference", PromptOptimizations.compare_optimized
+    ),
+    Operation("POST", "/prompt-optimizations/{optimization}/save", PromptOptimizations.save_optimized),
     Operation(
         "POST",
         "/prompt-optimizations/{optimization}/resume",
