@@ -2,43 +2,29 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { DataTable } from '../../core';
-import {
-  ActionButton,
-  ApiError,
-  Callout,
-  Field,
-  Form,
-  ResourceView,
-  tellFailure,
-  useResource
-} from '../../core';
-import { FormError, NumberInput } from '../../core/ui/form-dialog';
+import { ApiError, Callout, Form, ResourceView, useResource } from '../../core';
+import { FormError } from '../../core/ui/form-dialog';
 import { ListTable } from '../../core/ui/list-table';
 import { Progress } from '../../core/ui/progress';
 import { wordDiff } from '../traces/word-diff';
 
 import type { PromptsModel } from './model';
+import { RowsFields, isWhole } from './rows-fields';
+import { modelOf } from './sources';
 import type {
   INewTrial,
-  ITrial,
   ITrialAnswer,
   ITrialCost,
   ITrialRow,
   ITrialSummary,
+  ITrialTable,
   TrialsModel
 } from './trials-model';
+import { CancelOrResume, CostThenStart, FailedTask } from './work-head';
+import type { IWork } from './work-model';
+import { callsText, rowsText, whenAndWhere } from './work-words';
 
-/** The fields of a model that an endpoint of the list has itself. */
-const NO_MODEL = {
-  deployment: '',
-  url: '',
-  model: '',
-  key: '',
-  price: null,
-  at_once: 8
-};
-
-/** Versions of the chosen prompt and models, run on the rows of a file. `seen`: whether the tab is open. */
+/** Versions of the chosen prompt and models, run on rows. `seen`: whether the tab is open. */
 export function RunOnRows(props: {
   model: PromptsModel;
   seen: boolean;
@@ -46,12 +32,11 @@ export function RunOnRows(props: {
   const { model, seen } = props;
   const { trials, trans, name } = model;
   React.useEffect(() => {
-    trials.show(name);
-    model.showsTrials = seen;
-    return () => {
-      model.showsTrials = false;
-    };
-  }, [model, trials, name, seen]);
+    if (seen) {
+      model.openWork('trials');
+    }
+    return () => model.closeWork('trials');
+  }, [model, name, seen]);
   return (
     <div className="gol-Trials">
       <NewTrial model={model} />
@@ -73,33 +58,29 @@ export function RunOnRows(props: {
   );
 }
 
-/** What is run: a file, versions and models. The cost comes before the calls. */
+/** What is run: rows, versions and models. The cost comes before the calls. */
 function NewTrial(props: { model: PromptsModel }): React.ReactElement {
   const { model } = props;
-  const { trials, trans } = model;
+  const { trials, sources, trans } = model;
   const versions = (model.versions.value ?? []).filter(
     ({ name }) => name === model.name
   );
   const newest = versions[0]?.version;
-  const [data, setData] = React.useState('');
-  const [rows, setRows] = React.useState(20);
+  const [choice, setChoice] = React.useState({ data: '', rows: 20 });
   const [chosen, setChosen] = React.useState<readonly string[] | null>(null);
   const [models, setModels] = React.useState<readonly string[]>([]);
   const [cost, setCost] = React.useState<ITrialCost | null>(null);
   const [error, setError] = React.useState<ApiError>();
   const [busy, setBusy] = React.useState(false);
-  const start = React.useRef<HTMLDivElement>(null);
   const asked = chosen ?? (newest ? [newest] : []);
   const body: INewTrial = {
     // The oldest first: marks show what the newer ones changed.
     versions: [...asked].reverse(),
-    models: models.map(name => ({ ...NO_MODEL, name, endpoint: name })),
-    data: data.trim(),
-    rows,
+    models: models.map(modelOf),
+    ...choice,
     settings: {}
   };
-  const isWhole =
-    asked.length > 0 && models.length > 0 && data.trim() !== '' && rows >= 1;
+  const canAsk = asked.length > 0 && models.length > 0 && isWhole(choice);
   const changed = () => {
     setCost(null);
     setError(undefined);
@@ -114,11 +95,7 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
     }
     setBusy(false);
   };
-  React.useEffect(() => {
-    if (cost) {
-      start.current?.querySelector('button')?.focus();
-    }
-  }, [cost]);
+  const say = () => void send(async () => setCost(await trials.cost(body)));
   return (
     <Form
       className="gol-Trial-form"
@@ -126,41 +103,12 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
       aria-label={trans.__('Run on rows')}
       onChange={changed}
       onSubmit={() => {
-        if (isWhole && !busy && !cost) {
-          void send(async () => setCost(await trials.cost(body)));
+        if (canAsk && !busy && !cost) {
+          say();
         }
       }}
     >
-      <div className="gol-Trial-fields">
-        <Field
-          label={trans.__('File with rows')}
-          help={trans.__(
-            'JSON lines, CSV or Parquet, below the folder of JupyterLab'
-          )}
-        >
-          {control => (
-            <input
-              {...control}
-              type="text"
-              value={data}
-              placeholder={trans.__('rows.jsonl')}
-              spellCheck={false}
-              onChange={({ target }) => setData(target.value)}
-            />
-          )}
-        </Field>
-        <Field label={trans.__('First rows')}>
-          {control => (
-            <NumberInput
-              control={control}
-              value={rows}
-              step={1}
-              max={10000}
-              onChange={setRows}
-            />
-          )}
-        </Field>
-      </div>
+      <RowsFields model={model} rows={choice.rows} onChange={setChoice} />
       <Choices
         label={trans.__('Versions')}
         options={versions.map(({ version, aliases }) => [
@@ -171,7 +119,7 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
         onChoose={setChosen}
       />
       <ResourceView
-        resource={trials.endpoints}
+        resource={sources.endpoints}
         trans={trans}
         down={trans.__('The models cannot be listed.')}
         empty={
@@ -198,58 +146,31 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
           </>
         )}
       </ResourceView>
-      <div className="gol-Actions" ref={start}>
-        {cost ? (
-          <ActionButton
-            primary
-            label={trans._n('Make %1 call', 'Make %1 calls', cost.calls)}
-            busy={busy}
-            onClick={() =>
-              void send(async () => {
-                await trials.start(body);
-                setCost(null);
-              })
-            }
-          />
-        ) : (
-          <ActionButton
-            primary
-            label={trans.__('Show cost')}
-            caption={trans.__('Say what the calls cost at most. No call yet.')}
-            disabled={!isWhole}
-            busy={busy}
-            onClick={() =>
-              void send(async () => setCost(await trials.cost(body)))
-            }
-          />
-        )}
-        <span role="status">{cost && costText(cost, trans)}</span>
-      </div>
+      <CostThenStart
+        cost={cost}
+        text={found => costText(found, trans)}
+        start={({ calls }) => trans._n('Make %1 call', 'Make %1 calls', calls)}
+        busy={busy}
+        disabled={!canAsk}
+        onCost={say}
+        onStart={() =>
+          void send(async () => {
+            await trials.start(body);
+            setCost(null);
+          })
+        }
+        trans={trans}
+      />
       <FormError error={error} />
     </Form>
   );
 }
 
-/** What the calls of a run cost at most. */
-export function costText(cost: ITrialCost, trans: TranslationBundle): string {
-  const { calls, tokens, money, without_price } = cost;
-  const said = trans._n(
-    '%1 call with at most %2 tokens',
-    '%1 calls with at most %2 tokens',
-    calls,
-    tokens.toLocaleString()
+/** What the calls of a run are about, and what they cost at most. */
+function costText(cost: ITrialCost, trans: TranslationBundle): string {
+  return [rowsText(cost.rows, cost.digest, trans), callsText(cost, trans)].join(
+    ' '
   );
-  return money === null
-    ? trans.__(
-        '%1. The price is unknown: %2 has none.',
-        said,
-        without_price.join(', ')
-      )
-    : trans.__(
-        '%1, at most %2.',
-        said,
-        money.toLocaleString(undefined, { maximumSignificantDigits: 3 })
-      );
 }
 
 function Choices(props: {
@@ -287,18 +208,12 @@ function Choices(props: {
 /** One run: how far it is, and its answers side by side. */
 function ShownTrial(props: {
   trials: TrialsModel;
-  found: ITrial;
+  found: IWork<ITrialTable>;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { trials, found, trans } = props;
-  const { table, task } = found;
+  const { found: table } = found;
   const { value: listed = [] } = useResource(trials.list);
-  const [busy, setBusy] = React.useState(false);
-  const attempt = async (work: Promise<unknown>) => {
-    setBusy(true);
-    await work.catch((reason: unknown) => tellFailure(reason, trans));
-    setBusy(false);
-  };
   const { answered, failed, wanted } = table;
   const missing = wanted - answered;
   return (
@@ -309,7 +224,7 @@ function ShownTrial(props: {
           <select
             className="jp-mod-styled"
             value={table.id}
-            onChange={({ target }) => void attempt(trials.choose(target.value))}
+            onChange={({ target }) => void trials.choose(target.value)}
           >
             {[
               ...(listed.some(({ id }) => id === table.id) ? [] : [table]),
@@ -331,32 +246,29 @@ function ShownTrial(props: {
             wanted.toLocaleString()
           )}
         />
-        {task ? (
-          <ActionButton
-            label={trans.__('Cancel')}
-            caption={trans.__('Stop. The answers so far are kept.')}
-            busy={busy}
-            onClick={() => void attempt(trials.cancel(task.id))}
-          />
-        ) : (
-          missing > 0 && (
-            <ActionButton
-              label={
-                missing === failed
-                  ? trans.__('Rerun failed calls')
-                  : trans.__('Resume')
-              }
-              caption={trans._n(
-                'Ask for the %1 missing answer. No other answer is paid for again.',
-                'Ask for the %1 missing answers. No other answer is paid for again.',
-                missing
-              )}
-              busy={busy}
-              onClick={() => void attempt(trials.resume(table.id))}
-            />
-          )
-        )}
+        <CancelOrResume
+          model={trials}
+          work={found}
+          canResume={missing > 0}
+          resume={
+            missing === failed
+              ? trans.__('Rerun failed calls')
+              : trans.__('Resume')
+          }
+          caption={trans._n(
+            'Ask for the %1 missing answer. No other answer is paid for again.',
+            'Ask for the %1 missing answers. No other answer is paid for again.',
+            missing
+          )}
+          trans={trans}
+        />
       </div>
+      <p className="gol-Note">
+        {[table.data, rowsText(table.row_count, table.digest, trans)].join(
+          ' · '
+        )}
+      </p>
+      <FailedTask work={found} title={trans.__('The run ended early.')} />
       {failed > 0 && (
         <Callout
           tone="warning"
@@ -375,10 +287,10 @@ function ShownTrial(props: {
 }
 
 function Answers(props: {
-  found: ITrial;
+  found: IWork<ITrialTable>;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { table } = props.found;
+  const { found: table } = props.found;
   const { trans } = props;
   const { columns } = table;
   const [marks, setMarks] = React.useState(true);
@@ -533,10 +445,5 @@ function valuesOf(row: ITrialRow['row']): string {
 }
 
 function nameOf({ data, created_at, columns }: ITrialSummary): string {
-  const when = new Date(created_at * 1000).toLocaleString(undefined, {
-    dateStyle: 'short',
-    timeStyle: 'short'
-  });
-  const file = data.slice(data.lastIndexOf('/') + 1);
-  return [when, file, columns.join(', ')].join(' · ');
+  return [whenAndWhere(created_at, data), columns.join(', ')].join(' · ');
 }
