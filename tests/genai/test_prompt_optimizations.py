@@ -216,6 +216,9 @@ def test_a_text_of_rows_of_mlflow_is_saved_when_a_person_says_so(home: Home, tmp
         assert [each.version for each in versions.items] == ["1"]
         saved = await optimizations.save_optimized(id)
         assert await optimizations.save_optimized(id) == saved
+        theirs = client.get_prompt_version("by-hand", "2")
+        assert theirs.template == BETTER and theirs.tags["genops.optimization"] == id
+        assert theirs.tags["genops.evaluation"] == found.evaluation
         first_version = NewOptimization(**{**_fields(body), "version": "1"})
         other = await ended(lab, await optimizations.start_optimization("by-hand", first_version))
         assert other.state == "done", other
@@ -239,9 +242,6 @@ def test_a_text_of_rows_of_mlflow_is_saved_when_a_person_says_so(home: Home, tmp
     pieces = {piece.change: piece.text for part in changed.parts for piece in part.pieces}
     assert pieces["added"] == " Answer with its number alone." and not changed.same
     assert saved == msgspec.structs.replace(found, new_version="2")
-    theirs = client.get_prompt_version("by-hand", "2")
-    assert theirs.template == BETTER and theirs.tags["genops.optimization"] == found.id
-    assert theirs.tags["genops.evaluation"] == found.evaluation
     assert [each.id for each in all_of_them][1:] == [found.id] and all_of_them[0].data.endswith("rows.jsonl")
     assert [len(each) for each in listed] == [1, 0] and listed[0][0] == all_of_them[0]
 

@@ -564,6 +564,7 @@ function OptimizationList(props: {
     {
       id: 'data',
       title: trans.__('Data'),
+      wide: true,
       cell: ({ data }) => data.slice(data.lastIndexOf('/') + 1),
       value: ({ data }) => data,
       tip: ({ data }) => data
@@ -571,7 +572,7 @@ function OptimizationList(props: {
     {
       id: 'result',
       title: trans.__('Result'),
-      wide: true,
+      cellClass: () => 'gol-Trial-answer',
       cell: each => resultOf(each, trans),
       value: each => resultOf(each, trans),
       tip: each => resultOf(each, trans)
