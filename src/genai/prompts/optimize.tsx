@@ -4,15 +4,13 @@ import * as React from 'react';
 import type { DataTable } from '../../core';
 import {
   ActionButton,
-  ApiError,
   Field,
-  Form,
   RelativeTime,
   ResourceView,
   tellFailure
 } from '../../core';
 import { Resource } from '../../core/resource';
-import { FormError, NumberInput } from '../../core/ui/form-dialog';
+import { NumberInput } from '../../core/ui/form-dialog';
 import { ListTable } from '../../core/ui/list-table';
 import { Progress } from '../../core/ui/progress';
 import { differenceScale } from '../evaluations/figures';
@@ -23,6 +21,7 @@ import {
   scorersText
 } from '../evaluations/scorer-fields';
 
+import { CostForm, ModelsView, useWork } from './cost-form';
 import { ChangedParts, VersionSelect } from './difference';
 import type { IPromptDifference, PromptsModel } from './model';
 import type {
@@ -33,7 +32,7 @@ import type {
 } from './optimizations-model';
 import { RowsFields, isWhole } from './rows-fields';
 import { modelOf } from './sources';
-import { CancelOrResume, CostThenStart, FailedTask } from './work-head';
+import { CancelOrResume, FailedTask } from './work-head';
 import type { IWork } from './work-model';
 import { callsText, moneyText, rowsText } from './work-words';
 
@@ -54,13 +53,8 @@ export function Optimize(props: {
   onCompare: (before: string, after: string) => void;
 }): React.ReactElement {
   const { model, seen, onCompare } = props;
-  const { optimizations, trans, name } = model;
-  React.useEffect(() => {
-    if (seen) {
-      model.openWork('optimizations');
-    }
-    return () => model.closeWork('optimizations');
-  }, [model, name, seen]);
+  const { optimizations, trans } = model;
+  useWork(model, 'optimizations', seen);
   return (
     <div className="gol-Trials">
       <NewOptimization model={model} />
@@ -107,7 +101,7 @@ export function Optimize(props: {
 /** What is optimized: a version, rows, models, scorers and limits. The cost comes before the calls. */
 function NewOptimization(props: { model: PromptsModel }): React.ReactElement {
   const { model } = props;
-  const { optimizations, sources, trans } = model;
+  const { optimizations, trans } = model;
   const versions = (model.versions.value ?? []).filter(
     ({ name }) => name === model.name
   );
@@ -121,9 +115,6 @@ function NewOptimization(props: { model: PromptsModel }): React.ReactElement {
   const [rounds, setRounds] = React.useState(1);
   const [heldOut, setHeldOut] = React.useState(50);
   const [money, setMoney] = React.useState(NaN);
-  const [cost, setCost] = React.useState<IOptimizationCost | null>(null);
-  const [error, setError] = React.useState<ApiError>();
-  const [busy, setBusy] = React.useState(false);
   const chosen = versions.some(each => each.version === version)
     ? version
     : (versions[0]?.version ?? '');
@@ -149,32 +140,21 @@ function NewOptimization(props: { model: PromptsModel }): React.ReactElement {
     [chosen, answerer, writer, scorers.trim()].every(Boolean) &&
     rounds >= 1 &&
     heldOut > 0;
-  const send = async (work: () => Promise<void>) => {
-    setBusy(true);
-    setError(undefined);
-    try {
-      await work();
-    } catch (reason) {
-      setError(ApiError.from(reason, trans));
-    }
-    setBusy(false);
-  };
-  const say = () =>
-    void send(async () => setCost(await optimizations.cost(body)));
   return (
-    <Form
-      className="gol-Trial-form"
-      busy={busy}
-      aria-label={trans.__('Optimize')}
-      onChange={() => {
-        setCost(null);
-        setError(undefined);
-      }}
-      onSubmit={() => {
-        if (canAsk && !busy && !cost) {
-          say();
-        }
-      }}
+    <CostForm
+      label={trans.__('Optimize')}
+      canAsk={canAsk}
+      onCost={() => optimizations.cost(body)}
+      onStart={() => optimizations.start(body)}
+      costText={cost => <CostOfOptimization cost={cost} trans={trans} />}
+      startLabel={({ calls }) =>
+        trans._n(
+          'Optimize with at most %1 call',
+          'Optimize with at most %1 calls',
+          calls
+        )
+      }
+      trans={trans}
     >
       <p className="gol-Note">
         {trans.__(
@@ -188,41 +168,27 @@ function NewOptimization(props: { model: PromptsModel }): React.ReactElement {
         onChange={setVersion}
       />
       <RowsFields model={model} rows={choice.rows} onChange={setChoice} />
-      <ResourceView
-        resource={sources.endpoints}
-        trans={trans}
-        down={trans.__('The models cannot be listed.')}
-        empty={
-          <p className="gol-Note">
-            {trans.__(
-              'No models that answer. Add one on the page Endpoints, or deploy a language model.'
-            )}
-          </p>
-        }
-      >
-        {({ endpoints }) => {
-          const names = endpoints.map(({ name }) => name);
-          return (
-            <div className="gol-Optimize-fields">
-              <ModelSelect
-                label={trans.__('Model that answers')}
-                value={answerer}
-                names={names}
-                onChange={setAnswerer}
-                trans={trans}
-              />
-              <ModelSelect
-                label={trans.__('Model that writes')}
-                help={trans.__('It reads the training rows with their answers')}
-                value={writer}
-                names={names}
-                onChange={setWriter}
-                trans={trans}
-              />
-            </div>
-          );
-        }}
-      </ResourceView>
+      <ModelsView model={model}>
+        {names => (
+          <div className="gol-Optimize-fields">
+            <ModelSelect
+              label={trans.__('Model that answers')}
+              value={answerer}
+              names={names}
+              onChange={setAnswerer}
+              trans={trans}
+            />
+            <ModelSelect
+              label={trans.__('Model that writes')}
+              help={trans.__('It reads the training rows with their answers')}
+              value={writer}
+              names={names}
+              onChange={setWriter}
+              trans={trans}
+            />
+          </div>
+        )}
+      </ModelsView>
       <div className="gol-Optimize-fields">
         <ScorerFields
           scorers={scorers}
@@ -281,29 +247,7 @@ function NewOptimization(props: { model: PromptsModel }): React.ReactElement {
           )}
         </Field>
       </div>
-      <CostThenStart
-        cost={cost}
-        text={found => <CostOfOptimization cost={found} trans={trans} />}
-        start={({ calls }) =>
-          trans._n(
-            'Optimize with at most %1 call',
-            'Optimize with at most %1 calls',
-            calls
-          )
-        }
-        busy={busy}
-        disabled={!canAsk}
-        onCost={say}
-        onStart={() =>
-          void send(async () => {
-            await optimizations.start(body);
-            setCost(null);
-          })
-        }
-        trans={trans}
-      />
-      <FormError error={error} />
-    </Form>
+    </CostForm>
   );
 }
 

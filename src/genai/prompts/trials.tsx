@@ -2,12 +2,12 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { DataTable } from '../../core';
-import { ApiError, Callout, Form, ResourceView, useResource } from '../../core';
-import { FormError } from '../../core/ui/form-dialog';
+import { Callout, ResourceView, useResource } from '../../core';
 import { ListTable } from '../../core/ui/list-table';
 import { Progress } from '../../core/ui/progress';
 import { wordDiff } from '../traces/word-diff';
 
+import { CostForm, ModelsView, useWork } from './cost-form';
 import type { PromptsModel } from './model';
 import { RowsFields, isWhole } from './rows-fields';
 import { modelOf } from './sources';
@@ -20,7 +20,7 @@ import type {
   ITrialTable,
   TrialsModel
 } from './trials-model';
-import { CancelOrResume, CostThenStart, FailedTask } from './work-head';
+import { CancelOrResume, FailedTask } from './work-head';
 import type { IWork } from './work-model';
 import { callsText, rowsText, whenAndWhere } from './work-words';
 
@@ -30,13 +30,8 @@ export function RunOnRows(props: {
   seen: boolean;
 }): React.ReactElement {
   const { model, seen } = props;
-  const { trials, trans, name } = model;
-  React.useEffect(() => {
-    if (seen) {
-      model.openWork('trials');
-    }
-    return () => model.closeWork('trials');
-  }, [model, name, seen]);
+  const { trials, trans } = model;
+  useWork(model, 'trials', seen);
   return (
     <div className="gol-Trials">
       <NewTrial model={model} />
@@ -61,7 +56,7 @@ export function RunOnRows(props: {
 /** What is run: rows, versions and models. The cost comes before the calls. */
 function NewTrial(props: { model: PromptsModel }): React.ReactElement {
   const { model } = props;
-  const { trials, sources, trans } = model;
+  const { trials, trans } = model;
   const versions = (model.versions.value ?? []).filter(
     ({ name }) => name === model.name
   );
@@ -69,9 +64,6 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
   const [choice, setChoice] = React.useState({ data: '', rows: 20 });
   const [chosen, setChosen] = React.useState<readonly string[] | null>(null);
   const [models, setModels] = React.useState<readonly string[]>([]);
-  const [cost, setCost] = React.useState<ITrialCost | null>(null);
-  const [error, setError] = React.useState<ApiError>();
-  const [busy, setBusy] = React.useState(false);
   const asked = chosen ?? (newest ? [newest] : []);
   const body: INewTrial = {
     // The oldest first: marks show what the newer ones changed.
@@ -81,32 +73,17 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
     settings: {}
   };
   const canAsk = asked.length > 0 && models.length > 0 && isWhole(choice);
-  const changed = () => {
-    setCost(null);
-    setError(undefined);
-  };
-  const send = async (work: () => Promise<void>) => {
-    setBusy(true);
-    setError(undefined);
-    try {
-      await work();
-    } catch (reason) {
-      setError(ApiError.from(reason, trans));
-    }
-    setBusy(false);
-  };
-  const say = () => void send(async () => setCost(await trials.cost(body)));
   return (
-    <Form
-      className="gol-Trial-form"
-      busy={busy}
-      aria-label={trans.__('Run on rows')}
-      onChange={changed}
-      onSubmit={() => {
-        if (canAsk && !busy && !cost) {
-          say();
-        }
-      }}
+    <CostForm
+      label={trans.__('Run on rows')}
+      canAsk={canAsk}
+      onCost={() => trials.cost(body)}
+      onStart={() => trials.start(body)}
+      costText={cost => costText(cost, trans)}
+      startLabel={({ calls }) =>
+        trans._n('Make %1 call', 'Make %1 calls', calls)
+      }
+      trans={trans}
     >
       <RowsFields model={model} rows={choice.rows} onChange={setChoice} />
       <Choices
@@ -118,51 +95,17 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
         chosen={asked}
         onChoose={setChosen}
       />
-      <ResourceView
-        resource={sources.endpoints}
-        trans={trans}
-        down={trans.__('The models cannot be listed.')}
-        empty={
-          <p className="gol-Note">
-            {trans.__(
-              'No models that answer. Add one on the page Endpoints, or deploy a language model.'
-            )}
-          </p>
-        }
-      >
-        {({ endpoints, notes }) => (
-          <>
-            <Choices
-              label={trans.__('Models')}
-              options={endpoints.map(({ name }) => [name, name])}
-              chosen={models}
-              onChoose={setModels}
-            />
-            {notes?.map(note => (
-              <p key={note} className="gol-Note">
-                {note}
-              </p>
-            ))}
-          </>
+      <ModelsView model={model}>
+        {names => (
+          <Choices
+            label={trans.__('Models')}
+            options={names.map(name => [name, name])}
+            chosen={models}
+            onChoose={setModels}
+          />
         )}
-      </ResourceView>
-      <CostThenStart
-        cost={cost}
-        text={found => costText(found, trans)}
-        start={({ calls }) => trans._n('Make %1 call', 'Make %1 calls', calls)}
-        busy={busy}
-        disabled={!canAsk}
-        onCost={say}
-        onStart={() =>
-          void send(async () => {
-            await trials.start(body);
-            setCost(null);
-          })
-        }
-        trans={trans}
-      />
-      <FormError error={error} />
-    </Form>
+      </ModelsView>
+    </CostForm>
   );
 }
 

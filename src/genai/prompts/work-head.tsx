@@ -9,50 +9,6 @@ interface IIdentified {
   id: string;
 }
 
-/** Begin work after its cost was shown: the first button asks for the cost, the second one begins. */
-export function CostThenStart<C>(props: {
-  cost: C | null;
-  /** What the cost is, in words. */
-  text: (cost: C) => React.ReactNode;
-  /** The verb on the button that begins. */
-  start: (cost: C) => string;
-  busy: boolean;
-  disabled: boolean;
-  onCost: () => void;
-  onStart: () => void;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { cost, text, start, busy, disabled, onCost, onStart, trans } = props;
-  const node = React.useRef<HTMLDivElement>(null);
-  React.useEffect(() => {
-    if (cost) {
-      node.current?.querySelector('button')?.focus();
-    }
-  }, [cost]);
-  return (
-    <div className="gol-Actions" ref={node}>
-      {cost ? (
-        <ActionButton
-          primary
-          label={start(cost)}
-          busy={busy}
-          onClick={onStart}
-        />
-      ) : (
-        <ActionButton
-          primary
-          label={trans.__('Show cost')}
-          caption={trans.__('Say what the calls cost at most. No call yet.')}
-          disabled={disabled}
-          busy={busy}
-          onClick={onCost}
-        />
-      )}
-      <div role="status">{cost && text(cost)}</div>
-    </div>
-  );
-}
-
 /** The button that cancels work or goes on with it. */
 export function CancelOrResume(props: {
   model: Pick<PromptWorkModel<IIdentified, IIdentified>, 'cancel' | 'resume'>;
