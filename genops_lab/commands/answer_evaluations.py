@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest
+from genops_lab.genai.evaluations.mlflow_rows import is_in_mlflow
 from genops_lab.genai.evaluations.models import AnswersReport, BegunAnswers, NewAnswerEvaluation, NewScores
 from genops_lab.genai.evaluations.service import AnswersService
 
@@ -122,13 +123,13 @@ def _new(file: str, data: str) -> NewAnswerEvaluation:
         text=text_of(file),
         name=file,
         folder=str((Path.cwd() if file == "-" else Path(file).parent).absolute()),
-        data=_data(data),
+        data=data_of(data),
     )
 
 
-def _data(given: str) -> str:
+def data_of(given: str) -> str:
     """Return rows of MLflow as they are named, and files by their whole path."""
-    if not given or given.startswith(("traces:", "dataset:")):
+    if not given or is_in_mlflow(given):
         return given
     return str(Path(given).expanduser().absolute())
 

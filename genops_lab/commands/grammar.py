@@ -90,7 +90,7 @@ VERBS = (
     *("sign", "verify", "card", "bom"),
     *("terminal", "hosts", "capacity", "savings", "stop-host"),
     *("role", "request", "presets", "add-preset", "delete-preset"),
-    *("build", "install", "free-space", "prune", "optimize", "optimize-db"),
+    *("build", "install", "free-space", "prune", "optimize", "optimizations", "optimize-db"),
 )
 
 #: The headings of nouns with many verbs, in the order of the help. Verbs that no heading has come first.

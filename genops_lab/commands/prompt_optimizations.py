@@ -1,4 +1,4 @@
-"""``genops prompts optimize`` and ``genops prompts resume``."""
+"""``genops prompts optimize``, ``optimizations`` and ``resume``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import msgspec
 import typer
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.paging import every_page
 from genops_lab.genai.prompts.optimization_models import NewOptimization, OptimizerName
 from genops_lab.genai.prompts.optimizations import PromptOptimizations
-from genops_lab.genai.prompts.trial_models import TrialModel
+from genops_lab.genai.prompts.trial_models import OfPromptQuery, TrialModel
 from genops_lab.genai.prompts.trials import PromptTrials
 
-from .answer_evaluations import word_of
+from .answer_evaluations import data_of, word_of
 from .deployment_files import text_of
 from .grammar import noun
 from .session import Json, Session, command
@@ -24,12 +25,19 @@ from .waiting import followed
 prompt_optimizations = noun()
 
 Calls = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the calls.")]
+Data = Annotated[
+    str,
+    typer.Option("--data", metavar="ROWS", help="Rows: a file, or dataset:NAME or traces:QUERY of MLflow."),
+]
+MaxTokens = Annotated[
+    int, typer.Option("--max-tokens", metavar="NUMBER", help="The most tokens of an answer. Default: 512.")
+]
 
 
 @prompt_optimizations.command("optimize")
 def optimize_prompt(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name of a prompt.")],
-    data: Annotated[str, typer.Option("--data", metavar="FILE", help="Rows: JSON lines, CSV or Parquet.")],
+    data: Data,
     scorer: Annotated[
         list[str],
         typer.Option(
@@ -68,7 +76,7 @@ def optimize_prompt(
         ),
     ] = 0.5,
     rows: Annotated[
-        int, typer.Option("--rows", metavar="NUMBER", help="The first rows of the file. Default: 200.")
+        int, typer.Option("--rows", metavar="NUMBER", help="The first rows. Default: 200.")
     ] = 200,
     seed: Annotated[
         int, typer.Option("--seed", metavar="NUMBER", help="The seed of the random split. Default: 0.")
@@ -77,10 +85,13 @@ def optimize_prompt(
         float | None,
         typer.Option("--money", metavar="MONEY", help="The most that all calls may cost. Default: no limit."),
     ] = None,
-    max_tokens: Annotated[
-        int,
-        typer.Option("--max-tokens", metavar="NUMBER", help="The most tokens of an answer. Default: 512."),
-    ] = 0,
+    max_tokens: MaxTokens = 0,
+    save: Annotated[
+        bool,
+        typer.Option(
+            "--save/--no-save", help="Save a text that is better on the training rows. Default: save it."
+        ),
+    ] = True,
     yes: Calls = False,
     json: Json = False,
 ) -> None:
@@ -92,11 +103,11 @@ def optimize_prompt(
         if bool(endpoint) == bool(deployment):
             raise InvalidRequest("Give either --endpoint or --deployment: the model that answers the prompt.")
         body = NewOptimization(
-            version=version, data=str(Path(data).expanduser().resolve()), rows=rows, rounds=rounds, seed=seed,
+            version=version, data=data_of(data), rows=rows, rounds=rounds, seed=seed,
             answerer=TrialModel(name=endpoint or deployment, endpoint=endpoint, deployment=deployment),
             writer=TrialModel(name=optimizer_endpoint, endpoint=optimizer_endpoint), money=money,
             held_out=held_out, optimizer=_optimizer(optimizer), **_scorers(scorer),
-            settings={"max_tokens": max_tokens} if max_tokens else {},
+            settings={"max_tokens": max_tokens} if max_tokens else {}, save=save,
         )  # fmt: skip
         cost = session.call(PromptOptimizations.get_optimization_cost, name=name, body=body)
         session.agree_to_calls(views.optimization_cost(cost), yes)
@@ -104,6 +115,41 @@ def optimize_prompt(
         session.say(f"The optimization is {begun.optimization.id}.")
         followed(session, begun.task)
         _show(session, begun.optimization.id)
+
+
+@prompt_optimizations.command("optimizations")
+def list_optimizations(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The name of a prompt. Default: all prompts.")
+    ] = "",
+    id: Annotated[
+        str, typer.Option("--id", metavar="ID", help="Show one optimization with its new text.")
+    ] = "",
+    save: Annotated[
+        bool, typer.Option("--save", help="With --id: save the new text as a version of the prompt.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """List optimizations of prompts, newest first, or show one with its new text."""
+    with command(json) as session:
+        if save and not id:
+            raise InvalidRequest(
+                "--save needs --id.", hint="genops prompts optimizations NAME lists their ids."
+            )
+        if save:
+            session.call(PromptOptimizations.save_optimized, optimization=id)
+        if id:
+            _show(session, id)
+            return
+        pages = every_page(
+            lambda query: session.call(
+                PromptOptimizations.list_optimizations,
+                query=OfPromptQuery(name=name, limit=query.limit, after=query.after),
+            ),
+            lambda each: each.id,
+        )
+        found = list(pages)
+        session.show(found, views.optimizations(found))
 
 
 @prompt_optimizations.command("resume")
@@ -133,7 +179,10 @@ def resume_prompt(
 
 def _show(session: Session, id: str) -> None:
     found = session.call(PromptOptimizations.get_optimization, optimization=id)
-    session.show(found, views.optimization(found))
+    compared = None
+    if found.has_text:
+        compared = session.call(PromptOptimizations.compare_optimized, optimization=id)
+    session.show(found, views.optimization(found, compared))
 
 
 def _optimizer(given: str) -> OptimizerName:

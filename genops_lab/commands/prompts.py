@@ -25,8 +25,9 @@ from genops_lab.genai.prompts.trial_models import PromptTrial, TrialModel
 from genops_lab.genai.prompts.trials import PromptTrials
 from genops_lab.runtime.prompts import parsed, turns_of
 
+from .answer_evaluations import data_of
 from .grammar import noun
-from .prompt_optimizations import Calls, prompt_optimizations
+from .prompt_optimizations import Calls, Data, MaxTokens, prompt_optimizations
 from .session import Json, Yes, command
 from .views import prompts as views
 from .waiting import followed
@@ -141,7 +142,7 @@ def add_prompt(
 @prompts.command("run")
 def run_prompt(
     name: Plain,
-    data: Annotated[str, typer.Option("--data", metavar="FILE", help="Rows: JSON lines, CSV or Parquet.")],
+    data: Data,
     versions: Annotated[
         list[str] | None,
         typer.Option(
@@ -177,10 +178,7 @@ def run_prompt(
         ),
     ] = None,
     rows: Annotated[int, typer.Option("--rows", metavar="NUMBER", help="The first rows. Default: 20.")] = 20,
-    max_tokens: Annotated[
-        int,
-        typer.Option("--max-tokens", metavar="NUMBER", help="The most tokens of an answer. Default: 512."),
-    ] = 0,
+    max_tokens: MaxTokens = 0,
     yes: Calls = False,
     json: Json = False,
 ) -> None:
@@ -203,7 +201,7 @@ def run_prompt(
         asked += [TrialModel(name=each, deployment=each, price=price) for each in deployments or []]
         asked += [TrialModel(name=each, url=url, model=each, key=key, price=price) for each in models or []]
         body = PromptTrial(
-            versions=versions or ["latest"], models=asked, data=str(Path(data).expanduser().resolve()), rows=rows,
+            versions=versions or ["latest"], models=asked, data=data_of(data), rows=rows,
             settings={"max_tokens": max_tokens} if max_tokens else {},
         )  # fmt: skip
         cost = session.call(PromptTrials.get_trial_cost, name=name, body=body)

@@ -7,7 +7,7 @@ counts items: a new item moves the others, so clients drop duplicates by id.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -50,6 +50,20 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     items: list[T]
     next: str = ""
+
+
+def page_of(items: Sequence[T], key: Callable[[T], str], query: PageQuery) -> Page[T]:
+    """Return the page of a whole list that ``query`` asks for; ``key`` returns an item's cursor. Raises InvalidRequest.
+
+    >>> page_of(["a", "b", "c"], str, PageQuery(limit=2))
+    Page(items=['a', 'b'], next='b')
+    """
+    cursors = [key(each) for each in items]
+    if query.after and query.after not in cursors:
+        raise query.bad_cursor()
+    start = cursors.index(query.after) + 1 if query.after else 0
+    end = start + query.limit
+    return Page(items=list(items[start:end]), next=cursors[end - 1] if end < len(items) else "")
 
 
 class FormerList(Operation):

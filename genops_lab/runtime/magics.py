@@ -316,7 +316,7 @@ COMMANDS = {
     ),
     "ports": "list open close",
     "profiles": "list show delete analyze report diff memory kernel-metrics fetch tools",
-    "prompts": "list show add delete run alias diff resume optimize",
+    "prompts": "list show add delete run alias diff resume optimize optimizations",
     "pull": "",
     "push": "",
     "quickstart": "",

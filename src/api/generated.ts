@@ -3349,6 +3349,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/data-sets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the data sets of MLflow whose rows can be asked about, last changed first. */
+        get: operations["answer_content.list_data_sets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/answer-evaluations/{id}/rows": {
         parameters: {
             query?: never;
@@ -3589,6 +3606,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/prompt-optimizations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List optimizations, newest first. */
+        get: operations["prompts.list_optimizations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/prompt-optimizations/{optimization}": {
         parameters: {
             query?: never;
@@ -3600,6 +3634,40 @@ export interface paths {
         get: operations["prompts.get_optimization"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompt-optimizations/{optimization}/difference": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Compare the new text of an optimization with the version that it began with, word by word. */
+        get: operations["prompts.compare_optimized"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/prompt-optimizations/{optimization}/save": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Save the new text of an optimization that is done as a version of its prompt, unless that was done. */
+        post: operations["prompts.save_optimized"];
         delete?: never;
         options?: never;
         head?: never;
@@ -11102,6 +11170,26 @@ export interface components {
             name: string;
         };
         /**
+         * Page[DataSet]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_DataSet_: {
+            items: components["schemas"]["DataSet"][];
+            /** @default  */
+            next: string;
+        };
+        /**
+         * DataSet
+         * @description A data set of MLflow's evaluations. ``rows``: their number when MLflow last counted them; None: not known.
+         *
+         *     ``updated_at``: seconds since 1970.
+         */
+        DataSet: {
+            name: string;
+            rows: number | null;
+            updated_at: number;
+        };
+        /**
          * Page[AnsweredRow]
          * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
          */
@@ -11364,8 +11452,11 @@ export interface components {
         };
         /**
          * PromptTrial
-         * @description Versions (numbers or aliases) and models to run on the first ``rows`` of a file. ``settings`` win over the
-         *     version's.
+         * @description Versions (numbers or aliases) and models to run on the first ``rows`` of ``data``.
+         *
+         *     - data: the path of a file, below the folder of JupyterLab if it is relative; ``dataset:NAME`` or ``traces:QUERY``
+         *       of MLflow.
+         *     - settings: of each call; they win over those of the version.
          */
         PromptTrial: {
             versions: string[];
@@ -11401,12 +11492,14 @@ export interface components {
         };
         /**
          * TrialCost
-         * @description The most that a trial costs.
+         * @description The most that a trial costs. ``rows``: how many are asked about. ``digest``: that of all rows of the data.
          *
          *     ``money`` is in ``currency``. It is None if a model (``without_price``) has no price, or prices have several
          *     currencies.
          */
         TrialCost: {
+            rows: number;
+            digest: string;
             calls: number;
             tokens: number;
             money: number | null;
@@ -11442,8 +11535,9 @@ export interface components {
         };
         /**
          * TrialSummary
-         * @description A trial in a list. ``digest`` is that of the file; ``columns`` name version and model.
+         * @description A trial in a list. ``digest`` is that of all rows of ``data``, of which ``row_count`` are asked about.
          *
+         *     ``columns`` name version and model.
          *     ``answered`` of the ``wanted`` answers are there; ``failed`` calls gave none.
          */
         TrialSummary: {
@@ -11451,6 +11545,7 @@ export interface components {
             name: string;
             data: string;
             digest: string;
+            row_count: number;
             created_at: number;
             columns: string[];
             wanted: number;
@@ -11466,6 +11561,7 @@ export interface components {
             name: string;
             data: string;
             digest: string;
+            row_count: number;
             created_at: number;
             columns: string[];
             wanted: number;
@@ -11505,13 +11601,15 @@ export interface components {
          * @description Optimize a version (a number or an alias) of a prompt.
          *
          *     - answerer: the model that answers the prompt. writer: the model that writes new texts.
-         *     - data: the absolute path of a file with rows; its first ``rows`` are used.
+         *     - data: the path of a file, below the folder of JupyterLab if it is relative; ``dataset:NAME`` or ``traces:QUERY``
+         *       of MLflow. Its first ``rows`` are used.
          *     - scorers: YAML with the list ``scorers``, and ``judges`` where these ask a model; ``scorers_name``: for errors.
-         *     - folder: the absolute path of the folder with the files that scorers name.
+         *     - folder: the absolute path of the folder with the files that scorers name; empty: that of JupyterLab.
          *     - rounds: texts that are written, one after the other.
          *     - held_out: the share of rows that the optimizer does not see. ``seed``: of the random split.
          *     - money: the most that all calls may cost. None: no limit.
          *     - settings: of the calls to the answerer; they win over those of the version.
+         *     - save: whether a text that is better on the training rows becomes a version at once.
          */
         NewOptimization: {
             /** @default latest */
@@ -11541,6 +11639,8 @@ export interface components {
             money: number | null;
             /** @default {} */
             settings: Record<string, never>;
+            /** @default true */
+            save: boolean;
         };
         /**
          * BegunOptimization
@@ -11554,7 +11654,8 @@ export interface components {
          * Optimization
          * @description An optimization of a prompt.
          *
-         *     - version: the version that it began with. new_version: the one that it saved; empty: none so far, none better.
+         *     - version: the version that it began with. new_version: the one that was saved of it; empty: none.
+         *     - has_text: whether a new text is better on the training rows.
          *     - tried: texts that answered all training rows, the first one not counted.
          *     - training: scores on rows that the optimizer saw. compared: the new version less the old one on held-out rows.
          *     - evaluation: the id of the evaluation of the held-out rows.
@@ -11568,6 +11669,8 @@ export interface components {
             version: string;
             /** @default  */
             new_version: string;
+            /** @default false */
+            has_text: boolean;
             optimizer: string;
             answerer: string;
             writer: string;
@@ -11617,11 +11720,13 @@ export interface components {
          *     price, or if prices have several currencies.
          *
          *     - training, held_out: rows of each side. together: rows that near-duplicates keep on one side.
+         *     - digest: that of all rows of the data.
          *     - parts: calls by their purpose, which is the name of the part.
          *     - shows: the smallest difference that the held-out rows show with a probability of 80 %.
          */
         OptimizationCost: {
             version: string;
+            digest: string;
             training: number;
             held_out: number;
             together: number;
@@ -11633,6 +11738,15 @@ export interface components {
             without_price: string[];
             parts: components["schemas"]["PlannedCalls"][];
             shows: components["schemas"]["ShownDifference"][];
+        };
+        /**
+         * Page[Optimization]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_Optimization_: {
+            items: components["schemas"]["Optimization"][];
+            /** @default  */
+            next: string;
         };
         /**
          * MovePromptAlias
@@ -19910,6 +20024,38 @@ export interface operations {
             };
         };
     };
+    "answer_content.list_data_sets": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_DataSet_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "answer_content.list_answers": {
         parameters: {
             query?: {
@@ -20446,7 +20592,102 @@ export interface operations {
             };
         };
     };
+    "prompts.list_optimizations": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Optimization_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "prompts.get_optimization": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                optimization: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Optimization"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.compare_optimized": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                optimization: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptDifference"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "prompts.save_optimized": {
         parameters: {
             query?: never;
             header?: never;

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from genops_lab.core.models import Task
-from genops_lab.core.settings import Settings
 from genops_lab.experiments.columns.models import RunTableQuery
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
@@ -22,28 +19,12 @@ from genops_lab.genai.evaluations.models import BegunAnswers, NewAnswerEvaluatio
 from genops_lab.genai.evaluations.service import AnswersService
 from genops_lab.genai.traces.models import NewRows
 from genops_lab.genai.traces.service import TracesService
-from tests.support.application import Lab, open_lab
-from tests.support.homes import Home, temporary_home
-from tests.support.mlflow_file import place_store
-from tests.support.warm import program, warm_workers
+from tests.support.application import Lab
+from tests.support.homes import Home
+from tests.support.warm import program
 
 from .answering import Answering, answer, questions
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with temporary_home() as found, warm_workers():
-        place_store(found.data)
-        yield found
-
-
-@contextlib.asynccontextmanager
-async def opened(home: Home) -> AsyncIterator[Lab]:
-    lab = await open_lab(Settings(data_dir=home.data))
-    try:
-        yield lab
-    finally:
-        await lab.stop()
+from .labs import opened
 
 
 async def ended(lab: Lab, begun: BegunAnswers) -> Task:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib.util
 import json
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from genops_lab.core.errors import Failed, InvalidRequest
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.models import Task
-from genops_lab.core.settings import Settings
 from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
@@ -27,37 +26,21 @@ from genops_lab.genai.prompts.optimization_models import BegunOptimization, NewO
 from genops_lab.genai.prompts.optimizations import PromptOptimizations
 from genops_lab.genai.prompts.service import PromptsService
 from genops_lab.genai.prompts.splitting import split
-from genops_lab.genai.prompts.trial_models import TrialModel
-from tests.support.application import Lab, open_lab
+from genops_lab.genai.prompts.trial_models import OfPromptQuery, TrialModel
+from tests.support.application import Lab
 from tests.support.homes import Home, temporary_home
 from tests.support.lab_server import running_lab
-from tests.support.mlflow_file import place_store
 from tests.support.rooms import eventually
-from tests.support.warm import program, warm_workers
+from tests.support.warm import program
 
 from .answering import Answering
+from .labs import add_data_set, client_of, opened
 
 OLD = "What is item {{q}}?"
 BETTER = "What is item {{q}}? Answer with its number alone."
 #: What MLflow's MetaPromptOptimizer and GEPA ask the writer.
 WRITER, GEPA = "You are an expert prompt engineer", "Your task is to write a new instruction"
 TOKENS_OF_CALL = 13
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with temporary_home() as found, warm_workers():
-        place_store(found.data)
-        yield found
-
-
-@contextlib.asynccontextmanager
-async def opened(home: Home) -> AsyncIterator[Lab]:
-    lab = await open_lab(Settings(data_dir=home.data))
-    try:
-        yield lab
-    finally:
-        await lab.stop()
 
 
 def is_for_writer(text: str) -> bool:
@@ -202,9 +185,7 @@ def test_a_better_text_is_a_version_that_held_out_rows_judge(home: Home, tmp_pat
     ), task.message
 
     # MLflow has the version, linked to both; no alias moved.
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{home.data / 'mlflow' / 'mlflow.db'}")
+    client = client_of(home)
     theirs = client.get_prompt_version("better", "2")
     assert theirs.template == BETTER and theirs.model_config == {"max_tokens": 8}
     assert (
@@ -214,6 +195,55 @@ def test_a_better_text_is_a_version_that_held_out_rows_judge(home: Home, tmp_pat
     assert client.get_prompt_version_by_alias("better", "production").version == 1
     # Both texts were asked for each held-out row once, each text for each training row once.
     assert len(models.of_answerer) == 2 * 21 + 2 * 21
+
+
+def test_a_text_of_rows_of_mlflow_is_saved_when_a_person_says_so(home: Home, tmp_path: Path) -> None:
+    """The rows are those of a data set; the optimizations of the prompt are listed, the newest first."""
+    models, client = Models("by-hand", BETTER), client_of(home)
+    add_data_set(client, "items", [({"q": f"x{at:03}"}, str(at)) for at in range(20)])
+
+    async def work(optimizations: PromptOptimizations, lab: Lab, body: NewOptimization) -> Any:
+        of_mlflow = NewOptimization(**{**_fields(body), "data": "dataset:items", "save": False})
+        cost = await optimizations.get_optimization_cost("by-hand", of_mlflow)
+        begun = await optimizations.start_optimization("by-hand", of_mlflow)
+        id = begun.optimization.id
+        with pytest.raises(Conflict, match="is not done"):
+            await optimizations.save_optimized(id)
+        task = await ended(lab, begun)
+        found, changed = await optimizations.get_optimization(id), await optimizations.compare_optimized(id)
+        prompts = lab.application.get(PromptsService)
+        versions = await prompts.list_prompt_versions("by-hand")
+        assert [each.version for each in versions.items] == ["1"]
+        saved = await optimizations.save_optimized(id)
+        assert await optimizations.save_optimized(id) == saved
+        theirs = client.get_prompt_version("by-hand", "2")
+        assert theirs.template == BETTER and theirs.tags["genops.optimization"] == id
+        assert theirs.tags["genops.evaluation"] == found.evaluation
+        first_version = NewOptimization(**{**_fields(body), "version": "1"})
+        other = await ended(lab, await optimizations.start_optimization("by-hand", first_version))
+        assert other.state == "done", other
+        listed = [
+            (
+                await optimizations.list_optimizations(OfPromptQuery(name="by-hand", limit=1, after=after))
+            ).items
+            for after in ("", found.id)
+        ]
+        with pytest.raises(InvalidRequest, match="is not a cursor"):
+            await optimizations.list_optimizations(OfPromptQuery(after="nothing"))
+        first = await optimizations.list_optimizations(OfPromptQuery(name="by-hand"))
+        return cost, task, found, changed, saved, listed, first.items
+
+    cost, task, found, changed, saved, listed, all_of_them = with_prompt(home, tmp_path, models, work)
+    assert (cost.training, cost.held_out, cost.digest) == (10, 10, found.digest)
+    assert task.message.startswith("The new text is +"), task
+    assert (found.data, found.new_version, found.has_text) == ("dataset:items", "", True)
+    (compared,) = found.compared
+    assert (compared.model, compared.against, compared.difference.n) == ("new-text", "version-1", 10)
+    pieces = {piece.change: piece.text for part in changed.parts for piece in part.pieces}
+    assert pieces["added"] == " Answer with its number alone." and not changed.same
+    assert saved == msgspec.structs.replace(found, new_version="2")
+    assert [each.id for each in all_of_them][1:] == [found.id] and all_of_them[0].data.endswith("rows.jsonl")
+    assert [len(each) for each in listed] == [1, 0] and listed[0][0] == all_of_them[0]
 
 
 def test_a_text_that_is_not_better_is_not_saved(home: Home, tmp_path: Path) -> None:
@@ -521,9 +551,25 @@ def test_the_command_asks_first_and_a_killed_lab_goes_on(tmp_path: Path) -> None
             assert len(models.of_writer) == 1 and len(old) == 10
             code, out, err = genops(*command, "--version", "1", "--yes")
             assert code == 0 and "Version 2 of capital has this text already." in err, err
+            assert "20 rows of data with the digest " in err
             assert re.match(r"Version 2 is \+[\d.]+ points on 10 held-out rows \(95 % interval", out), out
             assert "genops prompts diff capital 1 2" in out and "The optimizer tried 1 texts" in out
             id = re.search(r"The optimization is (\w+)\.", err)
             assert id is not None
             code, _, err = genops("prompts", "resume", id[1])
             assert code == 4 and "is done" in err
+            # A text that is not saved at once is shown, and saved by its id.
+            code, out, err = genops(*command, "--version", "1", "--yes", "--no-save")
+            assert code == 0 and "{+ Answer with its number alone.+}" in out and "The new text is +" in out, (
+                err
+            )
+            code, out, err = genops("prompts", "optimizations", "capital", "--json")
+            listed = json.loads(out)
+            assert [each["new_version"] for each in listed] == ["", "2", "2"], err
+            assert f"optimizations --id {listed[0]['id']} --save" in genops(
+                "prompts", "optimizations", "--id", listed[0]["id"]
+            )[1]  # fmt: skip
+            code, out, err = genops("prompts", "optimizations", "--id", listed[0]["id"], "--save")
+            assert code == 0 and "Version 2 of capital has the new text." in out, err
+            assert genops("prompts", "optimizations", "--save")[0] == 2
+            assert "not saved" not in genops("prompts", "optimizations")[1]

@@ -21,6 +21,7 @@ from tests.support.rooms import eventually
 from tests.support.warm import program
 
 from .answering import Answering
+from .labs import add_data_set
 
 CHAT = "system: Answer in one word.\nuser:\nWhat is the capital of {{country}}?"
 
@@ -224,6 +225,31 @@ def test_versions_run_on_rows_with_several_models(lab: LabServer) -> None:
     data.write_text('{"city": "Lima"}\n')
     code, _, err = genops(lab, *command, "--yes")
     assert code == 2 and "The row 1 has no value for country" in err
+
+
+def test_versions_run_on_rows_that_mlflow_has(lab: LabServer, mlflow: Any) -> None:
+    save(lab, "of-mlflow", "Capital of {{country}}?", settings={"max_tokens": 20})
+    add_data_set(mlflow, "countries", [({"country": each}, "?") for each in ("Peru", "Fiji", "Oman")])
+    listed = lab.get("genops/v1/data-sets")["items"]
+    assert [(each["name"], each["rows"]) for each in listed] == [("countries", 3)]
+    asked = Answering(lambda number, text, headers: (200, "Lima", 0.0))
+    with asked.serving() as url:
+        command = ("prompts", "run", "of-mlflow", "--url", url, "--model", "stub", "--json", "--data")
+        code, out, err = genops(lab, *command, "dataset:countries", "--rows", "2", "--yes")
+        assert code == 0, err
+        table = json.loads(out)
+        said = f"2 rows of data with the digest {table['digest'][:12]}: 2 calls with at most"
+        assert said in err and (table["row_count"], table["data"]) == (2, "dataset:countries")
+        assert len(asked.said) == 2 and set(asked.said) < {
+            f"Capital of {each}?" for each in ("Peru", "Fiji", "Oman")
+        }
+        # What is kept is what was asked: a run that goes on does not take changed rows.
+        assert all("record_id" in each["row"] for each in table["rows"])
+        code, _, err = genops(lab, *command, "dataset:nothing", "--yes")
+        assert code == 3 and "MLflow has no data set 'nothing'." in err
+        code, _, err = genops(lab, *command, "traces: name = 'nothing'", "--yes")
+        assert code == 2 and "has no rows" in err
+    assert len(asked.said) == 2
 
 
 def countries(lab: LabServer, count: int) -> str:

@@ -19,7 +19,10 @@ from tests.support import authorizer
 from tests.support.homes import Home
 from tests.support.lab_kernels import lab_kernel
 from tests.support.lab_server import LabServer, running_lab
+from tests.support.rooms import eventually
 from tests.support.warm import forked_kernels, program
+
+from .answering import Answering
 
 _ALL = [["read", "genops"], ["write", "genops"], ["execute", "genops"]]
 CELL = """import mlflow
@@ -133,6 +136,51 @@ def test_rows_of_an_evaluation_from_traces_need_the_right_to_read_them(
         assert server.request("POST", "genops/v1/answer-evaluations/plan", of_dataset)[0] == 404
     finally:
         grants.write_text(json.dumps(_ALL))
+
+
+def test_prompts_on_rows_of_mlflow_need_the_right_to_read_them(
+    server: LabServer, cell: tuple[str, str], grants: Path
+) -> None:
+    trace, _ = cell
+    added = server.request(
+        "POST",
+        "genops/v1/trace-content/rows",
+        {"trace_ids": [trace], "dataset": "private", "with_answer": True},
+    )
+    assert added[0] == 200, added
+    turns = [{"role": "user", "content": "{{question}}"}]
+    assert server.request("POST", "genops/v1/prompts/private/versions", {"turns": turns})[0] == 200
+    endpoint = Answering(lambda number, text, headers: (200, "an answer", 0.0))
+    with endpoint.serving() as url:
+        model = {"name": "m", "url": url, "model": "m"}
+        trial = {"versions": ["latest"], "models": [model], "data": "dataset:private"}
+        optimization = {
+            "answerer": model, "writer": model, "data": "dataset:private", "scorers": "scorers: [{scorer: exact}]",
+        }  # fmt: skip
+        prompts = [["execute", "genops:prompts"], ["read", "genops:prompts"]]
+        grants.write_text(json.dumps(prompts))
+        path = "genops/v1/prompts/private"
+        try:
+            for work, body in [("trials", trial), ("optimizations", optimization)]:
+                for end in ("", "/cost"):
+                    status, told = server.request("POST", f"{path}/{work}{end}", body)
+                    assert (status, told["error"]["code"]) == (403, "not_allowed"), told
+                    assert "this user may not read genops:trace_content" in told["error"]["message"]
+            assert server.request("GET", "genops/v1/data-sets")[0] == 403
+            assert endpoint.said == []
+            grants.write_text(json.dumps([*prompts, ["read", "genops:trace_content"]]))
+            status, task = server.request("POST", f"{path}/trials", trial)
+            assert status == 200, task
+            run = f"genops/v1/prompt-trials/{task['subject'].removeprefix('prompt-trial:')}"
+            table = eventually(lambda: server.get(run), lambda each: each["answered"] == 1)
+            assert endpoint.said == [table["rows"][0]["row"]["question"]]
+            # Who may not read the rows reads them in no table either, and sends them to no model.
+            grants.write_text(json.dumps(prompts))
+            assert server.request("GET", run)[0] == 403
+            assert server.request("POST", f"{run}/resume")[0] == 403
+            assert server.request("GET", "genops/v1/prompt-trials?name=private")[0] == 200
+        finally:
+            grants.write_text(json.dumps(_ALL))
 
 
 def test_an_application_sends_spans_to_the_address_of_the_lab(server: LabServer) -> None:

@@ -818,8 +818,9 @@ genops prompts alias: --delete --expected --json alias name version
 genops prompts delete: --json --yes -y name
 genops prompts diff: --json after before name
 genops prompts list: --json
-genops prompts optimize: --data --deployment --endpoint --held-out --json --max-tokens --money --optimizer
-    --optimizer-endpoint --rounds --rows --scorer --seed --version --yes -y name
+genops prompts optimizations: --id --json --save name
+genops prompts optimize: --data --deployment --endpoint --held-out --json --max-tokens --money --no-save --optimizer
+    --optimizer-endpoint --rounds --rows --save --scorer --seed --version --yes -y name
 genops prompts resume: --json id
 genops prompts run: --data --deployment --endpoint --json --key --max-tokens --model --price-input --price-output --rows
     --url --version --yes -y name

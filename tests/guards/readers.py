@@ -310,7 +310,7 @@ def work_kinds() -> set[str]:
         SweepsService(settings, nothing, nothing, nothing, nothing, some, work, nothing)
         EvaluationsService(settings, nothing, nothing, nothing, nothing, work)
         AnswersService(settings, nothing, nothing, work)
-        PromptTrials(settings, nothing, nothing, work, nothing, nothing)
+        PromptTrials(settings, nothing, nothing, work, nothing, nothing, nothing)
         PromptOptimizations(settings, nothing, nothing, nothing, nothing, nothing, work, nothing)
         JudgeAlignments(settings, nothing, nothing, nothing, work, nothing)
     EnvironmentsService(nothing, nothing, nothing, work, nothing)

@@ -110,7 +110,11 @@ def difference(found: PromptDifference) -> Document:
     before, after = found.before.version, found.after.version
     if found.same:
         return Document([Note(f"Versions {before} and {after} have the same content.")])
-    blocks: list[Block] = [Note(f"{found.before.name}: version {before} → {after}")]
+    return Document([Note(f"{found.before.name}: version {before} → {after}"), *_changes(found)])
+
+
+def _changes(found: PromptDifference) -> list[Block]:
+    blocks: list[Block] = []
     for part in found.parts:
         text = "".join(
             piece.text
@@ -121,12 +125,12 @@ def difference(found: PromptDifference) -> Document:
             for piece in part.pieces
         )
         blocks.append(Lines([f"{part.part}:", *text.splitlines()]))
-    return Document(blocks)
+    return blocks
 
 
 def cost(found: TrialCost) -> str:
-    """Say what a trial may cost at most."""
-    calls = f"{found.calls:,} calls with at most {found.tokens:,} tokens"
+    """Say what a trial asks about, and what it may cost at most."""
+    calls = f"{_rows(found.rows, found.digest)}: {found.calls:,} calls with at most {found.tokens:,} tokens"
     if found.money is not None:
         return f"{calls}, at most {money_text(found.money, found.currency)}."
     if not found.without_price:
@@ -134,11 +138,16 @@ def cost(found: TrialCost) -> str:
     return f"{calls}. The price is unknown: {', '.join(found.without_price)} has none."
 
 
+def _rows(count: int, digest: str) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'} of data with the digest {digest[:12]}"
+
+
 def optimization_cost(found: OptimizationCost) -> str:
     """Say what an optimization may cost at most, and what it can show."""
     lines = [f"{each.model}: {planned_calls(each)}" for each in found.parts]
     lines.append(all_calls(found.calls, found.tokens, found.money, found.currency, found.without_price))
-    split = f"{found.training:,} training rows, {found.held_out:,} held-out rows"
+    split = f"{_rows(found.training + found.held_out, found.digest)}: "
+    split += f"{found.training:,} training rows, {found.held_out:,} held-out rows"
     if found.together:
         split += f"; each group of the {found.together:,} near-duplicates is on one side"
     lines.append(f"{split}.")
@@ -169,8 +178,35 @@ def planned_calls(each: PlannedCalls) -> str:
     return calls if each.money is None else f"{calls}, at most {money_text(each.money, each.currency)}"
 
 
-def optimization(found: Optimization) -> Document:
-    """``prompts optimize``."""
+def optimizations(found: list[Optimization]) -> Document:
+    """``prompts optimizations``."""
+    rows: list[Row] = [
+        [
+            each.id,
+            each.name,
+            each.version,
+            each.new_version or ("not saved" if each.has_text else ""),
+            each.data,
+            each.sentences[0] if each.sentences else f"The stage is {each.stage}.",
+            moment(each.created_at),
+        ]
+        for each in found
+    ]
+    columns = [
+        Column("id"),
+        Column("prompt", shrinks=True),
+        Column("version", right=True),
+        Column("new", right=True),
+        Column("data", shrinks=True, leaves=2),
+        Column("result", folds=True, shrinks=True, narrowest=20),
+        Column("begun", leaves=1),
+    ]
+    empty = "No prompt was optimized yet. Begin: genops prompts optimize NAME"
+    return Document([Table(columns, rows, empty=empty)])
+
+
+def optimization(found: Optimization, compared: PromptDifference | None) -> Document:
+    """``prompts optimize`` and ``prompts optimizations --id``: the result, then what changed."""
     better = any(each.verdict == "better" for each in found.compared)
     worse = any(each.verdict == "worse" for each in found.compared)
     tone: Any = "bad" if worse else "good" if better else ""
@@ -181,6 +217,9 @@ def optimization(found: Optimization) -> Document:
             Note(f"Version {found.new_version} of {found.name} has the new text. No alias was moved."),
             Note(f"See what changed: genops prompts diff {name} {found.version} {found.new_version}"),
         ]
+    elif compared is not None:
+        blocks += _changes(compared)
+        blocks.append(Note(f"Save it as a version: genops prompts optimizations --id {found.id} --save"))
     if found.evaluation:
         blocks.append(Note(f"See the answers: genops evaluate show {found.evaluation}"))
     money = "" if found.money is None else f", {money_text(found.money, found.currency)}"
@@ -197,7 +236,9 @@ def trial(found: TrialTable) -> Document:
         *(Column(each, folds=True, shrinks=True, narrowest=20) for each in found.columns),
     ]
     rows: list[Row] = [[each.id, *map(_answer, each.answers)] for each in found.rows]
-    return Document([Table(columns, rows, title=f"{found.name} on {found.data}")])
+    return Document(
+        [Table(columns, rows, title=f"{found.name} on {_rows(found.row_count, found.digest)}, {found.data}")]
+    )
 
 
 def _answer(answer: TrialAnswer) -> Cell:

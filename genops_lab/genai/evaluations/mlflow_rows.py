@@ -7,9 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.operations import require
+from genops_lab.core.paging import Page, PageQuery
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors, quoted
 from genops_lab.experiments.columns.models import RunTableQuery
 from genops_lab.genai.traces.writing import DatasetRows
+
+from .models import DataSet
 
 TRACES, DATASET = "traces:", "dataset:"
 _MOST, _PAGE, _WAIT_S = 10_000, 1000, 30.0
@@ -32,6 +36,18 @@ class MlflowRows(MlflowBackend):
             found = self._traces.row(trace_id)
             rows.append({**_flat(found), "response": _text(found["outputs"]), "trace_id": trace_id})
         return _lines(rows)
+
+    def data_sets(self, query: PageQuery) -> Page[DataSet]:
+        """Return data sets, last changed first. Raises Unavailable."""
+        with mlflow_errors("The data sets could not be listed"):
+            found = self._client.search_datasets(
+                max_results=query.limit, order_by=["last_update_time DESC"], page_token=query.after or None
+            )
+        items = [
+            DataSet(name=each.name, rows=_count(each.profile), updated_at=each.last_update_time / 1000)
+            for each in found
+        ]
+        return Page(items=items, next=found.token or "")
 
     def of_dataset(self, name: str) -> bytes:
         """Return the records of a data set. Raises NotFound, InvalidRequest (several of that name), Unavailable."""
@@ -63,20 +79,29 @@ class MlflowRows(MlflowBackend):
         return _lines(rows)
 
 
+def is_in_mlflow(data: str) -> bool:
+    """Return whether MLflow has the rows: ``data`` names no file."""
+    return data.startswith((TRACES, DATASET))
+
+
+async def require_content(data: str) -> None:
+    """Check that the caller may read rows that MLflow has. Raises NotAllowed."""
+    if is_in_mlflow(data):
+        await require("read", "trace_content", f"The rows {data[:80]!r} are what requests and answers said")
+
+
 async def taken(
     data: str,
     query: Callable[[RunTableQuery], Awaitable[Any]],
     call: Callable[..., Awaitable[bytes]],
-) -> bytes | None:
-    """Return the rows that ``data`` names in MLflow as JSON lines; None where it names a file.
+) -> bytes:
+    """Return the rows that ``data`` names in MLflow as JSON lines.
 
     query: asks the table of traces. call: calls a method of a backend in MLflow's worker. Raises InvalidRequest,
     NotFound, Unavailable.
     """
     if data.startswith(DATASET):
         return await call(MlflowRows.of_dataset, data.removeprefix(DATASET).strip())
-    if not data.startswith(TRACES):
-        return None
     ids: list[str] = []
     text = data.removeprefix(TRACES).strip()
     while True:
@@ -87,6 +112,15 @@ async def taken(
             break
     _check_count(len(ids), f"The query {text!r}" if text else "All traces together")
     return await call(MlflowRows.of_traces, ids)
+
+
+def _count(profile: str | None) -> int | None:
+    """Return the number of records that MLflow keeps with a data set."""
+    try:
+        found = json.loads(profile or "")["num_records"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, int) else None
 
 
 def _check_count(count: int, what: str) -> None:

@@ -245,6 +245,17 @@ class ScoresReport(msgspec.Struct, frozen=True, kw_only=True):
     sentences: list[str] = []
 
 
+class DataSet(msgspec.Struct, frozen=True, kw_only=True):
+    """A data set of MLflow's evaluations. ``rows``: their number when MLflow last counted them; None: not known.
+
+    ``updated_at``: seconds since 1970.
+    """
+
+    name: str
+    rows: int | None
+    updated_at: float
+
+
 class PlannedCalls(msgspec.Struct, frozen=True, kw_only=True):
     """The calls of a model, at most.
 

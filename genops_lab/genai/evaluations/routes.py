@@ -32,6 +32,7 @@ OPERATIONS = [
 
 #: The texts of rows and answers.
 CONTENT = [
+    Operation("GET", "/data-sets", Service.list_data_sets),
     Operation("GET", "/answer-evaluations/{id}/rows", Service.list_answers),
     Operation("GET", "/answer-evaluations/{id}/examples", Service.list_examples),
 ]

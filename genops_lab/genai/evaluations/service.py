@@ -16,8 +16,7 @@ import msgspec
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.models import Task
-from genops_lab.core.operations import require
-from genops_lab.core.paging import FIRST, Page, PageQuery
+from genops_lab.core.paging import FIRST, Page, PageQuery, page_of
 from genops_lab.core.paths import write_private
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
@@ -30,7 +29,7 @@ from genops_lab.genai.endpoints.shared_limits import limits_folder
 from genops_lab.genai.scorers.programs import EMBEDDINGS
 from genops_lab.runtime.money import money_text
 
-from .mlflow_rows import DATASET, TRACES, taken
+from .mlflow_rows import MlflowRows, is_in_mlflow, require_content, taken
 from .models import (
     AnsweredRow,
     AnswerEvaluation,
@@ -39,6 +38,7 @@ from .models import (
     BegunAnswers,
     ComparedResults,
     ComparisonQuery,
+    DataSet,
     Examples,
     ExamplesQuery,
     NewAnswerEvaluation,
@@ -157,18 +157,28 @@ class AnswersService(Service):
             yield body
             return
         data = await self._worker.call(AnswersProcess.data, body)
-        if data.startswith((TRACES, DATASET)):
-            await require(
-                "read", "trace_content", f"The rows {data[:80]!r} are what requests and answers said"
-            )
-        lines = await taken(data, self._traces.query_traces, self._mlflow.call_long)
-        if lines is None:
-            yield body
+        async with self.rows_of_mlflow(data) as path:
+            yield msgspec.structs.replace(body, data=path, data_name=data) if path else body
+
+    @contextlib.asynccontextmanager
+    async def rows_of_mlflow(self, data: str) -> AsyncIterator[str]:
+        """Give the path of a file with the rows that ``data`` names in MLflow; empty where it names a file itself.
+
+        The file is removed at the end. Raises NotAllowed, InvalidRequest, NotFound, Unavailable.
+        """
+        if self._traces is None or not is_in_mlflow(data):
+            yield ""
             return
+        await require_content(data)
+        lines = await taken(data, self._traces.query_traces, self._mlflow.call_long)
         with tempfile.TemporaryDirectory(prefix="genops-rows-") as folder:
             path = Path(folder, "rows.jsonl")
             await asyncio.to_thread(path.write_bytes, lines)
-            yield msgspec.structs.replace(body, data=str(path), data_name=data)
+            yield str(path)
+
+    async def list_data_sets(self, query: PageQuery = FIRST) -> Page[DataSet]:
+        """List the data sets of MLflow whose rows can be asked about, last changed first."""
+        return await self._mlflow.call(MlflowRows.data_sets, query)
 
     async def resume_answers(self, id: str) -> BegunAnswers:
         """Ask for the answers that are missing, those of calls that failed too, and score them."""
@@ -225,13 +235,8 @@ class AnswersService(Service):
     def _page(self, query: PageQuery) -> Page[AnswerEvaluation]:
         found = [folder.state_now() for folder in all_folders(self._root)]
         found.sort(key=lambda each: (-each.created_at, each.id))
-        ids = [each.id for each in found]
-        if query.after and query.after not in ids:
-            raise query.bad_cursor()
-        start = ids.index(query.after) + 1 if query.after else 0
-        items = [self._scored(each) for each in found[start : start + query.limit]]
-        more = start + len(items) < len(found)
-        return Page(items=items, next=items[-1].id if more else "")
+        page = page_of(found, lambda each: each.id, query)
+        return Page(items=[self._scored(each) for each in page.items], next=page.next)
 
     def _scored(self, evaluation: AnswerEvaluation) -> AnswerEvaluation:
         """Return an evaluation with the scores that a list shows."""

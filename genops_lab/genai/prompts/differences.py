@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from .models import PromptContent, PromptPart, TextPiece, Turn
+from .models import PromptContent, PromptDifference, PromptPart, PromptVersion, TextPiece, Turn
 
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
 #: Above this many words in a changed block, its lines are compared and not its words: that would take seconds.
@@ -59,6 +59,14 @@ def differences(before: PromptContent, after: PromptContent) -> list[PromptPart]
         if one or other:
             found.append(_difference(part, _shown(one), _shown(other)))
     return found
+
+
+def difference_of(before: PromptVersion, after: PromptVersion) -> PromptDifference:
+    """Return how two versions differ."""
+    parts = differences(before, after)
+    same = all(piece.change == "same" for part in parts for piece in part.pieces)
+    same = same and [each.role for each in before.turns] == [each.role for each in after.turns]
+    return PromptDifference(before=before, after=after, parts=parts, same=same)
 
 
 def _difference(part: str, before: str, after: str) -> PromptPart:

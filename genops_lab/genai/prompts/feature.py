@@ -36,6 +36,7 @@ def _provide(services: Services) -> None:
             get(WorkService),
             get(EventBus),
             get(EndpointsService),
+            get(AnswersService),
         ),
     )
     services.provide(

@@ -21,13 +21,15 @@ class NewOptimization(msgspec.Struct, frozen=True, kw_only=True):
     """Optimize a version (a number or an alias) of a prompt.
 
     - answerer: the model that answers the prompt. writer: the model that writes new texts.
-    - data: the absolute path of a file with rows; its first ``rows`` are used.
+    - data: the path of a file, below the folder of JupyterLab if it is relative; ``dataset:NAME`` or ``traces:QUERY``
+      of MLflow. Its first ``rows`` are used.
     - scorers: YAML with the list ``scorers``, and ``judges`` where these ask a model; ``scorers_name``: for errors.
-    - folder: the absolute path of the folder with the files that scorers name.
+    - folder: the absolute path of the folder with the files that scorers name; empty: that of JupyterLab.
     - rounds: texts that are written, one after the other.
     - held_out: the share of rows that the optimizer does not see. ``seed``: of the random split.
     - money: the most that all calls may cost. None: no limit.
     - settings: of the calls to the answerer; they win over those of the version.
+    - save: whether a text that is better on the training rows becomes a version at once.
     """
 
     version: str = "latest"
@@ -44,6 +46,7 @@ class NewOptimization(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     money: Annotated[float, msgspec.Meta(gt=0)] | None = None
     settings: dict[str, Any] = {}
+    save: bool = True
 
 
 class OptimizationCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +54,13 @@ class OptimizationCost(msgspec.Struct, frozen=True, kw_only=True):
     price, or if prices have several currencies.
 
     - training, held_out: rows of each side. together: rows that near-duplicates keep on one side.
+    - digest: that of all rows of the data.
     - parts: calls by their purpose, which is the name of the part.
     - shows: the smallest difference that the held-out rows show with a probability of 80 %.
     """
 
     version: str
+    digest: str
     training: int
     held_out: int
     together: int
@@ -80,7 +85,8 @@ class TrainingScore(msgspec.Struct, frozen=True, kw_only=True):
 class Optimization(msgspec.Struct, frozen=True, kw_only=True):
     """An optimization of a prompt.
 
-    - version: the version that it began with. new_version: the one that it saved; empty: none so far, none better.
+    - version: the version that it began with. new_version: the one that was saved of it; empty: none.
+    - has_text: whether a new text is better on the training rows.
     - tried: texts that answered all training rows, the first one not counted.
     - training: scores on rows that the optimizer saw. compared: the new version less the old one on held-out rows.
     - evaluation: the id of the evaluation of the held-out rows.
@@ -93,6 +99,7 @@ class Optimization(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: str
     new_version: str = ""
+    has_text: bool = False
     optimizer: str
     answerer: str
     writer: str

@@ -94,10 +94,10 @@ def writer_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     return {"max_tokens": WRITER_TOKENS, **kept}
 
 
-def material_of(version: PromptVersion, body: NewOptimization) -> Material:
+def material_of(version: PromptVersion, body: NewOptimization, file_of_rows: str) -> Material:
     """Check what was asked for, and split the rows. Blocks. Raises InvalidRequest, NotFound, Failed."""
     check_installed(body.optimizer)
-    rows = read_rows(Path(body.data))
+    rows = read_rows(Path(file_of_rows))
     rows = Rows(digest=rows.digest, by_id=dict(list(rows.by_id.items())[: body.rows]))
     check_variables(version, rows)
     if any(each.parts for each in version.turns):
@@ -244,7 +244,8 @@ def cost_of(version: PromptVersion, body: NewOptimization, found: Material) -> O
     money = [each.money for each in parts if each.money is not None]
     currencies = {each.currency for each in parts if each.money is not None}
     cost = OptimizationCost(
-        version=version.version, training=len(found.training), held_out=len(found.held_out), together=found.together,
+        version=version.version, digest=found.digest, training=len(found.training),
+        held_out=len(found.held_out), together=found.together,
         calls=sum(each.calls or 0 for each in parts), parts=parts, shows=held_out.shows,
         tokens=sum((each.input_tokens or 0) + (each.output_tokens or 0) for each in parts),
         money=sum(money) if len(money) == len(parts) and len(currencies) == 1 else None,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +14,23 @@ import msgspec
 from genops_lab.core.errors import Conflict, Failed
 from genops_lab.core.events import EventBus
 from genops_lab.core.models import Task
+from genops_lab.core.paging import Page, page_of
 from genops_lab.core.worker import Worker
 from genops_lab.experiments.mlflow import QUIET
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.evaluations.evaluation_file import Model, read_scorers
+from genops_lab.genai.evaluations.mlflow_rows import require_content
 from genops_lab.genai.evaluations.models import BegunAnswers, ComparedModels, NewAnswerEvaluation
 from genops_lab.genai.evaluations.report_words import amount, interval
 
 from .backend import MlflowPrompts
-from .models import NewPromptVersion, PromptVersion
+from .differences import difference_of
+from .models import NewPromptVersion, PromptDifference, PromptVersion
 from .optimization_models import BegunOptimization, NewOptimization, Optimization, OptimizationCost
 from .optimization_plan import answer_settings, model_of
 from .optimizing import OptimizationFolder, OptimizingProcess
-from .trial_models import TrialModel
+from .trial_models import OfPromptQuery, TrialModel
+from .trials import path_of_rows
 
 if TYPE_CHECKING:
     from genops_lab.core.settings import Settings
@@ -42,6 +47,7 @@ KIND = "prompt-optimization"
 #: Tags of the version that is saved.
 OPTIMIZATION_TAG, EVALUATION_TAG = "genops.optimization", "genops.evaluation"
 _LOOK_S = 0.5
+_ALL = OfPromptQuery()
 
 
 class PromptOptimizations:
@@ -65,6 +71,7 @@ class PromptOptimizations:
         from genops_lab.core.work import WorkKind
 
         self._root = settings.data_dir / "prompts" / "optimizations"
+        self._files = settings.root_dir
         self._prompts, self._answers, self._list = prompts, answers, endpoints
         self._mlflow, self._tasks, self._work, self._events = mlflow, tasks, work, events
         work.register(WorkKind(KIND, {"write": self._write, "compare": self._compare}, self._cancelled))
@@ -72,7 +79,8 @@ class PromptOptimizations:
     async def get_optimization_cost(self, name: str, body: NewOptimization) -> OptimizationCost:
         """Say what an optimization costs at most, and what its held-out rows can show. Nothing is asked."""
         version, priced = await self._material(name, body)
-        found: OptimizationCost = await self._in_process(OptimizingProcess.plan, version, priced)
+        async with self._rows(body.data) as file:
+            found: OptimizationCost = await self._in_process(OptimizingProcess.plan, version, priced, file)
         return found
 
     async def start_optimization(self, name: str, body: NewOptimization) -> BegunOptimization:
@@ -80,19 +88,65 @@ class PromptOptimizations:
         version, priced = await self._material(name, body)
         await self._endpoints(version, priced)
         id = secrets.token_hex(6)
-        found = await self._in_process(OptimizingProcess.begin, id, name, version, priced)
+        async with self._rows(body.data) as file:
+            found = await self._in_process(OptimizingProcess.begin, id, name, version, priced, file)
+        self._events.emit("prompt", name)
         return await self._begin(found)
 
     async def resume_optimization(self, optimization: str) -> BegunOptimization:
         """Go on with an optimization that was cancelled or failed. No call that was made is made again."""
         found = await self.get_optimization(optimization)
+        await require_content(found.data)
         if found.stage == "done":
             raise Conflict(f"The optimization {found.id} is done.", hint="Begin another one.", code="done")
         return await self._begin(found)
 
+    async def list_optimizations(self, query: OfPromptQuery = _ALL) -> Page[Optimization]:
+        """List optimizations, newest first."""
+        return await asyncio.to_thread(self._page, query)
+
     async def get_optimization(self, optimization: str) -> Optimization:
         """Return an optimization with its results so far."""
         return await asyncio.to_thread(lambda: OptimizationFolder(self._root, optimization).state())
+
+    async def compare_optimized(self, optimization: str) -> PromptDifference:
+        """Compare the new text of an optimization with the version that it began with, word by word."""
+
+        def compared() -> PromptDifference:
+            folder = OptimizationFolder(self._root, optimization)
+            before, turns = folder.plan().version, folder.written().turns
+            after = msgspec.structs.replace(
+                before, turns=turns, version=folder.state().new_version, message="", aliases=[], tags={},
+                created_at=None,
+            )  # fmt: skip
+            return difference_of(before, after)
+
+        await require_content((await self.get_optimization(optimization)).data)  # a text may quote rows
+        return await asyncio.to_thread(compared)
+
+    async def save_optimized(self, optimization: str) -> Optimization:
+        """Save the new text of an optimization that is done as a version of its prompt, unless that was done."""
+        folder = await asyncio.to_thread(OptimizationFolder, self._root, optimization)
+        found = await asyncio.to_thread(folder.state)
+        await require_content(found.data)
+        if found.stage != "done":
+            raise Conflict(
+                f"The optimization {found.id} is not done.",
+                hint=f"Wait for its end, or go on with it: genops prompts resume {found.id}",
+            )
+        if not found.new_version:
+            number, _ = await self._saved(folder, found)
+            found = msgspec.structs.replace(found, new_version=number)
+            await self._tag(found)
+            await self._keep(folder, found)
+        return found
+
+    def _page(self, query: OfPromptQuery) -> Page[Optimization]:
+        ids = [each.parent.name for each in self._root.glob("*/state.json")]
+        found = [OptimizationFolder(self._root, each).state() for each in ids]
+        found = [each for each in found if each.name == query.name or not query.name]
+        found.sort(key=lambda each: (-each.created_at, each.id))
+        return page_of(found, lambda each: each.id, query)
 
     async def _begin(self, found: Optimization) -> BegunOptimization:
         title = f"Optimize version {found.version} of {found.name}"
@@ -103,6 +157,7 @@ class PromptOptimizations:
 
     async def _material(self, name: str, body: NewOptimization) -> tuple[PromptVersion, NewOptimization]:
         """Return the version, and what was asked for with the prices of the endpoints."""
+        await require_content(body.data)
         version = await self._prompts.get_prompt_version(name, body.version)
         scorers = await asyncio.to_thread(read_scorers, body.scorers, body.scorers_name)
         text = msgspec.yaml.decode(body.scorers)
@@ -113,8 +168,14 @@ class PromptOptimizations:
                     text["judges"][label]["price"] = msgspec.to_builtins(price)
         return version, msgspec.structs.replace(
             body, answerer=await self._priced(body.answerer), writer=await self._priced(body.writer),
-            scorers=msgspec.yaml.encode(text).decode(),
+            scorers=msgspec.yaml.encode(text).decode(), folder=body.folder or str(self._files or ""),
         )  # fmt: skip
+
+    @contextlib.asynccontextmanager
+    async def _rows(self, data: str) -> AsyncIterator[str]:
+        """Give the path of a file with the rows."""
+        async with self._answers.rows_of_mlflow(data) as taken:
+            yield taken or str(path_of_rows(self._files, data))
 
     async def _priced(self, model: TrialModel) -> TrialModel:
         if model.price is not None or not model.endpoint:
@@ -179,6 +240,21 @@ class PromptOptimizations:
             )
             await self._keep(folder, msgspec.structs.replace(found, stage="done", sentences=[said]))
             return {"message": said}
+        number = ""
+        if asked.body.save:
+            number, made = await self._saved(folder, found)
+            handle.say(
+                f"Saved as version {number} of {found.name}. No alias was moved."
+                if made
+                else f"Version {number} of {found.name} has this text already."
+            )
+        found = msgspec.structs.replace(found, stage="comparing", has_text=True, new_version=number)
+        await self._keep(folder, found)
+        return {}
+
+    async def _saved(self, folder: OptimizationFolder, found: Optimization) -> tuple[str, bool]:
+        """Return the number of the version with the new text, and whether it was made now."""
+        asked, written = await asyncio.to_thread(lambda: (folder.plan(), folder.written()))
         new = NewPromptVersion(
             turns=written.turns, kind=asked.version.kind, response_format=asked.version.response_format,
             tools=asked.version.tools, settings=asked.version.settings,
@@ -187,13 +263,16 @@ class PromptOptimizations:
         )  # fmt: skip
         saved = await self._prompts.save_prompt(found.name, new)
         number = saved.version.version
-        if saved.made:
-            handle.say(f"Saved as version {number} of {found.name}. No alias was moved.")
-        else:
-            handle.say(f"Version {number} of {found.name} has this text already.")
+        if not saved.made:
             await self._mlflow.call(MlflowPrompts.tag_version, found.name, number, OPTIMIZATION_TAG, found.id)
-        await self._keep(folder, msgspec.structs.replace(found, stage="comparing", new_version=number))
-        return {}
+        return number, saved.made
+
+    async def _tag(self, found: Optimization) -> None:
+        """Name the evaluation in the tags of the version that was saved, if one was."""
+        if found.new_version:
+            await self._mlflow.call(
+                MlflowPrompts.tag_version, found.name, found.new_version, EVALUATION_TAG, found.evaluation
+            )
 
     async def _compare(
         self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]
@@ -205,9 +284,7 @@ class PromptOptimizations:
         begun = await self._evaluation(folder, found)
         found = msgspec.structs.replace(found, evaluation=begun.evaluation.id)
         await self._keep(folder, found)
-        handle.progress(
-            f"Comparing version {found.version} and version {found.new_version} on held-out rows."
-        )
+        handle.progress(f"Comparing version {found.version} and {_new_text(found)} on held-out rows.")
         await self._followed(handle, begun.task)
         shown = await self._answers.get_answer_evaluation(found.evaluation)
         compared = [] if shown.report is None else shown.report.compared
@@ -219,9 +296,7 @@ class PromptOptimizations:
             found, stage="done", compared=compared, sentences=sentences,
             notes=list(dict.fromkeys([*found.notes, *shown.evaluation.notes])),
         )  # fmt: skip
-        await self._mlflow.call(
-            MlflowPrompts.tag_version, found.name, found.new_version, EVALUATION_TAG, found.evaluation
-        )
+        await self._tag(found)
         await self._keep(folder, found)
         return {"message": " ".join(sentences)}
 
@@ -230,11 +305,9 @@ class PromptOptimizations:
         if found.evaluation:
             return await self._answers.resume_answers(found.evaluation)
         asked = await asyncio.to_thread(folder.plan)
-        new = await self._prompts.get_prompt_version(found.name, found.new_version)
         answerer, _, _ = await self._endpoints(asked.version, asked.body)
-        text = await self._in_process(
-            OptimizingProcess.held_out, found.id, new.turns, f"version-{found.new_version}", answerer.limits
-        )
+        label = f"version-{found.new_version}" if found.new_version else "new-text"
+        text = await self._in_process(OptimizingProcess.held_out, found.id, label, answerer.limits)
         return await self._answers.begin_answers(
             NewAnswerEvaluation(
                 text=text, name=asked.body.scorers_name, folder=str(folder.path / "files"),
@@ -263,10 +336,16 @@ class PromptOptimizations:
     async def _cancelled(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
         """Keep what was answered: it is paid for."""
         handle.say(f"The answers so far are kept. Go on with: genops prompts resume {plan['id']}")
+        found = await self.get_optimization(plan["id"])
+        self._events.emit("prompt", found.name)
 
     async def _keep(self, folder: OptimizationFolder, state: Optimization) -> None:
         await asyncio.to_thread(folder.keep, state)
         self._events.emit("prompt", state.name)
+
+
+def _new_text(found: Optimization) -> str:
+    return f"version {found.new_version}" if found.new_version else "the new text"
 
 
 def _sentence(found: Optimization, each: ComparedModels, has_others: bool) -> str:
@@ -275,7 +354,7 @@ def _sentence(found: Optimization, each: ComparedModels, has_others: bool) -> st
     if each.difference.value is None:
         return f"No held-out row has a score of both versions{by}."
     shown = (
-        f"Version {found.new_version} is {amount(each.difference.value, each.points, signed=True)} on "
+        f"{_new_text(found).capitalize()} is {amount(each.difference.value, each.points, signed=True)} on "
         f"{each.difference.n:,} held-out rows{by}{interval(each.difference, each.points)}"
     )
     seen = next((one for one in found.training if one.scorer == each.scorer), None)

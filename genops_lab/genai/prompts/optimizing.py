@@ -1,8 +1,8 @@
 """Write and try texts of a prompt, in a process of its own: MLflow's optimizers take seconds to import.
 
 The folder of an optimization has ``plan.json`` (what was asked for), ``rows.json`` (both sides of the split),
-``state.json``, and journals: ``calls.jsonl`` of answers to training rows, ``writer.jsonl`` of written texts,
-``judges/``. A call in a journal is not made again.
+``state.json``, ``written.json`` (the best text), and journals: ``calls.jsonl`` of answers to training rows,
+``writer.jsonl`` of written texts, ``judges/``. A call in a journal is not made again.
 """
 
 from __future__ import annotations
@@ -94,6 +94,16 @@ class OptimizationFolder:
         """Return what is known of the optimization."""
         return msgspec.json.decode((self.path / "state.json").read_bytes(), type=Optimization)
 
+    def written(self) -> Written:
+        """Return the text that was written. Raises NotFound if there is none yet."""
+        try:
+            return msgspec.json.decode((self.path / "written.json").read_bytes(), type=Written)
+        except FileNotFoundError:
+            raise NotFound(
+                f"The optimization {self.id} has no new text.",
+                hint=f"See what it found: genops prompts optimizations --id {self.id}",
+            ) from None
+
     def keep(self, state: Optimization) -> None:
         """Keep what is known. Raises OSError."""
         write_private(self.path / "state.json", msgspec.json.encode(state).decode())
@@ -105,13 +115,15 @@ class OptimizingProcess:
     def __init__(self, root: str) -> None:
         self._root = Path(root)
 
-    def plan(self, version: PromptVersion, body: NewOptimization) -> OptimizationCost:
-        """Return the most that an optimization costs. Raises InvalidRequest, NotFound, Failed."""
-        return cost_of(version, body, material_of(version, body))
+    def plan(self, version: PromptVersion, body: NewOptimization, file: str) -> OptimizationCost:
+        """Return the most that an optimization costs on the rows of a file. Raises InvalidRequest, NotFound, Failed."""
+        return cost_of(version, body, material_of(version, body, file))
 
-    def begin(self, id: str, name: str, version: PromptVersion, body: NewOptimization) -> Optimization:
-        """Check what was asked for, split the rows and keep all. Raises InvalidRequest, NotFound, Failed."""
-        found = material_of(version, body)
+    def begin(
+        self, id: str, name: str, version: PromptVersion, body: NewOptimization, file: str
+    ) -> Optimization:
+        """Check what was asked for, split the rows of a file and keep all. Raises InvalidRequest, NotFound, Failed."""
+        found = material_of(version, body, file)
         cost_of(version, body, found)
         notes = []
         if found.together:
@@ -138,13 +150,15 @@ class OptimizingProcess:
         folder = OptimizationFolder(self._root, id)
         writing = _Writing(folder, answerer, writer, judges)
         written = writing.write()
+        if written.turns:
+            write_private(folder.path / "written.json", msgspec.json.encode(written).decode())
         folder.keep(writing.state(folder.state()))
         return written
 
-    def held_out(self, id: str, turns: list[Turn], label: str, limits: Limits) -> str:
+    def held_out(self, id: str, label: str, limits: Limits) -> str:
         """Write the held-out rows, and return the evaluation that asks both texts for them."""
         folder = OptimizationFolder(self._root, id)
-        plan, rows = folder.plan(), folder.rows().held_out
+        plan, rows, turns = folder.plan(), folder.rows().held_out, folder.written().turns
         lines = [msgspec.json.encode({**row, ROW: id}) for id, row in rows.items()]
         write_private(folder.path / "held-out.jsonl", b"".join(line + b"\n" for line in lines).decode())
         money = plan.body.money

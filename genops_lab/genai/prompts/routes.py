@@ -39,7 +39,12 @@ OPERATIONS = [
         action="execute",
         audited=False,
     ),
+    Operation("GET", "/prompt-optimizations", PromptOptimizations.list_optimizations),
     Operation("GET", "/prompt-optimizations/{optimization}", PromptOptimizations.get_optimization),
+    Operation(
+        "GET", "/prompt-optimizations/{optimization}/difference", PromptOptimizations.compare_optimized
+    ),
+    Operation("POST", "/prompt-optimizations/{optimization}/save", PromptOptimizations.save_optimized),
     Operation(
         "POST",
         "/prompt-optimizations/{optimization}/resume",

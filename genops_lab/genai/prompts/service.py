@@ -14,7 +14,7 @@ from genops_lab.core.paging import FIRST, Page, PageQuery
 from genops_lab.registry.service import check_alias
 
 from .backend import MlflowPrompts
-from .differences import differences
+from .differences import difference_of
 from .models import (
     ComparedVersions,
     MovePromptAlias,
@@ -61,10 +61,7 @@ class PromptsService:
         """Compare two versions of a prompt word by word."""
         before = await self.get_prompt_version(name, query.before)
         after = await self.get_prompt_version(name, query.after)
-        parts = await asyncio.to_thread(differences, before, after)
-        same = all(piece.change == "same" for part in parts for piece in part.pieces)
-        same = same and [each.role for each in before.turns] == [each.role for each in after.turns]
-        return PromptDifference(before=before, after=after, parts=parts, same=same)
+        return await asyncio.to_thread(difference_of, before, after)
 
     async def save_prompt(self, name: str, body: NewPromptVersion) -> SavedPrompt:
         """Save a version of a prompt, unless the newest one has the same content."""

@@ -27,8 +27,12 @@ class TrialModel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PromptTrial(msgspec.Struct, frozen=True, kw_only=True):
-    """Versions (numbers or aliases) and models to run on the first ``rows`` of a file. ``settings`` win over the
-    version's."""
+    """Versions (numbers or aliases) and models to run on the first ``rows`` of ``data``.
+
+    - data: the path of a file, below the folder of JupyterLab if it is relative; ``dataset:NAME`` or ``traces:QUERY``
+      of MLflow.
+    - settings: of each call; they win over those of the version.
+    """
 
     versions: list[str]
     models: list[TrialModel]
@@ -53,12 +57,14 @@ class CallCost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrialCost(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that a trial costs.
+    """The most that a trial costs. ``rows``: how many are asked about. ``digest``: that of all rows of the data.
 
     ``money`` is in ``currency``. It is None if a model (``without_price``) has no price, or prices have several
     currencies.
     """
 
+    rows: int
+    digest: str
     calls: int
     tokens: int
     money: float | None
@@ -87,8 +93,9 @@ class TrialRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrialSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial in a list. ``digest`` is that of the file; ``columns`` name version and model.
+    """A trial in a list. ``digest`` is that of all rows of ``data``, of which ``row_count`` are asked about.
 
+    ``columns`` name version and model.
     ``answered`` of the ``wanted`` answers are there; ``failed`` calls gave none.
     """
 
@@ -96,6 +103,7 @@ class TrialSummary(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     data: str
     digest: str
+    row_count: int
     created_at: float
     columns: list[str]
     wanted: int
@@ -109,7 +117,7 @@ class TrialTable(TrialSummary, frozen=True, kw_only=True):
     rows: list[TrialRow]
 
 
-class TrialsQuery(PageQuery, frozen=True, kw_only=True):
-    """The trials of a prompt. ``name`` empty: those of all prompts."""
+class OfPromptQuery(PageQuery, frozen=True, kw_only=True):
+    """A page of the trials or the optimizations of a prompt. ``name`` empty: those of all prompts."""
 
     name: str = ""

@@ -1,4 +1,4 @@
-"""Run versions of a prompt on the rows of a file with several models, and keep the answers side by side."""
+"""Run versions of a prompt on rows with several models, and keep the answers side by side."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import msgspec
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.models import Task
-from genops_lab.core.paging import Page
+from genops_lab.core.paging import Page, page_of
 from genops_lab.core.paths import contained, private_dir
 from genops_lab.deployments.secrets import Secrets
 from genops_lab.genai.endpoints.endpoint import Connection, Endpoint, most_tokens
@@ -23,17 +23,18 @@ from genops_lab.genai.endpoints.limits import Limits, Usage
 from genops_lab.genai.endpoints.shared_limits import limits_folder
 from genops_lab.genai.evaluations.asking import Asked, Asking, Wanted
 from genops_lab.genai.evaluations.journal import Journal, read
+from genops_lab.genai.evaluations.mlflow_rows import require_content
 from genops_lab.genai.evaluations.rows import Rows, read_rows
 
 from .models import VARIABLE, PromptVersion
 from .trial_models import (
     CallCost,
+    OfPromptQuery,
     PromptTrial,
     TrialAnswer,
     TrialCost,
     TrialModel,
     TrialRow,
-    TrialsQuery,
     TrialSummary,
     TrialTable,
 )
@@ -44,12 +45,13 @@ if TYPE_CHECKING:
     from genops_lab.core.work import WorkService
     from genops_lab.deployments.service import DeploymentsService
     from genops_lab.genai.endpoints.service import EndpointsService
+    from genops_lab.genai.evaluations.service import AnswersService
 
     from .service import PromptsService
 
 #: The kind of durable work; its subject is ``prompt-trial:<id>``.
 KIND = "prompt-trial"
-_ALL = TrialsQuery()
+_ALL = OfPromptQuery()
 _ID = re.compile(r"[0-9a-f]{12}")
 #: Asked of a model where neither the prompt nor the person says how long an answer may be.
 _MAX_TOKENS = 512
@@ -79,6 +81,7 @@ class PromptTrials:
         work: WorkService,
         events: EventBus,
         endpoints: EndpointsService,
+        answers: AnswersService,
     ) -> None:
         # Imported late: SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
@@ -89,7 +92,7 @@ class PromptTrials:
         self._secrets = Secrets(settings.data_dir / "secrets")
         self._prompts, self._deployments = prompts, deployments
         self._work, self._events = work, events
-        self._list = endpoints
+        self._list, self._answers = endpoints, answers
         work.register(WorkKind(KIND, {"ask": self._run}, self._cancelled))
 
     async def get_trial_cost(self, name: str, body: PromptTrial) -> TrialCost:
@@ -111,17 +114,20 @@ class PromptTrials:
         """Ask for the answers that are missing, those of calls that failed too. No other answer is asked for again."""
         folder = self._folder(trial)
         kept, rows = await asyncio.to_thread(lambda: (_kept(folder), _kept_rows(folder)))
+        await require_content(kept.trial.data)
         for model in kept.trial.models:
             await self._endpoint(model)
         return await self._begin(trial, kept, len(rows))
 
-    async def list_trials(self, query: TrialsQuery = _ALL) -> Page[TrialSummary]:
+    async def list_trials(self, query: OfPromptQuery = _ALL) -> Page[TrialSummary]:
         """List trials, newest first."""
         return await asyncio.to_thread(self._page, query)
 
     async def get_trial(self, trial: str) -> TrialTable:
         """Return the answers of a trial so far: a row for each row, an answer for each version and model."""
-        return await asyncio.to_thread(_table, self._folder(trial))
+        found = await asyncio.to_thread(_table, self._folder(trial))
+        await require_content(found.data)
+        return found
 
     async def _begin(self, id: str, kept: Kept, rows: int) -> Task:
         title = f"Run {kept.name} on {rows:,} rows"
@@ -191,7 +197,7 @@ class PromptTrials:
             raise NotFound(f"There is no trial {trial[:40]!r}.", hint="Run the prompt on rows again.")
         return folder
 
-    def _page(self, query: TrialsQuery) -> Page[TrialSummary]:
+    def _page(self, query: OfPromptQuery) -> Page[TrialSummary]:
         folders = [each for each in self._root.glob("*") if (each / "trial.json").is_file()]
         kept = [
             (folder, found)
@@ -199,13 +205,8 @@ class PromptTrials:
             if (found := _kept(folder)).name == query.name or not query.name
         ]
         kept.sort(key=lambda each: (-each[1].created_at, each[0].name))
-        names = [folder.name for folder, _ in kept]
-        if query.after and query.after not in names:
-            raise query.bad_cursor()
-        start = names.index(query.after) + 1 if query.after else 0
-        items = [_summary(folder, found) for folder, found in kept[start : start + query.limit]]
-        more = start + len(items) < len(kept)
-        return Page(items=items, next=items[-1].id if more else "")
+        page = page_of(kept, lambda each: each[0].name, query)
+        return Page(items=[_summary(folder, found) for folder, found in page.items], next=page.next)
 
     async def _material(self, name: str, body: PromptTrial) -> tuple[list[PromptVersion], Rows]:
         versions = [await self._prompts.get_prompt_version(name, each) for each in body.versions]
@@ -216,17 +217,14 @@ class PromptTrials:
             raise InvalidRequest(
                 "Two models of the trial have one name.", hint="Give each a name of its own."
             )
-        rows = await asyncio.to_thread(read_rows, self._path(body.data))
+        async with self._answers.rows_of_mlflow(body.data) as taken:
+            path = Path(taken) if taken else path_of_rows(self._files, body.data)
+            rows = await asyncio.to_thread(read_rows, path)
         first = dict(list(rows.by_id.items())[: body.rows])
         rows = Rows(digest=rows.digest, by_id=first)
         for version in versions:
             check_variables(version, rows)
         return versions, rows
-
-    def _path(self, data: str) -> Path:
-        """Return the path of a file of rows: an absolute one, or one below the folder that the Lab shows."""
-        path = Path(data).expanduser()
-        return path if path.is_absolute() or self._files is None else contained(self._files, data)
 
     async def _priced(self, body: PromptTrial) -> PromptTrial:
         """Return the trial with the prices of its endpoints."""
@@ -305,6 +303,12 @@ def by_address(endpoints: list[Endpoint]) -> list[list[Endpoint]]:
     return list(found.values())
 
 
+def path_of_rows(files: Path | None, data: str) -> Path:
+    """Return the path of a file of rows: an absolute one, or one below ``files``, the folder that the Lab shows."""
+    path = Path(data).expanduser()
+    return path if path.is_absolute() or files is None else contained(files, data)
+
+
 def label(version: str, model: str) -> str:
     """Return the name of a column of answers."""
     return f"v{version} {model}"
@@ -372,6 +376,8 @@ def cost_of(body: PromptTrial, versions: list[PromptVersion], rows: Rows) -> Tri
     money = [each.money for each in calls if each.money is not None]
     currencies = {each.currency for each in calls if each.money is not None}
     return TrialCost(
+        rows=len(rows.by_id),
+        digest=rows.digest,
         calls=sum(each.calls for each in calls),
         tokens=sum(each.input + each.output for each in calls),
         money=sum(money) if len(money) == len(calls) and len(currencies) == 1 else None,
@@ -394,10 +400,10 @@ def _columns(kept: Kept) -> list[str]:
 
 
 def _summary(folder: Path, kept: Kept) -> TrialSummary:
-    calls, columns = read(folder / "calls.jsonl").values(), _columns(kept)
+    calls, columns, rows = read(folder / "calls.jsonl").values(), _columns(kept), len(_kept_rows(folder))
     return TrialSummary(
-        id=folder.name, name=kept.name, data=kept.trial.data, digest=kept.digest, created_at=kept.created_at,
-        columns=columns, wanted=len(columns) * len(_kept_rows(folder)),
+        id=folder.name, name=kept.name, data=kept.trial.data, digest=kept.digest, row_count=rows,
+        created_at=kept.created_at, columns=columns, wanted=len(columns) * rows,
         answered=sum(each.answer is not None for each in calls), failed=sum(each.answer is None for each in calls),
     )  # fmt: skip
 

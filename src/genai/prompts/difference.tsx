@@ -59,28 +59,37 @@ export function PromptComparison(props: {
               )}
             </p>
           ) : (
-            <>
-              {found.parts.map(({ part, pieces }) => (
-                <section key={part} aria-label={part}>
-                  <h4>{part}</h4>
-                  <p className="gol-WordDiff">
-                    {pieces.map(({ change, text }, at) =>
-                      change === 'added' ? (
-                        <ins key={at}>{text}</ins>
-                      ) : change === 'removed' ? (
-                        <del key={at}>{text}</del>
-                      ) : (
-                        <span key={at}>{text}</span>
-                      )
-                    )}
-                  </p>
-                </section>
-              ))}
-            </>
+            <ChangedParts difference={found} />
           )
         }
       </ResourceView>
     </div>
+  );
+}
+
+/** The parts of two versions in one text: what is gone is struck through, what came is underlined. */
+export function ChangedParts(props: {
+  difference: IPromptDifference;
+}): React.ReactElement {
+  return (
+    <>
+      {props.difference.parts.map(({ part, pieces }) => (
+        <section key={part} aria-label={part}>
+          <h4>{part}</h4>
+          <p className="gol-WordDiff">
+            {pieces.map(({ change, text }, at) =>
+              change === 'added' ? (
+                <ins key={at}>{text}</ins>
+              ) : change === 'removed' ? (
+                <del key={at}>{text}</del>
+              ) : (
+                <span key={at}>{text}</span>
+              )
+            )}
+          </p>
+        </section>
+      ))}
+    </>
   );
 }
 

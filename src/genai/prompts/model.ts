@@ -10,6 +10,8 @@ import type { IGenOpsCore } from '../../core/tokens';
 
 import type { IDraft } from './draft';
 import { draftOf, newVersion } from './draft';
+import { OptimizationsModel } from './optimizations-model';
+import { PromptSources } from './sources';
 import { TrialsModel } from './trials-model';
 
 type Schemas = components['schemas'];
@@ -61,14 +63,19 @@ export class PromptsModel implements IDisposable {
       accepts: ({ id }) => !id || id === this._name,
       trans
     });
+    this.sources = new PromptSources(core);
     this.trials = new TrialsModel(core);
+    this.optimizations = new OptimizationsModel(core);
     this.prompts.changed.connect(this._onList, this);
     this.versions.changed.connect(this._emit, this);
   }
 
   readonly prompts: PagedResource<IPrompt>;
   readonly versions: PagedResource<IPromptVersion>;
+  /** Models and data sets for runs on rows and for optimizations. */
+  readonly sources: PromptSources;
   readonly trials: TrialsModel;
+  readonly optimizations: OptimizationsModel;
   readonly trans: TranslationBundle;
 
   /** Emitted when anything that the page shows changes. */
@@ -118,13 +125,22 @@ export class PromptsModel implements IDisposable {
   set visible(value: boolean) {
     this.prompts.visible = value;
     this.versions.visible = value;
-    this.trials.visible = value && this._showsTrials;
+    this._showWork();
   }
 
-  /** Whether the tab with the runs on rows is open. */
-  set showsTrials(value: boolean) {
-    this._showsTrials = value;
-    this.trials.visible = value && this.visible;
+  /** Show the durable work of the tab that is open. */
+  openWork(work: 'trials' | 'optimizations'): void {
+    this._work = work;
+    this[work].show(this._name);
+    this._showWork();
+  }
+
+  /** Its tab is not open any more. */
+  closeWork(work: 'trials' | 'optimizations'): void {
+    if (this._work === work) {
+      this._work = '';
+      this._showWork();
+    }
   }
 
   get isDisposed(): boolean {
@@ -141,7 +157,9 @@ export class PromptsModel implements IDisposable {
     );
     this.prompts.dispose();
     this.versions.dispose();
+    this.sources.dispose();
     this.trials.dispose();
+    this.optimizations.dispose();
     Signal.clearData(this);
   }
 
@@ -305,6 +323,13 @@ export class PromptsModel implements IDisposable {
     return version && draftOf(version, newest);
   }
 
+  private _showWork(): void {
+    const { visible } = this;
+    this.sources.visible = visible && this._work !== '';
+    this.trials.visible = visible && this._work === 'trials';
+    this.optimizations.visible = visible && this._work === 'optimizations';
+  }
+
   private async _again(): Promise<void> {
     await Promise.all([this.prompts.refresh(), this.versions.refresh()]);
   }
@@ -338,7 +363,7 @@ export class PromptsModel implements IDisposable {
   private _name = '';
   private _version = '';
   private _chosen = false;
-  private _showsTrials = false;
+  private _work: 'trials' | 'optimizations' | '' = '';
   private _choices = 0;
   private _drafts: Map<string, IDraft>;
   private _saving: ISaveState = { busy: false, said: '' };

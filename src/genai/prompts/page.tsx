@@ -24,6 +24,7 @@ import { PromptComparison, VersionSelect } from './difference';
 import { PromptEditor } from './editor';
 import type { IPrompt, IPromptVersion } from './model';
 import { PromptsModel } from './model';
+import { Optimize } from './optimize';
 import { RunOnRows } from './trials';
 
 import '../../../style/core/page.css';
@@ -206,19 +207,22 @@ function Chosen(props: { model: PromptsModel }): React.ReactElement {
   if (!draft) {
     return <section className="gol-Prompt" aria-busy="true" />;
   }
+  const openTab = (wanted: string) => {
+    setTab(wanted);
+    // The button that was pressed is hidden now.
+    requestAnimationFrame(() =>
+      section.current
+        ?.querySelector<HTMLElement>('[role="tab"][aria-selected="true"]')
+        ?.focus()
+    );
+  };
   const edit = (
     <PromptEditor
       model={model}
       draft={draft}
       onCompare={from => {
         setPair([from, newest]);
-        setTab('compare');
-        // The button that was pressed is hidden now.
-        requestAnimationFrame(() =>
-          section.current
-            ?.querySelector<HTMLElement>('[role="tab"][aria-selected="true"]')
-            ?.focus()
-        );
+        openTab('compare');
       }}
     />
   );
@@ -270,6 +274,20 @@ function Chosen(props: { model: PromptsModel }): React.ReactElement {
               id: 'rows',
               label: trans.__('Run on rows'),
               render: seen => <RunOnRows model={model} seen={seen} />
+            },
+            {
+              id: 'optimize',
+              label: trans.__('Optimize'),
+              render: seen => (
+                <Optimize
+                  model={model}
+                  seen={seen}
+                  onCompare={(from, to) => {
+                    setPair([from, to]);
+                    openTab('compare');
+                  }}
+                />
+              )
             }
           ]}
         />

@@ -2,57 +2,36 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { DataTable } from '../../core';
-import { formatMoney } from '../../core/money';
-import {
-  ActionButton,
-  ApiError,
-  Callout,
-  Field,
-  Form,
-  ResourceView,
-  tellFailure,
-  useResource
-} from '../../core';
-import { FormError, NumberInput } from '../../core/ui/form-dialog';
+import { Callout, ResourceView, useResource } from '../../core';
 import { ListTable } from '../../core/ui/list-table';
 import { Progress } from '../../core/ui/progress';
 import { wordDiff } from '../traces/word-diff';
 
+import { CostForm, ModelsView, useWork } from './cost-form';
 import type { PromptsModel } from './model';
+import { RowsFields, isWhole } from './rows-fields';
+import { modelOf } from './sources';
 import type {
   INewTrial,
-  ITrial,
   ITrialAnswer,
   ITrialCost,
   ITrialRow,
   ITrialSummary,
+  ITrialTable,
   TrialsModel
 } from './trials-model';
+import { CancelOrResume, FailedTask } from './work-head';
+import type { IWork } from './work-model';
+import { callsText, rowsText, whenAndWhere } from './work-words';
 
-/** The fields of a model that an endpoint of the list has itself. */
-const NO_MODEL = {
-  deployment: '',
-  url: '',
-  model: '',
-  key: '',
-  price: null,
-  at_once: 8
-};
-
-/** Versions of the chosen prompt and models, run on the rows of a file. `seen`: whether the tab is open. */
+/** Versions of the chosen prompt and models, run on rows. `seen`: whether the tab is open. */
 export function RunOnRows(props: {
   model: PromptsModel;
   seen: boolean;
 }): React.ReactElement {
   const { model, seen } = props;
-  const { trials, trans, name } = model;
-  React.useEffect(() => {
-    trials.show(name);
-    model.showsTrials = seen;
-    return () => {
-      model.showsTrials = false;
-    };
-  }, [model, trials, name, seen]);
+  const { trials, trans } = model;
+  useWork(model, 'trials', seen);
   return (
     <div className="gol-Trials">
       <NewTrial model={model} />
@@ -74,7 +53,7 @@ export function RunOnRows(props: {
   );
 }
 
-/** What is run: a file, versions and models. The cost comes before the calls. */
+/** What is run: rows, versions and models. The cost comes before the calls. */
 function NewTrial(props: { model: PromptsModel }): React.ReactElement {
   const { model } = props;
   const { trials, trans } = model;
@@ -82,86 +61,31 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
     ({ name }) => name === model.name
   );
   const newest = versions[0]?.version;
-  const [data, setData] = React.useState('');
-  const [rows, setRows] = React.useState(20);
+  const [choice, setChoice] = React.useState({ data: '', rows: 20 });
   const [chosen, setChosen] = React.useState<readonly string[] | null>(null);
   const [models, setModels] = React.useState<readonly string[]>([]);
-  const [cost, setCost] = React.useState<ITrialCost | null>(null);
-  const [error, setError] = React.useState<ApiError>();
-  const [busy, setBusy] = React.useState(false);
-  const start = React.useRef<HTMLDivElement>(null);
   const asked = chosen ?? (newest ? [newest] : []);
   const body: INewTrial = {
     // The oldest first: marks show what the newer ones changed.
     versions: [...asked].reverse(),
-    models: models.map(name => ({ ...NO_MODEL, name, endpoint: name })),
-    data: data.trim(),
-    rows,
+    models: models.map(modelOf),
+    ...choice,
     settings: {}
   };
-  const isWhole =
-    asked.length > 0 && models.length > 0 && data.trim() !== '' && rows >= 1;
-  const changed = () => {
-    setCost(null);
-    setError(undefined);
-  };
-  const send = async (work: () => Promise<void>) => {
-    setBusy(true);
-    setError(undefined);
-    try {
-      await work();
-    } catch (reason) {
-      setError(ApiError.from(reason, trans));
-    }
-    setBusy(false);
-  };
-  React.useEffect(() => {
-    if (cost) {
-      start.current?.querySelector('button')?.focus();
-    }
-  }, [cost]);
+  const canAsk = asked.length > 0 && models.length > 0 && isWhole(choice);
   return (
-    <Form
-      className="gol-Trial-form"
-      busy={busy}
-      aria-label={trans.__('Run on rows')}
-      onChange={changed}
-      onSubmit={() => {
-        if (isWhole && !busy && !cost) {
-          void send(async () => setCost(await trials.cost(body)));
-        }
-      }}
+    <CostForm
+      label={trans.__('Run on rows')}
+      canAsk={canAsk}
+      onCost={() => trials.cost(body)}
+      onStart={() => trials.start(body)}
+      costText={cost => costText(cost, trans)}
+      startLabel={({ calls }) =>
+        trans._n('Make %1 call', 'Make %1 calls', calls)
+      }
+      trans={trans}
     >
-      <div className="gol-Trial-fields">
-        <Field
-          label={trans.__('File with rows')}
-          help={trans.__(
-            'JSON lines, CSV or Parquet, below the folder of JupyterLab'
-          )}
-        >
-          {control => (
-            <input
-              {...control}
-              type="text"
-              value={data}
-              placeholder={trans.__('rows.jsonl')}
-              spellCheck={false}
-              onChange={({ target }) => setData(target.value)}
-            />
-          )}
-        </Field>
-        <Field label={trans.__('First rows')}>
-          {control => (
-            <NumberInput
-              control={control}
-              value={rows}
-              step={1}
-              max={10000}
-              onChange={setRows}
-            />
-          )}
-        </Field>
-      </div>
+      <RowsFields model={model} rows={choice.rows} onChange={setChoice} />
       <Choices
         label={trans.__('Versions')}
         options={versions.map(({ version, aliases }) => [
@@ -171,82 +95,25 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
         chosen={asked}
         onChoose={setChosen}
       />
-      <ResourceView
-        resource={trials.endpoints}
-        trans={trans}
-        down={trans.__('The models cannot be listed.')}
-        empty={
-          <p className="gol-Note">
-            {trans.__(
-              'No models that answer. Add one on the page Endpoints, or deploy a language model.'
-            )}
-          </p>
-        }
-      >
-        {({ endpoints, notes }) => (
-          <>
-            <Choices
-              label={trans.__('Models')}
-              options={endpoints.map(({ name }) => [name, name])}
-              chosen={models}
-              onChoose={setModels}
-            />
-            {notes?.map(note => (
-              <p key={note} className="gol-Note">
-                {note}
-              </p>
-            ))}
-          </>
-        )}
-      </ResourceView>
-      <div className="gol-Actions" ref={start}>
-        {cost ? (
-          <ActionButton
-            primary
-            label={trans._n('Make %1 call', 'Make %1 calls', cost.calls)}
-            busy={busy}
-            onClick={() =>
-              void send(async () => {
-                await trials.start(body);
-                setCost(null);
-              })
-            }
-          />
-        ) : (
-          <ActionButton
-            primary
-            label={trans.__('Show cost')}
-            caption={trans.__('Say what the calls cost at most. No call yet.')}
-            disabled={!isWhole}
-            busy={busy}
-            onClick={() =>
-              void send(async () => setCost(await trials.cost(body)))
-            }
+      <ModelsView model={model}>
+        {names => (
+          <Choices
+            label={trans.__('Models')}
+            options={names.map(name => [name, name])}
+            chosen={models}
+            onChoose={setModels}
           />
         )}
-        <span role="status">{cost && costText(cost, trans)}</span>
-      </div>
-      <FormError error={error} />
-    </Form>
+      </ModelsView>
+    </CostForm>
   );
 }
 
-/** What the calls of a run cost at most. */
-export function costText(cost: ITrialCost, trans: TranslationBundle): string {
-  const { calls, tokens, money, currency, without_price } = cost;
-  const said = trans._n(
-    '%1 call with at most %2 tokens',
-    '%1 calls with at most %2 tokens',
-    calls,
-    tokens.toLocaleString()
+/** What the calls of a run are about, and what they cost at most. */
+function costText(cost: ITrialCost, trans: TranslationBundle): string {
+  return [rowsText(cost.rows, cost.digest, trans), callsText(cost, trans)].join(
+    ' '
   );
-  return money === null
-    ? trans.__(
-        '%1. The price is unknown: %2 has none.',
-        said,
-        without_price.join(', ')
-      )
-    : trans.__('%1, at most %2.', said, formatMoney(money, currency));
 }
 
 function Choices(props: {
@@ -284,18 +151,12 @@ function Choices(props: {
 /** One run: how far it is, and its answers side by side. */
 function ShownTrial(props: {
   trials: TrialsModel;
-  found: ITrial;
+  found: IWork<ITrialTable>;
   trans: TranslationBundle;
 }): React.ReactElement {
   const { trials, found, trans } = props;
-  const { table, task } = found;
+  const { found: table } = found;
   const { value: listed = [] } = useResource(trials.list);
-  const [busy, setBusy] = React.useState(false);
-  const attempt = async (work: Promise<unknown>) => {
-    setBusy(true);
-    await work.catch((reason: unknown) => tellFailure(reason, trans));
-    setBusy(false);
-  };
   const { answered, failed, wanted } = table;
   const missing = wanted - answered;
   return (
@@ -306,7 +167,7 @@ function ShownTrial(props: {
           <select
             className="jp-mod-styled"
             value={table.id}
-            onChange={({ target }) => void attempt(trials.choose(target.value))}
+            onChange={({ target }) => void trials.choose(target.value)}
           >
             {[
               ...(listed.some(({ id }) => id === table.id) ? [] : [table]),
@@ -328,32 +189,29 @@ function ShownTrial(props: {
             wanted.toLocaleString()
           )}
         />
-        {task ? (
-          <ActionButton
-            label={trans.__('Cancel')}
-            caption={trans.__('Stop. The answers so far are kept.')}
-            busy={busy}
-            onClick={() => void attempt(trials.cancel(task.id))}
-          />
-        ) : (
-          missing > 0 && (
-            <ActionButton
-              label={
-                missing === failed
-                  ? trans.__('Rerun failed calls')
-                  : trans.__('Resume')
-              }
-              caption={trans._n(
-                'Ask for the %1 missing answer. No other answer is paid for again.',
-                'Ask for the %1 missing answers. No other answer is paid for again.',
-                missing
-              )}
-              busy={busy}
-              onClick={() => void attempt(trials.resume(table.id))}
-            />
-          )
-        )}
+        <CancelOrResume
+          model={trials}
+          work={found}
+          canResume={missing > 0}
+          resume={
+            missing === failed
+              ? trans.__('Rerun failed calls')
+              : trans.__('Resume')
+          }
+          caption={trans._n(
+            'Ask for the %1 missing answer. No other answer is paid for again.',
+            'Ask for the %1 missing answers. No other answer is paid for again.',
+            missing
+          )}
+          trans={trans}
+        />
       </div>
+      <p className="gol-Note">
+        {[table.data, rowsText(table.row_count, table.digest, trans)].join(
+          ' · '
+        )}
+      </p>
+      <FailedTask work={found} title={trans.__('The run ended early.')} />
       {failed > 0 && (
         <Callout
           tone="warning"
@@ -372,10 +230,10 @@ function ShownTrial(props: {
 }
 
 function Answers(props: {
-  found: ITrial;
+  found: IWork<ITrialTable>;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { table } = props.found;
+  const { found: table } = props.found;
   const { trans } = props;
   const { columns } = table;
   const [marks, setMarks] = React.useState(true);
@@ -530,10 +388,5 @@ function valuesOf(row: ITrialRow['row']): string {
 }
 
 function nameOf({ data, created_at, columns }: ITrialSummary): string {
-  const when = new Date(created_at * 1000).toLocaleString(undefined, {
-    dateStyle: 'short',
-    timeStyle: 'short'
-  });
-  const file = data.slice(data.lastIndexOf('/') + 1);
-  return [when, file, columns.join(', ')].join(' · ');
+  return [whenAndWhere(created_at, data), columns.join(', ')].join(' · ');
 }

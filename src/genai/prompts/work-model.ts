@@ -1,0 +1,135 @@
+import type { IDisposable } from '@lumino/disposable';
+
+import { Resource } from '../../core/resource';
+import type { IGenOpsCore } from '../../core/tokens';
+import type { ITask } from '../../tasks/service';
+import { TasksService } from '../../tasks/service';
+
+/** Durable work on a prompt, and its tasks. */
+export interface IWork<T> {
+  readonly found: T;
+  /** The task that works on it now. */
+  readonly task: ITask | undefined;
+  /** The last task, if it failed. */
+  readonly failed: ITask | undefined;
+}
+
+/** The durable work of one kind on one prompt: its list, newest first, and the chosen work. */
+export abstract class PromptWorkModel<
+  S extends { id: string },
+  T extends S
+> implements IDisposable {
+  /** @param subject what stands before the id in the subject of a task. */
+  constructor(
+    core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
+    private _subject: string
+  ) {
+    const { api, events, trans } = core;
+    this.api = api;
+    this._tasks = new TasksService(api);
+    this.list = new Resource<S[]>({
+      fetch: async signal =>
+        this.name ? this.fetchList(this.name, signal) : [],
+      events,
+      kinds: ['prompt'],
+      accepts: ({ id }) => !id || id === this.name,
+      trans
+    });
+    this.chosen = new Resource<IWork<T> | null>({
+      fetch: signal => this._get(signal),
+      events,
+      kinds: ['prompt', 'task'],
+      accepts: ({ kind }) =>
+        kind === 'prompt' || this.isLive(this.chosen.value?.found),
+      isEmpty: found => found === null,
+      trans
+    });
+  }
+
+  readonly list: Resource<S[]>;
+  readonly chosen: Resource<IWork<T> | null>;
+
+  /** Show the work on a prompt, the newest first. */
+  show(name: string): void {
+    if (name !== this.name) {
+      this.name = name;
+      this._id = '';
+      void this.list.refresh();
+      void this.chosen.refresh();
+    }
+  }
+
+  choose(id: string): Promise<void> {
+    this._id = id;
+    return this.chosen.refresh();
+  }
+
+  set visible(value: boolean) {
+    this.list.visible = value;
+    this.chosen.visible = value;
+  }
+
+  /** Go on with work that was cancelled or that failed. */
+  async resume(id: string): Promise<void> {
+    await this.sendResume(id);
+    await this.chosen.refresh();
+  }
+
+  async cancel(task: string): Promise<void> {
+    await this._tasks.cancel(task);
+    await this.refresh();
+  }
+
+  get isDisposed(): boolean {
+    return this.list.isDisposed;
+  }
+
+  dispose(): void {
+    this.list.dispose();
+    this.chosen.dispose();
+  }
+
+  protected abstract fetchList(name: string, signal: AbortSignal): Promise<S[]>;
+  protected abstract fetchOne(id: string, signal: AbortSignal): Promise<T>;
+  protected abstract sendResume(id: string): Promise<unknown>;
+
+  /** Whether the chosen work is fetched again at each step of its task. */
+  protected isLive(_found: T | undefined): boolean {
+    return true;
+  }
+
+  /** Choose the work of a task that began now. */
+  protected async begun(task: ITask): Promise<void> {
+    this._id = (task.subject ?? '').slice(this._subject.length);
+    await this.refresh();
+  }
+
+  protected async refresh(): Promise<void> {
+    await Promise.all([this.list.refresh(), this.chosen.refresh()]);
+  }
+
+  private async _get(signal: AbortSignal): Promise<IWork<T> | null> {
+    const id =
+      this._id ||
+      (this.name && (await this.fetchList(this.name, signal))[0]?.id);
+    if (!id) {
+      return null;
+    }
+    const [found, tasks] = await Promise.all([
+      this.fetchOne(id, signal),
+      this._tasks.list(signal)
+    ]);
+    const last = tasks.find(({ subject }) => subject === this._subject + id);
+    return {
+      found,
+      task: last?.finished_at === null ? last : undefined,
+      failed: last?.state === 'failed' ? last : undefined
+    };
+  }
+
+  protected api: IGenOpsCore['api'];
+  /** The name of the prompt. */
+  protected name = '';
+  private _tasks: TasksService;
+  private _id = '';
+}

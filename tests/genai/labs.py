@@ -1,0 +1,35 @@
+"""Labs in the process of a test, and what their MLflow has."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from genops_lab.core.settings import Settings
+from tests.support.application import Lab, open_lab
+from tests.support.homes import Home
+
+
+@contextlib.asynccontextmanager
+async def opened(home: Home) -> AsyncIterator[Lab]:
+    """Open a Lab over the data of a home, and stop it at the end."""
+    lab = await open_lab(Settings(data_dir=home.data))
+    try:
+        yield lab
+    finally:
+        await lab.stop()
+
+
+def client_of(home: Home) -> Any:
+    """Return MLflow's own client of the home's store."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=f"sqlite:///{home.data / 'mlflow' / 'mlflow.db'}")
+
+
+def add_data_set(client: Any, name: str, rows: list[tuple[dict[str, Any], str]]) -> None:
+    """Make a data set of MLflow from inputs with their expected answers."""
+    made = client.create_dataset(name, experiment_id="0")
+    records = [{"inputs": inputs, "expectations": {"expected_response": answer}} for inputs, answer in rows]
+    client._tracking_client.store.upsert_dataset_records(made.dataset_id, records)
