@@ -142,7 +142,7 @@ class HostSessions:
     ) -> tuple[dict[str, Any], CommandEnd]:  # fmt: skip
         """Run a command, or follow the one that is there, until its end. Return its last event and its end.
 
-        ``tell`` gets its events: the lines of JSON that it prints. An order without ``argv`` follows only.
+        ``tell`` gets its events: the lines of JSON that it prints. See :data:`FOLLOWED`.
         """
 
         async def follow(commands: HostCommands) -> tuple[dict[str, Any], CommandEnd]:
@@ -191,23 +191,39 @@ class HostSessions:
         within_s: float = _CANCEL_S,
     ) -> str:  # fmt: skip
         """Do the last thing with a host that may be away. Return why it could not be done; empty: it is done."""
+        connections = self._targets.connections
         try:
             record = await self._targets.record(target)
-            link = self._targets.connections.link(record.route)
+            link = connections.link(record.route)
             if not link.is_up:
-                await asyncio.wait_for(self._targets.connections.reach(link, handle), _REACH_S)
-            await asyncio.wait_for(do(link), within_s)
-        except (GenOpsError, asyncio.TimeoutError) as error:
-            return error.message if isinstance(error, GenOpsError) else "The host does not answer."
-        return ""
+                await asyncio.wait_for(connections.reach(link, handle), _REACH_S)
+            work = asyncio.ensure_future(do(link))
+            away = asyncio.ensure_future(connections.run(_away(link)))
+            try:
+                await asyncio.wait([work, away], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+                if work.done():
+                    work.result()
+                    return ""
+            finally:
+                for each in (work, away):
+                    each.cancel()
+                await asyncio.gather(work, away, return_exceptions=True)
+        except GenOpsError as error:
+            return error.message
+        except asyncio.TimeoutError:
+            pass
+        return "The host does not answer."
+
+
+#: No order: the command is there, and is only followed.
+FOLLOWED = CommandOrder(argv=[])
 
 
 def command_order(argv: list[str], handle: TaskHandle, **more: Any) -> CommandOrder:
     """Return the order of the command of a task."""
     return CommandOrder(
-        argv=argv, name=handle.task.title, owner=handle.id, lease_s=LEASE_S,
-        journal_max_bytes=_JOURNAL_BYTES, **more,
-    )  # fmt: skip
+        argv=argv, name=handle.task.title, lease_s=LEASE_S, journal_max_bytes=_JOURNAL_BYTES, **more
+    )
 
 
 class Talk(HostTransfer):
@@ -268,6 +284,17 @@ class Talk(HostTransfer):
 async def _up(link: HostConnection) -> None:
     while not link.is_up:
         await link.changed()
+
+
+async def _away(link: HostConnection) -> None:
+    """Return once a connection broke and is not soon back."""
+    while True:
+        while link.is_up:
+            await link.changed()
+        try:
+            await asyncio.wait_for(_up(link), _REACH_S)
+        except asyncio.TimeoutError:
+            return
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from genops_lab.agent.answers import CODE, ENDPOINTS, SESSION
 from genops_lab.core.errors import Failed
 from genops_lab.core.paths import private_dir
 from genops_lab.deployments.environments import lines_on
-from genops_lab.evaluations.host_sessions import HostSessions, Talk, command_order
+from genops_lab.evaluations.host_sessions import FOLLOWED, HostSessions, Talk, command_order
 from genops_lab.hosts.link.payload import INIT, python_files, zipped
 from genops_lab.hosts.link.placed_files import SentFile, sent_file, sent_folder
 from genops_lab.hosts.link.state import RemoteError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from genops_lab.core.tasks import TaskHandle
     from genops_lab.core.worker import Worker
     from genops_lab.evaluations.loading import HostPython
-    from genops_lab.hosts.link.commands import HostCommands
+    from genops_lab.hosts.link.commands import HostCommands, HostUnit
     from genops_lab.hosts.link.connection import HostConnection
     from genops_lab.hosts.service import TargetsService
 
@@ -59,24 +59,26 @@ class AnswersOnTarget:
         self.check, self.check_kind = self._sessions.check, self._sessions.check_kind
 
     async def run(
-        self, handle: TaskHandle, evaluation: AnswerEvaluation, stages: list[HostStage], endpoints: HostEndpoints,
-        tell: Callable[[dict[str, Any]], None],
+        self, handle: TaskHandle, evaluation: AnswerEvaluation, stages: list[HostStage],
+        endpoints: Callable[[], Awaitable[HostEndpoints]], tell: Callable[[dict[str, Any]], None],
     ) -> AnswerEvaluation:  # fmt: skip
-        """Run stages on the host, or follow those that run there for this task, and take the results.
+        """Run stages on the host, or follow those that run there, and take the results.
 
-        A host that restarted meanwhile goes on. Raises Failed: :meth:`rescue` brings what was answered.
+        ``endpoints`` are asked for when something starts. A host that restarted meanwhile goes on. Raises Failed:
+        :meth:`rescue` brings what was answered.
         """
         target, id = evaluation.target, _session(evaluation)
+        owner = f"{handle.id} {'+'.join(stages)}"
         link = await self._sessions.reached(handle, target)
-        given = {ENDPOINTS: msgspec.json.encode(endpoints).decode()}
-        needs = await self._needs(evaluation.id, endpoints)
         for is_last in (False, True):
-            command = await self._command(handle, link, id)
-            if command is None:
-                command = await self._placed(handle, link, evaluation, stages, needs)
-            order = command_order(command, handle, env=given)
+            order = FOLLOWED
+            if not await self._is_there(handle, link, id, owner):
+                given = await endpoints()
+                command = await self._placed(handle, link, evaluation, stages, given)
+                secret = {ENDPOINTS: msgspec.json.encode(given).decode()}
+                order = command_order(command, handle, env=secret, owner=owner)
             last, end = await self._sessions.followed(handle, link, id, order, tell)
-            found = await self._taken(handle, link, evaluation, needs)
+            found = await self._taken(handle, link, evaluation)
             if "done" in last:
                 return found
             if "failed" in last or is_last or end.exit_code is not None:
@@ -88,34 +90,37 @@ class AnswersOnTarget:
         why = end.reason or "the host restarted."
         raise Failed(f"The evaluation ended early on {target}: {why}", hint=_resume(evaluation))
 
-    async def _needs(self, id: str, endpoints: HostEndpoints) -> HostNeeds:
-        litellm = any(each.litellm for each in (*endpoints.answering, *endpoints.judges))
-        return await self._worker.call(HostResults.needs, id, litellm)
+    async def _is_there(self, handle: TaskHandle, link: HostConnection, id: str, owner: str) -> bool:
+        """Return whether the host has the command, which an earlier Lab or task started. Another one is ended.
 
-    async def _command(self, handle: TaskHandle, link: HostConnection, id: str) -> list[str] | None:
-        """Return the command that an earlier Lab started for this task; None: none. One of another task is ended."""
+        One of an earlier task counts only while it runs.
+        """
 
-        async def look(commands: HostCommands) -> str | None:
+        async def look(commands: HostCommands) -> HostUnit | None:
             try:
-                return (await commands.info(id)).owner
+                return await commands.info(id)
             except RemoteError as error:
                 if error.code != "not_found":
                     raise
                 return None
 
-        owner = await self._sessions.with_commands(handle, link, look)
-        if owner == handle.id:
-            return []
-        if owner is not None:
-            await self._sessions.ended(handle, link, id, _GRACE_S)
-        return None
+        found = await self._sessions.with_commands(handle, link, look)
+        if found is None:
+            return False
+        same = found.owner.partition(" ")[2] == owner.partition(" ")[2]
+        if found.owner == owner or (same and found.state == "running"):
+            return True
+        await self._sessions.ended(handle, link, id, _GRACE_S)
+        return False
 
     async def _placed(
         self, handle: TaskHandle, link: HostConnection, evaluation: AnswerEvaluation, stages: list[HostStage],
-        needs: HostNeeds,
+        endpoints: HostEndpoints,
     ) -> list[str]:  # fmt: skip
         """Provide an interpreter and the files, and return the command. Raises Failed."""
         id, sessions = _session(evaluation), self._sessions
+        litellm = any(each.litellm for each in (*endpoints.answering, *endpoints.judges))
+        needs = await self._worker.call(HostResults.needs, evaluation.id, litellm)
         host = await sessions.talked(handle, link, id, lambda talk: talk.host())
         wanted = lines_on(needs.lines, host, python=_python(host, needs))
         name = f"the evaluation {evaluation.name}"
@@ -145,9 +150,10 @@ class AnswersOnTarget:
         return own, absent
 
     async def _taken(
-        self, handle: TaskHandle, link: HostConnection, evaluation: AnswerEvaluation, needs: HostNeeds
+        self, handle: TaskHandle, link: HostConnection, evaluation: AnswerEvaluation
     ) -> AnswerEvaluation:
         """Fetch the results, and take them over."""
+        needs = await self._worker.call(HostResults.needs, evaluation.id, False)
         answers = sum(each.wanted for each in evaluation.models)
         limit = min(_MOST_BYTES, _MORE_BYTES + answers * _ANSWER_BYTES)
         incoming = await asyncio.to_thread(private_dir, self._root.parent / "incoming")  # the same disk
@@ -167,9 +173,9 @@ class AnswersOnTarget:
         """Stop what runs on the host, take its results, and remove them there. Return why that is not possible."""
 
         async def end(link: HostConnection) -> None:
-            id, needs = _session(evaluation), await self._needs(evaluation.id, _NOBODY)
+            id = _session(evaluation)
             await self._sessions.ended(handle, link, id, _GRACE_S)
-            await self._taken(handle, link, evaluation, needs)
+            await self._taken(handle, link, evaluation)
             await self._sessions.removed(handle, link, id)
 
         return await self._sessions.at_end(handle, evaluation.target, end, _FETCH_S)
@@ -185,9 +191,6 @@ class AnswersOnTarget:
                 f"What the evaluation left on {evaluation.target} was not removed: {why} "
                 "It is removed when it is 30 days old."
             )
-
-
-_NOBODY = HostEndpoints(answering=[], judges=[])
 
 
 def _session(evaluation: AnswerEvaluation) -> str:

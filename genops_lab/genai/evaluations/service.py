@@ -390,11 +390,13 @@ class AnswersService(Service):
             elif isinstance(done := event.get("scored"), int):
                 handle.show(f"{evaluation.target}: {done:,} answers scored.")
 
-        self._there.add(id)
-        try:
+        async def endpoints() -> HostEndpoints:
             answering, judges = await self._endpoints(id)
             handle.say(keys_sentence(evaluation.target, [*answering, *judges]))
-            endpoints = HostEndpoints(answering=answering, judges=judges)
+            return HostEndpoints(answering=answering, judges=judges)
+
+        self._there.add(id)
+        try:
             found = await on_target.run(handle, evaluation, stages, endpoints, tell)
         except OldToken:  # another Lab goes on with it
             raise
@@ -412,8 +414,8 @@ class AnswersService(Service):
         """Bring what the host answered, and leave nothing there; or say why that is not possible."""
         if why := await self._on_target().rescue(handle, evaluation):
             handle.say(
-                f"What {evaluation.target} answered is still there alone: {why} It comes back with: "
-                f"genops evaluate resume {evaluation.id}"
+                f"{evaluation.target} was not stopped: {why} It goes on for up to a day without JupyterLab, and its "
+                f"answers are there alone. Bring them with: genops evaluate resume {evaluation.id}"
             )
 
     def _on_target(self) -> AnswersOnTarget:

@@ -159,6 +159,9 @@ function Alone(props: IProps & { found: IResult }): React.ReactElement {
             trans.__('%1, %2 rows', evaluation.data, evaluation.rows),
             { caption: trans.__('Digest %1', evaluation.digest) }
           ],
+          ...(evaluation.target
+            ? [[trans.__('Target'), evaluation.target] as const]
+            : []),
           [trans.__('Repeats'), evaluation.repeats],
           [
             trans.__('Cost'),
