@@ -40,8 +40,6 @@ LEASE_S = 86400.0
 _JOURNAL_BYTES = 16 * 1024 * 1024
 _BREAKS, _AWAY_S = 6, 600.0
 _CANCEL_S, _REACH_S = 40.0, 10.0
-#: Environments that a session may have built.
-_BUILDS = 2
 
 #: What the agent runs over the files: it predicts rows, or asks models and scores their answers.
 Program = Literal["evaluate", "answers"]
@@ -94,11 +92,12 @@ class HostSessions:
             )
 
     async def interpreter(
-        self, handle: TaskHandle, link: HostConnection, host: HostPython, wanted: Requirements, name: str, build_id: str
+        self, handle: TaskHandle, link: HostConnection, host: HostPython, wanted: Requirements, name: str,
+        project: str, build_id: str,
     ) -> str:  # fmt: skip
         """Return an interpreter on the host with what ``name`` requires: the target's own, or a new one.
 
-        Raises Failed if its environment cannot be built.
+        ``project`` names a new environment. Raises Failed if it cannot be built.
         """
         target = link.route.target
         if not wanted.missing:
@@ -113,7 +112,7 @@ class HostSessions:
                 "main": "requirements.txt",
                 "files": {"requirements.txt": "\n".join(wanted.lines) + "\n"},
             },
-            "project": name.split(" ")[0],
+            "project": project,
             "packages": wanted.packages,
             "python": "" if wanted.python in ("", host.version) else wanted.python,
             "folder": "",
@@ -178,11 +177,11 @@ class HostSessions:
 
         await self.with_commands(handle, link, end)
 
-    async def removed(self, handle: TaskHandle, link: HostConnection, id: str) -> None:
-        """Stop what runs on the host for a session, and remove its files."""
+    async def removed(self, handle: TaskHandle, link: HostConnection, id: str, builds: Sequence[str]) -> None:
+        """Stop what runs on the host for a session, builds of environments too, and remove its files."""
         run = self._targets.connections.run
-        for at in range(_BUILDS):
-            await run(link.call("builds.cancel", {"id": f"{id}-{at}"}, timeout_s=_CANCEL_S))
+        for build_id in builds:
+            await run(link.call("builds.cancel", {"id": build_id}, timeout_s=_CANCEL_S))
         await self.ended(handle, link, id)
         await self.talked(handle, link, id, lambda talk: talk.remove())
 

@@ -60,7 +60,9 @@ class TargetEvaluations:
         described = []
         for at, model in enumerate(models):
             wanted = await asyncio.to_thread(self._loading.requirements, model.folder / "model", host)
-            python = await sessions.interpreter(handle, link, host, wanted, model.name, f"{id}-{at}")
+            python = await sessions.interpreter(
+                handle, link, host, wanted, model.name, model.name.split(" ")[0], f"{id}-{at}"
+            )
             described.append({"name": model.name, "interpreter": python, "allow_pickle": model.allow_pickle})
         content = json.dumps({**session, "models": described})
         await asyncio.to_thread((folder / SESSION).write_text, content, encoding="utf-8")
@@ -104,7 +106,8 @@ class TargetEvaluations:
         """Stop what runs on the host, and remove the files of the session; say so if the host cannot be reached."""
 
         def remove(link: HostConnection) -> Any:
-            return self._sessions.removed(handle, link, self._id(handle))
+            id = self._id(handle)
+            return self._sessions.removed(handle, link, id, [f"{id}-{at}" for at in (0, 1)])
 
         if why := await self._sessions.at_end(handle, target, remove):
             handle.say(

@@ -24,7 +24,7 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.store.work import WorkTable
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
-from genops_lab.genai.evaluations.host_results import ASKING, LITELLM, STOPPING, HostResults
+from genops_lab.genai.evaluations.host_results import ASKING, LITELLM, SANDBOX, STOPPING, HostResults
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import AnswersReport, BegunAnswers, NewAnswerEvaluation, NewScores
 from genops_lab.genai.evaluations.results_folder import ResultsFolder
@@ -511,5 +511,5 @@ def test_results_without_answers_that_are_here_are_not_taken(tmp_path: Path) -> 
 
 def test_the_versions_of_a_host_are_those_of_the_package() -> None:
     project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    for line in (*ASKING, *STOPPING, LITELLM):
+    for line in (*ASKING, *STOPPING, *SANDBOX, LITELLM):
         assert f'"{line}"' in project, line

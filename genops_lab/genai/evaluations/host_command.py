@@ -27,7 +27,7 @@ ROOT = "answers"
 
 
 class HostSession(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command on a host does: ``session.json``, without secrets.
+    """The work of a command on a host: ``session.json``, without secrets.
 
     ``code`` is the digest of the Lab's code; ``interpreter`` runs ``module`` of it.
     """

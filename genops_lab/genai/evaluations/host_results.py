@@ -13,7 +13,7 @@ from genops_lab.core.errors import Failed
 from genops_lab.core.paths import private_dir
 from genops_lab.genai.scorers.base import Judge
 from genops_lab.genai.scorers.kinds import Scorer
-from genops_lab.genai.scorers.programs import Embeddings, JsonSchema, Mlflow, Rouge, Sacrebleu
+from genops_lab.genai.scorers.programs import Code, Embeddings, Function, JsonSchema, Mlflow, Rouge, Sacrebleu
 
 from .evaluation_file import Evaluation
 from .journal import Call, Key, read
@@ -24,17 +24,19 @@ from .results_folder import ResultsFolder, find_folder
 #: What the stages import, as pyproject.toml has it: to ask, to stop when the answer is known, and for some scorers.
 ASKING = ("aiohttp>=3.10,<4", "msgspec>=0.18.6", "pyyaml>=6")
 STOPPING = ("numpy>=1.24", "scipy>=1.10")
+SANDBOX = ("psutil>=5.9",)
 SCHEMAS = ("jsonschema", "referencing")
 LITELLM = "litellm>=1.80,<2"
 _OF_SCORERS: dict[type, tuple[str, ...]] = {
-    JsonSchema: SCHEMAS, Sacrebleu: ("sacrebleu>=2.4",), Rouge: ("rouge-score>=0.1.2",),
+    Code: SANDBOX, Function: SANDBOX, JsonSchema: SCHEMAS,
+    Sacrebleu: ("sacrebleu>=2.4",), Rouge: ("rouge-score>=0.1.2",),
 }  # fmt: skip
 _OLDEST_PYTHON = (3, 10)
 _STATE = "state.json"
 
 
 class HostNeeds(msgspec.Struct, frozen=True, kw_only=True):
-    """What an evaluation needs on a host. ``results``: the files that the stages write there, which come back.
+    """The needs of an evaluation on a host. ``results``: the files that the stages write there, which come back.
 
     ``python``: the version for an environment, where the host's own is older than ``oldest``.
     """
@@ -46,7 +48,7 @@ class HostNeeds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostResults(AnswersProcess):
-    """What travels between this machine and a host."""
+    """Names and takes what travels between this machine and a host."""
 
     def needs(self, id: str, litellm: bool) -> HostNeeds:
         """Return what an evaluation needs on a host. ``litellm``: it asks models through LiteLLM. Raises NotFound."""
@@ -88,7 +90,7 @@ def _lines(file: Evaluation, scorers: Sequence[Scorer], litellm: bool) -> Iterat
     if file.stop_when_known:
         yield from STOPPING
     if file.tools:
-        yield from SCHEMAS
+        yield from (*SCHEMAS, *SANDBOX)
     if litellm:
         yield LITELLM
     for scorer in scorers:

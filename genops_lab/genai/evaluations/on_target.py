@@ -122,9 +122,10 @@ class AnswersOnTarget:
         litellm = any(each.litellm for each in (*endpoints.answering, *endpoints.judges))
         needs = await self._worker.call(HostResults.needs, evaluation.id, litellm)
         host = await sessions.talked(handle, link, id, lambda talk: talk.host())
-        wanted = lines_on(needs.lines, host, python=_python(host, needs))
+        first, *lines = needs.lines  # a build has at least one package
+        wanted = lines_on(lines, host, [first], _python(host, needs))
         name = f"the evaluation {evaluation.name}"
-        python = await sessions.interpreter(handle, link, host, wanted, name, f"{id}-0")
+        python = await sessions.interpreter(handle, link, host, wanted, name, evaluation.name, _build(handle))
         with tempfile.TemporaryDirectory(prefix="genops-host-") as folder:
             digest = await asyncio.to_thread(_write_code, Path(folder, CODE))
             session = HostSession(evaluation=evaluation.id, stages=stages, code=digest, interpreter=python)
@@ -176,7 +177,7 @@ class AnswersOnTarget:
             id = _session(evaluation)
             await self._sessions.ended(handle, link, id, _GRACE_S)
             await self._taken(handle, link, evaluation)
-            await self._sessions.removed(handle, link, id)
+            await self._sessions.removed(handle, link, id, [_build(handle)])
 
         return await self._sessions.at_end(handle, evaluation.target, end, _FETCH_S)
 
@@ -184,7 +185,7 @@ class AnswersOnTarget:
         """Remove what is on the host; say so if that is not possible."""
 
         def remove(link: HostConnection) -> Any:
-            return self._sessions.removed(handle, link, _session(evaluation))
+            return self._sessions.removed(handle, link, _session(evaluation), [_build(handle)])
 
         if why := await self._sessions.at_end(handle, evaluation.target, remove):
             handle.say(
@@ -196,6 +197,11 @@ class AnswersOnTarget:
 def _session(evaluation: AnswerEvaluation) -> str:
     """Return the id of the session and of its command, which fits into their bounds."""
     return f"answers-{hashlib.sha256(evaluation.id.encode()).hexdigest()[:24]}"
+
+
+def _build(handle: TaskHandle) -> str:
+    """Return the id of the build of a task: a later task may build again."""
+    return f"answers-{handle.id}"
 
 
 def _python(host: HostPython, needs: HostNeeds) -> str:
