@@ -1,4 +1,4 @@
-"""Run ``python -m genops_lab.agent attach|keep|build|evaluate|score|probe``, or the same from the uploaded zip."""
+"""Run ``python -m genops_lab.agent COMMAND``, or the same from the uploaded zip; the usage below has the commands."""
 
 from __future__ import annotations
 
@@ -25,6 +25,10 @@ def main(arguments: List[str]) -> int:
         from .evaluate import main as evaluate
 
         return evaluate(arguments[1])
+    if command == "answers" and len(arguments) > 1:
+        from .answers import main as answers
+
+        return answers(arguments[1])
     if command == "score" and len(arguments) > 2:
         from .score import main as score
 
@@ -37,7 +41,8 @@ def main(arguments: List[str]) -> int:
         print(json.dumps(probe(), indent=2))
         return 0
     print(
-        "usage: agent attach | keep [--foreground] FOLDER | build | evaluate FOLDER | score FOLDER SCORER | probe",
+        "usage: agent attach | keep [--foreground] FOLDER | build | evaluate FOLDER | answers FOLDER | "
+        "score FOLDER SCORER | probe",
         file=sys.stderr,
     )
     return 2

@@ -1,12 +1,14 @@
-"""Take the files of an evaluation onto this host, and give its predictions to the Lab (service ``evaluation``).
+"""Take the files of an evaluation onto this host, and give its results to the Lab (service ``evaluation``).
 
-The Lab names the session as ``id``; the host answers with what its Python has. Then the Lab sends orders, until it ends
-the channel. ``place`` lists files of the session by path, hash and size; the host asks for those that it does not have,
-from where a broken connection left them. The answer has the command that predicts (:mod:`.evaluate`). ``fetch`` asks
-for a file of the session. ``remove`` deletes the session. :mod:`.transfer` defines how files travel.
+The Lab names the session as ``id`` and its ``program``, ``evaluate`` or ``answers``; the host answers with what its
+Python has. Then the Lab sends orders, until it ends the channel. ``place`` lists files of the session by path, hash and
+size; the host asks for those that it does not have, from where a broken connection left them. The answer has the
+command that works with them (:mod:`.evaluate`, :mod:`.answers`). ``fetch`` asks for a file of the session. ``remove``
+deletes the session. :mod:`.transfer` defines how files travel.
 
 Files are kept by their hash, so a model that was sent before is not sent again. A session has copies: a model may write
-into its own folder.
+into its own folder. The files ``own`` are in the session alone, and end with it. Those of ``absent`` too, and they are
+left out where the session has such a file: it is newer.
 """
 
 from __future__ import annotations
@@ -25,22 +27,27 @@ from .starter import agent_command
 from .threads import in_thread
 from .transfer import BadTransfer, Lost, TransferChannel, document, outgoing
 
+PROGRAMS = ("evaluate", "answers")
+
 
 async def serve(channel: Channel) -> None:
     """Serve until the Lab has left. Raises ChannelReset."""
     channel.bulk = True
     session, talk = channel.params.get("id"), TransferChannel(channel)
+    program = str(channel.params.get("program") or PROGRAMS[0])
     if not unit_id_is_valid(session):
         raise ChannelReset("invalid", "The id of the evaluation cannot be the name of a folder.")
+    if program not in PROGRAMS:
+        raise ChannelReset("invalid", "The host has no such program for evaluations.")
     try:
-        place = await in_thread(_Place, str(session))
+        place = await in_thread(_Place, str(session), program)
         channel.write(document(await in_thread(python_here)))
         while True:
             order = await talk.document()
             if not order:
                 break
             if order.get("op") == "place":
-                await place.receive(talk, [placed_file(each) for each in order["files"]])
+                await place.receive(talk, *(_listed(order, name) for name in ("files", "own", "absent")))
             elif order.get("op") == "fetch":
                 await place.send(talk, relative(str(order["path"])))
             else:
@@ -87,27 +94,48 @@ def python_here() -> Dict[str, Any]:
     }
 
 
+def _listed(order: Dict[str, Any], name: str) -> List[PlacedFile]:
+    return [placed_file(each) for each in order.get(name) or ()]
+
+
 class _Place:
     """The folder of a session."""
 
-    def __init__(self, session: str) -> None:
-        self._store = FileStore(session, "the evaluation", "Evaluate again.")
+    def __init__(self, session: str, program: str) -> None:
+        self._program, self._owner = program, session
+        self._store = self._files()
         root = private_folder(os.path.join(state_folder()[0], "evaluations"))
         sessions = private_folder(os.path.join(root, "sessions"))
         self.folder = os.path.join(sessions, session)
         remove_unused(sessions)
 
-    async def receive(self, talk: TransferChannel, files: List[PlacedFile]) -> None:
+    def _files(self, folder: str = "") -> FileStore:
+        return FileStore(self._owner, "the evaluation", "Evaluate again.", folder)
+
+    async def receive(
+        self, talk: TransferChannel, files: List[PlacedFile], own: List[PlacedFile], absent: List[PlacedFile]
+    ) -> None:
         """Ask for missing files, then copy all into the session. Raises ChannelReset for a damaged one."""
         await self._store.receive(talk, files, self.folder)
-        talk.channel.write(document({"command": agent_command(sys.executable, ["evaluate", self.folder])}))
+        if own or absent:
+            more = await in_thread(lambda: [each for each in absent if not self._has(each.path)])
+            arriving = os.path.join(self.folder, ".arriving")
+            await (await in_thread(self._files, arriving)).receive(talk, [*own, *more], self.folder)
+            await in_thread(shutil.rmtree, arriving, True)
+        talk.channel.write(document({"command": agent_command(sys.executable, [self._program, self.folder])}))
 
     async def send(self, talk: TransferChannel, path: str) -> None:
-        """Send a file of the session."""
+        """Send a file of the session, or say that there is none."""
+        if not await in_thread(self._has, path):
+            talk.channel.write(document({"size": None}))
+            return
         with await in_thread(lambda: open(os.path.join(self.folder, path), "rb")) as stream:
             size = os.fstat(stream.fileno()).st_size
             talk.channel.write(document({"size": size}))
             await talk.send(outgoing(stream, size, exact=True))
+
+    def _has(self, path: str) -> bool:
+        return os.path.isfile(os.path.join(self.folder, path))
 
     def remove(self) -> None:
         """Delete the session, and what arrived only in part."""

@@ -49,12 +49,13 @@ def relative(path: str) -> str:
 class FileStore:
     """The files by their hash. ``owner`` names what is being received, and what of it has arrived in part.
 
-    ``about`` and ``hint`` are for the error of a damaged file.
+    ``about`` and ``hint`` are for the error of a damaged file. ``folder``: where they are kept; empty: with all others.
     """
 
-    def __init__(self, owner: str, about: str, hint: str) -> None:
-        root = private_folder(os.path.join(state_folder()[0], "evaluations"))
-        self._files = private_folder(os.path.join(root, "files"))
+    def __init__(self, owner: str, about: str, hint: str, folder: str = "") -> None:
+        if not folder:
+            folder = os.path.join(private_folder(os.path.join(state_folder()[0], "evaluations")), "files")
+        self._files = private_folder(folder)
         self._owner = owner
         self._about, self._hint = about, hint
         remove_unused(self._files)

@@ -12,6 +12,7 @@ from genops_lab.genai.evaluations.mlflow_rows import is_in_mlflow
 from genops_lab.genai.evaluations.models import AnswersReport, BegunAnswers, NewAnswerEvaluation, NewScores
 from genops_lab.genai.evaluations.service import AnswersService
 
+from .completion import target_names
 from .deployment_files import text_of
 from .document import Document, Note
 from .grammar import noun
@@ -35,6 +36,15 @@ Data = Annotated[
         "--data", metavar="ROWS", help="Rows in place of the file's: a file, traces:QUERY, dataset:NAME."
     ),
 ]
+On = Annotated[
+    str,
+    typer.Option(
+        "--on",
+        metavar="TARGET",
+        help="Ask and score on the host of this connected target. Default: this machine.",
+        autocompletion=target_names,
+    ),
+]
 Markdown = Annotated[
     Path | None,
     typer.Option("--markdown", metavar="FILE", help="Append the report to this file, such as a job summary."),
@@ -45,6 +55,7 @@ Markdown = Annotated[
 def run_evaluation(
     file: File,
     data: Data = "",
+    on: On = "",
     markdown: Markdown = None,
     json: Json = False,
 ) -> None:
@@ -53,18 +64,21 @@ def run_evaluation(
     The exit code is 8 if answers are missing. `genops evaluate resume` asks for them.
     """
     with command(json) as session:
-        begun = session.call(AnswersService.begin_answers, body=_new(file, data))
+        body = _new(file, data, on)
+        if on:  # said before a key leaves this machine
+            session.say(session.call(AnswersService.plan_answers, body=body).keys)
+        begun = session.call(AnswersService.begin_answers, body=body)
         _followed(session, begun, markdown)
 
 
 @answer_evaluations.command("plan")
-def plan_evaluation(file: File, data: Data = "", json: Json = False) -> None:
+def plan_evaluation(file: File, data: Data = "", on: On = "", json: Json = False) -> None:
     """Say what an evaluation costs at most, and what it can show.
 
     No model is asked. Rows that are nearly the same, or in the training data, are named.
     """
     with command(json) as session:
-        found = session.call(AnswersService.plan_answers, body=_new(file, data))
+        found = session.call(AnswersService.plan_answers, body=_new(file, data, on))
         session.show(found, views.plan(found))
 
 
@@ -118,12 +132,13 @@ def _scores(scorer: str) -> NewScores:
     return NewScores(text=f"scorers:\n- scorer: {word_of(scorer)}\n", name="--scorer")
 
 
-def _new(file: str, data: str) -> NewAnswerEvaluation:
+def _new(file: str, data: str, on: str) -> NewAnswerEvaluation:
     return NewAnswerEvaluation(
         text=text_of(file),
         name=file,
         folder=str((Path.cwd() if file == "-" else Path(file).parent).absolute()),
         data=data_of(data),
+        on=on,
     )
 
 

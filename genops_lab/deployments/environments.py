@@ -160,10 +160,16 @@ def requirements_on(model: Path, host: HostPython, needed: Sequence[str] = ("mlf
 
 def engine_requirements(engine: str, host: HostPython) -> Requirements:
     """Return what an engine needs on a host: its package, and the parser of the gateway."""
-    lines = list(ENGINE_PACKAGES.get(engine, ()))
-    wanted = [*lines, "httptools"]
-    missing = [text for line in wanted if (text := _missing(line, host))]
-    return Requirements(lines=lines, python="", packages=["httptools"], missing=missing)
+    return lines_on(list(ENGINE_PACKAGES.get(engine, ())), host, ["httptools"])
+
+
+def lines_on(
+    lines: list[str], host: HostPython, packages: Sequence[str] = (), python: str = ""
+) -> Requirements:
+    """Return the requirements of lines and ``packages`` on a host. ``python``: the version that they need."""
+    missing = [f"python {python} (there: {host.version})"] if python not in ("", host.version) else []
+    missing += [text for line in (*lines, *packages) if (text := _missing(line, host))]
+    return Requirements(lines=lines, python=python, packages=list(packages), missing=missing)
 
 
 def _beside(lines: list[str], needed: Sequence[str]) -> list[str]:

@@ -302,7 +302,7 @@ def profile(
     return profiled(title or profile_title(), wishes)
 
 
-def evaluate(file: Any, rows: Any = None, *, name: str = "", keep_running: bool = False) -> Any:
+def evaluate(file: Any, rows: Any = None, *, name: str = "", keep_running: bool = False, on: str = "") -> Any:
     """Evaluate what models answer to rows, and return the report: a mapping that a notebook shows as a card.
 
     Example::
@@ -320,11 +320,12 @@ def evaluate(file: Any, rows: Any = None, *, name: str = "", keep_running: bool 
     ``file`` is the path of an evaluation file, its text, or its content as a dict. ``rows`` is a data frame, a
     list of dicts or the path of a file; without it the file's ``data`` names one. ``name`` is what the
     evaluation calls the rows. An interrupt cancels the evaluation, except with ``keep_running``; the answers so
-    far are kept. Raises GenOpsError for a file that is wrong and an evaluation that stopped early, and LabAway.
+    far are kept. ``on``: the connected target on whose host models are asked and answers scored. Raises GenOpsError
+    for a file that is wrong and an evaluation that stopped early, and LabAway.
     """
     from .evaluating import evaluate as run
 
-    return run(file, rows, name=name, keep_running=keep_running)
+    return run(file, rows, name=name, keep_running=keep_running, on=on)
 
 
 def predict(name: str, inputs: Any, timeout_s: float = 60.0, request_id: str = "") -> Any:

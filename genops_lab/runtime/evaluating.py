@@ -37,10 +37,11 @@ def evaluate(
     *,
     name: str = "",
     keep_running: bool = False,
+    on: str = "",
 ) -> GenOpsResult:
     """Ask models for answers, score them and return the report; see :func:`genops_lab.runtime.api.evaluate`."""
     text, called, folder = _file(file)
-    return _evaluate(text, called, folder, rows, name or "rows", keep_running)
+    return _evaluate(text, called, folder, rows, name or "rows", keep_running, on)
 
 
 def evaluation_cell(shell: Any, line: str, cell: str) -> GenOpsResult:
@@ -63,7 +64,7 @@ def evaluation_cell(shell: Any, line: str, cell: str) -> GenOpsResult:
         rows = shell.user_ns[options.rows]
     named = options.rows or "rows"
     text = completed(cell, options.name or options.rows or "notebook")
-    return _evaluate(text, "cell", os.getcwd(), rows, named, options.keep_running)
+    return _evaluate(text, "cell", os.getcwd(), rows, named, options.keep_running, options.on)
 
 
 def completed(cell: str, name: str) -> str:
@@ -107,10 +108,14 @@ def _file(file: Union[str, Mapping[str, Any]]) -> Tuple[str, str, str]:
 class _InLab:
     """An evaluation that a kernel of the Lab's machine begins."""
 
-    def __init__(self, text: str, called: str, folder: str, path: str, rows_name: str) -> None:
+    def __init__(self, text: str, called: str, folder: str, path: str, rows_name: str, on: str) -> None:
         body = {"text": text, "name": called, "folder": folder}
         if path:
             body.update(data=path, data_name=rows_name)
+        if on:  # said before a key leaves this machine
+            body.update(on=on)
+            plan = call("POST", "/v1/answer-evaluations/plan", body, timeout_s=300.0)
+            print(plan["keys"], file=sys.stderr)
         begun = call("POST", "/v1/answer-evaluations", body, timeout_s=300.0)
         self.id = str(begun["evaluation"]["id"])
         self.task: Dict[str, Any] = begun["task"]
@@ -166,12 +171,17 @@ class _FromHost:
 
 
 def _evaluate(
-    text: str, called: str, folder: str, rows: Any, rows_name: str, keep_running: bool
+    text: str, called: str, folder: str, rows: Any, rows_name: str, keep_running: bool, on: str
 ) -> GenOpsResult:
     is_here = not is_remote()
+    if on and not is_here:
+        raise GenOpsError(
+            "A kernel on another host cannot evaluate on a target: keys would go there.",
+            f"Begin it in a terminal of the Lab: genops evaluate FILE --on {on}",
+        )
     with _rows_file(rows, rows_name, is_here) as path:
         begun = (
-            _InLab(text, called, folder, path, rows_name)
+            _InLab(text, called, folder, path, rows_name, on)
             if is_here
             else _FromHost(text, called, path, rows_name)
         )

@@ -153,7 +153,8 @@ class _Magics:
             scorers: [{scorer: exact}]
 
         ``capitals`` is a data frame or a list of dicts with the columns ``country`` and ``expected``. Without it
-        the file's ``data`` names a file. Options: ``--name NAME``, ``--keep-running``.
+        the file's ``data`` names a file. Options: ``--name NAME``, ``--keep-running``, and ``--on TARGET``
+        to ask and score on the host of a target.
 
         The report has each model's mean with its 95 % interval, and the difference to the first model. A stop of
         the cell cancels the evaluation, except with ``--keep-running``. The answers so far are kept:

@@ -249,6 +249,9 @@ def evaluate_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keep-running", action="store_true", help="let the evaluation go on when the cell is stopped"
     )
+    parser.add_argument(
+        "--on", default="", metavar="TARGET", help="ask and score on the host of this connected target"
+    )
     return parser
 
 

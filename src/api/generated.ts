@@ -10804,6 +10804,7 @@ export interface components {
          *     - folder: the absolute path of the folder that ``data`` of the file is below, on the Lab's machine.
          *     - data: the absolute path of other rows, in place of those of the file.
          *     - data_name: what the evaluation calls ``data`` where the file is gone later, such as rows of a notebook.
+         *     - on: the connected target on whose host models are asked and answers scored; empty: this machine.
          */
         NewAnswerEvaluation: {
             text: string;
@@ -10814,6 +10815,8 @@ export interface components {
             data: string;
             /** @default  */
             data_name: string;
+            /** @default  */
+            on: string;
         };
         /**
          * BegunAnswers
@@ -10825,7 +10828,7 @@ export interface components {
         };
         /**
          * AnswerEvaluation
-         * @description An evaluation of answers. ``digest`` is that of the file of the rows.
+         * @description An evaluation of answers. ``digest`` is that of the file of the rows; ``target`` is empty on this machine.
          *
          *     ``notes`` say what a reader must know of it, ``data_notes`` of its rows. ``scores`` are those by the first scorer;
          *     lists alone have them.
@@ -10851,6 +10854,8 @@ export interface components {
             scores: components["schemas"]["ScoredModel"][];
             /** @default [] */
             data_notes: string[];
+            /** @default  */
+            target: string;
         };
         /**
          * ModelAnswers
@@ -10989,6 +10994,7 @@ export interface components {
          *     - tests: comparisons that share the level.
          *     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
          *     - notes: what a person must know of the rows.
+         *     - keys: which keys go to the host of a target; empty on this machine.
          */
         PlannedEvaluation: {
             name: string;
@@ -11005,6 +11011,8 @@ export interface components {
             clusters: number;
             /** @default [] */
             notes: string[];
+            /** @default  */
+            keys: string;
         };
         /**
          * PlannedCalls

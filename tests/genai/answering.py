@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from genops_lab.genai.evaluations.models import AnswerEvaluation, NewAnswerEvalu
 from genops_lab.genai.evaluations.process import AnswersProcess
 
 #: Gets the number of the call, from 0, the last message and the headers: a status, a body (a text becomes an answer),
-#: and seconds to wait. A body of None never comes.
+#: and seconds to wait; infinity waits until ``Answering.opened`` is set. A body of None never comes.
 Reply = Callable[[int, str, dict[str, str]], tuple[int, Any, float]]
 
 
@@ -35,6 +36,7 @@ class Answering:
     def __init__(self, reply: Reply) -> None:
         self.reply, self.said = reply, list[str]()
         self.bodies: list[dict[str, Any]] = []
+        self.opened = threading.Event()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError), contextlib.closing(writer):
@@ -45,7 +47,9 @@ class Answering:
                 self.bodies.append(body)
                 self.said.append(body["messages"][-1]["content"])
                 status, content, wait_s = self.reply(len(self.said) - 1, self.said[-1], headers)
-                await asyncio.sleep(wait_s)
+                while wait_s == math.inf and not self.opened.is_set():
+                    await asyncio.sleep(0.02)
+                await asyncio.sleep(0 if wait_s == math.inf else wait_s)
                 if content is None:
                     await asyncio.sleep(60)
                 content = answer(content) if isinstance(content, str) else content

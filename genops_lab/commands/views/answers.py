@@ -63,6 +63,7 @@ def report(shown: AnswersReport) -> Document:
                 ("result", evaluation.id),
                 ("rows", f"{evaluation.rows:,}{repeats}"),
                 ("data", f"{evaluation.data}@{evaluation.digest[:8]}"),
+                *([("target", evaluation.target)] if evaluation.target else []),
             ]
         ),
         Table(
@@ -151,6 +152,7 @@ def plan(found: PlannedEvaluation) -> Document:
         blocks.append(
             Note(f"These differences are for {found.clusters:,} clusters whose rows tell the same.")
         )
+    blocks += [Note(found.keys)] if found.keys else []
     return Document([*blocks, *(Note(each, "bad") for each in found.notes)])
 
 

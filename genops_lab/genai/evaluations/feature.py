@@ -23,6 +23,7 @@ def _provide(services: Services) -> None:
     from genops_lab.genai.endpoints.service import EndpointsService
     from genops_lab.genai.traces.service import TracesService
     from genops_lab.hosts.questions import QuestionsService
+    from genops_lab.hosts.service import TargetsService
 
     from .kernel_requests import KernelEvaluations
     from .service import AnswersService
@@ -38,6 +39,7 @@ def _provide(services: Services) -> None:
             get(EndpointsService).endpoint,
             get(EvaluationsService),
             get(TracesService),
+            get(TargetsService),
         ),
     )
     services.provide(

@@ -27,6 +27,7 @@ class NewAnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     - folder: the absolute path of the folder that ``data`` of the file is below, on the Lab's machine.
     - data: the absolute path of other rows, in place of those of the file.
     - data_name: what the evaluation calls ``data`` where the file is gone later, such as rows of a notebook.
+    - on: the connected target on whose host models are asked and answers scored; empty: this machine.
     """
 
     text: str
@@ -34,6 +35,7 @@ class NewAnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     data: str = ""
     data_name: str = ""
+    on: str = ""
 
 
 class NewKernelEvaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +104,7 @@ class ModelAnswers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """An evaluation of answers. ``digest`` is that of the file of the rows.
+    """An evaluation of answers. ``digest`` is that of the file of the rows; ``target`` is empty on this machine.
 
     ``notes`` say what a reader must know of it, ``data_notes`` of its rows. ``scores`` are those by the first scorer;
     lists alone have them.
@@ -121,6 +123,7 @@ class AnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []
     scores: list[ScoredModel] = []
     data_notes: list[str] = []
+    target: str = ""
 
     @property
     def missing(self) -> int:
@@ -290,6 +293,7 @@ class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     - tests: comparisons that share the level.
     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
     - notes: what a person must know of the rows.
+    - keys: which keys go to the host of a target; empty on this machine.
     """
 
     name: str
@@ -303,6 +307,7 @@ class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     tests: int
     clusters: int = 0
     notes: list[str] = []
+    keys: str = ""
 
 
 class ComparisonQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -102,7 +102,7 @@ class AnswersProcess:
 
         file, source, rows = _read(body)
         said = data_notes(file, rows, training_of(file, body.folder))
-        with _on_disk():
+        with on_disk():
             folder = new_folder(self._root, file.metadata.name)
             beside = Path(body.folder) if body.data_name else source.parent
             with _removed_if_refused(folder):
@@ -118,7 +118,7 @@ class AnswersProcess:
                 digest=digest_with(rows.digest, folder.attachments), rows=len(rows.by_id), repeats=file.repeats,
                 scorers=[each.label for each in file.scorers],
                 models=[ModelAnswers(model=model, wanted=wanted, answered=0) for model in file.models],
-                notes=said, data_notes=said,
+                notes=said, data_notes=said, target=body.on,
             )  # fmt: skip
             folder.keep_state(state)
         return state
@@ -154,11 +154,11 @@ class AnswersProcess:
         check_from_kernel(file, Rows(digest="", by_id={}))  # before any file is read
         file, _source, rows = _read(body)
         check_from_kernel(file, rows)
-        models = {
-            label: msgspec.structs.replace(each, settings={**file.settings, **each.settings})
-            for label, each in file.models.items()
-        }
-        return planned(file, rows, None), models, file.judges | embedding_models(file.scorers)
+        return planned(file, rows, None), *_models(file)
+
+    def models_of(self, body: NewAnswerEvaluation) -> tuple[dict[str, Model], dict[str, Model]]:
+        """Return the models of a file as :meth:`models` does. Raises EvaluationFileError."""
+        return _models(read_evaluation(body.text, body.name))
 
     def add_scorers(
         self, id: str, body: NewScores, registered: dict[str, str] | None = None
@@ -166,7 +166,7 @@ class AnswersProcess:
         """Add scorers to an evaluation. Raises NotFound, EvaluationFileError, Conflict."""
         folder = find_folder(self._root, id)
         given = read_scorers(body.text, body.name)
-        with self._alone(folder), _on_disk():
+        with self._alone(folder), on_disk():
             known = {each.label: each for each in all_scorers(folder, self._file(folder))[0]}
             if all(known.get(each.label) == each for each in given.scorers):  # such as after an interrupt
                 return folder.state()
@@ -187,11 +187,7 @@ class AnswersProcess:
         """Return the models that answer, with all their settings, and those that judge. Raises NotFound."""
         folder = find_folder(self._root, id)
         file = self._file(folder)
-        models = {
-            label: msgspec.structs.replace(each, settings={**file.settings, **each.settings})
-            for label, each in file.models.items()
-        }
-        return models, all_scorers(folder, file)[1]
+        return _models(file)[0], all_scorers(folder, file)[1]
 
     def ask(self, id: str, endpoints: list[Endpoint], judges: Sequence[Endpoint] = ()) -> AnswerEvaluation:
         """Ask for all answers that are missing, or until the differences are known. Reports how many there are.
@@ -204,10 +200,10 @@ class AnswersProcess:
             return self._ask_harness(folder, file, endpoints)
         file = _priced(file, _prices(endpoints), _prices(judges))
         # The report needs numpy and scipy: imported while answers are waited for.
-        Thread(target=importlib.import_module, args=(f"{__package__}.report",), daemon=True).start()
+        Thread(target=_import_report, daemon=True).start()
         with (
             self._alone(folder),
-            _on_disk(f"What was answered is kept. Free some space, then: {_resume(id)}"),
+            on_disk(f"What was answered is kept. Free some space, then: {_resume(id)}"),
         ):
             known = self._known(folder, file, rows, judges) if file.stop_when_known else None
             asked, lost, calls = asyncio.run(asked_models(folder, file, rows, endpoints, judges, known))
@@ -225,7 +221,7 @@ class AnswersProcess:
         """Run the harness for each model that has no whole result. Raises Failed, Conflict."""
         from .harness_results import asked_harness
 
-        with self._alone(folder), _on_disk(f"Free some space, then: {_resume(folder.id)}"):
+        with self._alone(folder), on_disk(f"Free some space, then: {_resume(folder.id)}"):
             asked, lost, calls = asked_harness(folder, file, endpoints, report_progress)
             state = folder.state()
             models = _outcomes(asked, lost, calls, endpoints)
@@ -237,32 +233,36 @@ class AnswersProcess:
             folder.keep_state(state)
         return state
 
-    def score(self, id: str, judges: list[Endpoint]) -> AnswerEvaluation:
-        """Score all answers that have no score yet, and report on all. Reports how many are done.
+    def score(self, id: str, judges: list[Endpoint], reports: bool = True) -> AnswerEvaluation:
+        """Score all answers that have no score yet, and report on all with ``reports``. Reports how many are done.
 
         A scorer that cannot score is told by name, and the others go on. Raises Failed, Conflict.
         """
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
         private_dir(folder.files)
-        with self._alone(folder), _on_disk(f"No answer is lost. Free some space, then: {_resume(id)}"):
+        with self._alone(folder), on_disk(f"No answer is lost. Free some space, then: {_resume(id)}"):
             calls = read(folder.calls)
             state = folder.state()
             file = _priced(file, {each.model: each.price for each in state.models}, _prices(judges))
             found, notes = self._all_scores(folder, file, rows, calls, judges)
-            _keep_report(folder, file, state, calls, found, rows)
+            if reports:
+                _keep_report(folder, file, state, calls, found, rows)
             notes = [*_notes(state, state.models, file, folder), *notes]
             state = msgspec.structs.replace(state, stage="recording", notes=notes)
             folder.keep_state(state)
         return state
 
-    def report_again(self, id: str) -> AnswerEvaluation:
-        """Make the report of the kept scores again, with the labels of now. No model is asked. Raises Conflict."""
+    def report_again(self, id: str, is_first: bool = False) -> AnswerEvaluation:
+        """Make the report of the kept scores again, with the labels of now. No model is asked. Raises Conflict.
+
+        ``is_first``: there may be no report yet.
+        """
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
-        with self._alone(folder), _on_disk(f"Free some space, then: genops evaluate score {id}"):
+        with self._alone(folder), on_disk(f"Free some space, then: genops evaluate score {id}"):
             state = folder.state()
-            if folder.report() is None:
+            if folder.report() is None and not is_first:
                 raise Conflict(
                     f"The answers of {id} are not scored yet.", hint=_resume(id), code="not_scored"
                 )
@@ -373,7 +373,7 @@ class AnswersProcess:
         folder = find_folder(self._root, id)
         report = folder.report()
         assert report is not None
-        with self._alone(folder), _on_disk():
+        with self._alone(folder), on_disk():
             found = evidence_of(folder, self._file(folder), folder.state(), report)
             if found.left_out:
                 state = folder.state()
@@ -413,6 +413,11 @@ class AnswersProcess:
 def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
     """Return a file, the path of its rows and the rows. Raises EvaluationFileError, InvalidRequest, NotFound."""
     file = read_evaluation(body.text, body.name)
+    if file.harness and body.on:
+        raise InvalidRequest(
+            f"{body.name} is a task of another harness, which runs on this machine alone.",
+            hint="Leave out --on. Its models may be deployments on the target.",
+        )
     if file.harness:
         digest = digest_of(msgspec.json.encode(file.harness))
         return file, Path(file.harness.task), Rows(digest=digest, by_id={})
@@ -465,6 +470,20 @@ def _price_notes(scorer: str, file: Evaluation) -> list[str]:
             source = f" ({price.source})" if price.source not in ("", "given") else ""
             found.append(f"{scorer} counts {label} by its prices of {price.date}{source}.")
     return found
+
+
+def _models(file: Evaluation) -> tuple[dict[str, Model], dict[str, Model]]:
+    """Return the models that answer, with all their settings, and those that judge."""
+    models = {
+        label: msgspec.structs.replace(each, settings={**file.settings, **each.settings})
+        for label, each in file.models.items()
+    }
+    return models, file.judges | embedding_models(file.scorers)
+
+
+def _import_report() -> None:
+    with contextlib.suppress(ImportError):  # the host of a target makes no report
+        importlib.import_module(f"{__package__}.report")
 
 
 def _keep_registered(folder: ResultsFolder, registered: Mapping[str, str] | None) -> None:
@@ -631,7 +650,7 @@ def _resume(id: str) -> str:
 
 
 @contextlib.contextmanager
-def _on_disk(hint: str = "Free some disk space, and evaluate again.") -> Iterator[None]:
+def on_disk(hint: str = "Free some disk space, and evaluate again.") -> Iterator[None]:
     """Turn errors of the disk into ours."""
     try:
         yield

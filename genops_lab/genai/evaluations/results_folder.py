@@ -169,7 +169,7 @@ class ResultsFolder:
     def _lines(self, name: str) -> Iterator[KeptScore]:
         decoder = msgspec.json.Decoder(KeptScore)
         try:
-            with self._scores(name).open("rb") as file:
+            with self.scores_path(name).open("rb") as file:
                 for line in file:
                     if not line.endswith(b"\n"):  # a crash cut it; its answer is scored again
                         return
@@ -180,7 +180,7 @@ class ResultsFolder:
     def keep_scores(self, name: str, scores: Sequence[KeptScore]) -> None:
         """Keep all scores of a scorer. Raises OSError."""
         lines = b"".join(msgspec.json.encode(each) + b"\n" for each in scores)
-        write_private(self._scores(name), lines.decode())
+        write_private(self.scores_path(name), lines.decode())
 
     def order(self) -> list[str]:
         """Return the ids of the rows in the random order in which they are asked; empty: in their own."""
@@ -198,7 +198,8 @@ class ResultsFolder:
         """Return the path of the journal of a judge's calls."""
         return private_dir(self.path / "judges") / f"{file_name(name)}.jsonl"
 
-    def _scores(self, name: str) -> Path:
+    def scores_path(self, name: str) -> Path:
+        """Return the path of the scores by a scorer."""
         return self.path / "scores" / f"{file_name(name)}.jsonl"
 
     def lock(self) -> FileLock:

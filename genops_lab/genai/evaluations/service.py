@@ -49,6 +49,7 @@ from .process import AnswersProcess
 from .records import AnswerRecords
 from .registered_scorers import MlflowScorers
 from .results_folder import all_folders, find_folder
+from .target_endpoints import keys_sentence, seen_from
 
 if TYPE_CHECKING:
     from genops_lab.core.work import WorkService
@@ -56,8 +57,11 @@ if TYPE_CHECKING:
     from genops_lab.evaluations.service import EvaluationsService
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.genai.traces.service import TracesService
+    from genops_lab.hosts.service import TargetsService
 
     from .evaluation_file import Model
+    from .host_command import HostStage
+    from .on_target import AnswersOnTarget
 
 #: The kind of durable work; its subject is ``answers:<id>``.
 KIND = "answers"
@@ -80,10 +84,12 @@ class AnswersService(Service):
         named: Callable[[str, EndpointTask], Awaitable[Endpoint]] | None = None,
         evaluations: EvaluationsService | None = None,
         traces: TracesService | None = None,
+        targets: TargetsService | None = None,
     ) -> None:
         """Without ``named``, which finds endpoints by their names, files give addresses and deployments alone.
 
-        ``evaluations`` keeps what gates read. Without ``traces`` rows come from files alone.
+        ``evaluations`` keeps what gates read. Without ``traces`` rows come from files alone, and without ``targets``
+        evaluations run on this machine alone.
         """
         # Imported late: the table of routes needs only this class, and SQLAlchemy costs 135 ms.
         from genops_lab.core.work import WorkKind
@@ -92,7 +98,9 @@ class AnswersService(Service):
         self._root = settings.data_dir / "answers"
         self._redaction = settings.redact_traces
         self._secrets = Secrets(settings.data_dir / "secrets")
-        self._named, self._evaluations, self._traces = named, evaluations, traces
+        self._named, self._evaluations, self._traces, self._targets = named, evaluations, traces, targets
+        #: Evaluations that a host of a target works on. No lock of a process here says so.
+        self._there = set[str]()
         self._mlflow, self._events, self._work, self._deployments = mlflow, events, work, deployments
         self._worker = Worker("Evaluations of answers", {"root": str(self._root)}, idle_s=60.0)
         steps = {"ask": self._ask, "score": self._score, "record": self._record}
@@ -104,6 +112,8 @@ class AnswersService(Service):
 
     async def begin_answers(self, body: NewAnswerEvaluation) -> BegunAnswers:
         """Freeze a file and its rows, and begin to ask. A task reports the progress."""
+        if body.on:
+            await self._on_target().check(body.on)
         async with self._with_rows(body) as given:
             registered = await self._registered(AnswersProcess.registered, given, text=given.text)
             made = await self._worker.call(AnswersProcess.begin, given, registered)
@@ -125,7 +135,13 @@ class AnswersService(Service):
                 ):  # an endpoint without its secret, or that nobody added yet
                     if price := (await self.endpoint_of(label, model)).price:
                         prices[label] = price
-            return await self._worker.call(AnswersProcess.plan, given, prices)
+            plan = await self._worker.call(AnswersProcess.plan, given, prices)
+        if not body.on:
+            return plan
+        await self._on_target().check_kind(body.on)
+        models, judges = await self._worker.call(AnswersProcess.models_of, body)
+        endpoints = [await self._seen(body.on, *each) for each in (models | judges).items()]
+        return msgspec.structs.replace(plan, keys=keys_sentence(body.on, endpoints))
 
     async def plan_from_kernel(
         self, body: NewAnswerEvaluation
@@ -182,7 +198,7 @@ class AnswersService(Service):
 
     async def resume_answers(self, id: str) -> BegunAnswers:
         """Ask for the answers that are missing, those of calls that failed too, and score them."""
-        found = await asyncio.to_thread(lambda: find_folder(self._root, id).state_now())
+        found = await self._ready(id)
         await self._endpoints(id)
         return BegunAnswers(evaluation=found, task=await self._begin(found, "ask"))
 
@@ -191,9 +207,24 @@ class AnswersService(Service):
         if not body.text.strip():
             state = await asyncio.to_thread(lambda: find_folder(self._root, id).state_now())
             return BegunAnswers(evaluation=state, task=await self._begin(state, "report"))
+        await self._ready(id)
         registered = await self._registered(AnswersProcess.registered_added, id, body, text=body.text)
         found = await self._worker.call(AnswersProcess.add_scorers, id, body, registered)
         return BegunAnswers(evaluation=found, task=await self._begin(found, "score"))
+
+    async def _ready(self, id: str) -> AnswerEvaluation:
+        """Return an evaluation to go on with. Raises NotFound, and Conflict while its host is at work or away."""
+        found = await asyncio.to_thread(lambda: find_folder(self._root, id).state_now())
+        if found.target:
+            self._check_idle(id)
+            await self._on_target().check(found.target)
+        return found
+
+    def _check_idle(self, id: str) -> None:
+        if id in self._there:
+            raise Conflict(
+                f"The evaluation {id} is at work.", hint="Cancel its task first.", code="under_way"
+            )
 
     async def list_answer_evaluations(self, query: PageQuery = FIRST) -> Page[AnswerEvaluation]:
         """List evaluations of answers, newest first."""
@@ -223,6 +254,7 @@ class AnswersService(Service):
     async def delete_answer_evaluation(self, id: str) -> None:
         """Delete the folder of an evaluation. Its runs and traces in MLflow stay."""
         folder = await asyncio.to_thread(find_folder, self._root, id)
+        self._check_idle(id)
         lock = folder.lock()
         if not await asyncio.to_thread(lock.try_acquire):
             raise Conflict(
@@ -253,6 +285,8 @@ class AnswersService(Service):
         count = sum(each.wanted for each in evaluation.models)
         verb = {"ask": "Evaluate", "score": "Score", "report": "Report on"}[stage]
         title = f"{verb} {evaluation.name}"
+        if evaluation.target and stage != "report":
+            title += f" on {evaluation.target}"
         if stage == "ask" and count:
             title += f": {count:,} answers"
         plan = {"id": evaluation.id, "stage": stage}
@@ -263,8 +297,14 @@ class AnswersService(Service):
     async def _endpoints(self, id: str) -> tuple[list[Endpoint], list[Endpoint]]:
         """Return the endpoints of the models that answer, and of those that judge. Raises NotFound, Conflict."""
         models, judges = await self._worker.call(AnswersProcess.models, id)
-        answering = [await self.endpoint_of(label, model) for label, model in models.items()]
-        return answering, [await self.endpoint_of(label, model) for label, model in judges.items()]
+        target = (await asyncio.to_thread(find_folder(self._root, id).state)).target
+        answering = [await self._seen(target, *each) for each in models.items()]
+        return answering, [await self._seen(target, *each) for each in judges.items()]
+
+    async def _seen(self, target: str, label: str, model: Model) -> Endpoint:
+        """Return the endpoint of a model as a target's host reaches it, or this machine without a target."""
+        found = await self.endpoint_of(label, model)
+        return await seen_from(target, model, found, self._deployments) if target else found
 
     async def endpoint_of(self, label: str, model: Model) -> Endpoint:
         """Return the endpoint of a model of a file, with its key. Raises NotFound, Conflict, InvalidRequest."""
@@ -315,11 +355,15 @@ class AnswersService(Service):
     # The steps of the durable work -------------------------------------------------------------------------------
 
     async def _ask(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> dict[str, Any]:
-        if plan["stage"] != "ask":
-            return {}
         id = plan["id"]
         folder = await asyncio.to_thread(find_folder, self._root, id)
         total = await asyncio.to_thread(folder.state)
+        if total.target and plan["stage"] != "report":
+            return await self._ask_there(
+                handle, total, ["score"] if plan["stage"] == "score" else ["ask", "score"]
+            )
+        if plan["stage"] != "ask":
+            return {}
         wanted, began = sum(each.wanted for each in total.models), time.monotonic()
 
         def told(done: int) -> None:
@@ -343,7 +387,65 @@ class AnswersService(Service):
         self._events.emit("answer-evaluation", id)
         return {}
 
+    async def _ask_there(
+        self, handle: TaskHandle, evaluation: AnswerEvaluation, stages: list[HostStage]
+    ) -> dict[str, Any]:
+        """Run stages on the host of the evaluation's target, and bring what it answered. Raises GenOpsError."""
+        from genops_lab.core.store.work import OldToken
+
+        from .host_command import HostEndpoints
+
+        id, on_target = evaluation.id, self._on_target()
+        wanted = sum(each.wanted for each in evaluation.models)
+
+        def tell(event: dict[str, Any]) -> None:
+            if isinstance(done := event.get("answers"), int):
+                handle.show(f"{evaluation.target}: {done:,} of {wanted:,} answers.", done / max(wanted, 1))
+            elif isinstance(done := event.get("scored"), int):
+                handle.show(f"{evaluation.target}: {done:,} answers scored.")
+
+        async def endpoints() -> HostEndpoints:
+            answering, judges = await self._endpoints(id)
+            handle.say(keys_sentence(evaluation.target, [*answering, *judges]))
+            return HostEndpoints(answering=answering, judges=judges)
+
+        self._there.add(id)
+        try:
+            found = await on_target.run(handle, evaluation, stages, endpoints, tell)
+        except OldToken:  # another Lab goes on with it
+            raise
+        except GenOpsError:
+            await self._rescued(handle, evaluation)
+            raise
+        finally:
+            self._there.discard(id)
+        for line in outcome_lines(found):
+            handle.say(line)
+        self._events.emit("answer-evaluation", id)
+        return {}
+
+    async def _rescued(self, handle: TaskHandle, evaluation: AnswerEvaluation) -> None:
+        """Bring what the host answered, and leave nothing there; or say why that is not possible."""
+        if why := await self._on_target().rescue(handle, evaluation):
+            handle.say(
+                f"{evaluation.target} was not stopped: {why} It goes on for up to a day without JupyterLab, and its "
+                f"answers are there alone. Bring them with: genops evaluate resume {evaluation.id}"
+            )
+
+    def _on_target(self) -> AnswersOnTarget:
+        from .on_target import AnswersOnTarget
+
+        if self._targets is None:
+            raise InvalidRequest("This Lab has no targets.", hint="Evaluate on this machine: leave out --on.")
+        return AnswersOnTarget(self._targets, self._worker, self._root)
+
     async def _score(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        evaluation = await asyncio.to_thread(lambda: find_folder(self._root, plan["id"]).state())
+        if evaluation.target and plan["stage"] != "report":  # the host has scored: its scores are here
+            await self._on_target().remove(handle, evaluation)
+            await self._worker.call(AnswersProcess.report_again, plan["id"], is_first=True)
+            self._events.emit("answer-evaluation", plan["id"])
+            return data
         if plan["stage"] == "report":
             handle.progress("Making the report with the labels of now.")
             await self._worker.call(AnswersProcess.report_again, plan["id"])
@@ -393,6 +495,9 @@ class AnswersService(Service):
 
     async def _cancelled(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
         """Keep what was answered: it is paid for."""
+        evaluation = await asyncio.to_thread(lambda: find_folder(self._root, plan["id"]).state())
+        if evaluation.target and plan["stage"] != "report":
+            await self._rescued(handle, evaluation)
         handle.say(f"The answers so far are kept. Go on with: genops evaluate resume {plan['id']}")
         self._events.emit("answer-evaluation", plan["id"])
 

@@ -25,7 +25,8 @@ from genops_lab.agent.__main__ import main
 
 sys.exit(main(sys.argv[1:]))
 """
-_INIT = '"""As much of GenOps Lab as a kernel\'s host needs."""\n\n__version__ = {!r}\n'
+#: The content of ``genops_lab/__init__.py`` on a host.
+INIT = f'"""As much of GenOps Lab as a host needs."""\n\n__version__ = {__version__!r}\n'.encode()
 
 _lock = threading.Lock()
 _made: tuple[bytes, str] | None = None
@@ -42,15 +43,27 @@ def payload() -> tuple[bytes, str]:
         return _made
 
 
+def python_files(*parts: str) -> dict[str, bytes]:
+    """Return the files of parts of this package, by their path."""
+    return {
+        f"genops_lab/{path.relative_to(_PACKAGE).as_posix()}": path.read_bytes()
+        for part in parts
+        for path in (_PACKAGE / part).rglob("*")
+        if path.suffix in _SUFFIXES and path.is_file() and "__pycache__" not in path.parts
+    }
+
+
 def _build() -> bytes:
     members = {
         "__main__.py": _MAIN.encode(),
-        "genops_lab/__init__.py": _INIT.format(__version__).encode(),
+        "genops_lab/__init__.py": INIT,
+        **python_files(*_PARTS),
     }
-    for part in _PARTS:
-        for path in (_PACKAGE / part).rglob("*"):
-            if path.suffix in _SUFFIXES and path.is_file() and "__pycache__" not in path.parts:
-                members[f"genops_lab/{path.relative_to(_PACKAGE).as_posix()}"] = path.read_bytes()
+    return zipped(members)
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    """Return a zip of files by their path: the same bytes for the same files."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name in sorted(members):

@@ -164,6 +164,9 @@ function Alone(props: IProps & { found: IResult }): React.ReactElement {
             ),
             { caption: trans.__('Digest %1', evaluation.digest) }
           ],
+          ...(evaluation.target
+            ? [[trans.__('Target'), evaluation.target] as const]
+            : []),
           [trans.__('Repeats'), evaluation.repeats],
           [
             trans.__('Cost'),

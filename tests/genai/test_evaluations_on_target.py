@@ -1,0 +1,515 @@
+"""Answers asked and scored on a host over a real sshd: nothing is lost or paid twice, whoever goes away meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from msgspec.structs import replace
+
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
+from genops_lab.core.models import Task
+from genops_lab.core.settings import Settings
+from genops_lab.core.store.work import WorkTable
+from genops_lab.genai.endpoints.models import NewEndpoint
+from genops_lab.genai.endpoints.service import EndpointsService
+from genops_lab.genai.evaluations.host_results import ASKING, LITELLM, SANDBOX, STOPPING, HostResults
+from genops_lab.genai.evaluations.journal import read
+from genops_lab.genai.evaluations.models import AnswersReport, BegunAnswers, NewAnswerEvaluation, NewScores
+from genops_lab.genai.evaluations.results_folder import ResultsFolder
+from genops_lab.genai.evaluations.service import AnswersService
+from genops_lab.hosts.models import NewTarget
+from tests.hosts.labs import connected, until
+from tests.support.application import Lab, open_lab
+from tests.support.homes import Home, temporary_home
+from tests.support.mlflow_file import place_store
+from tests.support.packages import without_index
+from tests.support.processes import end_those_of
+from tests.support.sshd import Sshd
+from tests.support.warm import use, warm_address, warm_workers
+
+from .answering import Answering, Evaluating, answer, questions
+
+KEY = "sk-only-for-the-endpoint"
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Home]:
+    with temporary_home() as found, warm_workers():
+        place_store(found.data)
+        (found.data / "secrets").mkdir(mode=0o700)
+        (found.data / "secrets" / "KEY").write_text(KEY)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def host(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A host whose Python has what the stages import; it reaches no package index."""
+    empty = tmp_path_factory.mktemp("index")
+    with (
+        Sshd(environment={"XDG_STATE_HOME": "", **without_index(empty)}) as found,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name, value in home.environment().items():
+            patch.setenv(name, value)
+        patch.delenv("SSH_AUTH_SOCK", raising=False)
+        (home.path / ".ssh").mkdir(mode=0o700, exist_ok=True)
+        (home.path / ".ssh" / "config").write_text(f"Include {found.config}\n")
+        yield found
+
+
+class Gated:
+    """An endpoint that answers some calls, and the others once it is open."""
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.stub = Answering(self._reply)
+        self.keys = set[str]()
+
+    def _reply(self, number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
+        self.keys.add(headers.get("authorization", ""))
+        return 200, answer(text.split()[-1]), math.inf if number >= self.free else 0.0
+
+    def open(self) -> None:
+        self.stub.opened.set()
+
+    @property
+    def said(self) -> list[str]:
+        return self.stub.said
+
+
+@asynccontextmanager
+async def opened(data_dir: Path, alias: str, **options: Any) -> AsyncIterator[Lab]:
+    """A Lab that is connected to the target ``box``."""
+    lab = await open_lab(Settings(data_dir=data_dir), **options)
+    try:
+        try:
+            await lab.targets.get_target("box")
+        except NotFound:
+            await lab.targets.add_target(NewTarget(name="box", host=alias, python=sys.executable))
+        target = await connected(lab, "box")
+        assert target.state == "up", target.message
+        yield lab
+    finally:
+        await lab.stop()
+
+
+def file_of(folder: Path, url: str, rows: int = 12, **more: Any) -> NewAnswerEvaluation:
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions(rows)))
+    limits = {"at_once": 4}
+    file = {
+        "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "there"}, "data": "rows.jsonl",
+        "prompt": "{{q}}", "models": {"a": {"url": url, "model": "stub", "key": "KEY", "limits": limits}},
+        "scorers": [{"scorer": "exact"}], **more,
+    }  # fmt: skip
+    return NewAnswerEvaluation(text=json.dumps(file), folder=str(folder), on="box")
+
+
+def answers_of(lab: Lab) -> AnswersService:
+    return lab.application.get(AnswersService)
+
+
+async def ended(lab: Lab, begun: BegunAnswers) -> Task:
+    return await lab.tasks.wait(begun.task.id)
+
+
+async def result(lab: Lab, begun: BegunAnswers) -> AnswersReport:
+    return await answers_of(lab).get_answer_evaluation(begun.evaluation.id)
+
+
+async def log_of(lab: Lab, begun: BegunAnswers) -> list[str]:
+    return (await lab.tasks.get_task_log(begun.task.id)).lines
+
+
+async def asked(gated: Gated, count: int) -> None:
+    async def look() -> int:
+        return len(gated.said)
+
+    await until(look, lambda found: found >= count)
+
+
+def state_of(host: Sshd) -> Path:
+    return host.home / ".local/state/genops-lab"
+
+
+def left_on(host: Sshd) -> list[str]:
+    """The sessions on the host."""
+    return os.listdir(state_of(host) / "evaluations" / "sessions")
+
+
+def asking_process(host: Sshd) -> psutil.Process:
+    """The process on the host that asks."""
+    found = [each for each in psutil.process_iter(["cmdline"]) if _asks(each.info["cmdline"] or [], host)]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def _asks(words: list[str], host: Sshd) -> bool:
+    return "genops_lab.genai.evaluations.host_command" in words and str(host.home) in words[-1]
+
+
+def has_key(host: Sshd) -> list[str]:
+    """The files on the host, and the processes of this machine, that have the key."""
+    found = [
+        str(path) for path in host.home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()
+    ]
+    for process in psutil.process_iter():
+        try:
+            said = [*process.cmdline(), *process.environ().values()]
+        except psutil.Error:
+            continue
+        if any(KEY in each for each in said):
+            found.append(f"{process.pid}: {process.name()}")
+    return found
+
+
+def bounded(work: Any) -> Any:
+    return asyncio.run(asyncio.wait_for(work, 240))
+
+
+def test_a_host_asks_and_scores_and_the_result_is_one_like_others(
+    home: Home, host: Sshd, tmp_path: Path
+) -> None:
+    gated = Gated(free=8)
+    (tmp_path / "own.py").write_text("def score(row, text):\n    return float(text == row['expected'])\n")
+    scorers = [
+        {"scorer": "exact"},
+        {"scorer": "regex", "pattern": "1"},
+        {"scorer": "function", "file": "own.py", "name": "own"},
+    ]
+
+    async def test(url: str) -> AnswersReport:
+        async with opened(home.data, host.alias) as lab:
+            body = file_of(tmp_path, url, scorers=scorers)
+            plan = await answers_of(lab).plan_answers(body)
+            assert plan.keys == "The key of a goes to box."
+            begun = await answers_of(lab).begin_answers(body)
+            assert begun.evaluation.target == "box"
+            assert begun.task.title == "Evaluate there on box: 12 answers"
+            await asked(gated, 9)
+            process = asking_process(host)
+            assert str(host.home) in process.environ()["PYTHONPATH"]  # the Lab's code, and no other
+            assert has_key(host) == []
+            with pytest.raises(Conflict):
+                await answers_of(lab).delete_answer_evaluation(begun.evaluation.id)
+            gated.open()
+            task = await ended(lab, begun)
+            assert (task.state, task.message) == ("done", "there is evaluated. All answers are there."), (
+                task.hint
+            )
+            lines = await log_of(lab, begun)
+            assert "The key of a goes to box." in lines
+            assert "a: 12 of 12 answers, 156 tokens." in lines
+            more = NewScores(text="scorers: [{scorer: contains, name: has}]")
+            scored = await answers_of(lab).score_answers(begun.evaluation.id, more)
+            assert (await ended(lab, scored)).state == "done"
+            shown = await answers_of(lab).list_answers(begun.evaluation.id)
+            assert all(row.answers[0].trace_id for row in shown.items)
+            return await result(lab, begun)
+
+    with gated.stub.serving() as url:
+        found = bounded(test(url))
+    assert len(gated.said) == 12 and gated.keys == {f"Bearer {KEY}"}
+    assert found.report is not None
+    assert {each.scorer: each.mean.value for each in found.report.scored} == {
+        "exact": 1.0, "regex": pytest.approx(3 / 12), "own": 1.0, "has": 1.0,
+    }  # fmt: skip
+    assert found.evaluation.stage == "done" and found.evaluation.models[0].run_id
+    assert left_on(host) == [] and has_key(host) == []
+    # Rows and answers are in no file that stays there.
+    assert not [
+        path for path in state_of(host).rglob("*") if path.is_file() and b"Question 3" in path.read_bytes()
+    ]
+
+
+def test_a_host_that_is_away_for_a_while_goes_on_alone(home: Home, host: Sshd, tmp_path: Path) -> None:
+    gated = Gated(free=5)
+
+    async def test(url: str) -> None:
+        async with opened(home.data, host.alias) as lab:
+            begun = await answers_of(lab).begin_answers(file_of(tmp_path, url))
+            await asked(gated, 9)
+            await asyncio.to_thread(host.stop)
+            await until(
+                lambda: log_of(lab, begun),
+                lambda lines: any(line.startswith("The connection to box is down.") for line in lines),
+            )
+            gated.open()
+            await asked(gated, 12)
+            assert (await lab.tasks.get_task(begun.task.id)).state == "running"
+            await asyncio.to_thread(host.start)
+            assert (await ended(lab, begun)).message == "there is evaluated. All answers are there."
+            assert not [each for each in (await result(lab, begun)).evaluation.models if each.repeated]
+
+    with gated.stub.serving() as url:
+        bounded(test(url))
+    assert len(gated.said) == 12 and left_on(host) == []
+
+
+def _killed_lab(
+    data_dir: Path, environment: dict[str, str], warm: str, folder: Path, url: str, alias: str, told: Any
+) -> None:
+    """Evaluate in a process of its own, which is killed once the host has answers."""
+    os.environ.update(environment)
+    use(warm)
+
+    async def work() -> None:
+        async with opened(data_dir, alias) as lab:
+            begun = await answers_of(lab).begin_answers(file_of(folder, url))
+            await until(lambda: lab.tasks.get_task(begun.task.id), lambda task: (task.progress or 0) > 0)
+            told.send([begun.task.id, begun.evaluation.id])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    asyncio.run(work())
+
+
+def test_a_later_lab_takes_what_the_host_answered_after_the_first_was_killed(
+    home: Home, host: Sshd, tmp_path: Path
+) -> None:
+    gated = Gated(free=5)
+    context = multiprocessing.get_context("spawn")
+
+    async def later(task_id: str, id: str) -> None:
+        async with opened(home.data, host.alias, supervise=True) as lab:
+            table = WorkTable(lab.store)
+
+            async def state() -> str:
+                return (await asyncio.to_thread(table.get, task_id)).state
+
+            await until(state, lambda found: found != "running")
+            work = await asyncio.to_thread(table.get, task_id)
+            assert (work.state, work.token > 1) == ("done", True), (work.message, work.hint)
+            found = await answers_of(lab).get_answer_evaluation(id)
+            assert (found.evaluation.missing, found.evaluation.models[0].repeated) == (0, 0)
+            assert found.report is not None and found.report.scored[0].mean.value == 1.0
+
+    with gated.stub.serving() as url:
+        ours, theirs = context.Pipe()
+        arguments = (home.data, home.environment(), warm_address(), tmp_path, url, host.alias, theirs)
+        process = context.Process(target=_killed_lab, args=arguments)
+        process.start()
+        assert ours.poll(200), "the evaluation did not begin"
+        task_id, id = ours.recv()
+        process.join(30)
+        assert process.exitcode == -signal.SIGKILL
+        there = asking_process(host)
+        gated.open()
+        there.wait(60)
+        assert len(gated.said) == 12
+        bounded(later(task_id, id))
+    assert len(gated.said) == 12 and left_on(host) == []
+
+
+def test_a_killed_process_on_the_host_repeats_only_what_was_in_flight_and_says_so(
+    home: Home, host: Sshd, tmp_path: Path
+) -> None:
+    gated = Gated(free=5)
+
+    async def test(url: str) -> None:
+        async with opened(home.data, host.alias) as lab:
+            settings = {"max_tokens": 7}
+            begun = await answers_of(lab).begin_answers(file_of(tmp_path, url, settings=settings))
+            await asked(gated, 9)
+            asking_process(host).kill()
+            task = await ended(lab, begun)
+            assert task.state == "failed"
+            assert task.message.startswith(
+                "The evaluation ended early on box: It was killed by signal 9 (SIGKILL"
+            )
+            id = begun.evaluation.id
+            assert task.hint == f"The answers so far are kept. Go on with: genops evaluate resume {id}"
+            calls = read(ResultsFolder(home.data / "answers" / id).calls)
+            assert len(calls) == 5 and left_on(host) == []
+            gated.open()
+            again = await answers_of(lab).resume_answers(id)
+            assert (await ended(lab, again)).message == "there is evaluated. All answers are there."
+            (model,) = (await result(lab, again)).evaluation.models
+            assert (model.answered, model.repeated, model.failed) == (12, 4, 0)
+            lines = await log_of(lab, again)
+            assert f"a: 12 of 12 answers, {12 * 13 + model.repeated_tokens:,} tokens." in lines
+            assert (
+                "a: 4 calls were in flight when a process ended, and were made again. They may have used up to "
+                f"{model.repeated_tokens:,} tokens."
+            ) in lines
+
+    with gated.stub.serving() as url:
+        bounded(test(url))
+    assert len(gated.said) == 9 + 7 and left_on(host) == []
+
+
+def test_a_host_that_restarts_goes_on(home: Home, host: Sshd, tmp_path: Path) -> None:
+    gated = Gated(free=5)
+
+    async def test(url: str) -> None:
+        async with opened(home.data, host.alias) as lab:
+            begun = await answers_of(lab).begin_answers(file_of(tmp_path, url))
+            await asked(gated, 9)
+            await asyncio.to_thread(host.stop)
+            await asyncio.to_thread(end_those_of, host.home)  # keepers too: nobody sees the end
+            gated.open()
+            await asyncio.to_thread(host.start)
+            assert (await ended(lab, begun)).message == "there is evaluated. All answers are there."
+            assert "box restarted. The evaluation goes on there." in await log_of(lab, begun)
+            (model,) = (await result(lab, begun)).evaluation.models
+            assert (model.answered, model.repeated) == (12, 4)
+
+    with gated.stub.serving() as url:
+        bounded(test(url))
+    assert len(gated.said) == 9 + 7 and left_on(host) == []
+
+
+def test_a_cancel_keeps_what_was_answered_even_of_a_host_that_is_away(
+    home: Home, host: Sshd, tmp_path: Path
+) -> None:
+    gated = Gated(free=5)
+
+    async def test(url: str) -> None:
+        async with opened(home.data, host.alias) as lab:
+            begun = await answers_of(lab).begin_answers(file_of(tmp_path, url))
+            id = begun.evaluation.id
+            kept = ResultsFolder(home.data / "answers" / id).calls
+            await asked(gated, 9)
+            await lab.tasks.cancel_task(begun.task.id)
+            assert (await ended(lab, begun)).state == "cancelled"
+            assert len(read(kept)) == 5 and left_on(host) == []
+            assert (await result(lab, begun)).evaluation.models[0].answered == 5
+
+            again = await answers_of(lab).resume_answers(id)
+            gated.free = 11  # 9 calls before, and 2 answers more
+            await asked(gated, 15)
+            await asyncio.to_thread(host.stop)
+            await lab.tasks.cancel_task(again.task.id)
+            assert (await ended(lab, again)).state == "cancelled"
+            said = "\n".join(await log_of(lab, again))
+            assert "box was not stopped: " in said and f"genops evaluate resume {id}" in said
+            assert len(read(kept)) == 5
+            with pytest.raises(Conflict, match="box is not connected"):
+                await answers_of(lab).resume_answers(id)
+            await asyncio.to_thread(host.start)
+            assert (await connected(lab, "box")).state == "up"
+            gated.open()
+            last = await answers_of(lab).resume_answers(id)
+            assert (await ended(lab, last)).message == "there is evaluated. All answers are there."
+            (model,) = (await result(lab, last)).evaluation.models
+            assert (model.answered, model.repeated) == (12, 4)  # those of the first cancel alone
+
+    with gated.stub.serving() as url:
+        bounded(test(url))
+    assert len(gated.said) == 9 + 7 and left_on(host) == []
+
+
+def test_rows_are_asked_there_until_the_answer_is_known_and_code_runs_in_the_sandbox(
+    home: Home, host: Sshd, tmp_path: Path
+) -> None:
+    def reply(_number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
+        return 200, answer(f"print({text.split()[-1]})" if "authorization" in headers else "print('no')"), 0.0
+
+    stub = Answering(reply)
+
+    async def test(url: str) -> AnswersReport:
+        async with opened(home.data, host.alias) as lab:
+            models = {
+                "a": {"url": url, "model": "one", "key": "KEY", "limits": {"at_once": 4}},
+                "b": {"url": url, "model": "two"},
+            }
+            scorers = [
+                {"scorer": "contains", "expected": "expected"},
+                {"scorer": "code", "program": "{{answer}}", "stdout": "expected"},
+            ]
+            body = file_of(tmp_path, url, rows=60, models=models, scorers=scorers[:1], stop_when_known=True)
+            begun = await answers_of(lab).begin_answers(body)
+            task = await ended(lab, begun)
+            assert task.state == "done", (task.message, task.hint)
+            more = NewScores(text=json.dumps({"scorers": scorers[1:]}))
+            again = await answers_of(lab).score_answers(begun.evaluation.id, more)
+            assert (await ended(lab, again)).state == "done"
+            return await result(lab, again)
+
+    with stub.serving() as url:
+        found = bounded(test(url))
+    report = found.report
+    assert report is not None and report.stopped is not None
+    assert report.stopped.known and report.stopped.examples < 60
+    assert len(stub.said) == 2 * report.stopped.examples
+    assert {(each.model, each.scorer): each.mean.value for each in report.scored} == {
+        ("a", "contains"): 1.0, ("b", "contains"): 0.0, ("a", "code"): 1.0, ("b", "code"): 0.0,
+    }, found.evaluation.notes  # fmt: skip
+
+
+def test_what_cannot_run_there_is_refused_before_anything_is_asked(
+    home: Home, host: Sshd, tmp_path: Path
+) -> None:
+    gated = Gated(free=100)
+
+    async def refused(lab: Lab, body: NewAnswerEvaluation) -> InvalidRequest:
+        with pytest.raises(InvalidRequest) as found:
+            await answers_of(lab).begin_answers(body)
+        return found.value
+
+    async def test(url: str) -> None:
+        async with opened(home.data, host.alias) as lab:
+            with pytest.raises(NotFound):
+                await answers_of(lab).begin_answers(replace(file_of(tmp_path, url), on="nowhere"))
+            here = NewEndpoint(name="here", url=url, model="stub")
+            await lab.application.get(EndpointsService).add_endpoint(here)
+            error = await refused(lab, file_of(tmp_path, url, models={"a": {"endpoint": "here"}}))
+            assert error.message == f"box does not reach the endpoint 'here': {url} is on this machine."
+            assert error.hint.startswith(
+                "If its server runs on box, give url and model in the evaluation file"
+            )
+            harness = file_of(tmp_path, url, harness={"inspect": "t"}, data="", prompt="", scorers=[])
+            error = await refused(lab, harness)
+            assert "runs on this machine alone" in error.message, error.message
+
+            lacking = file_of(tmp_path, url, scorers=[{"scorer": "exact"}, {"scorer": "embeddings"}])
+            begun = await answers_of(lab).begin_answers(lacking)
+            task = await ended(lab, begun)
+            assert task.state == "failed" and task.hint
+            words = "box cannot run the evaluation there: its environment was not built. "
+            assert task.message.startswith(words), task.message
+            assert "Missing there: sentence-transformers>=3." in await log_of(lab, begun)
+            await lab.targets.disconnect_target("box")
+            with pytest.raises(Conflict, match="box is not connected"):
+                await answers_of(lab).begin_answers(file_of(tmp_path, url))
+
+    with gated.stub.serving() as url:
+        bounded(test(url))
+    assert gated.said == [] and left_on(host) == []
+
+
+def test_results_without_answers_that_are_here_are_not_taken(tmp_path: Path) -> None:
+    """A host is not trusted, and its disk may be an older one."""
+    with Answering(lambda _number, text, _headers: (200, text.split()[-1], 0.0)).serving() as url:
+        evaluating = Evaluating(tmp_path, url, questions(3))
+        evaluating.ask()
+    folder = tmp_path / "answers" / evaluating.id
+    came = tmp_path / "came"
+    came.mkdir()
+    (came / "state.json").write_bytes((folder / "state.json").read_bytes())
+    lines = (folder / "calls.jsonl").read_bytes().splitlines(keepends=True)
+    taking = HostResults(str(tmp_path / "answers"))
+    for content, why in [
+        (b"".join(lines[:-1]), "1 answers that were asked for before are missing"),
+        (b"".join(lines) + b'{"model": 3}\n', "Expected"),
+    ]:
+        (came / "calls.jsonl").write_bytes(content)
+        with pytest.raises(Failed, match=why):
+            taking.take(evaluating.id, str(came))
+        assert (folder / "calls.jsonl").read_bytes() == b"".join(lines)
+
+
+def test_the_versions_of_a_host_are_those_of_the_package() -> None:
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    for line in (*ASKING, *STOPPING, *SANDBOX, LITELLM):
+        assert f'"{line}"' in project, line
