@@ -24,7 +24,15 @@ _PROVIDERS = (PROVIDER, "gen_ai.provider.name", "gen_ai.system")
 _REASONING = ("gen_ai.usage.reasoning_tokens", "gen_ai.usage.reasoning.output_tokens")
 #: A call of a model has some of these; most spans of a large trace have none.
 _OF_CALLS = frozenset(
-    (*_MODELS, *_PROVIDERS, *_REASONING, TOKENS, COST, "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
+    (
+        *_MODELS,
+        *_PROVIDERS,
+        *_REASONING,
+        TOKENS,
+        COST,
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.output_tokens",
+    )
 )
 _STATUS: Mapping[str, SpanStatus] = {
     "STATUS_CODE_OK": "ok",
@@ -169,7 +177,13 @@ def _problems(spans: list[Span], twice: int) -> list[str]:
 
 
 def _span_of(
-    raw: RawSpan, begin_ns: int, price_of: Callable[[str], Price | None], *, depth: int, children: int, problem: str
+    raw: RawSpan,
+    begin_ns: int,
+    price_of: Callable[[str], Price | None],
+    *,
+    depth: int,
+    children: int,
+    problem: str,
 ) -> Span:
     attributes = attributes_of(raw)
     model, provider, tokens = "", "", None
