@@ -9,28 +9,19 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import chromium, lab_page
-from tests.support.homes import temporary_home
-from tests.support.lab_server import running_lab
-
 from . import trace_store
 from .figure import Figure
-from .runs_page import answered_ms, end_worker
+from .rows_in_page import filtered_ms, first_rows_ms, store_of_nothing, whole_table
 
 TRACES, SPANS = 100_000, 10_000
 _LARGE = "large trace"
-_ROW = ".gol-Traces .rdg-row .gol-RunTable-name"
+_OPEN = "genops:open-traces"
 # From a command or an event on, as the page sees it: what Playwright takes before does not count.
 _UNTIL = """const until = (begun, seen) => new Promise(done => {
   const look = () => seen()
     ? requestAnimationFrame(() => done(performance.now() - begun)) : requestAnimationFrame(look);
   look();
 });"""
-_OPENED = f"""() => {{ {_UNTIL}
-  const begun = performance.now();
-  void window.jupyterapp.commands.execute('genops:open-traces');
-  return until(begun, () => document.querySelector('{_ROW}'));
-}}"""
 # A jump of the scroll bar, until rows are drawn there and none of those in sight is empty.
 _SCROLLED = f"""share => {{ {_UNTIL}
   const grid = document.querySelector('.gol-Traces .gol-RunTable-rdg');
@@ -63,31 +54,18 @@ def figures() -> Iterator[Figure]:
 
 def measured(traces: int, spans: int, *, times: int) -> Iterator[Figure]:
     """In one Lab, whose embedded MLflow gets ``traces`` traces, one of which has ``spans`` spans."""
-    with temporary_home(debugger=True) as home, running_lab(home) as server, chromium() as browser:
-        assert server.get("genops/runs")["runs"] == []
+    with store_of_nothing() as (home, server, browser):
         file = home.data / "mlflow" / "mlflow.db"
         trace_store.make(file, traces - 1)
         _grow(file, spans)
         for name, ended in (("not started", True), ("there", False)):
-            opened = []
-            for _ in range(times):
-                with lab_page(browser, server) as lab:
-                    lab.open()
-                    if ended:
-                        end_worker()
-                    opened.append(float(lab.page.evaluate(_OPENED)))
             yield Figure(
                 name=f"traces page: first rows of {traces:,}, the process that holds them {name}",
                 unit="ms",
-                values=opened,
+                values=first_rows_ms(browser, server, _OPEN, times, ended=ended),
                 target=300,
             )
-        with lab_page(browser, server, width=1920, height=1000) as lab:
-            lab.open()
-            lab.execute("genops:open-traces")
-            page = lab.page
-            expect(page.locator(".gol-RunTable-totals")).to_have_text(f"{traces:,} traces", timeout=120_000)
-            expect(page.locator(".gol-RunTable-freshness")).to_contain_text("up to date", timeout=120_000)
+        with whole_table(browser, server, _OPEN, f"{traces:,} traces") as page:
             yield Figure(
                 name=f"traces page: jump to far rows of {traces:,}, until all in sight are drawn",
                 unit="ms",
@@ -97,20 +75,14 @@ def measured(traces: int, spans: int, *, times: int) -> Iterator[Figure]:
             yield Figure(
                 name=f"traces page: filter of {traces:,}, to the next frame",
                 unit="ms",
-                values=_filters(page, times),
+                values=filtered_ms(
+                    page,
+                    times,
+                    lambda at: f"duration > {0.2 + at / 1000} and request contains 'order {at}'",
+                ),
                 target=50,
             )
             yield from _tree(page, spans, times)
-
-
-def _filters(page: Page, times: int) -> list[float]:
-    """Another one each time: no answer is remembered. The first loads what it needs."""
-    found = []
-    field = page.get_by_role("combobox", name="Query")
-    for at in range(times + 1):
-        field.fill(f"duration > {0.2 + at / 1000} and request contains 'order {at}'")
-        found.append(answered_ms(page, "keydown", lambda: field.press("Enter")))
-    return found[1:]
 
 
 def _tree(page: Page, spans: int, times: int) -> Iterator[Figure]:

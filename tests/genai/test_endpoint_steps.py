@@ -24,8 +24,10 @@ from genops_lab.genai.endpoints.service import TOPIC, EndpointsService
 from genops_lab.genai.endpoints.stepwise_test import STEPS
 from tests.support.authority import Authority
 from tests.support.homes import Home
+from tests.support.mlflow_file import place_store
 from tests.support.openai_stub import OpenAIStub
 from tests.support.rooms import Rooms
+from tests.support.warm import warm_workers
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +38,12 @@ def stub() -> Iterator[OpenAIStub]:
 
 @pytest.fixture(scope="module")
 def rooms(module_home: Home) -> Iterator[Rooms]:
-    found = Rooms(Settings(data_dir=module_home.path / "data"))
-    yield found
-    found.close()
+    data = module_home.path / "data"
+    place_store(data)
+    with warm_workers():
+        found = Rooms(Settings(data_dir=data))
+        yield found
+        found.close()
 
 
 class Case:

@@ -25,8 +25,10 @@ from genops_lab.genai.endpoints.limits import Budget, BudgetReached, Limits, Pri
 from genops_lab.genai.endpoints.models import NewEndpoint, TestEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
 from tests.support.homes import Home
+from tests.support.mlflow_file import place_store
 from tests.support.openai_stub import OpenAIStub, answer_to
 from tests.support.rooms import Rooms
+from tests.support.warm import warm_workers
 
 from .answering import Answering, answer
 
@@ -47,9 +49,12 @@ def asked(stub: OpenAIStub) -> OpenAIStub:
 
 @pytest.fixture(scope="module")
 def rooms(module_home: Home) -> Iterator[Rooms]:
-    found = Rooms(Settings(data_dir=module_home.path / "data"))
-    yield found
-    found.close()
+    data = module_home.path / "data"
+    place_store(data)
+    with warm_workers():
+        found = Rooms(Settings(data_dir=data))
+        yield found
+        found.close()
 
 
 def service_of(rooms: Rooms, folder: Path, given: tuple[NewEndpoint, ...] = ()) -> EndpointsService:

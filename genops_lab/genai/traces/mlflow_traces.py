@@ -295,10 +295,10 @@ def _sum(spans: list[Span]) -> Tokens | None:
     for span in spans:
         while stack and stack[-1][0] >= span.depth:
             stack.pop()
-        covered = any(has for _, has in stack)
+        covered = bool(stack) and stack[-1][1]
         if span.tokens is not None and not covered:
             counted.append(span.tokens)
-        stack.append((span.depth, span.tokens is not None))
+        stack.append((span.depth, covered or span.tokens is not None))
     if not counted:
         return None
 

@@ -19,7 +19,7 @@ AssessmentKind = Literal["feedback", "expectation", "issue"]
 CostSource = Literal["mlflow", "price", ""]
 
 
-class Tokens(msgspec.Struct, frozen=True, kw_only=True):
+class Tokens(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Tokens of calls; None is unknown, and never zero. ``input`` includes ``cached_input``."""
 
     input: int | None = None
@@ -47,7 +47,7 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     at: float | None = None
 
 
-class Span(msgspec.Struct, frozen=True, kw_only=True):
+class Span(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A span at its place in the tree, without what it was asked and what it answered.
 
     ``start`` counts from the trace's first span. ``duration`` None: the span never ended. ``cost`` in USD, None is

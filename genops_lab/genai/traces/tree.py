@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from genops_lab.genai.endpoints.limits import Price, Usage
 
@@ -23,6 +22,18 @@ TOKENS, COST, MODEL, PROVIDER = (
 _MODELS = (MODEL, "gen_ai.response.model", "gen_ai.request.model")
 _PROVIDERS = (PROVIDER, "gen_ai.provider.name", "gen_ai.system")
 _REASONING = ("gen_ai.usage.reasoning_tokens", "gen_ai.usage.reasoning.output_tokens")
+#: A call of a model has some of these; most spans of a large trace have none.
+_OF_CALLS = frozenset(
+    (
+        *_MODELS,
+        *_PROVIDERS,
+        *_REASONING,
+        TOKENS,
+        COST,
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.output_tokens",
+    )
+)
 _STATUS: Mapping[str, SpanStatus] = {
     "STATUS_CODE_OK": "ok",
     "STATUS_CODE_ERROR": "error",
@@ -125,10 +136,12 @@ def tree_of(raws: Iterable[RawSpan], price_of: Callable[[str], Price | None] = l
             place(raw)
     begin = ordered[0].start_ns if ordered else 0
     spans = [
-        replace(
-            span_of(raw, begin, price_of),
+        _span_of(
+            raw,
+            begin,
+            price_of,
             depth=placed[raw.span_id],
-            children=len(children.get(raw.span_id, [])),
+            children=len(children.get(raw.span_id, ())),
             problem=why.get(raw.span_id, ""),
         )
         for raw in depth_first
@@ -163,12 +176,23 @@ def _problems(spans: list[Span], twice: int) -> list[str]:
     return found
 
 
-def span_of(raw: RawSpan, begin_ns: int, price_of: Callable[[str], Price | None]) -> Span:
-    """Return a span without its place in the tree."""
+def _span_of(
+    raw: RawSpan,
+    begin_ns: int,
+    price_of: Callable[[str], Price | None],
+    *,
+    depth: int,
+    children: int,
+    problem: str,
+) -> Span:
     attributes = attributes_of(raw)
-    model = _first(attributes, _MODELS)
-    tokens = tokens_of(attributes)
-    cost, cost_source = _cost(attributes, tokens, model, price_of)
+    model, provider, tokens = "", "", None
+    cost: float | None = None
+    cost_source: CostSource = ""
+    if not _OF_CALLS.isdisjoint(attributes):
+        model, provider = _first(attributes, _MODELS), _first(attributes, _PROVIDERS)
+        tokens = tokens_of(attributes)
+        cost, cost_source = _cost(attributes, tokens, model, price_of)
     given = raw.content.get("status")
     given = given if isinstance(given, dict) else {}
     ended = raw.end_ns is not None and raw.end_ns >= raw.start_ns
@@ -183,11 +207,14 @@ def span_of(raw: RawSpan, begin_ns: int, price_of: Callable[[str], Price | None]
         start=(raw.start_ns - begin_ns) / 1e9,
         duration=(raw.end_ns - raw.start_ns) / 1e9 if ended and raw.end_ns is not None else None,
         model=model,
-        provider=_first(attributes, _PROVIDERS),
+        provider=provider,
         tokens=tokens,
         cost=cost,
         cost_source=cost_source,
         content_bytes=raw.content_bytes,
+        depth=depth,
+        children=children,
+        problem=problem,
     )
 
 
