@@ -65,7 +65,7 @@ def align_judge(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the calls.")] = False,
     json: Json = False,
 ) -> None:
-    """Let MLflow write a judge's criterion by labels, judged on held-out labels.
+    """Let MLflow mend a judge's criterion, judged on held-out labels.
 
     The cost at most is said before the first call. A better judge is registered in MLflow.
     """

@@ -308,7 +308,7 @@ COMMANDS = {
     "gates": "init check explain",
     "help": "",
     "kernels": "list attach extend-lifetime stop logs add-nsight",
-    "labels": "list show add delete begin failures",
+    "labels": "list show add delete resume begin failures align keep",
     "lineage": "show",
     "memory": "record show stop",
     "models": (
