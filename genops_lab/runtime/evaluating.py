@@ -143,11 +143,10 @@ class _FromHost:
                 "Give rows of the notebook: %%evaluate ROWS, or genops.evaluate(file, rows=...).",
             )
         self.id = ""
-        title = f"Evaluate {rows_name}: JupyterLab asks whether this kernel may"
         self.task: Dict[str, Any] = {
-            "title": title,
+            "title": f"Evaluate {rows_name}",
             "state": "running",
-            "message": "",
+            "message": "JupyterLab asks you whether this kernel may evaluate.",
             "hint": "",
             "progress": None,
         }

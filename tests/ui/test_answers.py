@@ -106,7 +106,14 @@ def test_examples_are_read_and_a_failed_call_runs_again(lab: LabPage, server: La
         result.get_by_role("combobox", name="Show", exact=True).select_option("all")
         result.get_by_role("button", name="Trace").first.click()
         expect(lab.page.locator(".gol-TracePane")).to_contain_text("parcel")
-        server.request("DELETE", f"genops/v1/answer-evaluations/{id}")
+
+        # The page of an evaluation closes with it.
+        lab.execute("genops:open-evaluations", {"id": id})
+        keys.choose(result.get_by_role("button", name="Delete…"))
+        lab.page.get_by_role("dialog").get_by_role("button", name="Delete").press("Enter")
+        expect(result).to_have_count(0)
+        expect(page.get_by_role("heading", name="Evaluations", exact=True)).to_be_visible()
+        expect(page.get_by_role("row", name="parcels")).to_have_count(0)
 
 
 def test_two_results_of_the_same_rows_are_read_side_by_side(lab: LabPage, server: LabServer) -> None:

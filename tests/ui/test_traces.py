@@ -119,6 +119,7 @@ def test_failures_come_first_and_sessions_together(lab: LabPage) -> None:
     page(lab).get_by_role("button", name="Sessions").click()
     expect(page(lab).locator(".gol-RunTable-rdg")).to_have_attribute("role", "treegrid")
     expect(page(lab)).to_contain_text("anna")
+    expect(page(lab).get_by_role("row", name=re.compile(r"Session anna .*\d traces?\b"))).to_be_visible()
     page(lab).get_by_role("button", name="Sessions").click()
     expect(rows(lab)).to_have_count(3)
 

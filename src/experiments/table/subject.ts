@@ -37,6 +37,8 @@ export interface ITableSubject {
     readonly selectAll: string;
     select(row: IRow, name: string): string;
     having(rows: number): string;
+    /** Such as "3 runs". */
+    count(rows: number): string;
   };
 }
 
@@ -56,7 +58,8 @@ export function runSubject(trans: TranslationBundle): ITableSubject {
       selectAll: trans.__('Select all matching runs'),
       select: (_, name) => trans.__('Select run %1', name),
       having: runs =>
-        trans._n('%1 run has a value', '%1 runs have a value', runs)
+        trans._n('%1 run has a value', '%1 runs have a value', runs),
+      count: runs => trans._n('%1 run', '%1 runs', runs)
     }
   };
 }

@@ -175,7 +175,7 @@ class AddForm extends FormModel<IFields, IEndpoint> {
       : null;
     if (model === this.fields.model.trim()) {
       this._known = found?.price ?? null;
-      this.set({});
+      this.put({}); // an error of the form stays
     }
   }
 

@@ -5,6 +5,7 @@ import * as React from 'react';
 
 import {
   ActionButton,
+  DownState,
   EmptyState,
   FollowingView,
   IconButton,
@@ -191,21 +192,22 @@ function Chosen(props: { model: PromptsModel }): React.ReactElement {
     versions.some(each => each.version === wanted) ? wanted! : other;
   const before = known(pair?.[0], versions[1]?.version ?? newest);
   const after = known(pair?.[1], newest);
-  const { state, error } = model.versions.snapshot;
-  if (name && state === 'down' && error) {
-    return (
-      <ResourceView
-        resource={model.versions}
+  const { state, error, busy } = model.versions.snapshot;
+  // The list says it where nothing can be read. A text that is being written stays.
+  const down = name &&
+    state === 'down' &&
+    error &&
+    model.prompts.state !== 'down' && (
+      <DownState
+        what={trans.__('The versions of this prompt cannot be read.')}
+        error={error}
+        busy={busy}
         trans={trans}
-        down={trans.__('The versions of this prompt cannot be read.')}
-        empty={null}
-      >
-        {() => <></>}
-      </ResourceView>
+        onRetry={() => void model.versions.refresh()}
+      />
     );
-  }
   if (!draft) {
-    return <section className="gol-Prompt" aria-busy="true" />;
+    return down || <section className="gol-Prompt" aria-busy="true" />;
   }
   const openTab = (wanted: string) => {
     setTab(wanted);
@@ -232,6 +234,7 @@ function Chosen(props: { model: PromptsModel }): React.ReactElement {
       className="gol-Prompt"
       aria-label={name || trans.__('New prompt')}
     >
+      {down}
       <header className="gol-Page-head">
         <h2>{name || trans.__('New prompt')}</h2>
         {version && (

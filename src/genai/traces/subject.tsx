@@ -45,6 +45,7 @@ export function traceSubject(trans: TranslationBundle): ITableSubject {
     cell: (row, column, value) => traceCell(row, column, value, trans),
     words: {
       rows: trans.__('Traces'),
+      count: traces => trans._n('%1 trace', '%1 traces', traces),
       attributes: trans.__('Trace'),
       example: "status = ERROR AND duration > 2 AND request CONTAINS 'refund'",
       selectAll: trans.__('Select all matching traces'),

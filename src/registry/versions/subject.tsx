@@ -50,6 +50,7 @@ export function versionSubject(trans: TranslationBundle): ITableSubject {
         const { model, version } = versionOf(id ?? '/');
         return trans.__('Select %1 version %2', model, version);
       },
+      count: versions => trans._n('%1 version', '%1 versions', versions),
       having: versions =>
         trans._n('%1 version has a value', '%1 versions have a value', versions)
     }

@@ -307,7 +307,12 @@ function dataColumn(
     renderCell: ({ row }) => {
       const content = row.group ? (
         name === naming ? (
-          <GroupName group={row.group} by={groups} trans={trans} />
+          <GroupName
+            group={row.group}
+            by={groups}
+            count={model.subject.words.count}
+            trans={trans}
+          />
         ) : (
           <GroupValue
             row={row}

@@ -25,9 +25,11 @@ export function GroupName(props: {
   group: IRunGroup;
   /** The columns by which runs are grouped. */
   by: readonly string[];
+  /** Such as "3 runs". */
+  count: (rows: number) => string;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { group, by, trans } = props;
+  const { group, by, count, trans } = props;
   const level = group.path.length - 1;
   const column = by[level] ?? '';
   const value = group.path[level];
@@ -55,9 +57,7 @@ export function GroupName(props: {
       </span>
       <span className="gol-RunTable-size">
         <span aria-hidden="true">{group.runs.toLocaleString()}</span>
-        <span className="gol-VisuallyHidden">
-          {trans._n('%1 run', '%1 runs', group.runs)}
-        </span>
+        <span className="gol-VisuallyHidden">{count(group.runs)}</span>
       </span>
     </span>
   );

@@ -1,9 +1,12 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
+import { act, fireEvent, render, screen } from '@testing-library/react';
+import * as React from 'react';
 
 import type { IGenOpsCore } from '../../../core/tokens';
 import { newTurn } from '../draft';
 import { PromptsModel } from '../model';
+import { Prompts } from '../page';
 
 const trans = nullTranslator.load('genops_lab');
 
@@ -11,6 +14,7 @@ const trans = nullTranslator.load('genops_lab');
 function lab() {
   const saved: { turns: { content: string }[] }[] = [];
   const answers: ((fails?: boolean) => void)[] = [];
+  let isAway = false;
   const versionOf = (name: string, version: string) => ({
     name,
     version,
@@ -19,17 +23,25 @@ function lab() {
     settings: {},
     tools: [],
     response_format: null,
-    aliases: []
+    aliases: [],
+    created_at: null
   });
   const http = {
     GET: (path: string, { params }: { params: { path?: { name: string } } }) =>
-      Promise.resolve({
-        items:
-          path === '/prompts'
-            ? ['greeting', 'farewell'].map(name => ({ name, aliases: {} }))
-            : [versionOf(params.path!.name, '1')],
-        next: ''
-      }),
+      isAway
+        ? Promise.reject(new Error('away'))
+        : Promise.resolve({
+            items:
+              path === '/prompts'
+                ? ['greeting', 'farewell'].map(name => ({
+                    name,
+                    newest: '1',
+                    aliases: {},
+                    updated_at: null
+                  }))
+                : [versionOf(params.path!.name, '1')],
+            next: ''
+          }),
     POST: (
       _: string,
       given: { params: { path: { name: string } }; body: (typeof saved)[0] }
@@ -50,7 +62,14 @@ function lab() {
     events: { changed: () => changed, resync: changed },
     trans
   } as unknown as IGenOpsCore;
-  return { core, saved, answer: (fails?: boolean) => answers.shift()!(fails) };
+  return {
+    core,
+    saved,
+    answer: (fails?: boolean) => answers.shift()!(fails),
+    goAway: () => {
+      isAway = true;
+    }
+  };
 }
 
 const told = () => new Promise(resolve => setTimeout(resolve, 0));
@@ -130,4 +149,36 @@ it('saves no turn without a text', async () => {
   answer();
   await saving;
   expect(saved[0].turns.map(({ content }) => content)).toEqual(['Be kind.']);
+});
+
+it('shows a text that is being written while MLflow is away', async () => {
+  const { core, goAway } = lab();
+  const model = await opened(core);
+  render(<Prompts model={model} />);
+  act(() => model.edit(said('Half of a')));
+  const text = screen.getByLabelText<HTMLTextAreaElement>('Text of turn 1');
+  goAway();
+  await act(() => model.versions.refresh());
+  screen.getByText('The versions of this prompt cannot be read.');
+  expect(screen.getByLabelText('Text of turn 1')).toBe(text);
+  await act(() => model.prompts.refresh());
+  screen.getByText('The prompts cannot be read.');
+  expect(screen.getAllByText('away')).toHaveLength(1);
+  expect(text.value).toBe('Half of a');
+});
+
+it('asks before another version takes the place of a text', async () => {
+  const { core } = lab();
+  const model = await opened(core);
+  render(<Prompts model={model} />);
+  act(() => model.edit(said('Half of a')));
+  const choice = screen.getByRole<HTMLSelectElement>('combobox', {
+    name: 'Version'
+  });
+  fireEvent.change(choice, { target: { value: '1' } });
+  const cancel = await screen.findByText('Cancel');
+  screen.getByText('Discard the changes of greeting?');
+  fireEvent.click(cancel);
+  await told();
+  expect(model.isEdited('greeting')).toBe(true);
 });
