@@ -25,12 +25,13 @@ from genops_lab.genai.scorers.base import Answered
 from genops_lab.genai.traces.answered import NOT_REDACTED
 from genops_lab.genai.traces.tree import INPUTS, OUTPUTS, RawSpan
 from tests.kernels.outputs.pages import eventually
+from tests.support import authorizer
 from tests.support.homes import Home
-from tests.support.lab_server import start_lab
+from tests.support.lab_server import LabServer, start_lab
 from tests.support.openai_stub import OpenAIStub
 
 from .live_deployment import LiveDeployment
-from .test_traces_lab import genops
+from .test_traces_lab import _ALL, genops
 
 NAME, PATH = "chat", "genops/v1/deployments/chat/online-scorers"
 RULES = [
@@ -56,9 +57,19 @@ def judge() -> Iterator[OpenAIStub]:
         yield stub
 
 
+def started(home: Home, after: LabServer | None = None) -> LabServer:
+    """A Lab whose users may do what the file of grants says."""
+    grants = home.path / "grants.json"
+    grants.write_text(json.dumps(_ALL))
+    name = f"{authorizer.__name__}.{authorizer.Grants.__name__}"
+    return start_lab(
+        home, arguments=[f"--ServerApp.authorizer_class={name}"], env={authorizer.VARIABLE: str(grants)}, after=after
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def lab(module_home: Home) -> Iterator[LiveDeployment]:
-    found = LiveDeployment(start_lab(module_home), NAME)
+    found = LiveDeployment(started(module_home), NAME)
     try:
         found.deploy()
         status, answer = found.call("PUT", PATH, {"text": json.dumps({"scorers": RULES})})
@@ -318,7 +329,7 @@ def test_a_killed_lab_scores_no_trace_twice_and_loses_none(lab: LiveDeployment, 
     eventually(judge.status, lambda found: found.get("answered", 0) >= 12)
     lab.server.process.kill()
     lab.server.process.wait(30)
-    lab.server = start_lab(lab.server.home, after=lab.server)
+    lab.server = started(lab.server.home, after=lab.server)
     found = lab.settled(count)
     assert {each["scorer"]: each["scored"] for each in found["scorers"]} == dict.fromkeys(
         ["short", "answers", "begins", "seconds", "polite"], count
@@ -423,6 +434,21 @@ def test_scorers_of_a_file_that_cannot_score_are_refused_before_anything_changes
     for path in ("deployment-file-plans", "deployment-files"):
         found, answer = lab.call("POST", f"genops/v1/{path}", body)
         assert found == status and said in answer["error"]["message"] and answer["error"]["hint"], answer
+    assert lab.scores()["state"] == "off"
+
+
+def test_scorers_of_a_file_need_the_right_to_read_requests(lab: LiveDeployment, tmp_path: Path) -> None:
+    (tmp_path / "scorers.yaml").write_text(json.dumps({"scorers": RULES[:1]}))
+    now = lab.server.get(f"genops/v1/deployments/{NAME}/file")["now"]
+    body = {"text": f"{now}scorers: {{file: scorers.yaml}}\n", "folder": str(tmp_path)}
+    grants = lab.server.home.path / "grants.json"
+    grants.write_text(json.dumps([["execute", "genops:deployments"]]))
+    try:
+        status, answer = lab.call("POST", "genops/v1/deployment-files", body)
+        assert (status, answer["error"]["code"]) == (403, "not_allowed"), answer
+        assert "this user may not execute genops:trace_content" in answer["error"]["message"]
+    finally:
+        grants.write_text(json.dumps(_ALL))
     assert lab.scores()["state"] == "off"
 
 
