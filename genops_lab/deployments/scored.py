@@ -47,18 +47,17 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     currency: str = ""
 
     @property
-    def text(self) -> str:
-        """The scorers in words.
+    def facts(self) -> dict[str, str]:
+        """The scorers in words, a few for each fact: the panel shows them side by side.
 
-        >>> Scored(file="s.yaml", labels=["polite"], digest="0" * 64, sample=0.1, money_per_day=2, currency="USD").text
-        'polite (00000000), 10 % of the traces, at most 2 USD a day'
+        >>> Scored(file="s.yaml", labels=["polite"], digest="01234567890", sample=0.1).facts
+        {'scorers': 'polite', 'files of the scorers': '01234567', 'sample of the scorers': '10 % of the traces'}
         """
-        named = ", ".join(self.labels) or self.file
-        found = f"{named} ({self.digest[:8]})" if self.digest else named
-        found += f", {100 * self.sample:g} % of the traces"
+        found = {"scorers": ", ".join(self.labels) or self.file, "files of the scorers": self.digest[:8]}
+        found["sample of the scorers"] = f"{100 * self.sample:g} % of the traces"
         if self.money_per_day is not None:
-            found += f", at most {self.money_per_day:g} {self.currency}".rstrip() + " a day"
-        return found
+            found["budget of the judges"] = f"{self.money_per_day:g} {self.currency}".rstrip() + " a day"
+        return {what: value for what, value in found.items() if value}
 
 
 @dataclass(frozen=True)

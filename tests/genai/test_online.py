@@ -32,13 +32,14 @@ from genops_lab.genai.scorers.kinds import Scorer
 from genops_lab.genai.traces.answered import NOT_REDACTED
 from genops_lab.genai.traces.tree import INPUTS, OUTPUTS, RawSpan
 from tests.kernels.outputs.pages import eventually
+from tests.support import authorizer
 from tests.support.homes import Home
-from tests.support.lab_server import start_lab
+from tests.support.lab_server import LabServer, start_lab
 from tests.support.openai_stub import OpenAIStub
 
 from .answering import Evaluating, questions
 from .live_deployment import LiveDeployment
-from .test_traces_lab import genops
+from .test_traces_lab import _ALL, genops
 
 NAME, PATH = "chat", "genops/v1/deployments/chat/online-scorers"
 RULES = [
@@ -64,9 +65,19 @@ def judge() -> Iterator[OpenAIStub]:
         yield stub
 
 
+def started(home: Home, after: LabServer | None = None) -> LabServer:
+    """A Lab whose users may do what the file of grants says."""
+    grants = home.path / "grants.json"
+    grants.write_text(json.dumps(_ALL))
+    name = f"{authorizer.__name__}.{authorizer.Grants.__name__}"
+    return start_lab(
+        home, arguments=[f"--ServerApp.authorizer_class={name}"], env={authorizer.VARIABLE: str(grants)}, after=after
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def lab(module_home: Home) -> Iterator[LiveDeployment]:
-    found = LiveDeployment(start_lab(module_home), NAME)
+    found = LiveDeployment(started(module_home), NAME)
     try:
         found.deploy()
         status, answer = found.call("PUT", PATH, {"text": json.dumps({"scorers": RULES})})
@@ -354,7 +365,7 @@ def test_a_killed_lab_scores_no_trace_twice_and_loses_none(lab: LiveDeployment, 
     eventually(judge.status, lambda found: found.get("answered", 0) >= 12)
     lab.server.process.kill()
     lab.server.process.wait(30)
-    lab.server = start_lab(lab.server.home, after=lab.server)
+    lab.server = started(lab.server.home, after=lab.server)
     found = lab.settled(count)
     assert {each["scorer"]: each["scored"] for each in found["scorers"]} == dict.fromkeys(
         ["short", "answers", "begins", "seconds", "polite"], count
@@ -397,17 +408,20 @@ def test_a_deployment_file_sets_shows_and_removes_scorers(
         assert not plan["problem"] and not plan["new_revision"], plan
         return [[each["what"], each["now"], each["file"]] for each in plan["changes"]]
 
-    (planned,) = changes()
+    planned = changes()
     for name in (
         "scorers.yaml",
         "deployment.yaml",
     ):  # the panel names a file by its path below the Lab's folder
         (lab.server.home.work / name).write_text((tmp_path / "scorers.yaml").read_text())
     by_path = {"text": now + line, "path": "deployment.yaml"}
-    assert lab.done("POST", "genops/v1/deployment-file-plans", by_path)["changes"][0]["file"] == planned[2]
-    assert planned[:2] == ["scorers", ""] and lab.scores()["state"] == "off", "a plan changes nothing"
-    assert planned[2].startswith("short, polite (")
-    assert planned[2].endswith("), 100 % of the traces, at most 50 USD a day")
+    assert lab.done("POST", "genops/v1/deployment-file-plans", by_path)["changes"][1]["file"] == planned[1][2]
+    files = ["files of the scorers", "", planned[1][2]]
+    sample = ["sample of the scorers", "", "100 % of the traces"]
+    assert planned == [
+        ["scorers", "", "short, polite"], files, sample, ["budget of the judges", "", "50 USD a day"]
+    ]  # fmt: skip
+    assert len(files[2]) == 8 and lab.scores()["state"] == "off", "a plan changes nothing"
     assert applied(lab, body)["changes"][0]["what"] == "scorers"
     found = eventually(lab.scores, lambda each: each["state"] == "on")
     assert (found["sample"], found["money_per_day"]) == (1.0, 50.0)
@@ -421,16 +435,16 @@ def test_a_deployment_file_sets_shows_and_removes_scorers(
     assert lab.scores()["seen"] == 2
     # Other content of the scorers' file is a difference.
     (tmp_path / "scorers.yaml").write_text(text(judge, {**RULES[0], "at_most": 1}, POLITE))
-    assert [each[0] for each in changes(text=limited)] == ["scorers"]
+    assert [each[0] for each in changes(text=limited)] == ["files of the scorers"]
     drift = lab.server.get(f"genops/v1/deployments/{NAME}/file")["drift"]
-    assert [each["what"] for each in drift] == ["scorers"]
+    assert [each["what"] for each in drift] == ["files of the scorers"]
     assert "scorers:\n  file: scorers.yaml\n" in lab.server.get(f"genops/v1/deployments/{NAME}/file")["now"]
 
     # The lines go, and so do the scorers; the command does it as the panel does.
     path = tmp_path / "deployment.yaml"
     path.write_text(limited.replace(line, ""))
     code, out, err = genops(lab.server, "diff", str(path))
-    assert code == 1 and "scorers" in out and "short, polite (" in out, err
+    assert code == 1 and "scorers" in out and "short, polite" in out, err
     code, out, err = genops(lab.server, "apply", str(path), "--take-over", "--wait")
     assert code == 0, err
     eventually(lab.scores, lambda each: each["state"] == "off")
@@ -459,6 +473,21 @@ def test_scorers_of_a_file_that_cannot_score_are_refused_before_anything_changes
     for path in ("deployment-file-plans", "deployment-files"):
         found, answer = lab.call("POST", f"genops/v1/{path}", body)
         assert found == status and said in answer["error"]["message"] and answer["error"]["hint"], answer
+    assert lab.scores()["state"] == "off"
+
+
+def test_scorers_of_a_file_need_the_right_to_read_requests(lab: LiveDeployment, tmp_path: Path) -> None:
+    (tmp_path / "scorers.yaml").write_text(json.dumps({"scorers": RULES[:1]}))
+    now = lab.server.get(f"genops/v1/deployments/{NAME}/file")["now"]
+    body = {"text": f"{now}scorers: {{file: scorers.yaml}}\n", "folder": str(tmp_path), "take_over": True}
+    grants = lab.server.home.path / "grants.json"
+    grants.write_text(json.dumps([["execute", "genops:deployments"]]))
+    try:
+        status, answer = lab.call("POST", "genops/v1/deployment-files", body)
+        assert (status, answer["error"]["code"]) == (403, "not_allowed"), answer
+        assert "this user may not execute genops:trace_content" in answer["error"]["message"]
+    finally:
+        grants.write_text(json.dumps(_ALL))
     assert lab.scores()["state"] == "off"
 
 

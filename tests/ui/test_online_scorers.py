@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.genai.live_deployment import LiveDeployment
+from tests.kernels.outputs.pages import eventually
 from tests.support.browser import LabPage
 from tests.support.lab_server import LabServer
 from tests.support.openai_stub import OpenAIStub
@@ -27,7 +29,9 @@ SCORERS = [
 ]  # fmt: skip
 
 
-def test_scores_of_live_traces_are_shown_and_paused(lab: LabPage, server: LabServer) -> None:
+def test_scores_of_live_traces_are_shown_paused_and_changed_by_a_file(
+    lab: LabPage, server: LabServer, folder: Path
+) -> None:
     live = LiveDeployment(server, NAME)
     live.deploy()
     live.done("PUT", f"genops/v1/deployments/{NAME}/traces", {"sample": 1.0})
@@ -57,4 +61,21 @@ def test_scores_of_live_traces_are_shown_and_paused(lab: LabPage, server: LabSer
     keys.choose(body.get_by_role("button", name="Pause the scorers"))
     expect(body.get_by_role("button", name="Resume the scorers")).to_be_focused()
     expect(body.get_by_text(re.compile("^Scoring is paused."))).to_be_visible()
+    # The dialog that applies a deployment file shows which scorers would change, and changes them.
+    now, _, _ = server.get(f"genops/v1/deployments/{NAME}/file")["now"].partition("scorers:")
+    (folder / "scorers.yaml").write_text(json.dumps({"scorers": SCORERS[:1]}))
+    (folder / "live.yaml").write_text(f"{now}scorers: {{file: scorers.yaml, sample: 0.5}}\n")
+    lab.go_to_folder(folder.name)
+    lab.page.locator(".jp-DirListing-item", has_text="live.yaml").click(button="right")
+    lab.page.get_by_role("menuitem", name="Apply as Deployment…").click()
+    dialog = lab.page.get_by_role("dialog", name="Apply a deployment file")
+    expect(dialog.get_by_role("row", name="scorers answers, polite answers", exact=True)).to_be_visible()
+    expect(
+        dialog.get_by_role("row", name=re.compile("100 % of the traces 50 % of the traces$"))
+    ).to_be_visible()
+    expect(dialog.get_by_role("row", name=re.compile(r"0\.5 USD a day –$"))).to_be_visible()
+    lab.looks("apply-scorers", ".jp-Dialog", daily=False)
+    dialog.get_by_role("button", name="Apply", exact=True).press("Enter")
+    eventually(live.scores, lambda found: found["sample"] == 0.5 and len(found["scorers"]) == 1)
+    live.running()
     live.remove()

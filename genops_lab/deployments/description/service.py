@@ -160,7 +160,7 @@ class DescriptionsService(Service):
         asked = await asyncio.to_thread(scorers_in, planned.description, folder)
         before = planned.record.wanted.scored if planned.record else None
         wanted = planned.shape.scored
-        if (wanted and wanted.text) == (before and before.text):
+        if (wanted and wanted.facts) == (before and before.facts):
             return before
         await require("execute", "trace_content", "Scorers read the requests and answers of a deployment")
         if asked is None or self._live_scorers is None:

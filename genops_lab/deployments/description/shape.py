@@ -205,7 +205,7 @@ def _facts(shape: Shape) -> dict[str, str]:
     if shape.traces:
         facts["traces"] = shape.traces.text
     if shape.scored:
-        facts["scorers"] = shape.scored.text
+        facts |= shape.scored.facts
     if shape.sleep_s:
         facts["unloads the model without callers after"] = f"{shape.sleep_s / 60:g} min"
     return facts | {
