@@ -115,7 +115,7 @@ class Connection:
         embeds = self.endpoint.task == "embeddings"
         asked = {"input": messages[-1]["content"]} if embeds else {"messages": messages}
         async with self._response({**asked, **settings}, total=self.endpoint.timeout_s) as response:
-            content = await response.read()
+            content = await _body(response)
         return response.status, response.headers, self._without_key(content)
 
     def _without_key(self, content: bytes) -> bytes:
@@ -133,9 +133,9 @@ class Connection:
             async with self._client.get(
                 f"{self._base}/models", headers=self._headers, allow_redirects=False, timeout=timeout
             ) as response:
-                content = await response.read()
+                content = await _body(response)
             found = msgspec.json.decode(content, type=_Models) if response.status == 200 else _Models()
-        except (aiohttp.ClientError, asyncio.TimeoutError, msgspec.MsgspecError):
+        except (aiohttp.ClientError, asyncio.TimeoutError, msgspec.MsgspecError, CallFailed):
             return []
         return [each.id for each in found.data]
 
@@ -157,7 +157,7 @@ class Connection:
         stream = Stream()
         async with self._response(asked, sock_read=self.endpoint.timeout_s) as response:
             if response.status != 200:
-                answer_of(response.status, response.headers, self._without_key(await response.read()))
+                answer_of(response.status, response.headers, self._without_key(await _body(response)))
             begun = b""
             async for part in response.content.iter_any():
                 *lines, begun = (begun + part).split(b"\n")
@@ -197,6 +197,16 @@ class Connection:
             raise CallFailed("connection", message) from error
         except aiohttp.ClientError as error:
             raise CallFailed("connection", f"{type(error).__name__}: {error}") from error
+
+
+async def _body(response: Any) -> bytes:
+    """Return the body of a response. Raises CallFailed for one that is too long, before it is all in memory."""
+    found = bytearray()
+    async for part in response.content.iter_any():
+        found += part
+        if len(found) > _MOST_BYTES:
+            raise CallFailed("malformed", f"the answer has over {_MOST_BYTES:,} bytes")
+    return bytes(found)
 
 
 def certificates() -> ssl.SSLContext:
@@ -311,8 +321,8 @@ def answer_of(status: int, headers: Mapping[str, str], content: bytes) -> Answer
     """Return the answer in a response. Raises CallFailed."""
     if status != 200:
         raise CallFailed(_kind(status), f"HTTP {status}: {_said(content)}", _after(headers))
-    if len(content) > _MOST_BYTES:
-        raise CallFailed("malformed", f"the answer has {len(content):,} bytes")
+    if len(content) > _MOST_BYTES:  # LiteLLM's
+        raise CallFailed("malformed", f"the answer has over {_MOST_BYTES:,} bytes")
     try:
         found = json.loads(content)
         choice = found["choices"][0]
