@@ -31,6 +31,8 @@ _WORDS = 300
 _LEAST_KEY = 8
 #: 502 Bad Gateway, 503 Service Unavailable, and what some providers answer when they are overloaded.
 _AWAY = frozenset({502, 503, 529})
+#: More tokens of one call than this are no count.
+_MOST_TOLD = 1e12
 _MOST_TOKENS = ("max_tokens", "max_completion_tokens")
 #: The shortest text of a token, in bytes: a call has no more input tokens than bytes by this.
 _BYTES_OF_TOKEN = 1
@@ -258,7 +260,7 @@ class Stream:
             self._done = True
             return ""
         try:
-            return self._part(json.loads(content))
+            return self._part(_json(content.encode()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CallFailed("malformed", f"the stream is no chat completion: {content[:_WORDS]}") from error
 
@@ -324,11 +326,11 @@ def answer_of(status: int, headers: Mapping[str, str], content: bytes) -> Answer
     if len(content) > _MOST_BYTES:  # LiteLLM's
         raise CallFailed("malformed", f"the answer has over {_MOST_BYTES:,} bytes")
     try:
-        found = json.loads(content)
+        found = _json(content)
         choice = found["choices"][0]
         message = choice["message"]
         text, calls = message.get("content") or "", message.get("tool_calls") or []
-        if not isinstance(text, str) or not isinstance(calls, list):
+        if not isinstance(text, str) or not all(isinstance(each, dict) for each in calls):
             raise TypeError("content")
         return Answer(
             text=text, usage=usage_of(found.get("usage")), tool_calls=calls,
@@ -344,7 +346,7 @@ def embedding_of(status: int, headers: Mapping[str, str], content: bytes) -> Ans
     if status != 200:
         raise CallFailed(_kind(status), f"HTTP {status}: {_said(content)}", _after(headers))
     try:
-        found = json.loads(content)
+        found = _json(content)
         (each,) = found["data"]
         usage = found.get("usage")
         if isinstance(usage, dict):  # many servers leave out the output, which is none
@@ -357,15 +359,35 @@ def embedding_of(status: int, headers: Mapping[str, str], content: bytes) -> Ans
         raise CallFailed("malformed", f"the answer is no embedding: {_said(content)}") from error
 
 
+def _json(content: bytes) -> Any:
+    """Return the JSON that an endpoint sent. Raises ValueError.
+
+    A half of a character, such as of an emoji that was cut, becomes a question mark: no file can keep it.
+    """
+    try:
+        found = json.loads(content)
+        if b"\\ud" in content.lower():
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+    except RecursionError as error:
+        raise ValueError("the JSON has too many levels") from error
+    return found
+
+
 def usage_of(given: Any) -> Usage:
     """Return the tokens that an endpoint counted; those that it did not count are not known."""
-    if not isinstance(given, Mapping) or not {"prompt_tokens", "completion_tokens"} <= given.keys():
-        return Usage(known=False)
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, int | float) and 0 <= value <= _MOST_TOLD
 
     def number(value: Any) -> int:
-        return max(0, int(value)) if isinstance(value, int | float) else 0
+        return int(value) if is_number(value) else 0
 
-    inner, outer = given.get("prompt_tokens_details") or {}, given.get("completion_tokens_details") or {}
+    if not isinstance(given, Mapping) or not all(
+        is_number(given.get(name)) for name in ("prompt_tokens", "completion_tokens")
+    ):
+        return Usage(known=False)
+    details = given.get("prompt_tokens_details"), given.get("completion_tokens_details")
+    inner, outer = (each if isinstance(each, Mapping) else {} for each in details)
     told, written = number(given["prompt_tokens"]), number(given["completion_tokens"])
     return Usage(
         input=told, cached_input=min(told, number(inner.get("cached_tokens"))),
@@ -401,7 +423,7 @@ def _after(headers: Mapping[str, str]) -> float | None:
 def _said(content: bytes) -> str:
     """Return the message of an error, or the beginning of what was sent."""
     try:
-        error = json.loads(content).get("error")
+        error = _json(content).get("error")
         text = error.get("message") if isinstance(error, dict) else error
     except (ValueError, AttributeError):
         text = None

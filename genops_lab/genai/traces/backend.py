@@ -28,7 +28,8 @@ class TraceMirror:
 
         self._mirror = Mirror(ways_to(tracking_uri), Path(cache).with_name("traces"), "traces")
         #: Questions to the last state of the traces: all columns, and those without content.
-        self._last: tuple[tuple[Asked, bool, int], Asked, Asked] | None = None
+        self._last: tuple[Asked, Asked, Asked] | None = None
+        self._last_hides: tuple[bool, int] = (False, 0)
 
     def table(self, query: RunTableQuery, content: bool) -> RunTable:
         """Return a window of the matching traces. Without ``content`` requests, responses and texts of assessments are
@@ -80,16 +81,14 @@ class TraceMirror:
 
         # Until all traces are read again, nobody knows which params of the saved ones are texts of assessments.
         is_read = shown.complete and shown.current
-        state = (shown.asked, is_read, len(SAID))
-        if self._last is None or self._last[0][0] is not shown.asked or self._last[0][1:] != state[1:]:
+        hides = (is_read, len(SAID))
+        if self._last is None or self._last[0] is not shown.asked or self._last_hides != hides:
             snapshot = replace(shown.asked.snapshot, subject=TRACES)
             attributes, params = snapshot.columns["attribute"], snapshot.columns["param"]
-            kept = {
-                "attribute": {name: each for name, each in attributes.items() if name not in CONTENT},
-                "param": {name: each for name, each in params.items() if is_read and name not in SAID},
-            }
-            without = replace(snapshot, columns={**snapshot.columns, **kept})
-            self._last = (state, Asked(snapshot), Asked(without))
+            others = {name: column for name, column in attributes.items() if name not in CONTENT}
+            own = {name: column for name, column in params.items() if is_read and name not in SAID}
+            without = replace(snapshot, columns={**snapshot.columns, "attribute": others, "param": own})
+            self._last, self._last_hides = (shown.asked, Asked(snapshot), Asked(without)), hides
         return self._last[1 if content else 2]
 
 
