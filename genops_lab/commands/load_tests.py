@@ -193,7 +193,7 @@ def _requests(source: str) -> list[str]:
         raise InvalidRequest(f"Cannot read {source}: {error}.") from None
     if _is_json(text):
         return [text]
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.split("\n") if line.strip()]
     for number, line in enumerate(lines, 1):
         if not _is_json(line):
             raise InvalidRequest(

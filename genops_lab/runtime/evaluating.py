@@ -294,7 +294,7 @@ def _write(rows: Any, path: str, name: str) -> None:
 def _records(rows: Any) -> Iterator[Any]:
     if hasattr(rows, "to_json") and hasattr(rows, "columns"):  # pandas
         made = rows.to_json(orient="records", lines=True, date_format="iso", force_ascii=False)
-        return map(json.loads, made.splitlines())
+        return map(json.loads, filter(None, made.split("\n")))
     if hasattr(rows, "iter_rows"):  # polars
         return iter(rows.iter_rows(named=True))
     if isinstance(rows, Mapping):

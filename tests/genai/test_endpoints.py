@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -143,6 +144,33 @@ def test_a_key_that_an_endpoint_repeats_is_not_kept(parts: list[str] | None) -> 
 
         found = asyncio.run(calls())
     assert found == ["HTTP 401: Incorrect API key provided: [key].", "You sent [key]"]
+
+
+def test_an_answer_without_an_end_is_left() -> None:
+    """Ten megabytes come of a billion; the rest is not waited for."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n" + b" " * 10_000_000)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+            await reader.read()
+        writer.close()
+
+    async def call() -> CallFailed | None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            endpoint = Endpoint(name="a", url=f"http://127.0.0.1:{port}/v1", model="m")
+            async with Connection(endpoint) as connection:
+                try:
+                    await connection.ask(HELLO, {})
+                except CallFailed as failed:
+                    return failed
+        return None
+
+    failed = asyncio.run(asyncio.wait_for(call(), 60))
+    assert failed is not None
+    assert (failed.kind, failed.message) == ("malformed", "the answer has over 8,000,000 bytes")
 
 
 def test_retry_after_is_read_as_seconds_and_as_a_date(asked: OpenAIStub) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from genops_lab.core.errors import Conflict, Failed
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.worker import Worker
 from genops_lab.core.worker_child import LENGTH, Call
 from genops_lab.genai.endpoints.endpoint import Endpoint
@@ -307,6 +307,24 @@ def test_errors_of_a_file_name_line_and_column(change: str, said: str) -> None:
     with pytest.raises(EvaluationFileError) as found:
         read_evaluation(text, "e.yaml")
     assert said in found.value.message
+
+
+def test_rows_may_have_other_ends_of_lines_in_their_texts_and_no_halves_of_characters(tmp_path: Path) -> None:
+    stub = Answering(right)
+    with stub.serving() as url:
+        evaluating = Evaluating(tmp_path, url, questions(1))
+        text = "one\u2028two\x85three\x0cfour 7"
+        evaluating.data.write_text(json.dumps({"q": text, "expected": "7"}, ensure_ascii=False) + "\r\n")
+        given = NewAnswerEvaluation(text=evaluating.text, folder=str(tmp_path))
+        again = evaluating.process.begin(given)
+        assert (again.rows, evaluating.process.ask(again.id, evaluating.endpoints).models[0].answered) == (
+            1,
+            1,
+        )
+        assert stub.said == [text]
+        evaluating.data.write_text('{"q": "fine"}\n{"q": "cut \\ud83d"}\n')
+        with pytest.raises(InvalidRequest, match="line 2: a text has half of a character"):
+            evaluating.process.begin(given)
 
 
 def test_a_prompt_that_a_row_cannot_fill_begins_nothing(tmp_path: Path) -> None:

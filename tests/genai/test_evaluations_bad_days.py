@@ -106,6 +106,49 @@ def test_calls_that_may_have_been_paid_for_count_in_full_and_pass_no_budget(tmp_
     assert found.spent.total == 30 * found.answered + found.unanswered_tokens
 
 
+_HALF = "\\ud83d"  # of an emoji that was cut
+
+
+@pytest.mark.parametrize("talks", [False, True], ids=["one turn", "two turns"])
+@pytest.mark.parametrize(
+    ("message", "more", "kept"),
+    [
+        (f'"content": "cut {_HALF}"', "", "cut ?"),
+        ('"content": "x"', f'"system_fingerprint": "{_HALF}"', "x"),
+        ('"content": "x", "tool_calls": [null]', "", None),
+        ('"content": "x", "tool_calls": ["look"]', "", None),
+        ('"content": "x"', '"usage": {"prompt_tokens": 1e999, "completion_tokens": 1}', "x"),
+        ('"content": "x"', '"usage": {"prompt_tokens": null, "completion_tokens": null}', "x"),
+        ('"content": "x"', '"usage": {"prompt_tokens": -3, "completion_tokens": 1' + "0" * 400 + "}", "x"),
+        ('"content": ' + "[" * 50_000, "", None),
+    ],
+    ids=["half text", "half name", "no call", "text call", "infinite", "null tokens", "huge tokens", "deep"],
+)  # fmt: skip
+def test_a_strange_answer_ends_no_evaluation(
+    tmp_path: Path, message: str, more: str, kept: str | None, talks: bool
+) -> None:
+    """The answer is kept or counts as malformed; the others are there, and the journal can be read again."""
+    strange = '{"choices": [{"message": {' + message + "}}]" + (f", {more}" if more else "") + "}"
+    stub = Answering(
+        lambda number, text, headers: (200, strange.encode() if text == "Question 1" else "fine", 0.0)
+    )
+    rows = [{**row, "next": ["and?"]} for row in questions(4)]
+    conversation = {"conversation": {"turns": "next"}} if talks else {}
+    with stub.serving() as url:
+        evaluating = Evaluating(tmp_path, url, rows, tries=1, settings={"max_tokens": 9}, **conversation)
+        evaluating.ask()
+        asked = len(stub.said)
+        found = evaluating.ask().models[0]
+        evaluating.process.score(evaluating.id, [])
+    assert (found.answered, found.failures) == ((4, {}) if kept else (3, {"malformed": 1}))
+    calls = read(evaluating.folder / "answers" / evaluating.id / "calls.jsonl")
+    if kept and not talks:
+        answered = calls["a", "2", 0].answer
+        assert answered is not None and answered.text == kept
+        assert not answered.usage.known and found.spent.total > 3 * 13 + 9  # it costs all that was reserved
+    assert len(stub.said) == asked + (not kept)
+
+
 def test_a_model_that_changes_without_a_word_is_noticed_by_its_answers(tmp_path: Path) -> None:
     stub = Answering(right)
 

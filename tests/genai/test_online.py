@@ -29,7 +29,7 @@ from genops_lab.genai.scorers.base import Answered
 from genops_lab.genai.scorers.judge_checks import Calibration, Checked
 from genops_lab.genai.scorers.judges import identity
 from genops_lab.genai.scorers.kinds import Scorer
-from genops_lab.genai.traces.answered import NOT_REDACTED
+from genops_lab.genai.traces.answered import NOT_REDACTED, AnsweredRequest, _answer
 from genops_lab.genai.traces.tree import INPUTS, OUTPUTS, RawSpan
 from tests.kernels.outputs.pages import eventually
 from tests.support import authorizer
@@ -172,6 +172,17 @@ def test_labels_of_a_judge_say_nothing_of_another_model_with_its_name(
     (found,) = process.means(file, {"polite": [1.0, 0.5]}).values()
     assert found.calibrated is calibrated
     assert ("nobody labelled answers that it marked" in found.calibration) is not calibrated
+
+
+def test_a_stream_may_have_other_ends_of_lines_in_its_texts() -> None:
+    part = {"choices": [{"delta": {"content": "one\u2028two\x85"}, "finish_reason": "stop"}]}
+    stream = f"data: {json.dumps(part, ensure_ascii=False)}\r\n\r\ndata: [DONE]\r\n\r\n"
+    kept = AnsweredRequest(
+        trace="t", at=0.0, seconds=1.0, status=200, path="/v1/chat/completions", revision=1, caller="", request="",
+        answer=stream, streamed=True,
+    )  # fmt: skip
+    found = _answer(kept)
+    assert found["choices"][0]["message"]["content"] == "one\u2028two\x85"
 
 
 def test_a_trace_is_read_as_an_answer() -> None:

@@ -152,6 +152,14 @@ def test_without_content_nothing_that_was_said_is_seen_or_found(stand: Stand, ag
     assert found == {"name": "agent", "request": None, "response": None}
     assert agent in stand.ids("pixel") and stand.ids("pixel", content=False) == []
     assert stand.ids("request contains 'what'", content=False) == []
+    # Texts of assessments may quote it; metadata of the application stay.
+    columns = ["params.topic", "params.team", "metrics.correct"]
+    assert row_of(stand.ask(ours, content=False, columns=columns)) == {
+        "params.topic": None, "params.team": "blue", "metrics.correct": 1
+    }  # fmt: skip
+    assert agent in stand.ids("params.topic = pictures")
+    assert stand.ids("params.topic = pictures", content=False) == []
+    assert stand.mirror.completions(RunQueryText(text="params.topic = pic", position=18)) == []
     without, with_content = stand.whole.trace(agent, {}, False), stand.whole.trace(agent, {}, True)
     assert any("4711" in span.message for span in with_content.spans)
     said = [*(span.message for span in without.spans), *(each.rationale for each in without.assessments)]

@@ -31,6 +31,8 @@ _WORDS = 300
 _LEAST_KEY = 8
 #: 502 Bad Gateway, 503 Service Unavailable, and what some providers answer when they are overloaded.
 _AWAY = frozenset({502, 503, 529})
+#: More tokens of one call than this are no count.
+_MOST_TOLD = 1e12
 _MOST_TOKENS = ("max_tokens", "max_completion_tokens")
 #: The shortest text of a token, in bytes: a call has no more input tokens than bytes by this.
 _BYTES_OF_TOKEN = 1
@@ -118,7 +120,7 @@ class Connection:
         embeds = self.endpoint.task == "embeddings"
         asked = {"input": messages[-1]["content"]} if embeds else {"messages": messages}
         async with self._response({**asked, **settings}, total=self.endpoint.timeout_s) as response:
-            content = await response.read()
+            content = await _body(response)
         return response.status, response.headers, self._without_key(content)
 
     def _without_key(self, content: bytes) -> bytes:
@@ -136,9 +138,9 @@ class Connection:
             async with self._client.get(
                 f"{self._base}/models", headers=self._headers, allow_redirects=False, timeout=timeout
             ) as response:
-                content = await response.read()
+                content = await _body(response)
             found = msgspec.json.decode(content, type=_Models) if response.status == 200 else _Models()
-        except (aiohttp.ClientError, asyncio.TimeoutError, msgspec.MsgspecError):
+        except (aiohttp.ClientError, asyncio.TimeoutError, msgspec.MsgspecError, CallFailed):
             return []
         return [each.id for each in found.data]
 
@@ -160,7 +162,7 @@ class Connection:
         stream = Stream()
         async with self._response(asked, sock_read=self.endpoint.timeout_s) as response:
             if response.status != 200:
-                answer_of(response.status, response.headers, self._without_key(await response.read()))
+                answer_of(response.status, response.headers, self._without_key(await _body(response)))
             begun = b""
             async for part in response.content.iter_any():
                 *lines, begun = (begun + part).split(b"\n")
@@ -200,6 +202,16 @@ class Connection:
             raise CallFailed("connection", message) from error
         except aiohttp.ClientError as error:
             raise CallFailed("connection", f"{type(error).__name__}: {error}") from error
+
+
+async def _body(response: Any) -> bytes:
+    """Return the body of a response. Raises CallFailed for one that is too long, before it is all in memory."""
+    found = bytearray()
+    async for part in response.content.iter_any():
+        found += part
+        if len(found) > _MOST_BYTES:
+            raise CallFailed("malformed", f"the answer has over {_MOST_BYTES:,} bytes")
+    return bytes(found)
 
 
 def certificates() -> ssl.SSLContext:
@@ -251,7 +263,7 @@ class Stream:
             self._done = True
             return ""
         try:
-            return self._part(json.loads(content))
+            return self._part(_json(content.encode()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CallFailed("malformed", f"the stream is no chat completion: {content[:_WORDS]}") from error
 
@@ -314,14 +326,14 @@ def answer_of(status: int, headers: Mapping[str, str], content: bytes) -> Answer
     """Return the answer in a response. Raises CallFailed."""
     if status != 200:
         raise CallFailed(_kind(status), f"HTTP {status}: {_said(content)}", _after(headers))
-    if len(content) > _MOST_BYTES:
-        raise CallFailed("malformed", f"the answer has {len(content):,} bytes")
+    if len(content) > _MOST_BYTES:  # LiteLLM's
+        raise CallFailed("malformed", f"the answer has over {_MOST_BYTES:,} bytes")
     try:
-        found = json.loads(content)
+        found = _json(content)
         choice = found["choices"][0]
         message = choice["message"]
         text, calls = message.get("content") or "", message.get("tool_calls") or []
-        if not isinstance(text, str) or not isinstance(calls, list):
+        if not isinstance(text, str) or not all(isinstance(each, dict) for each in calls):
             raise TypeError("content")
         return Answer(
             text=text, usage=usage_of(found.get("usage")), tool_calls=calls,
@@ -337,7 +349,7 @@ def embedding_of(status: int, headers: Mapping[str, str], content: bytes) -> Ans
     if status != 200:
         raise CallFailed(_kind(status), f"HTTP {status}: {_said(content)}", _after(headers))
     try:
-        found = json.loads(content)
+        found = _json(content)
         (each,) = found["data"]
         usage = found.get("usage")
         if isinstance(usage, dict):  # many servers leave out the output, which is none
@@ -350,15 +362,35 @@ def embedding_of(status: int, headers: Mapping[str, str], content: bytes) -> Ans
         raise CallFailed("malformed", f"the answer is no embedding: {_said(content)}") from error
 
 
+def _json(content: bytes) -> Any:
+    """Return the JSON that an endpoint sent. Raises ValueError.
+
+    A half of a character, such as of an emoji that was cut, becomes a question mark: no file can keep it.
+    """
+    try:
+        found = json.loads(content)
+        if b"\\ud" in content.lower():
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+    except RecursionError as error:
+        raise ValueError("the JSON has too many levels") from error
+    return found
+
+
 def usage_of(given: Any) -> Usage:
     """Return the tokens that an endpoint counted; those that it did not count are not known."""
-    if not isinstance(given, Mapping) or not {"prompt_tokens", "completion_tokens"} <= given.keys():
-        return Usage(known=False)
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, int | float) and 0 <= value <= _MOST_TOLD
 
     def number(value: Any) -> int:
-        return max(0, int(value)) if isinstance(value, int | float) else 0
+        return int(value) if is_number(value) else 0
 
-    inner, outer = given.get("prompt_tokens_details") or {}, given.get("completion_tokens_details") or {}
+    if not isinstance(given, Mapping) or not all(
+        is_number(given.get(name)) for name in ("prompt_tokens", "completion_tokens")
+    ):
+        return Usage(known=False)
+    details = given.get("prompt_tokens_details"), given.get("completion_tokens_details")
+    inner, outer = (each if isinstance(each, Mapping) else {} for each in details)
     told, written = number(given["prompt_tokens"]), number(given["completion_tokens"])
     return Usage(
         input=told, cached_input=min(told, number(inner.get("cached_tokens"))),
@@ -394,7 +426,7 @@ def _after(headers: Mapping[str, str]) -> float | None:
 def _said(content: bytes) -> str:
     """Return the message of an error, or the beginning of what was sent."""
     try:
-        error = json.loads(content).get("error")
+        error = _json(content).get("error")
         text = error.get("message") if isinstance(error, dict) else error
     except (ValueError, AttributeError):
         text = None

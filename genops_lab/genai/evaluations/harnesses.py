@@ -195,7 +195,8 @@ def _run_lm_eval(
         _follow(asked, {"OPENAI_API_KEY": endpoint.key or "none"}, files, harness, look)
     lines = []
     for path in sorted(logs.rglob("samples_*.jsonl")):
-        lines += [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        kept = path.read_text(encoding="utf-8").split("\n")  # texts may have other ends of lines
+        lines += [json.loads(line) for line in kept if line.strip()]
     if not lines:
         raise Failed(f"lm-evaluation-harness gave no samples of {harness.lm_eval!r}.")
     return lm_eval_results(lines, endpoint.name)

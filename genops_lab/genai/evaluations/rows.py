@@ -106,10 +106,19 @@ def _parsed(path: Path, content: bytes) -> list[dict[str, Any]]:
     if kind in (".csv", ".tsv"):
         return list(csv.DictReader(io.StringIO(text), delimiter="\t" if kind == ".tsv" else ","))
     found = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(
+        text.split("\n"), start=1
+    ):  # texts may have other ends of lines, such as U+2028
         if line.strip():
             try:
                 row = json.loads(line)
+                if "\\ud" in line.lower():
+                    json.dumps(row, ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                raise InvalidRequest(
+                    f"{path.name}, line {number}: a text has half of a character, {error.object[error.start]!r}.",
+                    hint="Remove it: no file can keep it.",
+                ) from error
             except ValueError as error:
                 raise InvalidRequest(f"{path.name}, line {number}: this is not JSON: {error}.") from error
             if not isinstance(row, dict):

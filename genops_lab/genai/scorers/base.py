@@ -203,14 +203,20 @@ def yes(holds: bool, otherwise: str = "") -> Score:
 
 def not_scored(reason: str) -> Score:
     """Return a score without a value."""
-    return Score(value=None, reason=reason[:_WORDS])
+    return Score(value=None, reason=_whole(reason[:_WORDS]))
 
 
 def checked(score: Score) -> Score:
     """Return the score; one that is NaN or infinite counts as not scored."""
     if score.value is not None and not math.isfinite(score.value):
         return not_scored(f"the scorer returned {score.value}")
-    return score
+    reason = _whole(score.reason)
+    return score if reason == score.reason else msgspec.structs.replace(score, reason=reason)
+
+
+def _whole(text: str) -> str:
+    """Return a text with question marks in place of halves of characters, which no file can keep."""
+    return text.encode(errors="replace").decode()
 
 
 def scored(rule: Rule | Program, answered: Answered) -> Score:

@@ -19,7 +19,7 @@ _RULES = (
 )
 _FIVE = ["very bad", "bad", "fair", "good", "very good"]
 _TAG = re.compile(r"</?(?:question|answer|answer_a|answer_b|expected|documents)>", re.IGNORECASE)
-_OBJECT = re.compile(r"\{[^{}]*\}")
+_DECODER, _MOST_TRIES = json.JSONDecoder(), 1000
 _SAID = 100
 
 
@@ -250,13 +250,19 @@ def _text(value: Any, pictures: list[Any]) -> str:
 
 def _reply(text: str, key: str) -> dict[str, Any]:
     """Return the last JSON object with a key in a judge's answer. Raises NotScored."""
-    for candidate in (text, *reversed(_OBJECT.findall(text))):
+    at, last = text.find("{"), None
+    for _ in range(_MOST_TRIES):
+        if at < 0:
+            break
         try:
-            found = json.loads(candidate)
+            found, end = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
-            continue
+            found, end = None, at + 1
         if isinstance(found, dict) and key in found:
-            return found
+            last = found
+        at = text.find("{", end)
+    if last is not None:
+        return last
     said = " ".join(text.split())[:_SAID]
     raise NotScored(
         f"the judge gave no {key}: {said!r}" if said else f"the judge gave no {key}: its answer is empty"

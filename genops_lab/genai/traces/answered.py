@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -126,7 +127,7 @@ def _answer(answered: AnsweredRequest) -> Any:
         return _json(answered.answer)
     stream, usage, text = Stream(), None, ""
     try:
-        for line in answered.answer.splitlines():
+        for line in re.split(r"\r\n|\n|\r", answered.answer):  # texts may have other ends of lines
             text += stream.add(line)
             if '"usage"' in line and isinstance(found := _json(line.removeprefix("data:")), dict):
                 usage = found.get("usage") or usage

@@ -29,9 +29,11 @@ class TraceMirror:
         self._mirror = Mirror(ways_to(tracking_uri), Path(cache).with_name("traces"), "traces")
         #: Questions to the last state of the traces: all columns, and those without content.
         self._last: tuple[Asked, Asked, Asked] | None = None
+        self._last_hides: tuple[bool, int] = (False, 0)
 
     def table(self, query: RunTableQuery, content: bool) -> RunTable:
-        """Return a window of the matching traces; without ``content`` two columns are empty and not searched."""
+        """Return a window of the matching traces. Without ``content`` requests, responses and texts of assessments are
+        empty and not searched."""
         checked(query.limit, query.offset)
         shown = self._mirror.now(bounded(query.wait_s))
         return window(self._asked(shown, content), query, _state(shown))
@@ -75,12 +77,18 @@ class TraceMirror:
         from genops_lab.experiments.columns.selection import Asked
         from genops_lab.experiments.query.subjects import TRACES
 
-        if self._last is None or self._last[0] is not shown.asked:
+        from .rows import SAID
+
+        # Until all traces are read again, nobody knows which params of the saved ones are texts of assessments.
+        is_read = shown.complete and shown.current
+        hides = (is_read, len(SAID))
+        if self._last is None or self._last[0] is not shown.asked or self._last_hides != hides:
             snapshot = replace(shown.asked.snapshot, subject=TRACES)
-            attributes = snapshot.columns["attribute"]
+            attributes, params = snapshot.columns["attribute"], snapshot.columns["param"]
             others = {name: column for name, column in attributes.items() if name not in CONTENT}
-            without = replace(snapshot, columns={**snapshot.columns, "attribute": others})
-            self._last = (shown.asked, Asked(snapshot), Asked(without))
+            own = {name: column for name, column in params.items() if is_read and name not in SAID}
+            without = replace(snapshot, columns={**snapshot.columns, "attribute": others, "param": own})
+            self._last, self._last_hides = (shown.asked, Asked(snapshot), Asked(without)), hides
         return self._last[1 if content else 2]
 
 

@@ -35,6 +35,10 @@ class TraceRow(NamedTuple):
     cost: float | None
 
 
+#: Names of ``params`` that are texts of assessments of any trace that this process read. They may quote what was said.
+SAID: set[str] = set()
+
+
 class TraceChanges(Changes):
     """Traces that are new or changed, each once and whole.
 
@@ -75,6 +79,7 @@ class TraceChanges(Changes):
                 numbers[place, name] = value_or_text
             elif value_or_text is not None:
                 params[place, name] = value_or_text[:_LONGEST]
+                SAID.add(name)
         self.metrics = _entries(numbers)
         self.params = _entries(params)
         self.tags = _entries(
