@@ -295,7 +295,6 @@ def test_a_prompt_is_optimized_and_its_text_is_kept(lab: LabPage, server: LabSer
         expect(result.locator("ins")).to_contain_text("with the number alone")
         expect(result.locator(".gol-Interval-text")).to_have_text(re.compile(r"^\+0\.\d+ \(.* to .*\)$"))
         assert len(server.get("genops/v1/prompts/better-ui/versions")["items"]) == 1
-        keep.focus()  # the page scrolls to the result
         lab.looks("prompts-optimized", ".gol-Prompts", NARROW, WIDE)
         keys.choose(keep)
         expect(result.get_by_text("Saved as version 2.")).to_be_visible()
