@@ -345,13 +345,14 @@ def test_what_cannot_be_aligned_is_named(labelled: Labelled) -> None:
     async def work() -> None:
         async with labelled.opened() as lab:
             alignments = lab.application.get(JudgeAlignments)
-            for change, said in [
+            refused: list[tuple[dict[str, Any], str]] = [
                 ({"judge": "contains"}, "'contains' is no rubric"),
                 ({"judge": "nobody"}, "has no scorer 'nobody'"),
                 ({"judge": "measure", "writer": "nobody"}, "nobody"),
                 ({"judge": "measure", "held_out": 0.9}, "are needed: 20 that the writer does not see"),
                 ({"evaluation": "nothing-0"}, "no evaluation of answers"),
-            ]:
+            ]
+            for change, said in refused:
                 with pytest.raises((InvalidRequest, NotFound), match=said):
                     await alignments.start_alignment(labelled.body(**change))
             with pytest.raises(NotFound, match="There is no alignment"):
