@@ -239,7 +239,8 @@ KERNEL_PATHS = _words(
 /deployments/ /folder/pull /folder/pull/ /profiles /profiles/ /profiles/beside /profiles/expected /sweeps /sweeps/
 /sweeps/summary /tracking/events /tracking/files /tracking/files/ /tracking/kernel /tracking/models /tracking/resume
 /tracking/wake /v1/deployments/ /v1/evaluations/predictions /v1/prompts/ /v1/answer-evaluations
-/v1/answer-evaluations/ /v1/answer-evaluations/plan /v1/deployment-feedback /v1/tasks/ /v1/kernel-evaluations /v1/kernel-evaluations/
+/v1/answer-evaluations/ /v1/answer-evaluations/plan /v1/deployment-feedback /v1/tasks/
+/v1/kernel-evaluations /v1/kernel-evaluations/
 """,
 )
 
