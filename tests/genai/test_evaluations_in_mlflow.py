@@ -268,6 +268,11 @@ def test_the_command_evaluates_without_a_lab_redacts_and_says_what_is_missing(
             [*command, "--markdown", "report.md"], cwd=tmp_path, capture_output=True,
             env=home.environment() | {"GENOPS_REDACT_TRACES": "secrets"}, text=True, check=False, timeout=120,
         )  # fmt: skip
+        there = subprocess.run(
+            [*command, "--on", "nowhere"], cwd=tmp_path, capture_output=True, env=home.environment(), text=True,
+            check=False, timeout=120,
+        )  # fmt: skip
+        assert there.returncode and "There is no target" in there.stderr, there.stderr
     assert done.returncode == 8, done.stderr
     found = json.loads(done.stdout)
     assert found["evaluation"]["models"][0]["failures"] == {"server": 1}

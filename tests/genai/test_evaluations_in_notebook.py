@@ -118,6 +118,8 @@ def test_what_is_wrong_is_said_by_name_and_line(kernel: LabKernel) -> None:
          "cell, line 2, column 13: the model 'a' must have one of"),
         ("%%evaluate\nprompt: x\nmodels: {a: {url: 'http://x', model: m}}\nscorers: [{scorer: exact}]",
          "cell has no data."),
+        ("%%evaluate --on nowhere\nprompt: x\nmodels: {a: {url: 'http://x', model: m}}\nscorers: [{scorer: exact}]\n"
+         "data: /nothing.csv", "nowhere"),
         ("_wrong = ['a']\n", ""),
         ("%%evaluate _wrong\nprompt: x", "_wrong has a str where a row must be a dict."),
     ):  # fmt: skip

@@ -22,13 +22,18 @@ from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.core.models import Task
 from genops_lab.core.settings import Settings
 from genops_lab.core.store.work import WorkTable
+from genops_lab.deployments.addresses import Address
+from genops_lab.deployments.models import Deployment
+from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
+from genops_lab.genai.evaluations.evaluation_file import Model
 from genops_lab.genai.evaluations.host_results import ASKING, LITELLM, SANDBOX, STOPPING, HostResults
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import AnswersReport, BegunAnswers, NewAnswerEvaluation, NewScores
 from genops_lab.genai.evaluations.results_folder import ResultsFolder
 from genops_lab.genai.evaluations.service import AnswersService
+from genops_lab.genai.evaluations.target_endpoints import seen_from
 from genops_lab.hosts.models import NewTarget
 from tests.hosts.labs import connected, until
 from tests.support.application import Lab, open_lab
@@ -79,7 +84,8 @@ class Gated:
 
     def _reply(self, number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
         self.keys.add(headers.get("authorization", ""))
-        return 200, answer(text.split()[-1]), math.inf if number >= self.free else 0.0
+        said = '{"reason": "as asked", "mark": 5}' if "<answer>" in text else text.split()[-1]
+        return 200, answer(said), math.inf if number >= self.free else 0.0
 
     def open(self) -> None:
         self.stub.opened.set()
@@ -187,13 +193,15 @@ def test_a_host_asks_and_scores_and_the_result_is_one_like_others(
         {"scorer": "exact"},
         {"scorer": "regex", "pattern": "1"},
         {"scorer": "function", "file": "own.py", "name": "own"},
+        {"scorer": "rubric", "criterion": "It is right.", "model": "j"},
     ]
 
     async def test(url: str) -> AnswersReport:
         async with opened(home.data, host.alias) as lab:
-            body = file_of(tmp_path, url, scorers=scorers)
+            judges = {"j": {"url": url, "model": "judging", "key": "KEY"}}
+            body = file_of(tmp_path, url, scorers=scorers, judges=judges)
             plan = await answers_of(lab).plan_answers(body)
-            assert plan.keys == "The key of a goes to box."
+            assert plan.keys == "The keys of a and j go to box."
             begun = await answers_of(lab).begin_answers(body)
             assert begun.evaluation.target == "box"
             assert begun.task.title == "Evaluate there on box: 12 answers"
@@ -209,8 +217,8 @@ def test_a_host_asks_and_scores_and_the_result_is_one_like_others(
                 task.hint
             )
             lines = await log_of(lab, begun)
-            assert "The key of a goes to box." in lines
-            assert "a: 12 of 12 answers, 156 tokens." in lines
+            assert "The keys of a and j go to box." in lines
+            assert {"a: 12 of 12 answers, 156 tokens.", "rubric used 156 tokens of j."} <= {*lines}
             more = NewScores(text="scorers: [{scorer: contains, name: has}]")
             scored = await answers_of(lab).score_answers(begun.evaluation.id, more)
             assert (await ended(lab, scored)).state == "done"
@@ -220,10 +228,10 @@ def test_a_host_asks_and_scores_and_the_result_is_one_like_others(
 
     with gated.stub.serving() as url:
         found = bounded(test(url))
-    assert len(gated.said) == 12 and gated.keys == {f"Bearer {KEY}"}
+    assert len(gated.said) == 12 + 12 and gated.keys == {f"Bearer {KEY}"}
     assert found.report is not None
     assert {each.scorer: each.mean.value for each in found.report.scored} == {
-        "exact": 1.0, "regex": pytest.approx(3 / 12), "own": 1.0, "has": 1.0,
+        "exact": 1.0, "regex": pytest.approx(3 / 12), "own": 1.0, "rubric": 1.0, "has": 1.0,
     }  # fmt: skip
     assert found.evaluation.stage == "done" and found.evaluation.models[0].run_id
     assert left_on(host) == [] and has_key(host) == []
@@ -486,6 +494,47 @@ def test_what_cannot_run_there_is_refused_before_anything_is_asked(
     with gated.stub.serving() as url:
         bounded(test(url))
     assert gated.said == [] and left_on(host) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "on", "said"),
+    [
+        (Model(deployment="small"), "box", "http://127.0.0.1:9000/small/v1"),
+        (Model(endpoint="deployment:small"), "box", "http://127.0.0.1:9000/small/v1"),
+        (
+            Model(deployment="small"),
+            "other",
+            "other does not reach the deployment 'small', which runs on box.",
+        ),
+        (Model(endpoint="far"), "box", "https://far.example/v1"),
+        (Model(url="http://localhost:8000/v1", model="m"), "box", "http://localhost:8000/v1"),
+        (Model(endpoint="near"), "box", "box does not reach the endpoint 'near': http://[::1]:8000/v1 is on"),
+    ],
+)
+def test_a_host_asks_deployments_by_their_address_there_and_never_this_machine(
+    model: Model, on: str, said: str
+) -> None:
+    class Deployed:
+        """One deployment on the target box. A real one needs a model that serves."""
+
+        async def get_deployment(self, name: str) -> Deployment:
+            there = Address(kind="host", reached_from="box", address=f"http://127.0.0.1:9000/{name}")
+            here = Address(kind="loopback", reached_from="here", address="http://127.0.0.1:1/x")
+            return Deployment(
+                name=name, model="m", version="1", state="running", target="box", addresses=[here, there],
+                created_at=0, lease_until=0,
+            )  # fmt: skip
+
+    url = {"far": "https://far.example/v1", "near": "http://[::1]:8000/v1"}.get(model.endpoint, model.url)
+    endpoint = Endpoint(name="a", url=url or "http://127.0.0.1:1/x/v1", model="m")
+    deployments: Any = Deployed()
+    work = seen_from(on, model, endpoint, deployments)
+    if said.startswith("http"):
+        assert asyncio.run(work).url == said
+        return
+    with pytest.raises(InvalidRequest) as refused:
+        asyncio.run(work)
+    assert refused.value.message.startswith(said) and refused.value.hint
 
 
 def test_results_without_answers_that_are_here_are_not_taken(tmp_path: Path) -> None:

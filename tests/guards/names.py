@@ -239,7 +239,8 @@ KERNEL_PATHS = _words(
 /deployments/ /folder/pull /folder/pull/ /profiles /profiles/ /profiles/beside /profiles/expected /sweeps /sweeps/
 /sweeps/summary /tracking/events /tracking/files /tracking/files/ /tracking/kernel /tracking/models /tracking/resume
 /tracking/wake /v1/deployments/ /v1/evaluations/predictions /v1/prompts/ /v1/answer-evaluations
-/v1/answer-evaluations/ /v1/deployment-feedback /v1/tasks/ /v1/kernel-evaluations /v1/kernel-evaluations/
+/v1/answer-evaluations/ /v1/answer-evaluations/plan /v1/deployment-feedback /v1/tasks/
+/v1/kernel-evaluations /v1/kernel-evaluations/
 """,
 )
 
@@ -362,7 +363,7 @@ ENVIRONMENT = _words(
     "A kernel that runs no longer finds its Lab; a configuration has no effect.",
     """
 GENOPS_AGENT_DIR GENOPS_AGENT_STATE GENOPS_ASKPASS GENOPS_CLI GENOPS_COMMAND GENOPS_CPUS GENOPS_DATA_DIR
-GENOPS_DEPLOYMENT_KEY
+GENOPS_DEPLOYMENT_KEY GENOPS_ENDPOINTS
 GENOPS_DEBUG GENOPS_ENDED_BECAUSE GENOPS_GPUS GENOPS_GPU_TYPE GENOPS_KERNELSPEC GENOPS_KERNEL_ID GENOPS_MEMORY_BYTES
 GENOPS_NATIVE GENOPS_NCU_FOLDER GENOPS_NCU_SET GENOPS_NOTEBOOK GENOPS_NO_SOURCE GENOPS_NSYS
 GENOPS_MODEL GENOPS_VERSION
@@ -717,9 +718,9 @@ genops endpoints test: --accept --json name
 genops endpoints:
 genops evaluations delete: --json --yes -y result
 genops evaluations list: --answers --digest --json --model --version
-genops evaluations plan: --data --json file
+genops evaluations plan: --data --json --on file
 genops evaluations resume: --json --markdown result
-genops evaluations run: --data --json --markdown file
+genops evaluations run: --data --json --markdown --on file
 genops evaluations score: --json --markdown --scorer result
 genops evaluations show: --against --json run
 genops evaluations:

@@ -129,11 +129,17 @@ def test_two_results_of_the_same_rows_are_read_side_by_side(lab: LabPage, server
             done = page.get_by_role("row", name=name).get_by_text("Done", exact=True)
             expect(done).to_be_visible(timeout=60_000)
         keys = Keyboard(lab.page)
+        # As one that a host asked; tests/genai/test_evaluations_on_target.py has hosts.
+        state = server.home.data / "answers" / april / "state.json"
+        state.write_text(state.read_text().replace('"target":""', '"target":"gpu-box"'))
         page.get_by_role("row", name="april").focus()
         keys.press("Enter")
         result = lab.page.locator(f"#genops-evaluations-{april}")
         cost = result.get_by_role("table", name="Answers by model").get_by_role("cell").last
         expect(cost).to_have_text(re.compile(r"^[\d.]+ USD$"))
+
+        facts = result.locator(".gol-Answers-facts")
+        expect(facts).to_contain_text("Targetgpu-box")
 
         # Results of other rows are listed with the reason, and cannot be chosen.
         result.get_by_role("button", name="Compare with another result…").click()

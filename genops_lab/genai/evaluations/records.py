@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from .traces import AnswerTrace, Mark, TraceWriter
 #: Tags of a run: the evaluation's id, and the name of the model in its file.
 EVALUATION_TAG, MODEL_TAG = "genops.answers.evaluation", "genops.answers.model"
 _METRIC = re.compile(r"[^\w .:/-]")
+#: MLflow writes rows that it does not know yet, and fails where another thread does so at the same time.
+_LOGGING_ROWS = threading.Lock()
 
 
 class AnswerRecords(MlflowBackend):
@@ -97,7 +100,8 @@ class AnswerRecords(MlflowBackend):
             note = str(redact(said)) if redact else said
             self._client.set_tag(run_id, "mlflow.note.content", note[:5000])
         tag = InputTag("mlflow.data.context", "evaluation")
-        self._client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
+        with _LOGGING_ROWS:
+            self._client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
         with tempfile.TemporaryDirectory(prefix="answers-", dir=self._scratch) as scratch:
             kept: dict[str, Any] = {
                 "evaluation.yaml": results.text(), "state.json": msgspec.to_builtins(state),

@@ -127,6 +127,8 @@ class AnswersService(Service):
 
     async def plan_answers(self, body: NewAnswerEvaluation) -> PlannedEvaluation:
         """Return what an evaluation would ask, what it would cost at most, and what it could show."""
+        if body.on:
+            await self._on_target().check_kind(body.on)
         async with self._with_rows(body) as given:
             prices = {}
             for label, model in (await self._worker.call(AnswersProcess.unpriced, given)).items():
@@ -138,7 +140,6 @@ class AnswersService(Service):
             plan = await self._worker.call(AnswersProcess.plan, given, prices)
         if not body.on:
             return plan
-        await self._on_target().check_kind(body.on)
         models, judges = await self._worker.call(AnswersProcess.models_of, body)
         endpoints = [await self._seen(body.on, *each) for each in (models | judges).items()]
         return msgspec.structs.replace(plan, keys=keys_sentence(body.on, endpoints))
