@@ -469,6 +469,9 @@ def test_what_cannot_run_there_is_refused_before_anything_is_asked(
         async with opened(home.data, host.alias) as lab:
             with pytest.raises(NotFound):
                 await answers_of(lab).begin_answers(replace(file_of(tmp_path, url), on="nowhere"))
+            await lab.targets.add_target(NewTarget(name="jobs", kind="slurm", config={"host": "login1"}))
+            error = await refused(lab, replace(file_of(tmp_path, url), on="jobs"))
+            assert error.message.endswith("and jobs requests a host for each kernel.")
             here = NewEndpoint(name="here", url=url, model="stub")
             await lab.application.get(EndpointsService).add_endpoint(here)
             error = await refused(lab, file_of(tmp_path, url, models={"a": {"endpoint": "here"}}))
