@@ -31,6 +31,7 @@ from genops_lab.genai.evaluations.evaluation_file import Model
 from genops_lab.genai.evaluations.host_results import ASKING, LITELLM, SANDBOX, STOPPING, HostResults
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import AnswersReport, BegunAnswers, NewAnswerEvaluation, NewScores
+from genops_lab.genai.evaluations.on_target import work_of
 from genops_lab.genai.evaluations.results_folder import ResultsFolder
 from genops_lab.genai.evaluations.service import AnswersService
 from genops_lab.genai.evaluations.target_endpoints import seen_from
@@ -406,6 +407,10 @@ def test_a_cancel_keeps_what_was_answered_even_of_a_host_that_is_away(
                 await answers_of(lab).resume_answers(id)
             await asyncio.to_thread(host.start)
             assert (await connected(lab, "box")).state == "up"
+            state = (await answers_of(lab).get_answer_evaluation(id)).evaluation
+            works = [work_of(state, ["ask", "score"]), work_of(state, ["score"])]
+            works.append(work_of(replace(state, scorers=[*state.scorers, "more"]), ["score"]))
+            assert len({*works}) == 3  # a command that scores by fewer scorers is not followed
             gated.open()
             last = await answers_of(lab).resume_answers(id)
             assert (await ended(lab, last)).message == "there is evaluated. All answers are there."
@@ -469,6 +474,9 @@ def test_what_cannot_run_there_is_refused_before_anything_is_asked(
         async with opened(home.data, host.alias) as lab:
             with pytest.raises(NotFound):
                 await answers_of(lab).begin_answers(replace(file_of(tmp_path, url), on="nowhere"))
+            await lab.targets.add_target(NewTarget(name="jobs", kind="slurm", config={"host": "login1"}))
+            error = await refused(lab, replace(file_of(tmp_path, url), on="jobs"))
+            assert error.message.endswith("and jobs requests a host for each kernel.")
             here = NewEndpoint(name="here", url=url, model="stub")
             await lab.application.get(EndpointsService).add_endpoint(here)
             error = await refused(lab, file_of(tmp_path, url, models={"a": {"endpoint": "here"}}))

@@ -68,7 +68,7 @@ class AnswersOnTarget:
         :meth:`rescue` brings what was answered.
         """
         target, id = evaluation.target, _session(evaluation)
-        owner = f"{handle.id} {'+'.join(stages)}"
+        owner = f"{handle.id} {work_of(evaluation, stages)}"
         link = await self._sessions.reached(handle, target)
         for is_last in (False, True):
             order = FOLLOWED
@@ -197,6 +197,11 @@ class AnswersOnTarget:
 def _session(evaluation: AnswerEvaluation) -> str:
     """Return the id of the session and of its command, which fits into their bounds."""
     return f"answers-{hashlib.sha256(evaluation.id.encode()).hexdigest()[:24]}"
+
+
+def work_of(evaluation: AnswerEvaluation, stages: list[HostStage]) -> str:
+    """Return what a command does, for its owner: one that does the same is followed, and no other."""
+    return hashlib.sha256("\n".join([*stages, *evaluation.scorers]).encode()).hexdigest()[:24]
 
 
 def _build(handle: TaskHandle) -> str:
