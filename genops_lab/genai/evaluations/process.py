@@ -7,7 +7,6 @@ import contextlib
 import importlib
 import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
@@ -20,7 +19,7 @@ from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.paging import Page
 from genops_lab.core.paths import private_dir, write_private
 from genops_lab.genai.endpoints.endpoint import Endpoint
-from genops_lab.genai.endpoints.limits import Price, Usage
+from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.scorers.base import Answered, Judge
 from genops_lab.genai.scorers.kinds import Scorer
 from genops_lab.genai.scorers.programs import EMBEDDINGS, Embeddings
@@ -30,7 +29,6 @@ from genops_lab.runtime.money import money_text
 from .asking import Asked, Patience
 from .asking_models import asked_models, clusters_of, first_turns, wanted_of, while_wanted
 from .attachments import Attachments, digest_with, text_of
-from .conversing import user_notes
 from .evaluation_file import (
     Evaluation,
     EvaluationFileError,
@@ -41,7 +39,6 @@ from .evaluation_file import (
 )
 from .frozen_files import keep_files
 from .journal import Call, Key, read
-from .model_checks import check_notes
 from .models import (
     EXPERIMENT,
     AllGateEvidence,
@@ -57,6 +54,7 @@ from .models import (
     NewScores,
     PlannedEvaluation,
 )
+from .outcomes import model_outcomes, outcome_notes
 from .registered_scorers import RegisteredScorer, registered_in
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
 from .rows import Rows, digest_of, read_rows
@@ -69,8 +67,6 @@ T = TypeVar("T")
 
 #: How long another process may take to notice that its Lab is gone, and to leave the folder.
 _LEAVES_S = 15.0
-#: Names and fingerprints of models that are kept for each.
-_KEPT_NAMES = 5
 
 
 class AnswersProcess:
@@ -207,10 +203,10 @@ class AnswersProcess:
         ):
             known = self._known(folder, file, rows, judges) if file.stop_when_known else None
             asked, lost, calls = asyncio.run(asked_models(folder, file, rows, endpoints, judges, known))
-            models = _outcomes(asked, lost, calls, endpoints)
+            models = model_outcomes(asked, lost, calls, endpoints)
             state = folder.state()
             state = msgspec.structs.replace(
-                state, models=models, stage="scoring", notes=_notes(state, models, file, folder)
+                state, models=models, stage="scoring", notes=outcome_notes(state, models, file, folder)
             )
             folder.keep_state(state)
         return state
@@ -224,10 +220,10 @@ class AnswersProcess:
         with self._alone(folder), on_disk(f"Free some space, then: {_resume(folder.id)}"):
             asked, lost, calls = asked_harness(folder, file, endpoints, report_progress)
             state = folder.state()
-            models = _outcomes(asked, lost, calls, endpoints)
+            models = model_outcomes(asked, lost, calls, endpoints)
             state = msgspec.structs.replace(
                 state, models=models, stage="scoring", rows=len(folder.rows()),
-                notes=_notes(state, models, file, folder),
+                notes=outcome_notes(state, models, file, folder),
                 scorers=[each.label for each in all_scorers(folder, file)[0]],
             )  # fmt: skip
             folder.keep_state(state)
@@ -248,7 +244,7 @@ class AnswersProcess:
             found, notes = self._all_scores(folder, file, rows, calls, judges)
             if reports:
                 _keep_report(folder, file, state, calls, found, rows)
-            notes = [*_notes(state, state.models, file, folder), *notes]
+            notes = [*outcome_notes(state, state.models, file, folder), *notes]
             state = msgspec.structs.replace(state, stage="recording", notes=notes)
             folder.keep_state(state)
         return state
@@ -557,82 +553,6 @@ def all_scorers(folder: ResultsFolder, file: Evaluation) -> tuple[list[Scorer], 
         scorers += added.scorers
         judges |= added.judges
     return scorers, judges | embedding_models(scorers)
-
-
-def _outcomes(
-    asked: Sequence[Asked], lost: Sequence[tuple[Key, Usage]], calls: dict[Key, Call], endpoints: Sequence[Endpoint]
-) -> list[ModelAnswers]:  # fmt: skip
-    """Return what each model gave. ``lost``: calls that were in flight when a process ended."""
-    prices = {each.name: each.price for each in endpoints}
-    found = []
-    for each in asked:
-        own = [most for key, most in lost if key[0] == each.model]
-        tokens, price = sum(most.total for most in own), prices[each.model]
-        money = sum(price.of(most) for most in own) if price else None
-        found.append(_outcome(each, calls, price, tokens, money))
-    return found
-
-
-def _outcome(
-    asked: Asked, calls: dict[Key, Call], price: Price | None, lost_tokens: int, lost_money: float | None
-) -> ModelAnswers:
-    own = [call for key, call in calls.items() if key[0] == asked.model]
-    answers = [call.answer for call in own if call.answer is not None]
-    failures = [call for call in own if call.answer is None]
-    latencies = sorted(call.latency_s for call in own if call.answer is not None and not call.joined)
-    return ModelAnswers(
-        model=asked.model,
-        wanted=asked.wanted,
-        answered=len(answers),
-        failed=len(failures),
-        failures=dict(Counter(call.failure for call in failures).most_common()),
-        message=failures[-1].message if failures else "",
-        joined=sum(call.joined for call in own),
-        cut=sum(each.finish_reason == "length" for each in answers),
-        again=sum(call.tries > 1 for call in own),
-        repeated=asked.repeated,
-        repeated_tokens=lost_tokens,
-        repeated_money=lost_money,
-        unanswered_tokens=sum(call.lost.total for call in own),
-        spent=asked.spent,
-        money=asked.money,
-        currency=price.currency if price else "USD",
-        price=price,
-        latency_s=latencies[len(latencies) // 2] if latencies else None,
-        names=_most(each.model for each in answers),
-        fingerprints=_most(each.fingerprint for each in answers),
-        stopped=asked.stopped,
-    )
-
-
-def _most(words: Iterator[str]) -> list[str]:
-    return [word for word, _times in Counter(filter(None, words)).most_common(_KEPT_NAMES)]
-
-
-def _notes(
-    state: AnswerEvaluation, models: Sequence[ModelAnswers], file: Evaluation, folder: ResultsFolder
-) -> list[str]:
-    """Say what a reader must know of the answers."""
-    found = [*state.data_notes, *user_notes(file, folder.turns), *check_notes(folder)]
-    for each in models:
-        if len(each.names) > 1:
-            found.append(
-                f"{each.model} changed while it answered: the endpoint named {', '.join(each.names)}."
-            )
-        if len(each.fingerprints) > 1:
-            found.append(f"{each.model} answered with {len(each.fingerprints)} fingerprints of its system.")
-        if each.cut:
-            found.append(f"{each.cut:,} answers of {each.model} were cut off at max_tokens.")
-    with contextlib.suppress(OSError):  # the file may be gone: its rows are kept
-        source = Path(state.data)
-        if (
-            source.is_absolute()
-            and digest_with(digest_of(source.read_bytes()), folder.attachments) != state.digest
-        ):
-            found.append(
-                f"{Path(state.data).name} was edited since the evaluation began. Its rows are those of the beginning."
-            )
-    return found
 
 
 @contextlib.contextmanager

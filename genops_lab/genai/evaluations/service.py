@@ -27,7 +27,6 @@ from genops_lab.genai.endpoints.endpoint import Endpoint, is_bounded
 from genops_lab.genai.endpoints.models import EndpointTask
 from genops_lab.genai.endpoints.shared_limits import limits_folder
 from genops_lab.genai.scorers.programs import EMBEDDINGS
-from genops_lab.runtime.money import money_text
 
 from .mlflow_rows import MlflowRows, is_in_mlflow, require_content, taken
 from .models import (
@@ -45,6 +44,7 @@ from .models import (
     NewScores,
     PlannedEvaluation,
 )
+from .outcomes import outcome_lines
 from .process import AnswersProcess
 from .records import AnswerRecords
 from .registered_scorers import MlflowScorers
@@ -501,35 +501,3 @@ class AnswersService(Service):
             await self._rescued(handle, evaluation)
         handle.say(f"The answers so far are kept. Go on with: genops evaluate resume {plan['id']}")
         self._events.emit("answer-evaluation", plan["id"])
-
-
-def outcome_lines(evaluation: AnswerEvaluation) -> list[str]:
-    """Return what a person must know of the answers, a line for each fact."""
-    found = []
-    for each in evaluation.models:
-        line = f"{each.model}: {each.answered:,} of {each.wanted:,} answers"
-        if each.failed:
-            kinds = ", ".join(f"{count:,} {kind}" for kind, count in each.failures.items())
-            line += f", {each.failed:,} calls failed ({kinds})"
-        found.append(
-            f"{line}, {each.spent.total:,} tokens."
-            if each.spent.known
-            else f"{line}. Its tokens are not known."
-        )
-        if each.repeated:
-            money = each.repeated_money
-            cost = "" if money is None else f", {money_text(money, each.currency)} at most"
-            found.append(
-                f"{each.model}: {each.repeated:,} calls were in flight when a process ended, and were made again. "
-                f"They may have used up to {each.repeated_tokens:,} tokens{cost}."
-            )
-        if each.unanswered_tokens:
-            found.append(
-                f"{each.model}: calls that ended without an answer may have used up to {each.unanswered_tokens:,} "
-                "tokens. They count in full."
-            )
-        if each.stopped:
-            found.append(f"{each.model}: {each.stopped}")
-        elif each.message:
-            found.append(f"{each.model}: the last failure: {each.message}")
-    return [*found, *evaluation.notes]
