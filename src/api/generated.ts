@@ -12493,8 +12493,9 @@ export interface components {
          *
          *     - criterion, new_criterion: the old one, and the best one that was written; empty: none so far, none better.
          *     - training: the share of agreement on labels that the writer saw, which is too good.
-         *     - before, after: the judge with both criteria beside held-out labels. difference: of the shares of agreement, paired
-         *       by answer; an answer that the judge refused to mark counts as a disagreement.
+         *     - before, after: the judge with both criteria beside held-out labels.
+         *     - difference: of the shares of agreement, paired by answer. An answer that the judge refused to mark counts as a
+         *       disagreement.
          *     - kept_as: the name of the new judge, which is registered in MLflow; empty: nothing is kept.
          *     - rubric: YAML with the new judge, for ``genops evaluate score``.
          *     - tokens, money: of all calls; ``money`` is in ``currency``, and None without a price.

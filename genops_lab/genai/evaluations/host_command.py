@@ -53,6 +53,8 @@ def main(folder: str) -> int:
     session = msgspec.json.decode((Path(folder) / "session.json").read_bytes(), type=HostSession)
     process, id, stage = AnswersProcess(str(Path(folder) / ROOT)), session.evaluation, "answers"
     private_dir(Path(folder) / ROOT / id / "scores")
+    answering = [_with_limits_in(folder, each) for each in endpoints.answering]
+    judges = [_with_limits_in(folder, each) for each in endpoints.judges]
     running = RunningCall(lambda done: _say(**{stage: done}))
 
     def stop(_number: int, _frame: object) -> None:
@@ -62,9 +64,9 @@ def main(folder: str) -> int:
     try:
         with running.in_this_thread():
             if "ask" in session.stages:
-                process.ask(id, endpoints.answering, endpoints.judges)
+                process.ask(id, answering, judges)
             stage = "scored"
-            process.score(id, endpoints.judges, reports=False)
+            process.score(id, judges, reports=False)
     except CallCancelled:
         _say(failed="It was stopped there, or no JupyterLab was connected for a day.", hint=_resume(id))
         return 1
@@ -73,6 +75,12 @@ def main(folder: str) -> int:
         return 1
     _say(done=True)
     return 0
+
+
+def _with_limits_in(folder: str, endpoint: Endpoint) -> Endpoint:
+    """Return an endpoint whose models share its limits here: those of the Lab are in a folder of the Lab's machine."""
+    own = Path(folder, "limits", Path(endpoint.limits_folder).name) if endpoint.limits_folder else ""
+    return msgspec.structs.replace(endpoint, limits_folder=str(own))
 
 
 def _resume(id: str) -> str:

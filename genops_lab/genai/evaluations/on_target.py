@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from .models import AnswerEvaluation
 
 #: The parts of this package that the stages import.
-_CODE = ("agent", "core", "evaluations", "experiments", "genai", "statistics")
+_CODE = ("agent", "core", "evaluations", "experiments", "genai", "runtime", "statistics")
 #: What the stages read and do not write, by its path in the folder.
 _READ = ("evaluation.yaml", "rows.jsonl", "order.json", "added.json")
 _READ_FOLDERS = ("files", "attachments")

@@ -1,4 +1,4 @@
-"""What the models of an evaluation gave: counts, tokens, money, and what a reader must know of the answers."""
+"""Outcomes of the models of an evaluation: counts, tokens, money, and what a reader must know of the answers."""
 
 from __future__ import annotations
 
