@@ -21,6 +21,7 @@ from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
 from genops_lab.genai.evaluations.service import AnswersService
+from genops_lab.genai.prompts.mlflow_optimizer import check_installed
 from genops_lab.genai.prompts.models import NewPromptVersion, Turn
 from genops_lab.genai.prompts.optimization_models import BegunOptimization, NewOptimization, Optimization
 from genops_lab.genai.prompts.optimizations import PromptOptimizations
@@ -436,20 +437,14 @@ def test_a_judge_scores_training_rows_and_held_out_rows(home: Home, tmp_path: Pa
     )
 
 
-@pytest.mark.skipif(importlib.util.find_spec("gepa") is not None, reason="gepa is installed here")
-def test_gepa_says_what_installs_it(home: Home, tmp_path: Path) -> None:
-    async def work(optimizations: PromptOptimizations, lab: Lab, body: NewOptimization) -> None:
-        with pytest.raises(Failed, match="needs gepa") as failed:
-            await optimizations.get_optimization_cost("without-gepa", body)
-        assert "pip install 'gepa>=0.0.26'" in failed.value.hint
-
-    with_prompt(home, tmp_path, Models("without-gepa", BETTER), work, optimizer="gepa")
+def test_gepa_says_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    check_installed("metaprompt")
+    with pytest.raises(Failed, match="needs gepa and litellm") as failed:
+        check_installed("gepa")
+    assert "pip install 'gepa>=0.0.26'" in failed.value.hint
 
 
-@pytest.mark.skipif(
-    any(importlib.util.find_spec(each) is None for each in ("gepa", "litellm")),
-    reason="gepa or LiteLLM is not installed here",
-)
 def test_gepa_optimizes_within_its_rounds(home: Home, tmp_path: Path) -> None:
     models = Models("gepa", BETTER)
     task, found = to_the_end(home, tmp_path, models, optimizer="gepa", rounds=2)
