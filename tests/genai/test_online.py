@@ -20,7 +20,7 @@ import pytest
 from genops_lab.deployments.description.reading import DeploymentFileError, read_description
 from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.evaluations.kept_labels import KeptLabels, keep_labels
-from genops_lab.genai.evaluations.results_folder import find_folder
+from genops_lab.genai.evaluations.results_folder import KeptLabel, find_folder
 from genops_lab.genai.online.backend import answered_in
 from genops_lab.genai.online.live_scorers import read_live_scorers
 from genops_lab.genai.online.process import OnlineProcess
@@ -166,7 +166,8 @@ def test_labels_of_a_judge_say_nothing_of_another_model_with_its_name(
         checks=[Checked(name="agreement", value=0.8, low=0.7, high=0.9, n=60)],
     )  # fmt: skip
     folder = find_folder(tmp_path / "answers", made.id)
-    keep_labels(folder, KeptLabels(question="polite", labels=[], calibrations={"polite": verdict}))
+    label = KeptLabel(model="a", example="q0", repeat=0, value=1.0, raters=1, chance=0.5)
+    keep_labels(folder, KeptLabels(question="polite", labels=[label], calibrations={"polite": verdict}))
     file = json.dumps({"scorers": [POLITE], "judges": {"judge": {**given, **changed}}})
     process = OnlineProcess(str(tmp_path / "online"), str(tmp_path / "answers"))
     (found,) = process.means(file, {"polite": [1.0, 0.5]}).values()

@@ -95,7 +95,7 @@ def test_a_new_prompt_is_written(lab: LabPage, server: LabServer) -> None:
     editor = page.get_by_role("form", name="Text of the prompt")
     name = editor.get_by_label("Name")
     name.fill("two words")
-    expect(editor).to_contain_text("Use letters, digits, dots, hyphens and underscores.")
+    expect(editor).to_contain_text("Use up to 250 letters, digits, dots, hyphens and underscores.")
     name.fill("written-ui")
     editor.get_by_label("Text of turn 2").fill("Hello {{ user.name }}")
     keys.choose(editor.get_by_role("button", name="Save as version 1"))
