@@ -13,7 +13,6 @@ import threading
 import time
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
-from ..runtime.money import money_text
 from . import processes, wire
 from .gpus import GpuReader
 from .idle_policy import IdlePolicy
@@ -261,7 +260,11 @@ def held_words(work: Work, price_per_hour: Optional[float] = None) -> str:
     if not parts:
         return ""
     freed = ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
-    price = f" at {money_text(price_per_hour, 'USD')}/h" if price_per_hour else ""
+    price = ""
+    if price_per_hour:  # imported here: the agent alone does not load the kernels' side
+        from ..runtime.money import money_text
+
+        price = f" at {money_text(price_per_hour, 'USD')}/h"
     return f"; freed {freed}{price}"
 
 
