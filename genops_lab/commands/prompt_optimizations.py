@@ -130,7 +130,7 @@ def list_optimizations(
     ] = False,
     json: Json = False,
 ) -> None:
-    """List optimizations of prompts, newest first, or show one with its new text."""
+    """List optimizations of prompts, or show one whole."""
     with command(json) as session:
         if save and not id:
             raise InvalidRequest(
