@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -181,7 +182,7 @@ def test_each_wait_has_its_sentence(place: Place, cluster: Cluster) -> None:
 def tested(place: Place) -> dict[str, ReportStep]:
     """The steps of a test of the target, up to its host."""
     steps: dict[str, ReportStep] = {}
-    name = "test-1"
+    name = f"test-{secrets.token_hex(4)}"  # the pod of an earlier test may not be gone yet
     try:
         host = ask(place, name)
     except LinkError as error:
