@@ -260,11 +260,7 @@ def held_words(work: Work, price_per_hour: Optional[float] = None) -> str:
     if not parts:
         return ""
     freed = ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
-    price = ""
-    if price_per_hour:  # imported here: the agent alone does not load the kernels' side
-        from ..runtime.money import money_text
-
-        price = f" at {money_text(price_per_hour, 'USD')}/h"
+    price = f" at {price_per_hour:.4g} USD/h" if price_per_hour else ""
     return f"; freed {freed}{price}"
 
 

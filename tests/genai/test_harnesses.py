@@ -121,6 +121,7 @@ def test_a_task_of_lm_evaluation_harness_runs_here(tmp_path: Path) -> None:
     assert report is not None and report.scored[0].mean.value == 0.75
 
 
+@pytest.mark.exhaustive  # two starts of inspect-ai; the relay's own tests bound a budget in each run
 def test_a_budget_bounds_a_real_harness_and_what_it_spent_counts_when_it_goes_on(tmp_path: Path) -> None:
     python = str(environment_without_lab(*INSPECT))
     stub = Answering(lambda number, text, headers: (200, whole(_text(text).split()[-1]), 0.0))

@@ -185,8 +185,18 @@ function Chosen(props: { model: PromptsModel }): React.ReactElement {
     each => each.name === name
   );
   const section = React.useRef<HTMLElement>(null);
+  const focusesTab = React.useRef(false);
   const [tab, setTab] = React.useState('edit');
   const [pair, setPair] = React.useState<[string, string] | null>(null);
+  // The button that opened the comparison is hidden now, and its tab comes with the second version.
+  React.useEffect(() => {
+    if (focusesTab.current && tab === 'compare' && versions.length > 1) {
+      focusesTab.current = false;
+      section.current
+        ?.querySelector<HTMLElement>('[role="tab"][aria-selected="true"]')
+        ?.focus();
+    }
+  });
   const newest = versions[0]?.version ?? '';
   const known = (wanted: string | undefined, other: string) =>
     versions.some(each => each.version === wanted) ? wanted! : other;
@@ -209,23 +219,16 @@ function Chosen(props: { model: PromptsModel }): React.ReactElement {
   if (!draft) {
     return down || <section className="gol-Prompt" aria-busy="true" />;
   }
-  const openTab = (wanted: string) => {
-    setTab(wanted);
-    // The button that was pressed is hidden now.
-    requestAnimationFrame(() =>
-      section.current
-        ?.querySelector<HTMLElement>('[role="tab"][aria-selected="true"]')
-        ?.focus()
-    );
+  const compare = (one: string, other: string) => {
+    setPair([one, other]);
+    setTab('compare');
+    focusesTab.current = true;
   };
   const edit = (
     <PromptEditor
       model={model}
       draft={draft}
-      onCompare={from => {
-        setPair([from, newest]);
-        openTab('compare');
-      }}
+      onCompare={from => compare(from, newest)}
     />
   );
   return (
@@ -282,14 +285,7 @@ function Chosen(props: { model: PromptsModel }): React.ReactElement {
               id: 'optimize',
               label: trans.__('Optimize'),
               render: seen => (
-                <Optimize
-                  model={model}
-                  seen={seen}
-                  onCompare={(from, to) => {
-                    setPair([from, to]);
-                    openTab('compare');
-                  }}
-                />
+                <Optimize model={model} seen={seen} onCompare={compare} />
               )
             }
           ]}
