@@ -14,7 +14,7 @@ from .errors import Unavailable
 if os.name == "posix":
     import fcntl
 
-    def _try(stream: IO[str]) -> bool:
+    def _try(stream: IO[bytes]) -> bool:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -23,7 +23,7 @@ if os.name == "posix":
 else:
     import msvcrt
 
-    def _try(stream: IO[str]) -> bool:
+    def _try(stream: IO[bytes]) -> bool:
         try:
             msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
         except OSError:
@@ -36,7 +36,7 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._stream: IO[str] | None = None
+        self._stream: IO[bytes] | None = None
 
     @property
     def held(self) -> bool:
@@ -47,7 +47,7 @@ class FileLock:
         """Take the lock if it is free. Return whether this object holds it."""
         if self._stream is not None:
             return True
-        stream = self.path.open("a+", encoding="utf-8")
+        stream = self.path.open("ab", buffering=0)
         if not _try(stream):
             stream.close()
             return False
