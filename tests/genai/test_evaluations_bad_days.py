@@ -15,6 +15,7 @@ from genops_lab.genai.evaluations import asking
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import NewAnswerEvaluation
 from genops_lab.genai.evaluations.results_folder import find_folder
+from genops_lab.genai.evaluations.waits import kept_waits
 from tests.support.homes import temporary_home
 from tests.support.kernels import LabKernel
 from tests.support.lab_server import LabServer, running_lab, start_lab
@@ -46,7 +47,7 @@ def test_an_endpoint_that_comes_back_is_waited_for_whatever_the_tries(
     def reply(number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
         if number >= 20 and away["left"]:
             away["left"] -= 1
-            told.add(find_folder(tmp_path / "answers", evaluating.id).waits())
+            told.add(kept_waits(find_folder(tmp_path / "answers", evaluating.id).path))
             return status, b"{}", 0.0
         return right(number, text, headers)
 
@@ -58,7 +59,7 @@ def test_an_endpoint_that_comes_back_is_waited_for_whatever_the_tries(
     assert len(stub.said) == 60 + 25
     # Meanwhile people read which endpoint is waited for, and why.
     assert any(each.startswith(f"a is asked again until it answers: HTTP {status}") for each in told), told
-    assert find_folder(tmp_path / "answers", evaluating.id).waits() == ""
+    assert kept_waits(find_folder(tmp_path / "answers", evaluating.id).path) == ""
 
 
 def test_a_call_that_alone_finds_nobody_fails_and_holds_up_no_other(tmp_path: Path) -> None:

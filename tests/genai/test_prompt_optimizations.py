@@ -61,9 +61,12 @@ class Models:
     def __init__(self, name: str, *written: str) -> None:
         self.name, self.written, self.calls = name, list(written), 0
         self.hangs: Callable[[str], bool] = lambda _text: False
+        self.is_away = False
         self.stub = Answering(self._reply)
 
     def _reply(self, _number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
+        if self.is_away:
+            return 503, b"{}", 0.0
         if self.hangs(text):
             return 200, None, 0.0
         if is_for_writer(text):
@@ -435,6 +438,24 @@ def test_a_judge_scores_training_rows_and_held_out_rows(home: Home, tmp_path: Pa
     assert found.tokens == calls * TOKENS_OF_CALL and found.money == pytest.approx(
         calls * TOKENS_OF_CALL / 1e6
     )
+
+
+def test_a_model_that_is_away_is_named_until_it_answers(home: Home, tmp_path: Path) -> None:
+    models = Models("away", BETTER)
+    models.is_away = True
+
+    async def work(optimizations: PromptOptimizations, lab: Lab, body: NewOptimization) -> Task:
+        begun = await optimizations.start_optimization(models.name, body)
+        while (
+            "is asked again until it answers: HTTP 503"
+            not in (await lab.tasks.get_task(begun.task.id)).message
+        ):
+            await asyncio.sleep(0.1)
+        models.is_away = False
+        return await ended(lab, begun)
+
+    task: Task = with_prompt(home, tmp_path, models, work)
+    assert task.state == "done" and "is asked again" not in task.message, task
 
 
 def test_gepa_says_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from .model_checks import check_models
 from .results_folder import ResultsFolder
 from .rows import history_in, turns_in, written
 from .stopping import looks
+from .waits import keep_waits
 
 T = TypeVar("T")
 _TELL_S = 0.5
@@ -77,10 +78,10 @@ async def asked_models(
         why = "" if asked.stopped else asked.waits
         if waits.get(asked.model, "") != why:
             waits[asked.model] = why
-            folder.keep_waits(" ".join(filter(None, waits.values())))
+            keep_waits(folder.path, " ".join(filter(None, waits.values())))
 
     async with contextlib.AsyncExitStack() as stack:
-        stack.callback(folder.keep_waits, "")
+        stack.callback(keep_waits, folder.path, "")
         journal = await stack.enter_async_context(Journal(folder.calls))
         known = dict.fromkeys(key[0] for key in journal.calls)
         done.update({model: sum(key[0] == model for key in journal.calls) for model in known})

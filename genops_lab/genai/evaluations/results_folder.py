@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import secrets
 from collections import Counter
@@ -122,18 +121,6 @@ class ResultsFolder:
         answered = Counter(key[0] for key, call in read(self.calls).items() if call.answer is not None)
         models = [replace(each, answered=answered[each.model]) for each in state.models]
         return replace(state, models=models)
-
-    def keep_waits(self, text: str) -> None:
-        """Keep why no answers come for the moment; empty: they come. A full disk is told by the calls."""
-        path = self.path / "waits.txt"
-        with contextlib.suppress(OSError):
-            write_private(path, text) if text else path.unlink(missing_ok=True)
-
-    def waits(self) -> str:
-        """Return why no answers come for the moment."""
-        with contextlib.suppress(FileNotFoundError):
-            return (self.path / "waits.txt").read_text(encoding="utf-8")
-        return ""
 
     def keep_state(self, state: AnswerEvaluation) -> None:
         """Keep what lists show. Raises OSError."""

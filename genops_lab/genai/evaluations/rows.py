@@ -74,7 +74,9 @@ def _content(path: Path) -> bytes:
             raise InvalidRequest(f"{path.name} has {size:,} bytes.", hint=f"Use at most {MAX_BYTES:,} bytes.")
         return path.read_bytes()
     except FileNotFoundError:
-        raise NotFound(f"There is no file {path}.", hint="Name a file beside the evaluation file.") from None
+        raise NotFound(
+            f"There is no file {path}.", hint="Name a file of JSON lines, CSV or Parquet that is there."
+        ) from None
 
 
 def _is_among(row: Mapping[str, Any], only: Mapping[str, Any]) -> bool:

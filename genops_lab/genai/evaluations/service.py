@@ -50,6 +50,7 @@ from .records import AnswerRecords
 from .registered_scorers import MlflowScorers
 from .results_folder import all_folders, find_folder
 from .target_endpoints import keys_sentence, seen_from
+from .waits import kept_waits
 
 if TYPE_CHECKING:
     from genops_lab.core.work import WorkService
@@ -372,7 +373,7 @@ class AnswersService(Service):
             if not wanted:  # nobody knows how many there are
                 handle.show(f"The other harness has run for {waited:.0f} s.")
                 return
-            said = f"{done:,} of {wanted:,} answers after {waited:.0f} s. {folder.waits()}"
+            said = f"{done:,} of {wanted:,} answers after {waited:.0f} s. {kept_waits(folder.path)}"
             handle.show(said.strip(), done / max(wanted, 1))
 
         handle.progress(f"Asking for {wanted:,} answers." if wanted else "Running the other harness.")

@@ -13,6 +13,7 @@ from genops_lab.core.worker import Worker
 from genops_lab.experiments.mlflow import QUIET
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.evaluations.results_folder import ResultsFolder, find_folder
+from genops_lab.genai.evaluations.waits import kept_waits
 
 from .aligning import AligningProcess, AlignmentFolder
 from .alignment_models import AlignmentCost, BegunAlignment, JudgeAlignment, NewAlignment
@@ -135,10 +136,13 @@ class JudgeAlignments:
 
     async def _followed(self, handle: TaskHandle, method: Callable[..., Any], id: str) -> JudgeAlignment:
         judge, writer = await self._endpoints(id)
+        folder = await asyncio.to_thread(AlignmentFolder, self._root, id)
         worker = self._worker()
         try:
             found: JudgeAlignment = await worker.follow(
-                lambda calls: handle.show(f"{calls:,} marks of the judge and criteria."),
+                lambda calls: handle.show(
+                    f"{calls:,} marks of the judge and criteria. {kept_waits(folder.path)}".strip()
+                ),
                 method,
                 id,
                 judge,

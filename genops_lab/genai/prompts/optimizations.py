@@ -22,6 +22,7 @@ from genops_lab.genai.evaluations.evaluation_file import Model, read_scorers
 from genops_lab.genai.evaluations.mlflow_rows import require_content
 from genops_lab.genai.evaluations.models import BegunAnswers, ComparedModels, NewAnswerEvaluation
 from genops_lab.genai.evaluations.report_words import amount, interval
+from genops_lab.genai.evaluations.waits import kept_waits
 
 from .backend import MlflowPrompts
 from .differences import difference_of
@@ -223,7 +224,9 @@ class PromptOptimizations:
         worker = self._worker()
         try:
             written = await worker.follow(
-                lambda calls: handle.show(f"{calls:,} answers to training rows and texts."),
+                lambda calls: handle.show(
+                    f"{calls:,} answers to training rows and texts. {kept_waits(folder.path)}".strip()
+                ),
                 OptimizingProcess.write, found.id, answerer, writer, judges,
             )  # fmt: skip
         finally:

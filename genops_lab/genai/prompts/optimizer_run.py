@@ -19,6 +19,7 @@ from genops_lab.genai.endpoints.limits import Limits, Usage
 from genops_lab.genai.evaluations.asking import Asked, Asking, Wanted
 from genops_lab.genai.evaluations.journal import Call, Journal, Key, spent_in
 from genops_lab.genai.evaluations.steps import summed
+from genops_lab.genai.evaluations.waits import keep_waits
 
 from .mlflow_optimizer import TEXT, TriedRow, class_name
 from .optimization_models import OptimizerName
@@ -59,6 +60,7 @@ class OptimizerRun:
         #: Why no text was written in the last round, or why the run ended early.
         self.reason = ""
         self._calls = self._written = 0
+        self._waits = ""
         self._ended = threading.Event()
         self._failure: BaseException | None = None
 
@@ -102,6 +104,7 @@ class OptimizerRun:
                 report_progress(self._calls)  # raises where the caller cancelled
         finally:
             self._ended.set()
+            keep_waits(self._writer_file.parent, "")
         failure = self._failure
         if isinstance(failure, GenOpsError):
             raise failure
@@ -209,6 +212,10 @@ class OptimizerRun:
 
         def tell(asked: Asked) -> None:
             self._calls = before + asked.answered + asked.failed
+            why = "" if asked.stopped else asked.waits
+            if why != self._waits:
+                self._waits = why
+                keep_waits(self._writer_file.parent, why)
 
         async def work() -> tuple[T, Asked]:
             asking = asyncio.ensure_future(ask(left, tell))
