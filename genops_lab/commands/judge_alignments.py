@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from genops_lab.core.errors import Failed, InvalidRequest
+from genops_lab.core.errors import Failed
 from genops_lab.genai.labels.alignment_models import JudgeAlignment, NewAlignment
 from genops_lab.genai.labels.alignments import JudgeAlignments
-from genops_lab.genai.prompts.optimization_models import OptimizerName
 
 from .grammar import noun
-from .session import Json, Session, command
+from .optimizer_options import Money, Optimizer, Seed, optimizer_of
+from .session import Calls, Json, Session, command
 from .views import alignments as views
 from .waiting import followed
 
@@ -34,14 +34,7 @@ def align_judge(
     judge: Annotated[
         str, typer.Option("--judge", metavar="SCORER", help="The name of a rubric. Default: the only one.")
     ] = "",
-    optimizer: Annotated[
-        str,
-        typer.Option(
-            "--optimizer",
-            metavar="OPTIMIZER",
-            help="metaprompt or gepa, which needs gepa and LiteLLM. Default: metaprompt.",
-        ),
-    ] = "metaprompt",
+    optimizer: Optimizer = "metaprompt",
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="NUMBER", help="Criteria that are written. Default: 2.")
     ] = 2,
@@ -51,18 +44,13 @@ def align_judge(
             "--held-out", metavar="SHARE", help="The share of labels that judge the result. Default: 0.5."
         ),
     ] = 0.5,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="NUMBER", help="The seed of the random split. Default: 0.")
-    ] = 0,
-    money: Annotated[
-        float | None,
-        typer.Option("--money", metavar="MONEY", help="The most that all calls may cost. Default: no limit."),
-    ] = None,
+    seed: Seed = 0,
+    money: Money = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the new judge though labels do not show that it is better.")
     ] = False,
     file: _File = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the calls.")] = False,
+    yes: Calls = False,
     json: Json = False,
 ) -> None:
     """Let MLflow mend a judge's criterion, judged on held-out labels.
@@ -72,7 +60,7 @@ def align_judge(
     with command(json) as session:
         body = NewAlignment(
             evaluation=result, writer=writer, judge=judge, rounds=rounds, held_out=held_out, seed=seed, money=money,
-            keep=keep, optimizer=_optimizer(optimizer),
+            keep=keep, optimizer=optimizer_of(optimizer),
         )  # fmt: skip
         cost = session.call(JudgeAlignments.get_alignment_cost, body=body)
         session.agree_to_calls(views.alignment_cost(cost), yes)
@@ -109,9 +97,3 @@ def _show(session: Session, found: JudgeAlignment, file: str) -> None:
                 hint=f"Give another file: genops labels keep {found.id} --file FILE",
             ) from error
     session.show(found, views.alignment(found, file))
-
-
-def _optimizer(given: str) -> OptimizerName:
-    if given not in ("metaprompt", "gepa"):
-        raise InvalidRequest(f"There is no optimizer {given!r}.", hint="Give metaprompt or gepa.")
-    return "gepa" if given == "gepa" else "metaprompt"

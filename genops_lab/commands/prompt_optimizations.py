@@ -10,7 +10,7 @@ import typer
 
 from genops_lab.core.errors import InvalidRequest, NotFound
 from genops_lab.core.paging import every_page
-from genops_lab.genai.prompts.optimization_models import NewOptimization, OptimizerName
+from genops_lab.genai.prompts.optimization_models import NewOptimization
 from genops_lab.genai.prompts.optimizations import PromptOptimizations
 from genops_lab.genai.prompts.trial_models import OfPromptQuery, TrialModel
 from genops_lab.genai.prompts.trials import PromptTrials
@@ -18,13 +18,13 @@ from genops_lab.genai.prompts.trials import PromptTrials
 from .answer_evaluations import data_of, word_of
 from .deployment_files import text_of
 from .grammar import noun
-from .session import Json, Session, command
+from .optimizer_options import Money, Optimizer, Seed, optimizer_of
+from .session import Calls, Json, Session, command
 from .views import prompts as views
 from .waiting import followed
 
 prompt_optimizations = noun()
 
-Calls = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the calls.")]
 Data = Annotated[
     str,
     typer.Option("--data", metavar="ROWS", help="Rows: a file, or dataset:NAME or traces:QUERY of MLflow."),
@@ -58,14 +58,7 @@ def optimize_prompt(
     version: Annotated[
         str, typer.Option("--version", metavar="VERSION", help="A number or an alias. Default: the newest.")
     ] = "latest",
-    optimizer: Annotated[
-        str,
-        typer.Option(
-            "--optimizer",
-            metavar="OPTIMIZER",
-            help="metaprompt or gepa, which needs gepa and LiteLLM. Default: metaprompt.",
-        ),
-    ] = "metaprompt",
+    optimizer: Optimizer = "metaprompt",
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="NUMBER", help="Texts that are written. Default: 1.")
     ] = 1,
@@ -78,13 +71,8 @@ def optimize_prompt(
     rows: Annotated[
         int, typer.Option("--rows", metavar="NUMBER", help="The first rows. Default: 200.")
     ] = 200,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="NUMBER", help="The seed of the random split. Default: 0.")
-    ] = 0,
-    money: Annotated[
-        float | None,
-        typer.Option("--money", metavar="MONEY", help="The most that all calls may cost. Default: no limit."),
-    ] = None,
+    seed: Seed = 0,
+    money: Money = None,
     max_tokens: MaxTokens = 0,
     save: Annotated[
         bool,
@@ -106,7 +94,7 @@ def optimize_prompt(
             version=version, data=data_of(data), rows=rows, rounds=rounds, seed=seed,
             answerer=TrialModel(name=endpoint or deployment, endpoint=endpoint, deployment=deployment),
             writer=TrialModel(name=optimizer_endpoint, endpoint=optimizer_endpoint), money=money,
-            held_out=held_out, optimizer=_optimizer(optimizer), **_scorers(scorer),
+            held_out=held_out, optimizer=optimizer_of(optimizer), **_scorers(scorer),
             settings={"max_tokens": max_tokens} if max_tokens else {}, save=save,
         )  # fmt: skip
         cost = session.call(PromptOptimizations.get_optimization_cost, name=name, body=body)
@@ -183,12 +171,6 @@ def _show(session: Session, id: str) -> None:
     if found.has_text:
         compared = session.call(PromptOptimizations.compare_optimized, optimization=id)
     session.show(found, views.optimization(found, compared))
-
-
-def _optimizer(given: str) -> OptimizerName:
-    if given not in ("metaprompt", "gepa"):
-        raise InvalidRequest(f"There is no optimizer {given!r}.", hint="Give metaprompt or gepa.")
-    return "gepa" if given == "gepa" else "metaprompt"
 
 
 def _scorers(given: list[str]) -> dict[str, str]:

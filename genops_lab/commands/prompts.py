@@ -27,8 +27,8 @@ from genops_lab.runtime.prompts import parsed, turns_of
 
 from .answer_evaluations import data_of
 from .grammar import noun
-from .prompt_optimizations import Calls, Data, MaxTokens, prompt_optimizations
-from .session import Json, Yes, command
+from .prompt_optimizations import Data, MaxTokens, prompt_optimizations
+from .session import Calls, Json, Yes, command
 from .views import prompts as views
 from .waiting import followed
 

@@ -73,6 +73,8 @@ PATIENCE_S, AGAIN_S = 5.0, 30.0
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the deletion.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
+#: For commands that say what calls of models cost before they make them.
+Calls = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before the calls.")]
 View = Literal["", "deployment"]
 
 

@@ -17,6 +17,7 @@ from genops_lab.genai.evaluations.models import (
     ScoreEstimate,
     ShownDifference,
 )
+from genops_lab.genai.evaluations.paid_calls import paid_calls
 from genops_lab.runtime.money import money_text
 
 from ..document import Block, Cell, Column, Document, Facts, Note, Row, Table, Tone, moment
@@ -189,18 +190,7 @@ def problems(evaluation: AnswerEvaluation) -> list[str]:
             )
         if each.stopped:
             found.append(f"{each.model}: {each.stopped}")
-        if each.repeated:
-            money = each.repeated_money
-            cost = "" if money is None else f" and cost up to {money_text(money, each.currency)}"
-            found.append(
-                f"{each.model}: {each.repeated:,} calls were in flight when a process ended, and were made again. "
-                f"They may have used up to {each.repeated_tokens:,} tokens{cost}."
-            )
-        if each.unanswered_tokens:
-            found.append(
-                f"{each.model}: calls that ended without an answer may have used up to {each.unanswered_tokens:,} "
-                "tokens. They count in full."
-            )
+        found += paid_calls(each)
     if evaluation.missing and evaluation.stage == "done":
         found.append(f"Ask for the missing answers: genops evaluate resume {evaluation.id}")
     return found

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.limits import Price, Usage
-from genops_lab.runtime.money import money_text
 
 from .asking import Asked
 from .attachments import digest_with
@@ -18,6 +17,7 @@ from .evaluation_file import Evaluation
 from .journal import Call, Key
 from .model_checks import check_notes
 from .models import AnswerEvaluation, ModelAnswers
+from .paid_calls import paid_calls
 from .results_folder import ResultsFolder
 from .rows import digest_of
 
@@ -114,18 +114,7 @@ def outcome_lines(evaluation: AnswerEvaluation) -> list[str]:
             if each.spent.known
             else f"{line}. Its tokens are not known."
         )
-        if each.repeated:
-            money = each.repeated_money
-            cost = "" if money is None else f", {money_text(money, each.currency)} at most"
-            found.append(
-                f"{each.model}: {each.repeated:,} calls were in flight when a process ended, and were made again. "
-                f"They may have used up to {each.repeated_tokens:,} tokens{cost}."
-            )
-        if each.unanswered_tokens:
-            found.append(
-                f"{each.model}: calls that ended without an answer may have used up to {each.unanswered_tokens:,} "
-                "tokens. They count in full."
-            )
+        found += paid_calls(each)
         if each.stopped:
             found.append(f"{each.model}: {each.stopped}")
         elif each.message:
