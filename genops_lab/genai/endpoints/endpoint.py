@@ -124,7 +124,7 @@ class Connection:
         return response.status, response.headers, self._without_key(content)
 
     def _without_key(self, content: bytes) -> bytes:
-        """Return what was answered without the key: some endpoints repeat it in errors, which are kept."""
+        """Return an answer with the key taken out: some endpoints repeat it in errors, which are kept."""
         key = self.endpoint.key.encode()
         return content.replace(key, b"[key]") if len(key) >= _LEAST_KEY else content
 

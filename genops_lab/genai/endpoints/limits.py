@@ -131,7 +131,7 @@ class Budget:
     """Tokens and money of an evaluation: reserved before each call, so that the sum cannot pass the limit.
 
     A call whose tokens the endpoint did not count costs all that was reserved. An endpoint that writes more than
-    ``max_tokens``, or adds a prompt of its own, passes what was reserved. From then on each call reserves as much as
+    ``max_tokens``, or adds a prompt of its own, uses more than was reserved. From then on each call reserves as much as
     the longest answer had, and as much more input as the call with the most of it.
 
     >>> budget = Budget(Limits(tokens=100), None)

@@ -32,7 +32,7 @@ _HOPELESS = 5
 #: Failures that say that nobody is there: the wait for them is that of ``patience_s``, not of ``tries``.
 _ABSENT = frozenset({"rate", "connection", "away"})
 _FIRST_PAUSE_S, _MOST_PAUSE_S = 0.5, 20.0
-#: Without an answer for so long, people are told why.
+#: After this many seconds without an answer, the progress says why.
 _SILENT_S = 5.0
 
 
