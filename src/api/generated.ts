@@ -10802,21 +10802,28 @@ export interface components {
          *     - text: the content of an evaluation file, ``kind: Evaluation``.
          *     - name: what errors call the file.
          *     - folder: the absolute path of the folder that ``data`` of the file is below, on the Lab's machine.
+         *     - path: that of the file below the folder of JupyterLab; it stands for ``name`` and ``folder``.
          *     - data: the absolute path of other rows, in place of those of the file.
          *     - data_name: what the evaluation calls ``data`` where the file is gone later, such as rows of a notebook.
          *     - on: the connected target on whose host models are asked and answers scored; empty: this machine.
+         *     - expect: ``seen`` of the plan that the user agreed to; nothing begins if the plan is another one by now.
          */
         NewAnswerEvaluation: {
             text: string;
             /** @default evaluation.yaml */
             name: string;
+            /** @default  */
             folder: string;
+            /** @default  */
+            path: string;
             /** @default  */
             data: string;
             /** @default  */
             data_name: string;
             /** @default  */
             on: string;
+            /** @default  */
+            expect: string;
         };
         /**
          * BegunAnswers
@@ -10995,6 +11002,8 @@ export interface components {
          *     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
          *     - notes: what a person must know of the rows.
          *     - keys: which keys go to the host of a target; empty on this machine.
+         *     - problems: why it cannot begin now, such as an endpoint without its key.
+         *     - seen: a hash of the file and the plan, for ``expect`` of :class:`NewAnswerEvaluation`.
          */
         PlannedEvaluation: {
             name: string;
@@ -11013,6 +11022,10 @@ export interface components {
             notes: string[];
             /** @default  */
             keys: string;
+            /** @default [] */
+            problems: string[];
+            /** @default  */
+            seen: string;
         };
         /**
          * PlannedCalls
@@ -11020,7 +11033,7 @@ export interface components {
          *
          *     ``output_tokens`` is None where no ``max_tokens`` bounds them. ``input_tokens`` is None where they depend on answers
          *     without a bound. ``calls`` is None where the rows are not known. ``money`` is None with any of them, or without a
-         *     price.
+         *     ``price``.
          */
         PlannedCalls: {
             model: string;
@@ -11030,6 +11043,8 @@ export interface components {
             money: number | null;
             /** @default USD */
             currency: string;
+            /** @default null */
+            price: components["schemas"]["Price"] | null;
         };
         /**
          * ShownDifference

@@ -154,7 +154,7 @@ def plan(found: PlannedEvaluation) -> Document:
             Note(f"These differences are for {found.clusters:,} clusters whose rows tell the same.")
         )
     blocks += [Note(found.keys)] if found.keys else []
-    return Document([*blocks, *(Note(each, "bad") for each in found.notes)])
+    return Document([*blocks, *(Note(each, "bad") for each in [*found.problems, *found.notes])])
 
 
 def _planned(each: PlannedCalls, more: str) -> Row:

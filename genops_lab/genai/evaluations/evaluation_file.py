@@ -221,7 +221,7 @@ def _check_models(text: str, name: str, key: str, models: dict[str, Model], sett
                 text, name, place, f"the model {label!r} has a budget, and its settings have no max_tokens above 0.",
                 "Add max_tokens to settings: it is set aside before each call, so that the budget is kept.",
             )  # fmt: skip
-        if model.limits.money is not None and model.price is None:
+        if model.limits.money is not None and model.price is None and not model.endpoint:
             raise _error(
                 text, name, place, f"the model {label!r} has a budget of money, and no price.",
                 "Add price: {input: ..., output: ...}, of a million tokens.",

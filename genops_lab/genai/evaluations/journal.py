@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -135,6 +136,19 @@ class Journal:
 def read(path: Path) -> dict[Key, Call]:
     """Return the calls that ended, by key; the last one of each. Blocks."""
     return _read(path)[0]
+
+
+class SoFar:
+    """How far the calls of a journal are that another process may write. Blocks."""
+
+    def __init__(self, path: Path) -> None:
+        self._calls, self._lost, self._most = _read(path)
+        #: The answers of each model.
+        self.answered = Counter(key[0] for key, call in self._calls.items() if call.answer is not None)
+
+    def spent(self, model: str) -> Usage:
+        """Return what all calls of a model used; calls in flight count at their most."""
+        return _spent(self._calls, self._lost, self._most, model)
 
 
 def spent_in(path: Path, model: str) -> Usage:

@@ -25,17 +25,21 @@ class NewAnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     - text: the content of an evaluation file, ``kind: Evaluation``.
     - name: what errors call the file.
     - folder: the absolute path of the folder that ``data`` of the file is below, on the Lab's machine.
+    - path: that of the file below the folder of JupyterLab; it stands for ``name`` and ``folder``.
     - data: the absolute path of other rows, in place of those of the file.
     - data_name: what the evaluation calls ``data`` where the file is gone later, such as rows of a notebook.
     - on: the connected target on whose host models are asked and answers scored; empty: this machine.
+    - expect: ``seen`` of the plan that the user agreed to; nothing begins if the plan is another one by now.
     """
 
     text: str
     name: str = "evaluation.yaml"
-    folder: str
+    folder: str = ""
+    path: str = ""
     data: str = ""
     data_name: str = ""
     on: str = ""
+    expect: str = ""
 
 
 class NewKernelEvaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -264,7 +268,7 @@ class PlannedCalls(msgspec.Struct, frozen=True, kw_only=True):
 
     ``output_tokens`` is None where no ``max_tokens`` bounds them. ``input_tokens`` is None where they depend on answers
     without a bound. ``calls`` is None where the rows are not known. ``money`` is None with any of them, or without a
-    price.
+    ``price``.
     """
 
     model: str
@@ -273,6 +277,7 @@ class PlannedCalls(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int | None
     money: float | None
     currency: str = "USD"
+    price: Price | None = None
 
 
 class ShownDifference(msgspec.Struct, frozen=True, kw_only=True):
@@ -294,6 +299,8 @@ class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
     - notes: what a person must know of the rows.
     - keys: which keys go to the host of a target; empty on this machine.
+    - problems: why it cannot begin now, such as an endpoint without its key.
+    - seen: a hash of the file and the plan, for ``expect`` of :class:`NewAnswerEvaluation`.
     """
 
     name: str
@@ -308,6 +315,8 @@ class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     clusters: int = 0
     notes: list[str] = []
     keys: str = ""
+    problems: list[str] = []
+    seen: str = ""
 
 
 class ComparisonQuery(msgspec.Struct, frozen=True, kw_only=True):

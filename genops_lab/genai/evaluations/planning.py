@@ -208,7 +208,7 @@ def _planned(name: str, model: Model, asked: Sequence[_Most]) -> PlannedCalls:
     return PlannedCalls(
         model=name, calls=sum(each.calls for each in asked), input_tokens=input, output_tokens=output,
         money=price.most_of(Usage(input=input or 0, output=output or 0)) if price and is_bounded else None,
-        currency=price.currency if price else "USD",
+        currency=price.currency if price else "USD", price=price,
     )  # fmt: skip
 
 

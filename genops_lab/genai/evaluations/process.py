@@ -119,12 +119,6 @@ class AnswersProcess:
             folder.keep_state(state)
         return state
 
-    def unpriced(self, body: NewAnswerEvaluation) -> dict[str, Model]:
-        """Return the models and judges of a file that name an endpoint, and no price. Raises EvaluationFileError."""
-        file = read_evaluation(body.text, body.name)
-        named = {**file.judges, **file.models}
-        return {label: each for label, each in named.items() if each.endpoint and each.price is None}
-
     def plan(self, body: NewAnswerEvaluation, prices: dict[str, Price] | None = None) -> PlannedEvaluation:
         """Return what an evaluation would ask. ``prices``: those of endpoints, by the names of models and judges.
 
@@ -201,6 +195,7 @@ class AnswersProcess:
             self._alone(folder),
             on_disk(f"What was answered is kept. Free some space, then: {_resume(id)}"),
         ):
+            folder.keep_prices(_prices(endpoints))
             known = self._known(folder, file, rows, judges) if file.stop_when_known else None
             asked, lost, calls = asyncio.run(asked_models(folder, file, rows, endpoints, judges, known))
             models = model_outcomes(asked, lost, calls, endpoints)

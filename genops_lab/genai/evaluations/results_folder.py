@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from msgspec.structs import replace
 from genops_lab.core.errors import NotFound
 from genops_lab.core.locks import FileLock
 from genops_lab.core.paths import private_dir, write_private
+from genops_lab.genai.endpoints.limits import Price
 
-from .journal import Key, read
+from .journal import Key, SoFar
 from .models import AnswerEvaluation, ScoresReport
 
 _ID = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,120}\Z")
@@ -114,13 +114,33 @@ class ResultsFolder:
         return msgspec.json.decode((self.path / "state.json").read_bytes(), type=AnswerEvaluation)
 
     def state_now(self) -> AnswerEvaluation:
-        """Return the state with the answers so far, if it is asked now or was when a process was killed."""
+        """Return the state with the answers and the cost so far, if it is asked now or was when a process was killed.
+
+        Calls in flight count at their most.
+        """
         state = self.state()
         if state.stage != "asking":
             return state
-        answered = Counter(key[0] for key, call in read(self.calls).items() if call.answer is not None)
-        models = [replace(each, answered=answered[each.model]) for each in state.models]
+        so_far = SoFar(self.calls)
+        models = []
+        for each in state.models:
+            spent = so_far.spent(each.model)
+            models.append(
+                replace(
+                    each, answered=so_far.answered[each.model], spent=spent,
+                    money=each.price.of(spent) if each.price else None,
+                )
+            )  # fmt: skip
         return replace(state, models=models)
+
+    def keep_prices(self, prices: Mapping[str, Price | None]) -> None:
+        """Keep the prices by which the calls of the models are counted. Raises OSError."""
+        state = self.state()
+        models = [
+            replace(each, price=price, currency=price.currency) if (price := prices.get(each.model)) else each
+            for each in state.models
+        ]
+        self.keep_state(replace(state, models=models))
 
     def keep_state(self, state: AnswerEvaluation) -> None:
         """Keep what lists show. Raises OSError."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -97,6 +98,7 @@ class AnswersService(Service):
 
         self._data_dir = settings.data_dir
         self._root = settings.data_dir / "answers"
+        self._files = settings.root_dir
         self._redaction = settings.redact_traces
         self._secrets = Secrets(settings.data_dir / "secrets")
         self._named, self._evaluations, self._traces, self._targets = named, evaluations, traces, targets
@@ -113,9 +115,12 @@ class AnswersService(Service):
 
     async def begin_answers(self, body: NewAnswerEvaluation) -> BegunAnswers:
         """Freeze a file and its rows, and begin to ask. A task reports the progress."""
+        body = self._located(body)
         if body.on:
             await self._on_target().check(body.on)
         async with self._with_rows(body) as given:
+            if body.expect:
+                _check_seen(body, await self._planned(body, given))
             registered = await self._registered(AnswersProcess.registered, given, text=given.text)
             made = await self._worker.call(AnswersProcess.begin, given, registered)
         try:
@@ -128,22 +133,47 @@ class AnswersService(Service):
 
     async def plan_answers(self, body: NewAnswerEvaluation) -> PlannedEvaluation:
         """Return what an evaluation would ask, what it would cost at most, and what it could show."""
+        body = self._located(body)
         if body.on:
             await self._on_target().check_kind(body.on)
         async with self._with_rows(body) as given:
-            prices = {}
-            for label, model in (await self._worker.call(AnswersProcess.unpriced, given)).items():
-                with contextlib.suppress(
-                    GenOpsError
-                ):  # an endpoint without its secret, or that nobody added yet
-                    if price := (await self.endpoint_of(label, model)).price:
-                        prices[label] = price
-            plan = await self._worker.call(AnswersProcess.plan, given, prices)
-        if not body.on:
-            return plan
+            return await self._planned(body, given)
+
+    async def _planned(self, body: NewAnswerEvaluation, given: NewAnswerEvaluation) -> PlannedEvaluation:
+        """Return the plan of ``body``, whose rows ``given`` has. An endpoint that cannot be asked is a problem of it."""
         models, judges = await self._worker.call(AnswersProcess.models_of, body)
-        endpoints = [await self._seen(body.on, *each) for each in (models | judges).items()]
-        return msgspec.structs.replace(plan, keys=keys_sentence(body.on, endpoints))
+        prices, endpoints, problems = {}, [], []
+        for label, model in {**judges, **models}.items():
+            try:
+                endpoint = await self._seen(body.on, label, model)
+            except GenOpsError as error:
+                problems.append(f"{error.message} {error.hint}".strip())
+                continue
+            endpoints.append(endpoint)
+            if endpoint.price:
+                prices[label] = endpoint.price
+        plan = await self._worker.call(AnswersProcess.plan, given, prices)
+        keys = keys_sentence(body.on, endpoints) if body.on else ""
+        plan = msgspec.structs.replace(plan, keys=keys, problems=problems)
+        return msgspec.structs.replace(plan, seen=_seen_hash(body, plan))
+
+    def _located(self, body: NewAnswerEvaluation) -> NewAnswerEvaluation:
+        """Return a file that the page names by its ``path`` with its name and folder. Raises InvalidRequest."""
+        if body.path:
+            given = PurePosixPath(body.path)
+            if self._files is None or given.is_absolute() or ".." in given.parts:
+                raise InvalidRequest(
+                    f"The file {body.path!r} is not below the folder of JupyterLab.",
+                    hint="Give its path as the file browser shows it.",
+                )
+            path = (self._files / given).resolve()  # as in a terminal: a link is the file that it leads to
+            return msgspec.structs.replace(body, name=body.path, folder=str(path.parent))
+        if not body.folder:
+            raise InvalidRequest(
+                f"Nothing says which folder the rows of {body.name} are in.",
+                hint="Give folder, or path for a file below the folder of JupyterLab.",
+            )
+        return body
 
     async def plan_from_kernel(
         self, body: NewAnswerEvaluation
@@ -502,3 +532,19 @@ class AnswersService(Service):
             await self._rescued(handle, evaluation)
         handle.say(f"The answers so far are kept. Go on with: genops evaluate resume {plan['id']}")
         self._events.emit("answer-evaluation", plan["id"])
+
+
+def _seen_hash(body: NewAnswerEvaluation, plan: PlannedEvaluation) -> str:
+    """Return a hash of a file and its plan: of the rows, the cost, the notes and the keys that a person agrees to."""
+    parts = [body.text.encode(), body.on.encode(), msgspec.json.encode(plan)]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _check_seen(body: NewAnswerEvaluation, plan: PlannedEvaluation) -> None:
+    """Raise Conflict if a plan is another one than the person agreed to."""
+    if plan.seen != body.expect:
+        raise Conflict(
+            f"{body.name}, its rows or its prices changed since the plan was made.",
+            hint="Nothing was begun. Look at the plan as it is now.",
+            code="changed_since",
+        )
