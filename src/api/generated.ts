@@ -10807,6 +10807,7 @@ export interface components {
          *     - data_name: what the evaluation calls ``data`` where the file is gone later, such as rows of a notebook.
          *     - on: the connected target on whose host models are asked and answers scored; empty: this machine.
          *     - expect: ``seen`` of the plan that the user agreed to; nothing begins if the plan is another one by now.
+         *     - idempotency_key: requests with the same one begin one evaluation.
          */
         NewAnswerEvaluation: {
             text: string;
@@ -10824,6 +10825,8 @@ export interface components {
             on: string;
             /** @default  */
             expect: string;
+            /** @default  */
+            idempotency_key: string;
         };
         /**
          * BegunAnswers

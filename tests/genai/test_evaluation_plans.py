@@ -62,7 +62,7 @@ def test_what_begins_is_what_the_plan_said(home: Home, stub: OpenAIStub, tmp_pat
             assert (await answers.plan_answers(body)).seen == plan.seen
 
             # Rows, prices and the file itself: each is told, and nothing begins.
-            agreed = NewAnswerEvaluation(text=text, path=PATH, expect=plan.seen)
+            agreed = NewAnswerEvaluation(text=text, path=PATH, expect=plan.seen, idempotency_key="clicked")
             write(tmp_path, 4)
             await refused(answers, agreed)
             write(tmp_path, 3)
@@ -81,6 +81,10 @@ def test_what_begins_is_what_the_plan_said(home: Home, stub: OpenAIStub, tmp_pat
             assert not (home.data / "answers").exists() or not list((home.data / "answers").iterdir())
             begun = await answers.begin_answers(agreed)
             assert begun.evaluation.data == str(tmp_path / "evaluations" / "rows.jsonl")
+            # The answer was lost, so the page sends it again, perhaps after the file changed.
+            write(tmp_path, 5)
+            again = await answers.begin_answers(agreed)
+            assert (again.evaluation.id, again.task.id) == (begun.evaluation.id, begun.task.id)
             await lab.tasks.wait(begun.task.id)
             assert (await answers.get_answer_evaluation(begun.evaluation.id)).evaluation.models[
                 0

@@ -30,6 +30,7 @@ class NewAnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     - data_name: what the evaluation calls ``data`` where the file is gone later, such as rows of a notebook.
     - on: the connected target on whose host models are asked and answers scored; empty: this machine.
     - expect: ``seen`` of the plan that the user agreed to; nothing begins if the plan is another one by now.
+    - idempotency_key: requests with the same one begin one evaluation.
     """
 
     text: str
@@ -40,6 +41,7 @@ class NewAnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     data_name: str = ""
     on: str = ""
     expect: str = ""
+    idempotency_key: str = ""
 
 
 class NewKernelEvaluation(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from genops_lab.core.call_progress import report_progress
-from genops_lab.core.errors import Conflict, Failed, InvalidRequest
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.core.paging import Page
 from genops_lab.core.paths import private_dir, write_private
 from genops_lab.genai.endpoints.endpoint import Endpoint
@@ -56,7 +56,7 @@ from .models import (
 )
 from .outcomes import model_outcomes, outcome_notes
 from .registered_scorers import RegisteredScorer, registered_in
-from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
+from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder, new_id
 from .rows import Rows, digest_of, read_rows
 from .stopping import asked_until_known, random_order, unknown_models
 
@@ -99,7 +99,7 @@ class AnswersProcess:
         file, source, rows = _read(body)
         said = data_notes(file, rows, training_of(file, body.folder))
         with on_disk():
-            folder = new_folder(self._root, file.metadata.name)
+            folder = new_folder(self._root, file.metadata.name, body.idempotency_key)
             beside = Path(body.folder) if body.data_name else source.parent
             with _removed_if_refused(folder):
                 keep_files(file, Path(body.folder), folder.files)
@@ -118,6 +118,14 @@ class AnswersProcess:
             )  # fmt: skip
             folder.keep_state(state)
         return state
+
+    def begun(self, body: NewAnswerEvaluation) -> AnswerEvaluation | None:
+        """Return the evaluation that an earlier request with the same key began. Raises EvaluationFileError."""
+        name = read_evaluation(body.text, body.name).metadata.name
+        try:
+            return find_folder(self._root, new_id(name, body.idempotency_key)).state()
+        except NotFound:
+            return None
 
     def plan(self, body: NewAnswerEvaluation, prices: dict[str, Price] | None = None) -> PlannedEvaluation:
         """Return what an evaluation would ask. ``prices``: those of endpoints, by the names of models and judges.

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -214,9 +215,16 @@ class ResultsFolder:
         return FileLock(self.path / "lock")
 
 
-def new_folder(root: Path, name: str) -> ResultsFolder:
-    """Make the folder of a new evaluation; its id begins with the name."""
-    return ResultsFolder(private_dir(private_dir(root) / f"{name}-{secrets.token_hex(4)}"))
+def new_id(name: str, key: str = "") -> str:
+    """Return the id of a new evaluation, which begins with its name. Requests with the same ``key`` have one id."""
+    if key:
+        return f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return f"{name}-{secrets.token_hex(4)}"
+
+
+def new_folder(root: Path, name: str, key: str = "") -> ResultsFolder:
+    """Make the folder of a new evaluation."""
+    return ResultsFolder(private_dir(private_dir(root) / new_id(name, key)))
 
 
 def find_folder(root: Path, id: str) -> ResultsFolder:

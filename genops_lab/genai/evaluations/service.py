@@ -118,6 +118,8 @@ class AnswersService(Service):
         body = self._located(body)
         if body.on:
             await self._on_target().check(body.on)
+        if body.idempotency_key and (earlier := await self._worker.call(AnswersProcess.begun, body)):
+            return BegunAnswers(evaluation=earlier, task=await self._begin(earlier, "ask"))
         async with self._with_rows(body) as given:
             if body.expect:
                 _check_seen(body, await self._planned(body, given))
@@ -140,7 +142,7 @@ class AnswersService(Service):
             return await self._planned(body, given)
 
     async def _planned(self, body: NewAnswerEvaluation, given: NewAnswerEvaluation) -> PlannedEvaluation:
-        """Return the plan of ``body``, whose rows ``given`` has. An endpoint that cannot be asked is a problem of it."""
+        """Return the plan of ``body``, whose rows ``given`` has. Endpoints that cannot be asked are problems of it."""
         models, judges = await self._worker.call(AnswersProcess.models_of, body)
         prices, endpoints, problems = {}, [], []
         for label, model in {**judges, **models}.items():
