@@ -3,19 +3,14 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import type { components } from '../api/generated';
 import type { GenOpsEvents } from '../core';
 import { ApiError, FormModel } from '../core';
+import type { IYamlFile } from '../core/yaml-file';
+import { unreadable } from '../core/yaml-file';
 
 import { Fetching } from './fetching';
 import type { DeploymentsService } from './service';
 
 export type IPlan = components['schemas']['DescriptionPlan'];
 export type IApplied = components['schemas']['AppliedDescription'];
-
-/** A deployment file in the folder of JupyterLab. */
-export interface IDeploymentFile {
-  path: string;
-  /** The text as it is saved now. */
-  read: () => Promise<string>;
-}
 
 export interface IApplyFields {
   text: string;
@@ -35,7 +30,7 @@ export interface IApplyFields {
 export class ApplyForm extends FormModel<IApplyFields, IApplied> {
   constructor(
     private _service: DeploymentsService,
-    readonly file: IDeploymentFile,
+    readonly file: IYamlFile,
     trans: TranslationBundle,
     private _events?: GenOpsEvents
   ) {
@@ -153,17 +148,3 @@ const NOTHING = {
   takeOver: false,
   fetching: null
 };
-
-function unreadable(
-  path: string,
-  reason: unknown,
-  trans: TranslationBundle
-): ApiError {
-  const { message } = ApiError.from(reason, trans);
-  return new ApiError({
-    status: 0,
-    code: 'unreadable',
-    message: trans.__('The file %1 cannot be read.', path),
-    hint: message
-  });
-}

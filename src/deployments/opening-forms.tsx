@@ -1,10 +1,9 @@
 /** Open the forms that deploy; loaded with the first. */
 import type { IFileBrowserFactory } from '@jupyterlab/filebrowser';
-import { FileDialog } from '@jupyterlab/filebrowser';
-import type { Contents } from '@jupyterlab/services';
 import * as React from 'react';
 
 import { openForm } from '../core/ui/form-dialog';
+import { chooseYamlFile, yamlFile } from '../core/yaml-file';
 
 import { ApplyForm } from './apply-file';
 import type { ICommandsOptions } from './commands';
@@ -43,15 +42,12 @@ export async function openApply(
   path: string
 ): Promise<void> {
   const { trans, events } = core;
-  const chosen = path || (await chooseFile(files, core));
+  const chosen =
+    path || (await chooseYamlFile(files, trans.__('Choose a deployment file')));
   if (!chosen) {
     return;
   }
-  const { contents } = app.serviceManager;
-  const options = { type: 'file', format: 'text', content: true } as const;
-  const read = async () =>
-    (await contents.get(chosen, options)).content as string;
-  const file = { path: contents.localPath(chosen), read };
+  const file = yamlFile(app.serviceManager.contents, chosen);
   const form = new ApplyForm(model.service, file, trans, events);
   void form.load();
   const applied = await openForm({
@@ -69,25 +65,4 @@ export async function openApply(
       await showNewKeys(applied.keys, trans);
     }
   }
-}
-
-async function chooseFile(
-  files: IFileBrowserFactory,
-  { trans }: ICommandsOptions['core']
-): Promise<string> {
-  const browser = files.tracker.currentWidget;
-  if (!browser) {
-    return '';
-  }
-  const { button, value } = await FileDialog.getOpenFiles({
-    manager: browser.model.manager,
-    title: trans.__('Choose a deployment file'),
-    defaultPath: browser.model.path,
-    filter: item => (item.type === 'directory' || isFile(item) ? {} : null)
-  });
-  return (button.accept && value?.find(isFile)?.path) || '';
-}
-
-function isFile({ type, name }: Contents.IModel): boolean {
-  return type !== 'directory' && /\.ya?ml$/i.test(name);
 }

@@ -84,8 +84,10 @@ def test_what_begins_is_what_the_plan_said(home: Home, stub: OpenAIStub, tmp_pat
             # The answer was lost, so the page sends it again, perhaps after the file changed.
             write(tmp_path, 5)
             again = await answers.begin_answers(agreed)
-            assert (again.evaluation.id, again.task.id) == (begun.evaluation.id, begun.task.id)
-            await lab.tasks.wait(begun.task.id)
+            assert again.evaluation.id == begun.evaluation.id
+            for task in (begun.task, again.task):
+                await lab.tasks.wait(task.id)
+            assert stub.status()["calls"] == 3
             assert (await answers.get_answer_evaluation(begun.evaluation.id)).evaluation.models[
                 0
             ].answered == 3

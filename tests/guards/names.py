@@ -126,7 +126,7 @@ COMMAND_IDS = _words(
 genops:activity genops:add-target genops:alias genops:attach-remote-kernel genops:cancel-task genops:change-target
 genops:choose-target genops:clean-target genops:compare-profiles genops:compare-runs genops:compute
 genops:connect-target genops:copy-run-id genops:copy-run-link genops:delete-deployment genops:delete-model
-genops:delete-profile genops:evaluate-model genops:apply-deployment-file
+genops:delete-profile genops:evaluate-file genops:evaluate-model genops:new-evaluation genops:apply-deployment-file
 genops:deploy-model genops:deployment genops:diagnose genops:disconnect-target genops:doctor genops:experiment
 genops:genai genops:open-endpoints genops:open-evaluations genops:open-labels genops:open-prompts genops:open-traces
 genops:traces

@@ -19,17 +19,23 @@ import { Callout } from './callout';
 export async function openForm<F extends object, R>(
   options: IOpenFormOptions<F, R>
 ): Promise<R | undefined> {
-  const { form, trans } = options;
+  const { form, other, trans } = options;
   const dialog = new FormDialog(form, {
     title: options.title,
     body: new FormBody(options),
     buttons: [
       Dialog.cancelButton({ label: trans.__('Cancel') }),
+      ...(other
+        ? [Dialog.createButton({ label: other.label, accept: false })]
+        : []),
       Dialog.okButton({ label: options.action })
     ],
     focusNodeSelector: options.focus ?? '.gol-Field-control'
   });
   const { button } = await dialog.launch();
+  if (other && button.label === other.label) {
+    other.execute();
+  }
   return button.accept ? form.result : undefined;
 }
 
@@ -40,6 +46,8 @@ export interface IOpenFormOptions<F extends object, R> {
   render: (snapshot: IFormSnapshot<F>) => React.ReactElement;
   /** The verb on the button. */
   action: string;
+  /** A further button, which closes the dialog. */
+  other?: { label: string; execute: () => void };
   /** Selector of the element that gets the focus. */
   focus?: string;
   trans: TranslationBundle;

@@ -2,7 +2,12 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { DataTable, Resource } from '../../core';
-import { EmptyState, RelativeTime, ResourceView } from '../../core';
+import {
+  ActionButton,
+  EmptyState,
+  RelativeTime,
+  ResourceView
+} from '../../core';
 import { ListTable } from '../../core/ui/list-table';
 import { PageHead } from '../../core/ui/page';
 
@@ -17,9 +22,25 @@ export function EvaluationsList(props: {
   list: Resource<IListed[]>;
   actions: EvaluationActions;
   onOpen: (id: string) => void;
+  /** Execute a command. */
+  execute: (command: string) => void;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { list, actions, onOpen, trans } = props;
+  const { list, actions, onOpen, execute, trans } = props;
+  const begins = [
+    {
+      label: trans.__('New evaluation…'),
+      caption: trans.__('Compare models or prompts on rows'),
+      onClick: () => execute('genops:new-evaluation')
+    },
+    {
+      label: trans.__('Evaluate a file…'),
+      caption: trans.__(
+        'Show what an evaluation file asks and costs, then start it'
+      ),
+      onClick: () => execute('genops:evaluate-file')
+    }
+  ];
   const columns: DataTable.IColumn<IListed>[] = [
     {
       id: 'name',
@@ -91,7 +112,12 @@ export function EvaluationsList(props: {
   ];
   return (
     <>
-      <PageHead title={trans.__('Evaluations')} />
+      <PageHead
+        title={trans.__('Evaluations')}
+        actions={begins.map(each => (
+          <ActionButton key={each.label} {...each} />
+        ))}
+      />
       <ResourceView
         resource={list}
         trans={trans}
@@ -100,9 +126,10 @@ export function EvaluationsList(props: {
         empty={
           <EmptyState
             text={trans.__(
-              'No evaluations yet. Begin one in a notebook with a cell %1, or with a file in a terminal: genops evaluate FILE',
+              'No evaluations yet. Begin one here, in a notebook with a cell %1, or in a terminal: genops evaluate FILE',
               '%%evaluate ROWS'
             )}
+            actions={begins}
           />
         }
       >

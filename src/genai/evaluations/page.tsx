@@ -61,6 +61,7 @@ export function evaluationsPage({ app, core, id }: IPageContext): Widget {
         onOpen={evaluation =>
           execute('genops:open-evaluations', { id: evaluation })
         }
+        execute={command => execute(command)}
         trans={trans}
       />
     )

@@ -27,9 +27,11 @@ export function ScorerFields(props: {
   onChange: (scorers: string) => void;
   help: string;
   rows: number;
+  /** The problem of the scorers. */
+  error?: string;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { scorers, onChange, help, rows, trans } = props;
+  const { scorers, onChange, help, rows, error, trans } = props;
   return (
     <>
       <Field label={trans.__('Example')} help={help}>
@@ -58,6 +60,7 @@ export function ScorerFields(props: {
         help={trans.__(
           'As below scorers in an evaluation file. A judge needs the keys scorers and judges.'
         )}
+        error={error}
       >
         {control => (
           <textarea

@@ -17,6 +17,15 @@ export type IExampleResult = Schemas['ExampleResult'];
 export type IAnsweredRow = Schemas['AnsweredRow'];
 export type IAnswer = Schemas['ShownAnswer'];
 export type IBegun = Schemas['BegunAnswers'];
+export type IPlan = Schemas['PlannedEvaluation'];
+export type IPlannedCalls = Schemas['PlannedCalls'];
+export type ITarget = Schemas['Target'];
+
+/** An evaluation file as it was read, and where it asks. */
+export type INewEvaluation = Pick<
+  Schemas['NewAnswerEvaluation'],
+  'text' | 'path' | 'on'
+>;
 
 /** An evaluation, and the task that works on it. */
 export interface IListed {
@@ -73,6 +82,28 @@ export class AnswersService {
       report: found.report,
       task: tasks.get(id)
     };
+  }
+
+  /** What an evaluation asks and what it costs at most. No model is asked. */
+  plan(given: INewEvaluation): Promise<IPlan> {
+    return this._api.data(
+      this._api.http.POST('/answer-evaluations/plan', { body: body(given) })
+    );
+  }
+
+  /** Begin what the plan `seen` said, once for a `key`. */
+  begin(given: INewEvaluation, seen: string, key: string): Promise<IBegun> {
+    return this._api.data(
+      this._api.http.POST('/answer-evaluations', {
+        body: { ...body(given), expect: seen, idempotency_key: key }
+      })
+    );
+  }
+
+  /** The targets that are one host: others request a host for each kernel. */
+  async targets(): Promise<ITarget[]> {
+    const found = await this._api.data(this._api.http.GET('/targets'));
+    return found.filter(({ allocates }) => !allocates);
   }
 
   /** Ask for the answers that are missing, those of failed calls too. */
@@ -183,4 +214,18 @@ const SUBJECT = 'answers:';
 
 function path(id: string): { params: { path: { id: string } } } {
   return { params: { path: { id } } };
+}
+
+/** The request for a file below the folder of JupyterLab. */
+function body(given: INewEvaluation): Schemas['NewAnswerEvaluation'] {
+  return {
+    ...given,
+    // The path stands for these.
+    name: '',
+    folder: '',
+    data: '',
+    data_name: '',
+    expect: '',
+    idempotency_key: ''
+  };
 }

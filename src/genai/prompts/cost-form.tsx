@@ -1,7 +1,7 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { ActionButton, ApiError, Form, ResourceView } from '../../core';
+import { ActionButton, ApiError, Form } from '../../core';
 import { FormError } from '../../core/ui/form-dialog';
 
 import type { PromptsModel } from './model';
@@ -88,40 +88,6 @@ export function CostForm<C>(props: {
       </div>
       <FormError error={error} />
     </Form>
-  );
-}
-
-/** The models that can be asked, by their names, and notes on others. */
-export function ModelsView(props: {
-  model: PromptsModel;
-  children: (names: readonly string[]) => React.ReactElement;
-}): React.ReactElement {
-  const { model, children } = props;
-  const { sources, trans } = model;
-  return (
-    <ResourceView
-      resource={sources.endpoints}
-      trans={trans}
-      down={trans.__('The models cannot be listed.')}
-      empty={
-        <p className="gol-Note">
-          {trans.__(
-            'No models that answer. Add one on the page Endpoints, or deploy a language model.'
-          )}
-        </p>
-      }
-    >
-      {({ endpoints, notes }) => (
-        <>
-          {children(endpoints.map(({ name }) => name))}
-          {notes?.map(note => (
-            <p key={note} className="gol-Note">
-              {note}
-            </p>
-          ))}
-        </>
-      )}
-    </ResourceView>
   );
 }
 

@@ -22,7 +22,7 @@ import {
   scorersText
 } from '../evaluations/scorer-fields';
 
-import { CostForm, ModelsView, useWork } from './cost-form';
+import { CostForm, useWork } from './cost-form';
 import { ChangedParts, VersionSelect } from './difference';
 import type { IPromptDifference, PromptsModel } from './model';
 import type {
@@ -32,6 +32,7 @@ import type {
   OptimizationsModel
 } from './optimizations-model';
 import { RowsFields, isWhole } from './rows-fields';
+import { ModelsView } from './source-view';
 import { modelOf } from './sources';
 import { CancelOrResume, FailedTask } from './work-head';
 import type { IWork } from './work-model';
@@ -102,7 +103,7 @@ export function Optimize(props: {
 /** What is optimized: a version, rows, models, scorers and limits. The cost comes before the calls. */
 function NewOptimization(props: { model: PromptsModel }): React.ReactElement {
   const { model } = props;
-  const { optimizations, trans } = model;
+  const { optimizations, sources, trans } = model;
   const versions = (model.versions.value ?? []).filter(
     ({ name }) => name === model.name
   );
@@ -168,14 +169,19 @@ function NewOptimization(props: { model: PromptsModel }): React.ReactElement {
         versions={versions}
         onChange={setVersion}
       />
-      <RowsFields model={model} rows={choice.rows} onChange={setChoice} />
-      <ModelsView model={model}>
-        {names => (
+      <RowsFields
+        sources={sources}
+        rows={choice.rows}
+        onChange={setChoice}
+        trans={trans}
+      />
+      <ModelsView sources={sources} trans={trans}>
+        {models => (
           <div className="gol-Optimize-fields">
             <ModelSelect
               label={trans.__('Model that answers')}
               value={answerer}
-              names={names}
+              names={models.map(({ name }) => name)}
               onChange={setAnswerer}
               trans={trans}
             />
@@ -183,7 +189,7 @@ function NewOptimization(props: { model: PromptsModel }): React.ReactElement {
               label={trans.__('Model that writes')}
               help={trans.__('It reads the training rows with their answers')}
               value={writer}
-              names={names}
+              names={models.map(({ name }) => name)}
               onChange={setWriter}
               trans={trans}
             />

@@ -1,11 +1,15 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { Field, ResourceView } from '../../core';
+import { Field } from '../../core';
 import { NumberInput } from '../../core/ui/form-dialog';
 
-import type { PromptsModel } from './model';
+import { SourceView } from './source-view';
+import type { PromptSources } from './sources';
 
-const DATASET = 'dataset:';
+/** Where rows are, and what their names begin with. */
+const PREFIX = { file: '', dataset: 'dataset:', traces: 'traces:' } as const;
+type Place = keyof typeof PREFIX;
 
 /** The rows that a person chose. */
 export interface IRowsChoice {
@@ -18,81 +22,65 @@ export function isWhole({ data, rows }: IRowsChoice): boolean {
   return data !== '' && rows >= 1;
 }
 
-/** Where rows come from, a file or a data set of MLflow, and how many of them are used. */
+/** Where rows come from: a file, a data set of MLflow or traces. With `rows`, also how many of them are used. */
 export function RowsFields(props: {
-  model: PromptsModel;
-  rows: number;
+  sources: PromptSources;
+  rows?: number;
   onChange: (choice: IRowsChoice) => void;
+  /** The problem of the rows. */
+  error?: string;
+  trans: TranslationBundle;
 }): React.ReactElement {
-  const { model, rows, onChange } = props;
-  const { sources, trans } = model;
-  const [isFile, setIsFile] = React.useState(true);
-  const [file, setFile] = React.useState('');
-  const [dataSet, setDataSet] = React.useState('');
-  const put = (fromFile: boolean, name: string, count: number = rows): void => {
+  const { sources, rows, onChange, error, trans } = props;
+  const [place, setPlace] = React.useState<Place>('file');
+  const [names, setNames] = React.useState({
+    file: '',
+    dataset: '',
+    traces: ''
+  });
+  const put = (where: Place, name: string, count = rows ?? 1): void => {
     const given = name.trim();
-    onChange({
-      data: fromFile || !given ? given : DATASET + given,
-      rows: count
-    });
+    // An empty query is that of all traces.
+    const data = given || where === 'traces' ? PREFIX[where] + given : '';
+    onChange({ data, rows: count });
+  };
+  const name = (text: string): void => {
+    setNames({ ...names, [place]: text });
+    put(place, text);
   };
   React.useEffect(() => {
-    sources.dataSets.visible = !isFile;
+    sources.dataSets.visible = place === 'dataset';
     return () => {
       sources.dataSets.visible = false;
     };
-  }, [sources, isFile]);
+  }, [sources, place]);
   return (
     <div className="gol-Trial-fields">
       <Field label={trans.__('Rows from')}>
         {control => (
           <select
             {...control}
-            value={isFile ? 'file' : 'dataset'}
+            value={place}
             onChange={({ target }) => {
-              const toFile = target.value === 'file';
-              setIsFile(toFile);
-              put(toFile, toFile ? file : dataSet);
+              const where = target.value as Place;
+              setPlace(where);
+              put(where, names[where]);
             }}
           >
             <option value="file">{trans.__('A file')}</option>
             <option value="dataset">{trans.__('A data set of MLflow')}</option>
+            <option value="traces">{trans.__('Traces of MLflow')}</option>
           </select>
         )}
       </Field>
-      {isFile ? (
-        <Field
-          label={trans.__('File with rows')}
-          help={trans.__(
-            'JSON lines, CSV or Parquet, below the folder of JupyterLab'
-          )}
-        >
-          {control => (
-            <input
-              {...control}
-              type="text"
-              value={file}
-              placeholder={trans.__('rows.jsonl')}
-              spellCheck={false}
-              onChange={({ target }) => {
-                setFile(target.value);
-                put(true, target.value);
-              }}
-            />
-          )}
-        </Field>
-      ) : (
-        <ResourceView
+      {place === 'dataset' ? (
+        <SourceView
           resource={sources.dataSets}
           trans={trans}
           down={trans.__('The data sets cannot be listed.')}
-          empty={
-            <p className="gol-Note">
-              {trans.__(
-                'MLflow has no data sets. Make one of traces on the page Traces: Add to data set.'
-              )}
-            </p>
-          }
+          none={trans.__(
+            'MLflow has no data sets. Make one of traces on the page Traces: Add to data set.'
+          )}
         >
           {found => (
             <Field
@@ -100,15 +88,13 @@ export function RowsFields(props: {
               help={trans.__(
                 'Columns: the inputs and expectations of its records'
               )}
+              error={error}
             >
               {control => (
                 <select
                   {...control}
-                  value={dataSet}
-                  onChange={({ target }) => {
-                    setDataSet(target.value);
-                    put(false, target.value);
-                  }}
+                  value={names.dataset}
+                  onChange={({ target }) => name(target.value)}
                 >
                   <option value="">{trans.__('Choose a data set')}</option>
                   {found.map(each => (
@@ -127,19 +113,55 @@ export function RowsFields(props: {
               )}
             </Field>
           )}
-        </ResourceView>
+        </SourceView>
+      ) : (
+        <Field
+          key={place}
+          label={
+            place === 'file'
+              ? trans.__('File with rows')
+              : trans.__('Query of traces')
+          }
+          help={
+            place === 'file'
+              ? trans.__(
+                  'JSON lines, CSV or Parquet, below the folder of JupyterLab'
+                )
+              : trans.__(
+                  'As on the page Traces; empty: all. Columns: inputs, expectations and response'
+                )
+          }
+          error={error}
+        >
+          {control => (
+            <input
+              {...control}
+              type="text"
+              value={names[place]}
+              placeholder={
+                place === 'file'
+                  ? trans.__('rows.jsonl')
+                  : trans.__('name = "answer"')
+              }
+              spellCheck={false}
+              onChange={({ target }) => name(target.value)}
+            />
+          )}
+        </Field>
       )}
-      <Field label={trans.__('First rows')}>
-        {control => (
-          <NumberInput
-            control={control}
-            value={rows}
-            step={1}
-            max={10000}
-            onChange={count => put(isFile, isFile ? file : dataSet, count)}
-          />
-        )}
-      </Field>
+      {rows !== undefined && (
+        <Field label={trans.__('First rows')}>
+          {control => (
+            <NumberInput
+              control={control}
+              value={rows}
+              step={1}
+              max={10000}
+              onChange={count => put(place, names[place], count)}
+            />
+          )}
+        </Field>
+      )}
     </div>
   );
 }

@@ -7,9 +7,11 @@ import { ListTable } from '../../core/ui/list-table';
 import { Progress } from '../../core/ui/progress';
 import { wordDiff } from '../traces/word-diff';
 
-import { CostForm, ModelsView, useWork } from './cost-form';
+import { Choices } from './choices';
+import { CostForm, useWork } from './cost-form';
 import type { PromptsModel } from './model';
 import { RowsFields, isWhole } from './rows-fields';
+import { ModelsView } from './source-view';
 import { modelOf } from './sources';
 import type {
   INewTrial,
@@ -56,7 +58,7 @@ export function RunOnRows(props: {
 /** What is run: rows, versions and models. The cost comes before the calls. */
 function NewTrial(props: { model: PromptsModel }): React.ReactElement {
   const { model } = props;
-  const { trials, trans } = model;
+  const { trials, sources, trans } = model;
   const versions = (model.versions.value ?? []).filter(
     ({ name }) => name === model.name
   );
@@ -85,7 +87,12 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
       }
       trans={trans}
     >
-      <RowsFields model={model} rows={choice.rows} onChange={setChoice} />
+      <RowsFields
+        sources={sources}
+        rows={choice.rows}
+        onChange={setChoice}
+        trans={trans}
+      />
       <Choices
         label={trans.__('Versions')}
         options={versions.map(({ version, aliases }) => [
@@ -95,11 +102,11 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
         chosen={asked}
         onChoose={setChosen}
       />
-      <ModelsView model={model}>
-        {names => (
+      <ModelsView sources={sources} trans={trans}>
+        {found => (
           <Choices
             label={trans.__('Models')}
-            options={names.map(name => [name, name])}
+            options={found.map(({ name }) => [name, name])}
             chosen={models}
             onChoose={setModels}
           />
@@ -113,38 +120,6 @@ function NewTrial(props: { model: PromptsModel }): React.ReactElement {
 function costText(cost: ITrialCost, trans: TranslationBundle): string {
   return [rowsText(cost.rows, cost.digest, trans), callsText(cost, trans)].join(
     ' '
-  );
-}
-
-function Choices(props: {
-  label: string;
-  options: readonly (readonly [value: string, label: string])[];
-  chosen: readonly string[];
-  onChoose: (chosen: readonly string[]) => void;
-}): React.ReactElement {
-  const { label, options, chosen, onChoose } = props;
-  return (
-    <fieldset className="gol-Trial-choices">
-      <legend className="gol-Field-label">{label}</legend>
-      {options.map(([value, shown]) => (
-        <label key={value}>
-          <input
-            type="checkbox"
-            checked={chosen.includes(value)}
-            onChange={({ target }) =>
-              onChoose(
-                options
-                  .map(([each]) => each)
-                  .filter(each =>
-                    each === value ? target.checked : chosen.includes(each)
-                  )
-              )
-            }
-          />
-          {shown}
-        </label>
-      ))}
-    </fieldset>
   );
 }
 
