@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from genops_lab.commands.views import alignments as views
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.models import Task
 from genops_lab.core.settings import Settings
@@ -311,7 +312,8 @@ def test_a_refusal_counts_as_a_disagreement_and_a_person_may_keep_the_judge(labe
     apart = (48 - refused) / 48 - (found.before.rate or 0)
     assert found.difference.value == pytest.approx(apart)
     assert found.verdict == "within chance" and found.kept_as == "", found
-    assert f"so nothing is kept. Keep it all the same: genops labels keep {found.id}" in task.message
+    assert "do not show that it is better, so nothing is kept." in task.message
+    assert f"Keep it all the same: genops labels keep {found.id}" in str(views.alignment(found, ""))
 
     async def keep() -> JudgeAlignment:
         async with labelled.opened() as lab:
@@ -387,6 +389,7 @@ def test_the_command_asks_first_and_a_killed_lab_goes_on(labelled: Labelled, tmp
             "writer": "writer",
             "rounds": 1,
             "seed": 5,
+            "keep": "asked",
         }
         _, found = lab.request("POST", "genops/v1/judge-alignments", body)
         eventually(lambda: len(models.of_judge), lambda count: count > 11)
@@ -396,13 +399,22 @@ def test_the_command_asks_first_and_a_killed_lab_goes_on(labelled: Labelled, tmp
     with running_lab(home) as lab:
         path = f"genops/v1/judge-alignments/{found['alignment']['id']}"
         done = eventually(lambda: lab.get(path), lambda each: each["stage"] == "done")
-        assert done["verdict"] == "better" and not models.of_writer
+        # A person asks for the judge: nothing is kept before.
+        assert (done["verdict"], done["kept_as"], done["rubric"]) == ("better", "", "")
+        assert "The held-out labels show that it is better. It is not kept yet." in done["sentences"]
+        assert "".join(each["text"] for each in done["changed"] if each["change"] != "removed") == BETTER
+        listed = lab.get(f"genops/v1/judge-alignments?evaluation={labelled.evaluation}")["items"]
+        assert listed[0] == done and {each["evaluation"] for each in listed} == {labelled.evaluation}
+        assert lab.get("genops/v1/judge-alignments?evaluation=nothing-0")["items"] == []
+        assert not models.of_writer
         # Nothing that was answered before is asked again.
         assert not set(answered) & set(models.of_judge) and len(models.of_judge) == ROWS - 10
         file = tmp_path / "judge.yaml"
         code, out, err = genops("labels", "keep", done["id"], "--file", str(file))
         assert code == 0 and "genops evaluate score" in out and BETTER in out, err
-        assert f"name: {done['kept_as']}" in file.read_text() and "aligned:" in file.read_text()
+        kept = lab.get(path)["kept_as"]
+        assert kept.startswith("measure-aligned")
+        assert f"name: {kept}" in file.read_text() and "aligned:" in file.read_text()
         code, _, err = genops("labels", "keep", done["id"], "--file", str(file))
         assert code != 0 and "File exists" in err
         code, out, err = genops(*command, "--seed", "6", "--yes")
