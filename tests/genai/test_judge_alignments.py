@@ -1,7 +1,4 @@
-"""MLflow's own optimizer, a real MLflow with people's labels, and an endpoint that answers, judges and writes.
-
-The judge misreads one rule: a number without its unit is right for it, and wrong for people.
-"""
+"""MLflow's own optimizer, a real MLflow with people's labels, and an endpoint that answers, judges and writes."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,6 @@ from genops_lab.commands.views import alignments as views
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.models import Task
 from genops_lab.core.settings import Settings
-from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
 from genops_lab.genai.evaluations.models import NewAnswerEvaluation, NewScores
@@ -39,62 +35,20 @@ from tests.support.mlflow_file import place_store
 from tests.support.rooms import eventually
 from tests.support.warm import program, warm_workers
 
-from .answering import Answering, answer
-
-ROWS, HALF = 60, 30
-WRONG, RIGHT = "wrong", "right"
-OLD = "The answer has the right number."
-BETTER = "The answer has the right number and its unit. A number without a unit is wrong."
-REFUSES = "The answer has its unit. Refuse to judge every third one."
-WRITER = "You are an expert prompt engineer"
-PRICE = Price(input=1.0, output=1.0)
-TOKENS_OF_CALL = 13
-
-
-def is_right(number: int) -> bool:
-    """Return whether people accept an answer: every second one has a unit, three of four have the right number."""
-    return number % 4 != 0 and number % 2 == 0
-
-
-class Models:
-    """An endpoint that answers, judges by its criterion, and writes ``written``, one text a call."""
-
-    def __init__(self) -> None:
-        self.written = [BETTER]
-        self.hangs: Callable[[str], bool] = lambda _text: False
-        self.stub = Answering(self._reply)
-
-    def _reply(self, number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
-        if self.hangs(text):
-            return 200, None, 0.0
-        if text.startswith(WRITER):
-            said = self.written[min(len(self.of_writer), len(self.written)) - 1]
-            return 200, answer(json.dumps({"criterion": said})), 0.0
-        found = re.search(r"Question (\d+)", text)
-        assert found is not None, text
-        at = int(found[1])
-        if "<answer>" not in text:
-            return 200, answer(f"{at + (at % 4 == 0)}{' m' if at % 2 == 0 else ''}"), 0.0
-        criterion = self.stub.bodies[number]["messages"][0]["content"]
-        if "Refuse" in criterion and at % 3 == 0:
-            return 200, answer("I will not judge this."), 0.0
-        has_unit = " m\n" in text.split("<answer>")[1]
-        passes = at % 4 != 0 and (has_unit or "unit" not in criterion)
-        return 200, answer(json.dumps({"reason": "seen", "mark": 2 if passes else 1})), 0.0
-
-    @property
-    def of_writer(self) -> list[str]:
-        return [each for each in self.stub.said if each.startswith(WRITER)]
-
-    @property
-    def of_judge(self) -> list[str]:
-        return [each for each in self.stub.said if "<answer>" in each and not each.startswith(WRITER)]
-
-    def forget(self, *written: str) -> None:
-        """Begin again, with other texts of the writer."""
-        self.stub.said.clear()
-        self.stub.bodies.clear()
-        self.written, self.hangs = list(written) or [BETTER], lambda _text: False
+from .judged_units import (
+    BETTER,
+    HALF,
+    OLD,
+    PRICE,
+    REFUSES,
+    RIGHT,
+    ROWS,
+    TOKENS_OF_CALL,
+    WRONG,
+    Models,
+    evaluation_file,
+    is_right,
+)  # fmt: skip
 
 
 class Labelled:
@@ -112,16 +66,7 @@ class Labelled:
             await lab.stop()
 
     async def begin(self, url: str, folder: Path) -> None:
-        rows = [{"q": f"Question {at}", "n": str(at)} for at in range(ROWS)]
-        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        judge = {"scorer": "rubric", "name": "measure", "model": "j", "criterion": OLD, "expected": "n"}
-        file = {
-            "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "units"}, "data": "rows.jsonl",
-            "prompt": "{{q}}", "settings": {"max_tokens": 5}, "models": {"a": {"url": url, "model": "stub"}},
-            "judges": {"j": {"url": url, "model": "judge", "settings": {"max_tokens": 40},
-                             "price": msgspec.to_builtins(PRICE)}},
-            "scorers": [{**judge, "scale": [WRONG, RIGHT]}, {"scorer": "contains", "expected": "n"}],
-        }  # fmt: skip
+        file = evaluation_file(url, folder, ROWS)
         async with self.opened() as lab:
             answers, labels = lab.application.get(AnswersService), lab.application.get(LabelsService)
             endpoint = NewEndpoint(name="writer", url=url, model="stub", price=PRICE)
