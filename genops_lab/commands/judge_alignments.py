@@ -60,7 +60,7 @@ def align_judge(
     with command(json) as session:
         body = NewAlignment(
             evaluation=result, writer=writer, judge=judge, rounds=rounds, held_out=held_out, seed=seed, money=money,
-            keep=keep, optimizer=optimizer_of(optimizer),
+            keep="always" if keep else "better", optimizer=optimizer_of(optimizer),
         )  # fmt: skip
         cost = session.call(JudgeAlignments.get_alignment_cost, body=body)
         session.agree_to_calls(views.alignment_cost(cost), yes)

@@ -4091,6 +4091,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/judge-alignments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List alignments, newest first. */
+        get: operations["labels.list_alignments"];
+        put?: never;
+        /** Split the labels, and begin to write and try criteria, as a task. */
+        post: operations["label_content.start_alignment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/judge-alignments/{alignment}": {
         parameters: {
             query?: never;
@@ -4239,23 +4257,6 @@ export interface paths {
         /** Give an answer one failure mode in place of those that it has, or none. */
         put: operations["label_content.move_failure"];
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/judge-alignments": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Split the labels, and begin to write and try criteria, as a task. */
-        post: operations["label_content.start_alignment"];
         delete?: never;
         options?: never;
         head?: never;
@@ -11631,25 +11632,10 @@ export interface components {
          *       of MLflow. Its first ``rows`` are used.
          *     - scorers: YAML with the list ``scorers``, and ``judges`` where these ask a model; ``scorers_name``: for errors.
          *     - folder: the absolute path of the folder with the files that scorers name; empty: that of JupyterLab.
-         *     - rounds: texts that are written, one after the other.
-         *     - held_out: the share of rows that the optimizer does not see. ``seed``: of the random split.
-         *     - money: the most that all calls may cost. None: no limit.
          *     - settings: of the calls to the answerer; they win over those of the version.
          *     - save: whether a text that is better on the training rows becomes a version at once.
          */
         NewOptimization: {
-            /** @default latest */
-            version: string;
-            answerer: components["schemas"]["TrialModel"];
-            writer: components["schemas"]["TrialModel"];
-            data: string;
-            /** @default 200 */
-            rows: number;
-            scorers: string;
-            /** @default scorers.yaml */
-            scorers_name: string;
-            /** @default  */
-            folder: string;
             /**
              * @default metaprompt
              * @enum {unknown}
@@ -11663,6 +11649,18 @@ export interface components {
             seed: number;
             /** @default null */
             money: number | null;
+            /** @default latest */
+            version: string;
+            answerer: components["schemas"]["TrialModel"];
+            writer: components["schemas"]["TrialModel"];
+            data: string;
+            /** @default 200 */
+            rows: number;
+            scorers: string;
+            /** @default scorers.yaml */
+            scorers_name: string;
+            /** @default  */
+            folder: string;
             /** @default {} */
             settings: Record<string, never>;
             /** @default true */
@@ -11682,29 +11680,14 @@ export interface components {
          *
          *     - version: the version that it began with. new_version: the one that was saved of it; empty: none.
          *     - has_text: whether a new text is better on the training rows.
-         *     - tried: texts that answered all training rows, the first one not counted.
          *     - training: scores on rows that the optimizer saw. compared: the new version less the old one on held-out rows.
-         *     - evaluation: the id of the evaluation of the held-out rows.
-         *     - tokens, money: of all calls of the optimizer, without the evaluation; ``money`` is in ``currency``,
-         *       and None without a price.
-         *     - sentences: the results in plain words, the most important first. notes: what a reader must know.
+         *     - evaluation: the id of the evaluation of the held-out rows. Its calls are not in ``tokens`` and ``money``.
          */
         Optimization: {
             id: string;
-            name: string;
-            version: string;
-            /** @default  */
-            new_version: string;
-            /** @default false */
-            has_text: boolean;
             optimizer: string;
-            answerer: string;
             writer: string;
-            data: string;
-            digest: string;
             seed: number;
-            training_rows: number;
-            held_out_rows: number;
             created_at: number;
             /**
              * @default writing
@@ -11713,12 +11696,6 @@ export interface components {
             stage: "comparing" | "done" | "writing";
             /** @default 0 */
             tried: number;
-            /** @default [] */
-            training: components["schemas"]["TrainingScore"][];
-            /** @default  */
-            evaluation: string;
-            /** @default [] */
-            compared: components["schemas"]["ComparedModels"][];
             /** @default 0 */
             tokens: number;
             /** @default null */
@@ -11729,6 +11706,23 @@ export interface components {
             sentences: string[];
             /** @default [] */
             notes: string[];
+            name: string;
+            version: string;
+            /** @default  */
+            new_version: string;
+            /** @default false */
+            has_text: boolean;
+            answerer: string;
+            data: string;
+            digest: string;
+            training_rows: number;
+            held_out_rows: number;
+            /** @default [] */
+            training: components["schemas"]["TrainingScore"][];
+            /** @default  */
+            evaluation: string;
+            /** @default [] */
+            compared: components["schemas"]["ComparedModels"][];
         };
         /**
          * TrainingScore
@@ -11742,20 +11736,14 @@ export interface components {
         };
         /**
          * OptimizationCost
-         * @description The most that an optimization uses. ``money`` is in ``currency``, and None if a model (``without_price``) has no
-         *     price, or if prices have several currencies.
+         * @description The most that an optimization uses.
          *
-         *     - training, held_out: rows of each side. together: rows that near-duplicates keep on one side.
-         *     - digest: that of all rows of the data.
-         *     - parts: calls by their purpose, which is the name of the part.
+         *     - together: rows that near-duplicates keep on one side. digest: that of all rows of the data.
          *     - shows: the smallest difference that the held-out rows show with a probability of 80 %.
          */
         OptimizationCost: {
-            version: string;
-            digest: string;
             training: number;
             held_out: number;
-            together: number;
             calls: number;
             tokens: number;
             money: number | null;
@@ -11763,6 +11751,9 @@ export interface components {
             currency: string;
             without_price: string[];
             parts: components["schemas"]["PlannedCalls"][];
+            version: string;
+            digest: string;
+            together: number;
             shows: components["schemas"]["ShownDifference"][];
         };
         /**
@@ -12429,6 +12420,7 @@ export interface components {
          *
          *     - kappa: agreement beyond chance. rate: the share of equal marks. base_rate: the share of the most common label.
          *     - calibrated: whether the marks may decide anything; None for a scorer that asks no model.
+         *     - criterion: that of a rubric, which an alignment can write again.
          *     - not_marked: labelled answers without a mark, such as where a judge refused.
          */
         JudgeAgreement: {
@@ -12442,6 +12434,8 @@ export interface components {
             calibrated: boolean | null;
             /** @default  */
             verdict: string;
+            /** @default  */
+            criterion: string;
             /** @default 0 */
             not_marked: number;
         };
@@ -12506,33 +12500,33 @@ export interface components {
             rater: string;
         };
         /**
+         * Page[JudgeAlignment]
+         * @description A page of a list. ``next`` is the cursor of the next page, empty on the last page.
+         */
+        Page_JudgeAlignment_: {
+            items: components["schemas"]["JudgeAlignment"][];
+            /** @default  */
+            next: string;
+        };
+        /**
          * JudgeAlignment
          * @description An alignment of a judge.
          *
          *     - criterion, new_criterion: the old one, and the best one that was written; empty: none so far, none better.
+         *       changed: both in one text.
          *     - training: the share of agreement on labels that the writer saw, which is too good.
          *     - before, after: the judge with both criteria beside held-out labels.
          *     - difference: of the shares of agreement, paired by answer. An answer that the judge refused to mark counts as a
          *       disagreement.
          *     - kept_as: the name of the new judge, which is registered in MLflow; empty: nothing is kept.
          *     - rubric: YAML with the new judge, for ``genops evaluate score``.
-         *     - tokens, money: of all calls; ``money`` is in ``currency``, and None without a price.
-         *     - sentences: the results in plain words, the most important first. notes: what a reader must know.
          */
         JudgeAlignment: {
             id: string;
-            evaluation: string;
-            judge: string;
-            question: string;
             optimizer: string;
             writer: string;
             seed: number;
-            training_answers: number;
-            held_out_answers: number;
             created_at: number;
-            criterion: string;
-            /** @default  */
-            new_criterion: string;
             /**
              * @default writing
              * @enum {unknown}
@@ -12540,6 +12534,26 @@ export interface components {
             stage: "comparing" | "done" | "writing";
             /** @default 0 */
             tried: number;
+            /** @default 0 */
+            tokens: number;
+            /** @default null */
+            money: number | null;
+            /** @default USD */
+            currency: string;
+            /** @default [] */
+            sentences: string[];
+            /** @default [] */
+            notes: string[];
+            evaluation: string;
+            judge: string;
+            question: string;
+            training_answers: number;
+            held_out_answers: number;
+            criterion: string;
+            /** @default  */
+            new_criterion: string;
+            /** @default [] */
+            changed: components["schemas"]["TextPiece"][];
             /** @default null */
             training: components["schemas"]["TrainingScore"] | null;
             /** @default null */
@@ -12557,16 +12571,6 @@ export interface components {
             kept_as: string;
             /** @default  */
             rubric: string;
-            /** @default 0 */
-            tokens: number;
-            /** @default null */
-            money: number | null;
-            /** @default USD */
-            currency: string;
-            /** @default [] */
-            sentences: string[];
-            /** @default [] */
-            notes: string[];
         };
         /**
          * BegunAlignment
@@ -12707,16 +12711,9 @@ export interface components {
          *
          *     - evaluation: its id. judge: the name of a rubric; empty: its only one.
          *     - writer: the endpoint that writes criteria.
-         *     - rounds: criteria that are written, one after the other.
-         *     - held_out: the share of labelled rows that the writer does not see. ``seed``: of the random split.
-         *     - money: the most that all calls may cost. None: no limit.
-         *     - keep: keep the best criterion though held-out labels do not show that it is better.
+         *     - keep: when the best criterion becomes a judge.
          */
         NewAlignment: {
-            evaluation: string;
-            writer: string;
-            /** @default  */
-            judge: string;
             /**
              * @default metaprompt
              * @enum {unknown}
@@ -12730,19 +12727,21 @@ export interface components {
             seed: number;
             /** @default null */
             money: number | null;
-            /** @default false */
-            keep: boolean;
+            evaluation: string;
+            writer: string;
+            /** @default  */
+            judge: string;
+            /**
+             * @default better
+             * @enum {unknown}
+             */
+            keep: "always" | "asked" | "better";
         };
         /**
          * AlignmentCost
-         * @description The most that an alignment uses. ``money`` is in ``currency``, and None if a model has no price.
-         *
-         *     - training, held_out: labelled answers of each side. without_price: endpoints that have no price.
-         *     - parts: calls by their purpose, which is the name of the part.
+         * @description The most that an alignment uses, and the question whose labels count.
          */
         AlignmentCost: {
-            judge: string;
-            question: string;
             training: number;
             held_out: number;
             calls: number;
@@ -12752,6 +12751,8 @@ export interface components {
             currency: string;
             without_price: string[];
             parts: components["schemas"]["PlannedCalls"][];
+            judge: string;
+            question: string;
         };
         /**
          * Changed
@@ -21810,6 +21811,72 @@ export interface operations {
             };
         };
     };
+    "labels.list_alignments": {
+        parameters: {
+            query?: {
+                limit?: number;
+                after?: string;
+                evaluation?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_JudgeAlignment_"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    "label_content.start_alignment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewAlignment"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunAlignment"];
+                };
+            };
+            /** @description The error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     "labels.get_alignment": {
         parameters: {
             query?: never;
@@ -22134,39 +22201,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FailureModes"];
-                };
-            };
-            /** @description The error. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
-    "label_content.start_alignment": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["NewAlignment"];
-            };
-        };
-        responses: {
-            /** @description The answer. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["BegunAlignment"];
                 };
             };
             /** @description The error. */

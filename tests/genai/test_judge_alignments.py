@@ -1,7 +1,4 @@
-"""MLflow's own optimizer, a real MLflow with people's labels, and an endpoint that answers, judges and writes.
-
-The judge misreads one rule: a number without its unit is right for it, and wrong for people.
-"""
+"""MLflow's own optimizer, a real MLflow with people's labels, and an endpoint that answers, judges and writes."""
 
 from __future__ import annotations
 
@@ -11,17 +8,17 @@ import json
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from genops_lab.commands.views import alignments as views
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.models import Task
 from genops_lab.core.settings import Settings
-from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
 from genops_lab.genai.evaluations.models import NewAnswerEvaluation, NewScores
@@ -38,62 +35,20 @@ from tests.support.mlflow_file import place_store
 from tests.support.rooms import eventually
 from tests.support.warm import program, warm_workers
 
-from .answering import Answering, answer
-
-ROWS, HALF = 60, 30
-WRONG, RIGHT = "wrong", "right"
-OLD = "The answer has the right number."
-BETTER = "The answer has the right number and its unit. A number without a unit is wrong."
-REFUSES = "The answer has its unit. Refuse to judge every third one."
-WRITER = "You are an expert prompt engineer"
-PRICE = Price(input=1.0, output=1.0)
-TOKENS_OF_CALL = 13
-
-
-def is_right(number: int) -> bool:
-    """Return whether people accept an answer: every second one has a unit, three of four have the right number."""
-    return number % 4 != 0 and number % 2 == 0
-
-
-class Models:
-    """An endpoint that answers, judges by its criterion, and writes ``written``, one text a call."""
-
-    def __init__(self) -> None:
-        self.written = [BETTER]
-        self.hangs: Callable[[str], bool] = lambda _text: False
-        self.stub = Answering(self._reply)
-
-    def _reply(self, number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
-        if self.hangs(text):
-            return 200, None, 0.0
-        if text.startswith(WRITER):
-            said = self.written[min(len(self.of_writer), len(self.written)) - 1]
-            return 200, answer(json.dumps({"criterion": said})), 0.0
-        found = re.search(r"Question (\d+)", text)
-        assert found is not None, text
-        at = int(found[1])
-        if "<answer>" not in text:
-            return 200, answer(f"{at + (at % 4 == 0)}{' m' if at % 2 == 0 else ''}"), 0.0
-        criterion = self.stub.bodies[number]["messages"][0]["content"]
-        if "Refuse" in criterion and at % 3 == 0:
-            return 200, answer("I will not judge this."), 0.0
-        has_unit = " m\n" in text.split("<answer>")[1]
-        passes = at % 4 != 0 and (has_unit or "unit" not in criterion)
-        return 200, answer(json.dumps({"reason": "seen", "mark": 2 if passes else 1})), 0.0
-
-    @property
-    def of_writer(self) -> list[str]:
-        return [each for each in self.stub.said if each.startswith(WRITER)]
-
-    @property
-    def of_judge(self) -> list[str]:
-        return [each for each in self.stub.said if "<answer>" in each and not each.startswith(WRITER)]
-
-    def forget(self, *written: str) -> None:
-        """Begin again, with other texts of the writer."""
-        self.stub.said.clear()
-        self.stub.bodies.clear()
-        self.written, self.hangs = list(written) or [BETTER], lambda _text: False
+from .judged_units import (
+    BETTER,
+    HALF,
+    OLD,
+    PRICE,
+    REFUSES,
+    RIGHT,
+    ROWS,
+    TOKENS_OF_CALL,
+    WRONG,
+    Models,
+    evaluation_file,
+    is_right,
+)  # fmt: skip
 
 
 class Labelled:
@@ -111,16 +66,7 @@ class Labelled:
             await lab.stop()
 
     async def begin(self, url: str, folder: Path) -> None:
-        rows = [{"q": f"Question {at}", "n": str(at)} for at in range(ROWS)]
-        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        judge = {"scorer": "rubric", "name": "measure", "model": "j", "criterion": OLD, "expected": "n"}
-        file = {
-            "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "units"}, "data": "rows.jsonl",
-            "prompt": "{{q}}", "settings": {"max_tokens": 5}, "models": {"a": {"url": url, "model": "stub"}},
-            "judges": {"j": {"url": url, "model": "judge", "settings": {"max_tokens": 40},
-                             "price": msgspec.to_builtins(PRICE)}},
-            "scorers": [{**judge, "scale": [WRONG, RIGHT]}, {"scorer": "contains", "expected": "n"}],
-        }  # fmt: skip
+        file = evaluation_file(url, folder, ROWS)
         async with self.opened() as lab:
             answers, labels = lab.application.get(AnswersService), lab.application.get(LabelsService)
             endpoint = NewEndpoint(name="writer", url=url, model="stub", price=PRICE)
@@ -311,7 +257,8 @@ def test_a_refusal_counts_as_a_disagreement_and_a_person_may_keep_the_judge(labe
     apart = (48 - refused) / 48 - (found.before.rate or 0)
     assert found.difference.value == pytest.approx(apart)
     assert found.verdict == "within chance" and found.kept_as == "", found
-    assert f"so nothing is kept. Keep it all the same: genops labels keep {found.id}" in task.message
+    assert "do not show that it is better, so nothing is kept." in task.message
+    assert f"Keep it all the same: genops labels keep {found.id}" in str(views.alignment(found, ""))
 
     async def keep() -> JudgeAlignment:
         async with labelled.opened() as lab:
@@ -387,6 +334,7 @@ def test_the_command_asks_first_and_a_killed_lab_goes_on(labelled: Labelled, tmp
             "writer": "writer",
             "rounds": 1,
             "seed": 5,
+            "keep": "asked",
         }
         _, found = lab.request("POST", "genops/v1/judge-alignments", body)
         eventually(lambda: len(models.of_judge), lambda count: count > 11)
@@ -396,13 +344,22 @@ def test_the_command_asks_first_and_a_killed_lab_goes_on(labelled: Labelled, tmp
     with running_lab(home) as lab:
         path = f"genops/v1/judge-alignments/{found['alignment']['id']}"
         done = eventually(lambda: lab.get(path), lambda each: each["stage"] == "done")
-        assert done["verdict"] == "better" and not models.of_writer
+        # A person asks for the judge: nothing is kept before.
+        assert (done["verdict"], done["kept_as"], done["rubric"]) == ("better", "", "")
+        assert "The held-out labels show that it is better. It is not kept yet." in done["sentences"]
+        assert "".join(each["text"] for each in done["changed"] if each["change"] != "removed") == BETTER
+        listed = lab.get(f"genops/v1/judge-alignments?evaluation={labelled.evaluation}")["items"]
+        assert listed[0] == done and {each["evaluation"] for each in listed} == {labelled.evaluation}
+        assert lab.get("genops/v1/judge-alignments?evaluation=nothing-0")["items"] == []
+        assert not models.of_writer
         # Nothing that was answered before is asked again.
         assert not set(answered) & set(models.of_judge) and len(models.of_judge) == ROWS - 10
         file = tmp_path / "judge.yaml"
         code, out, err = genops("labels", "keep", done["id"], "--file", str(file))
         assert code == 0 and "genops evaluate score" in out and BETTER in out, err
-        assert f"name: {done['kept_as']}" in file.read_text() and "aligned:" in file.read_text()
+        kept = lab.get(path)["kept_as"]
+        assert kept.startswith("measure-aligned")
+        assert f"name: {kept}" in file.read_text() and "aligned:" in file.read_text()
         code, _, err = genops("labels", "keep", done["id"], "--file", str(file))
         assert code != 0 and "File exists" in err
         code, out, err = genops(*command, "--seed", "6", "--yes")

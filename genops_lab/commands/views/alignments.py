@@ -49,6 +49,8 @@ def alignment(found: JudgeAlignment, file: str) -> Document:
             blocks.append(Note(f"Score the answers with it: {score}"))
         else:
             blocks.append(Note(f"Write it into a file: genops labels keep {found.id} --file judge.yaml"))
+    elif found.new_criterion and found.stage == "done":
+        blocks.append(Note(f"Keep it all the same: genops labels keep {found.id}"))
     money = "" if found.money is None else f", {money_text(found.money, found.currency)}"
     tried = "1 criterion was tried" if found.tried == 1 else f"{found.tried:,} criteria were tried"
     blocks.append(Note(f"{tried}, with {found.tokens:,} tokens{money}.", "dim"))

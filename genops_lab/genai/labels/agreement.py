@@ -26,7 +26,7 @@ from genops_lab.genai.evaluations.report_means import Means, less
 from genops_lab.genai.evaluations.results_folder import KeptLabel, KeptScore, ResultsFolder
 from genops_lab.genai.scorers.base import BaseScorer, Judge
 from genops_lab.genai.scorers.judge_checks import Calibration, Marked, asks_a_model, check
-from genops_lab.genai.scorers.judges import Pairwise
+from genops_lab.genai.scorers.judges import Pairwise, Rubric
 from genops_lab.statistics.agreement import Agreement, Level, cohens_kappa, krippendorffs_alpha
 from genops_lab.statistics.results import Result
 
@@ -205,7 +205,7 @@ def against_labels(
         JudgeAgreement(
             scorer=scorer.label, kappa=ScoreEstimate(value=kappa.value, low=kappa.low, high=kappa.high, n=kappa.n),
             rate=found.rate, base_rate=found.base_rate, calibrated=found.calibrated, verdict=found.verdict,
-            not_marked=missing,
+            not_marked=missing, criterion=scorer.criterion if isinstance(scorer, Rubric) else "",
         ),
         found,
     )  # fmt: skip

@@ -22,6 +22,7 @@ from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.evaluations.asking import Asked, Patience
 from genops_lab.genai.evaluations.results_folder import KeptScore, ResultsFolder, find_folder
 from genops_lab.genai.evaluations.scoring import asked_judge
+from genops_lab.genai.prompts.differences import words_changed
 from genops_lab.genai.prompts.mlflow_optimizer import TrainingRow, TriedRow, class_name, optimize
 from genops_lab.genai.prompts.optimization_models import TrainingScore
 from genops_lab.genai.prompts.optimizer_run import OptimizerRun, check_length, mean_value, named
@@ -82,6 +83,14 @@ class AlignmentFolder:
     def keep(self, state: JudgeAlignment) -> None:
         """Keep what is known. Raises OSError."""
         write_private(self.path / "state.json", msgspec.json.encode(state).decode())
+
+
+def alignments_below(root: Path) -> list[JudgeAlignment]:
+    """Return all alignments of the evaluations below ``root``. Blocks."""
+    return [
+        msgspec.json.decode(each.read_bytes(), type=JudgeAlignment)
+        for each in root.glob(f"*/{FOLDER}/*/state.json")
+    ]
 
 
 class AligningProcess:
@@ -189,6 +198,7 @@ class _Aligning(OptimizerRun):
         return replace(
             state, tried=len(others), tokens=self.tokens, money=self.money, currency=self.currency,
             new_criterion=criterion, notes=list(dict.fromkeys([*state.notes, *notes])),
+            changed=words_changed(state.criterion, criterion) if criterion else [],
             stage="comparing" if criterion else "writing", training=TrainingScore(
                 scorer=state.judge, before=mean_value(first), after=mean_value(best), rows=len(first)
             ),

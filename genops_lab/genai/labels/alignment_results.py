@@ -16,9 +16,16 @@ from genops_lab.genai.evaluations.results_folder import KeptScore
 from genops_lab.genai.scorers.judges import Rubric
 
 from .agreement import against_labels
-from .alignment_models import JudgeAlignment
+from .alignment_models import AlignmentVerdict, JudgeAlignment
 from .alignment_plan import AlignmentMaterial, is_answered
 from .models import JudgeAgreement
+
+_NOT_KEPT: dict[AlignmentVerdict, str] = {
+    "better": "The held-out labels show that it is better. It is not kept yet.",
+    "worse": "The held-out labels show that it is worse, so nothing is kept.",
+    "within chance": "The held-out labels do not show that it is better, so nothing is kept.",
+    "not known": "The held-out labels do not show that it is better, so nothing is kept.",
+}
 
 
 def compared(
@@ -106,10 +113,7 @@ def sentences(state: JudgeAlignment) -> list[str]:
             f"would reach {after.base_rate:.0%}."
         )
     if not state.kept_as:
-        shown = "show that it is worse" if state.verdict == "worse" else "do not show that it is better"
-        said.append(
-            f"The held-out labels {shown}, so nothing is kept. Keep it all the same: genops labels keep {state.id}"
-        )
+        said.append(_NOT_KEPT[state.verdict])
     return said
 
 

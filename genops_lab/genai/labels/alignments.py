@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import Conflict
 from genops_lab.core.events import EventBus
+from genops_lab.core.paging import Page, page_of
 from genops_lab.core.worker import Worker
 from genops_lab.experiments.mlflow import QUIET
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.evaluations.results_folder import ResultsFolder, find_folder
 from genops_lab.genai.evaluations.waits import kept_waits
 
-from .aligning import AligningProcess, AlignmentFolder
-from .alignment_models import AlignmentCost, BegunAlignment, JudgeAlignment, NewAlignment
+from .aligning import AligningProcess, AlignmentFolder, alignments_below
+from .alignment_models import (
+    AlignmentCost,
+    BegunAlignment,
+    JudgeAlignment,
+    NewAlignment,
+    OfEvaluationQuery,
+)
 from .alignment_plan import judge_to_align
 from .backend import MlflowLabels
 from .registered_judges import MlflowJudges
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
 
 #: The kind of durable work; its subject is ``judge-alignment:<id>``.
 KIND = "judge-alignment"
+_ALL = OfEvaluationQuery()
 
 
 class JudgeAlignments:
@@ -80,6 +88,18 @@ class JudgeAlignments:
             raise Conflict(f"The alignment {found.id} is done.", hint="Begin another one.", code="done")
         return await self._begin(found)
 
+    async def list_alignments(self, query: OfEvaluationQuery = _ALL) -> Page[JudgeAlignment]:
+        """List alignments, newest first."""
+
+        def listed() -> Page[JudgeAlignment]:
+            found = [
+                each for each in alignments_below(self._root) if query.evaluation in ("", each.evaluation)
+            ]
+            found.sort(key=lambda each: (-each.created_at, each.id))
+            return page_of(found, lambda each: each.id, query)
+
+        return await asyncio.to_thread(listed)
+
     async def get_alignment(self, alignment: str) -> JudgeAlignment:
         """Return an alignment with its results so far."""
         return await asyncio.to_thread(lambda: AlignmentFolder(self._root, alignment).state())
@@ -103,6 +123,7 @@ class JudgeAlignments:
     async def _begin(self, found: JudgeAlignment) -> BegunAlignment:
         title = f"Align the judge {found.judge} of {found.evaluation}"
         task = await self._work.begin(KIND, {"id": found.id}, title=title, subject=f"{KIND}:{found.id}")
+        self._emit(found)
         return BegunAlignment(alignment=found, task=task)
 
     # What an alignment works with --------------------------------------------------------------------------------
@@ -150,7 +171,11 @@ class JudgeAlignments:
             )
         finally:
             await worker.stop(within_s=0.0)
+        self._emit(found)
         return found
+
+    def _emit(self, found: JudgeAlignment) -> None:
+        self._events.emit("label", found.evaluation)
 
     # The steps of the durable work -------------------------------------------------------------------------------
 
@@ -176,7 +201,9 @@ class JudgeAlignments:
     async def _end(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> dict[str, Any]:
         folder = await asyncio.to_thread(AlignmentFolder, self._root, plan["id"])
         found, asked = await asyncio.to_thread(lambda: (folder.state(), folder.plan()))
-        if found.new_criterion and not found.kept_as and (asked.body.keep or found.verdict == "better"):
+        keep = asked.body.keep
+        wanted = keep == "always" or (keep == "better" and found.verdict == "better")
+        if found.new_criterion and not found.kept_as and wanted:
             found = await self._keep(found)
             handle.say(f"The new judge is registered in MLflow as {found.kept_as}.")
         found = await self._told(found.id)
@@ -184,7 +211,7 @@ class JudgeAlignments:
 
     async def _told(self, id: str) -> JudgeAlignment:
         found: JudgeAlignment = await self._in_process(AligningProcess.tell, id)
-        self._events.emit("label", id)
+        self._emit(found)
         return found
 
     async def _keep(self, found: JudgeAlignment) -> JudgeAlignment:
@@ -204,6 +231,7 @@ class JudgeAlignments:
     async def _cancelled(self, handle: TaskHandle, plan: dict[str, Any], _data: dict[str, Any]) -> None:
         """Keep what was answered: it is paid for."""
         handle.say(f"The marks so far are kept. Go on with: genops labels resume {plan['id']}")
+        self._emit(await self.get_alignment(plan["id"]))
 
 
 def _free_name(folder: ResultsFolder, judge: str) -> str:

@@ -139,6 +139,7 @@ class JudgeAgreement(msgspec.Struct, frozen=True, kw_only=True):
 
     - kappa: agreement beyond chance. rate: the share of equal marks. base_rate: the share of the most common label.
     - calibrated: whether the marks may decide anything; None for a scorer that asks no model.
+    - criterion: that of a rubric, which an alignment can write again.
     - not_marked: labelled answers without a mark, such as where a judge refused.
     """
 
@@ -148,6 +149,7 @@ class JudgeAgreement(msgspec.Struct, frozen=True, kw_only=True):
     base_rate: float | None = None
     calibrated: bool | None = None
     verdict: str = ""
+    criterion: str = ""
     not_marked: int = 0
 
 

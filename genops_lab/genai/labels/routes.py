@@ -20,6 +20,7 @@ OPERATIONS = [
     Operation("GET", "/label-queues/{id}/items", Service.list_label_items),
     Operation("PUT", "/label-queues/{id}/items/{trace}", Service.set_label),
     Operation("DELETE", "/label-queues/{id}/items/{trace}", Service.delete_label),
+    Operation("GET", "/judge-alignments", JudgeAlignments.list_alignments),
     Operation("GET", "/judge-alignments/{alignment}", JudgeAlignments.get_alignment),
     Operation(
         "POST", "/judge-alignments/{alignment}/resume", JudgeAlignments.resume_alignment, action="execute"

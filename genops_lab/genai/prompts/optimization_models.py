@@ -13,11 +13,67 @@ from .trial_models import TrialModel
 
 #: metaprompt: MLflow's MetaPromptOptimizer. gepa: its GepaPromptOptimizer, which needs gepa and LiteLLM.
 OptimizerName = Literal["metaprompt", "gepa"]
-#: writing: texts are written and tried on training rows. comparing: the best one answers held-out rows.
-OptimizationStage = Literal["writing", "comparing", "done"]
+#: writing: texts are written and tried on training rows. comparing: the best one is tried on held-out rows.
+OptimizerStage = Literal["writing", "comparing", "done"]
 
 
-class NewOptimization(msgspec.Struct, frozen=True, kw_only=True):
+class OptimizerLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How an optimizer of MLflow works, and what it may use.
+
+    - rounds: texts that are written, one after the other.
+    - held_out: the share of rows that the writer does not see. ``seed``: of the random split.
+    - money: the most that all calls may cost. None: no limit.
+    """
+
+    optimizer: OptimizerName = "metaprompt"
+    rounds: Annotated[int, msgspec.Meta(ge=1, le=50)] = 1
+    held_out: Annotated[float, msgspec.Meta(ge=0.1, le=0.9)] = 0.5
+    seed: int = 0
+    money: Annotated[float, msgspec.Meta(gt=0)] | None = None
+
+
+class OptimizerCost(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that the work of an optimizer uses. ``money`` is in ``currency``, and None if a model
+    (``without_price``) has no price, or if prices have several currencies.
+
+    - training, held_out: rows or labelled answers of each side.
+    - parts: calls by their purpose, which is the name of the part.
+    """
+
+    training: int
+    held_out: int
+    calls: int
+    tokens: int
+    money: float | None
+    currency: str = "USD"
+    without_price: list[str]
+    parts: list[PlannedCalls]
+
+
+class OptimizerWork(msgspec.Struct, frozen=True, kw_only=True):
+    """The work of an optimizer.
+
+    - stage: writing, comparing on what was held out, or done.
+    - tried: texts that were tried on all training rows, the first one not counted.
+    - tokens, money: of all calls of the optimizer; ``money`` is in ``currency``, and None without a price.
+    - sentences: the results in plain words, the most important first. notes: what a reader must know.
+    """
+
+    id: str
+    optimizer: str
+    writer: str
+    seed: int
+    created_at: float
+    stage: OptimizerStage = "writing"
+    tried: int = 0
+    tokens: int = 0
+    money: float | None = None
+    currency: str = "USD"
+    sentences: list[str] = []
+    notes: list[str] = []
+
+
+class NewOptimization(OptimizerLimits, frozen=True, kw_only=True):
     """Optimize a version (a number or an alias) of a prompt.
 
     - answerer: the model that answers the prompt. writer: the model that writes new texts.
@@ -25,9 +81,6 @@ class NewOptimization(msgspec.Struct, frozen=True, kw_only=True):
       of MLflow. Its first ``rows`` are used.
     - scorers: YAML with the list ``scorers``, and ``judges`` where these ask a model; ``scorers_name``: for errors.
     - folder: the absolute path of the folder with the files that scorers name; empty: that of JupyterLab.
-    - rounds: texts that are written, one after the other.
-    - held_out: the share of rows that the optimizer does not see. ``seed``: of the random split.
-    - money: the most that all calls may cost. None: no limit.
     - settings: of the calls to the answerer; they win over those of the version.
     - save: whether a text that is better on the training rows becomes a version at once.
     """
@@ -40,36 +93,20 @@ class NewOptimization(msgspec.Struct, frozen=True, kw_only=True):
     scorers: str
     scorers_name: str = "scorers.yaml"
     folder: str = ""
-    optimizer: OptimizerName = "metaprompt"
-    rounds: Annotated[int, msgspec.Meta(ge=1, le=50)] = 1
-    held_out: Annotated[float, msgspec.Meta(ge=0.1, le=0.9)] = 0.5
-    seed: int = 0
-    money: Annotated[float, msgspec.Meta(gt=0)] | None = None
     settings: dict[str, Any] = {}
     save: bool = True
 
 
-class OptimizationCost(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that an optimization uses. ``money`` is in ``currency``, and None if a model (``without_price``) has no
-    price, or if prices have several currencies.
+class OptimizationCost(OptimizerCost, frozen=True, kw_only=True):
+    """The most that an optimization uses.
 
-    - training, held_out: rows of each side. together: rows that near-duplicates keep on one side.
-    - digest: that of all rows of the data.
-    - parts: calls by their purpose, which is the name of the part.
+    - together: rows that near-duplicates keep on one side. digest: that of all rows of the data.
     - shows: the smallest difference that the held-out rows show with a probability of 80 %.
     """
 
     version: str
     digest: str
-    training: int
-    held_out: int
     together: int
-    calls: int
-    tokens: int
-    money: float | None
-    currency: str = "USD"
-    without_price: list[str]
-    parts: list[PlannedCalls]
     shows: list[ShownDifference]
 
 
@@ -82,43 +119,27 @@ class TrainingScore(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
-class Optimization(msgspec.Struct, frozen=True, kw_only=True):
+class Optimization(OptimizerWork, frozen=True, kw_only=True):
     """An optimization of a prompt.
 
     - version: the version that it began with. new_version: the one that was saved of it; empty: none.
     - has_text: whether a new text is better on the training rows.
-    - tried: texts that answered all training rows, the first one not counted.
     - training: scores on rows that the optimizer saw. compared: the new version less the old one on held-out rows.
-    - evaluation: the id of the evaluation of the held-out rows.
-    - tokens, money: of all calls of the optimizer, without the evaluation; ``money`` is in ``currency``,
-      and None without a price.
-    - sentences: the results in plain words, the most important first. notes: what a reader must know.
+    - evaluation: the id of the evaluation of the held-out rows. Its calls are not in ``tokens`` and ``money``.
     """
 
-    id: str
     name: str
     version: str
     new_version: str = ""
     has_text: bool = False
-    optimizer: str
     answerer: str
-    writer: str
     data: str
     digest: str
-    seed: int
     training_rows: int
     held_out_rows: int
-    created_at: float
-    stage: OptimizationStage = "writing"
-    tried: int = 0
     training: list[TrainingScore] = []
     evaluation: str = ""
     compared: list[ComparedModels] = []
-    tokens: int = 0
-    money: float | None = None
-    currency: str = "USD"
-    sentences: list[str] = []
-    notes: list[str] = []
 
 
 class BegunOptimization(msgspec.Struct, frozen=True, kw_only=True):

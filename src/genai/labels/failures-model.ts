@@ -1,5 +1,3 @@
-import { PathExt } from '@jupyterlab/coreutils';
-import type { Contents } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 
@@ -8,6 +6,7 @@ import { Resource } from '../../core/resource';
 import type { IGenOpsCore } from '../../core/tokens';
 
 import type { ILabelContent, ILabelQueue } from './model';
+import type { ScorerContents } from './scorer-file';
 
 type Schemas = components['schemas'];
 export type IFailureModes = Schemas['FailureModes'];
@@ -22,10 +21,7 @@ export type IAddedRows = Schemas['AddedRows'];
 export class FailuresModel implements IDisposable {
   constructor(
     core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
-    private _contents: Pick<
-      Contents.IManager,
-      'newUntitled' | 'save' | 'rename'
-    >,
+    readonly contents: ScorerContents,
     readonly queue: ILabelQueue
   ) {
     const { api, events, trans } = core;
@@ -139,33 +135,6 @@ export class FailuresModel implements IDisposable {
         params: { path: { id: this.queue.id, trace } }
       })
     );
-  }
-
-  /** Write a scorer into a new file of the Lab's first folder, and return its path. */
-  async save(mode: IFailureMode): Promise<string> {
-    const made = await this._contents.newUntitled({
-      type: 'file',
-      ext: '.yaml'
-    });
-    await this._contents.save(made.path, {
-      type: 'file',
-      format: 'text',
-      content: mode.rubric
-    });
-    const plain = mode.name
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N}]+/gu, '-')
-      .replace(/^-|-$/g, '');
-    const wanted = PathExt.join(
-      PathExt.dirname(made.path),
-      `scorer-${plain || 'failure'}.yaml`
-    );
-    try {
-      return (await this._contents.rename(made.path, wanted)).path;
-    } catch {
-      // The name is taken: the file keeps the name that Jupyter gave it.
-      return made.path;
-    }
   }
 
   private _params(): { path: { id: string } } {

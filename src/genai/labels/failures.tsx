@@ -3,7 +3,6 @@ import * as React from 'react';
 
 import {
   ActionButton,
-  CopyButton,
   DataTable,
   Disclosure,
   EmptyState,
@@ -26,6 +25,7 @@ import type {
 } from './failures-model';
 import type { IModeDialog } from './mode-dialog';
 import type { ILabelContent } from './model';
+import { ScorerFile } from './scorer-file';
 
 /** The choice of a new failure mode in the list of those that exist. */
 const NEW = '\n';
@@ -388,7 +388,15 @@ function Modes(props: {
         isShown(mode.id, 'answers') ? (
           list(noted(mode.trace_ids), trans.__('Answers of %1', mode.name))
         ) : isShown(mode.id, 'scorer') ? (
-          <Scorer model={model} mode={mode} />
+          <ScorerFile
+            name={mode.name}
+            rubric={mode.rubric}
+            note={trans.__(
+              'This scorer finds the failure mode in other answers. Replace JUDGE by a judge of your evaluation file.'
+            )}
+            contents={model.contents}
+            trans={trans}
+          />
         ) : null
       }
     />
@@ -414,51 +422,6 @@ async function makeDataset(
   } catch (reason) {
     tellFailure(reason, trans);
   }
-}
-
-/** The rubric of a failure mode, to copy or to save. */
-function Scorer(props: {
-  model: FailuresModel;
-  mode: IFailureMode;
-}): React.ReactElement {
-  const { model, mode } = props;
-  const { trans } = model;
-  const [path, setPath] = React.useState('');
-  const save = async () => {
-    try {
-      setPath(await model.save(mode));
-    } catch (reason) {
-      tellFailure(reason, trans);
-    }
-  };
-  return (
-    <div className="gol-Failures-scorer">
-      <p>
-        {trans.__(
-          'This scorer finds the failure mode in other answers. Replace JUDGE by a judge of your evaluation file.'
-        )}
-      </p>
-      <pre tabIndex={0} aria-label={trans.__('Scorer of %1', mode.name)}>
-        {mode.rubric}
-      </pre>
-      <span className="gol-Failures-actions">
-        <CopyButton
-          text={mode.rubric}
-          label={trans.__('Copy the scorer of %1', mode.name)}
-          word={trans.__('Copy')}
-          trans={trans}
-        />
-        <ActionButton
-          label={trans.__('Save as file')}
-          caption={trans.__('Write the scorer into a new file')}
-          onClick={() => void save()}
-        />
-        <span role="status">
-          {path && trans.__('The scorer is in the file %1.', path)}
-        </span>
-      </span>
-    </div>
-  );
 }
 
 /** Notes on answers: each opens its answer, and moves to another failure mode. */

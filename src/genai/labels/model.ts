@@ -10,6 +10,7 @@ import { ApiError } from '../../core/errors';
 import { PagedResource } from '../../core/paging';
 import type { IGenOpsCore } from '../../core/tokens';
 
+import { AlignmentsModel } from './alignments-model';
 import { FailuresModel } from './failures-model';
 
 type Schemas = components['schemas'];
@@ -63,6 +64,9 @@ export class LabelsModel implements IDisposable {
     if (this._failures) {
       this._failures.modes.visible = value;
     }
+    if (this._alignments) {
+      this._alignments.visible = value;
+    }
   }
 
   get isDisposed(): boolean {
@@ -72,6 +76,7 @@ export class LabelsModel implements IDisposable {
   dispose(): void {
     this.queues.dispose();
     this._failures?.dispose();
+    this._alignments?.dispose();
     Signal.clearData(this);
   }
 
@@ -83,6 +88,11 @@ export class LabelsModel implements IDisposable {
   /** The failure modes of the open queue; undefined: its answers are shown. */
   get failures(): FailuresModel | undefined {
     return this._failures;
+  }
+
+  /** The alignments of the judges; undefined: they are not shown. */
+  get alignments(): AlignmentsModel | undefined {
+    return this._alignments;
   }
 
   /** Who labels; empty: the user of this JupyterLab. */
@@ -198,6 +208,7 @@ export class LabelsModel implements IDisposable {
   /** Show the list of queues again. */
   leave(): void {
     this.hideFailures();
+    this.hideAlignments();
     this._open = undefined;
     this._error = undefined;
     this._emit();
@@ -222,6 +233,25 @@ export class LabelsModel implements IDisposable {
   hideFailures(): void {
     this._failures?.dispose();
     this._failures = undefined;
+    this._emit();
+  }
+
+  /** Show the alignments of the judges of the open queue's evaluation. */
+  showAlignments(): void {
+    if (this._report && !this._alignments) {
+      this._alignments = new AlignmentsModel(
+        this._core,
+        this._contents,
+        this._report
+      );
+      this._alignments.visible = this.visible;
+      this._emit();
+    }
+  }
+
+  hideAlignments(): void {
+    this._alignments?.dispose();
+    this._alignments = undefined;
     this._emit();
   }
 
@@ -545,6 +575,7 @@ export class LabelsModel implements IDisposable {
   private _open?: ILabelItems;
   private _rater = '';
   private _failures?: FailuresModel;
+  private _alignments?: AlignmentsModel;
   private _pending: string[] = [];
   /** The labelled answer that is shown again. */
   private _again?: string;

@@ -15,6 +15,7 @@ import {
 import { genaiIcon } from '../icon';
 import type { IPageContext } from '../loading';
 
+import { Alignments } from './alignments';
 import { Failures } from './failures';
 import { LabelsModel } from './model';
 import { Rating } from './rating';
@@ -66,7 +67,12 @@ class LabelsPage extends FollowingView<LabelsModel> {
 
 function Labels({ model }: { model: LabelsModel }): React.ReactElement {
   useRevision(model.changed);
-  return model.failures ? (
+  return model.alignments ? (
+    <Alignments
+      model={model.alignments}
+      onClose={() => model.hideAlignments()}
+    />
+  ) : model.failures ? (
     <Failures model={model.failures} onClose={() => model.hideFailures()} />
   ) : model.open ? (
     <Rating model={model} open={model.open} />

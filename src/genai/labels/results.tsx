@@ -1,3 +1,4 @@
+import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { ActionButton, Callout, DataTable } from '../../core';
@@ -15,47 +16,6 @@ export function LabelResults(props: {
 }): React.ReactElement {
   const { model, report } = props;
   const { trans } = model;
-  const judges: DataTable.IColumn<Judge>[] = [
-    {
-      id: 'scorer',
-      title: trans.__('Scorer'),
-      isHead: true,
-      cell: ({ scorer }) => scorer
-    },
-    {
-      id: 'kappa',
-      title: trans.__('Kappa'),
-      titleTip: trans.__('Agreement beyond chance'),
-      cell: ({ kappa }) => number(kappa.value)
-    },
-    {
-      id: 'interval',
-      title: trans.__('95 % interval'),
-      cell: ({ kappa }) => interval(kappa)
-    },
-    {
-      id: 'rate',
-      title: trans.__('Equal'),
-      titleTip: trans.__('The share of equal marks'),
-      cell: ({ rate }) => share(rate)
-    },
-    {
-      id: 'base',
-      title: trans.__('Most common label'),
-      titleTip: trans.__('Always this label would be equal as often'),
-      cell: ({ base_rate }) => share(base_rate)
-    },
-    {
-      id: 'labels',
-      title: trans.__('Labels'),
-      cell: ({ kappa }) => String(kappa.n)
-    },
-    {
-      id: 'missing',
-      title: trans.__('Not marked'),
-      cell: ({ not_marked }) => String(not_marked)
-    }
-  ];
   const means: DataTable.IColumn<Mean>[] = [
     {
       id: 'model',
@@ -117,11 +77,19 @@ export function LabelResults(props: {
       {(report.judges ?? []).length > 0 && (
         <DataTable
           caption={trans.__('Scorers beside labels')}
-          columns={judges}
+          columns={agreementColumns(trans.__('Scorer'), trans)}
           rows={report.judges ?? []}
           rowKey={({ scorer }) => scorer}
         />
       )}
+      {report.queue.evaluation &&
+        (report.judges ?? []).some(({ criterion }) => criterion) && (
+          <ActionButton
+            label={trans.__('Align a judge…')}
+            caption={trans.__('Let a model write a better criterion by labels')}
+            onClick={() => model.showAlignments()}
+          />
+        )}
       {(report.corrected ?? []).length > 0 && (
         <DataTable
           caption={trans.__('Means, corrected by labels')}
@@ -159,6 +127,54 @@ export function LabelResults(props: {
       )}
     </section>
   );
+}
+
+/** The columns of agreement with labels. `title`: of the first column. */
+export function agreementColumns(
+  title: string,
+  trans: TranslationBundle
+): DataTable.IColumn<Judge>[] {
+  return [
+    {
+      id: 'scorer',
+      title,
+      isHead: true,
+      cell: ({ scorer }) => scorer
+    },
+    {
+      id: 'kappa',
+      title: trans.__('Kappa'),
+      titleTip: trans.__('Agreement beyond chance'),
+      cell: ({ kappa }) => number(kappa.value)
+    },
+    {
+      id: 'interval',
+      title: trans.__('95 % interval'),
+      cell: ({ kappa }) => interval(kappa)
+    },
+    {
+      id: 'rate',
+      title: trans.__('Equal'),
+      titleTip: trans.__('The share of equal marks'),
+      cell: ({ rate }) => share(rate)
+    },
+    {
+      id: 'base',
+      title: trans.__('Most common label'),
+      titleTip: trans.__('Always this label would be equal as often'),
+      cell: ({ base_rate }) => share(base_rate)
+    },
+    {
+      id: 'labels',
+      title: trans.__('Labels'),
+      cell: ({ kappa }) => String(kappa.n)
+    },
+    {
+      id: 'missing',
+      title: trans.__('Not marked'),
+      cell: ({ not_marked }) => String(not_marked)
+    }
+  ];
 }
 
 function number(value: number | null | undefined): string {

@@ -59,7 +59,7 @@ export function PromptComparison(props: {
               )}
             </p>
           ) : (
-            <ChangedParts difference={found} />
+            <ChangedParts parts={found.parts} />
           )
         }
       </ResourceView>
@@ -67,13 +67,13 @@ export function PromptComparison(props: {
   );
 }
 
-/** The parts of two versions in one text: what is gone is struck through, what came is underlined. */
+/** The parts of two texts in one text: what is gone is struck through, what came is underlined. */
 export function ChangedParts(props: {
-  difference: IPromptDifference;
+  parts: IPromptDifference['parts'];
 }): React.ReactElement {
   return (
     <>
-      {props.difference.parts.map(({ part, pieces }) => (
+      {props.parts.map(({ part, pieces }) => (
         <section key={part} aria-label={part}>
           <h4>{part}</h4>
           <p className="gol-WordDiff">

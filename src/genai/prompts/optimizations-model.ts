@@ -2,7 +2,7 @@ import type { components } from '../../api/generated';
 import type { IGenOpsCore } from '../../core/tokens';
 
 import type { IPromptDifference } from './model';
-import { PromptWorkModel } from './work-model';
+import { WorkModel } from './work-model';
 
 type Schemas = components['schemas'];
 export type INewOptimization = Schemas['NewOptimization'];
@@ -10,7 +10,7 @@ export type IOptimizationCost = Schemas['OptimizationCost'];
 export type IOptimization = Schemas['Optimization'];
 
 /** The optimizations of one prompt, and the chosen one. */
-export class OptimizationsModel extends PromptWorkModel<
+export class OptimizationsModel extends WorkModel<
   IOptimization,
   IOptimization
 > {

@@ -2,18 +2,8 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import type { DataTable } from '../../core';
-import {
-  ActionButton,
-  Field,
-  RelativeTime,
-  ResourceView,
-  tellFailure
-} from '../../core';
-import { formatMoney } from '../../core/money';
+import { ActionButton, ResourceView, tellFailure } from '../../core';
 import { Resource } from '../../core/resource';
-import { NumberInput } from '../../core/ui/form-dialog';
-import { ListTable } from '../../core/ui/list-table';
-import { Progress } from '../../core/ui/progress';
 import { differenceScale } from '../evaluations/figures';
 import { Interval } from '../evaluations/interval';
 import {
@@ -31,21 +21,20 @@ import type {
   IOptimizationCost,
   OptimizationsModel
 } from './optimizations-model';
+import {
+  CostParts,
+  isComplete,
+  LIMITS,
+  ModelSelect,
+  OptimizerFields
+} from './optimizer-fields';
+import type { ILimits } from './optimizer-fields';
+import { OptimizerList, OptimizerResult } from './optimizer-work';
 import { RowsFields, isWhole } from './rows-fields';
 import { ModelsView } from './source-view';
 import { modelOf } from './sources';
-import { CancelOrResume, FailedTask } from './work-head';
 import type { IWork } from './work-model';
 import { callsText, rowsText } from './work-words';
-
-/** The optimizers by MLflow's own names. */
-const OPTIMIZERS: readonly (readonly [
-  name: INewOptimization['optimizer'],
-  shown: string
-])[] = [
-  ['metaprompt', 'MetaPromptOptimizer'],
-  ['gepa', 'GepaPromptOptimizer']
-];
 
 /** Versions that MLflow's optimizers write. `seen`: whether the tab is open. */
 export function Optimize(props: {
@@ -112,11 +101,7 @@ function NewOptimization(props: { model: PromptsModel }): React.ReactElement {
   const [answerer, setAnswerer] = React.useState('');
   const [writer, setWriter] = React.useState('');
   const [scorers, setScorers] = React.useState(EXAMPLES.exact);
-  const [optimizer, setOptimizer] =
-    React.useState<INewOptimization['optimizer']>('metaprompt');
-  const [rounds, setRounds] = React.useState(1);
-  const [heldOut, setHeldOut] = React.useState(50);
-  const [money, setMoney] = React.useState(NaN);
+  const [limits, setLimits] = React.useState<ILimits>({ ...LIMITS, rounds: 1 });
   const chosen = versions.some(each => each.version === version)
     ? version
     : (versions[0]?.version ?? '');
@@ -128,11 +113,7 @@ function NewOptimization(props: { model: PromptsModel }): React.ReactElement {
     scorers: scorersText(scorers),
     scorers_name: trans.__('Scorers'),
     folder: '',
-    optimizer,
-    rounds,
-    held_out: heldOut / 100,
-    seed: 0,
-    money: Number.isNaN(money) ? null : money,
+    ...limits,
     settings: {},
     // A person reads what it is worth first.
     save: false
@@ -140,8 +121,7 @@ function NewOptimization(props: { model: PromptsModel }): React.ReactElement {
   const canAsk =
     isWhole(choice) &&
     [chosen, answerer, writer, scorers.trim()].every(Boolean) &&
-    rounds >= 1 &&
-    heldOut > 0;
+    isComplete(limits);
   return (
     <CostForm
       label={trans.__('Optimize')}
@@ -205,83 +185,14 @@ function NewOptimization(props: { model: PromptsModel }): React.ReactElement {
           trans={trans}
         />
       </div>
-      <div className="gol-Optimize-fields">
-        <Field label={trans.__('Optimizer of MLflow')}>
-          {control => (
-            <select
-              {...control}
-              value={optimizer}
-              onChange={({ target }) =>
-                setOptimizer(OPTIMIZERS[target.selectedIndex][0])
-              }
-            >
-              {OPTIMIZERS.map(([name, shown]) => (
-                <option key={name} value={name}>
-                  {shown}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
-        <Field label={trans.__('Texts that are written')}>
-          {control => (
-            <NumberInput
-              control={control}
-              value={rounds}
-              step={1}
-              max={50}
-              onChange={setRounds}
-            />
-          )}
-        </Field>
-        <Field label={trans.__('Held-out rows, in %')}>
-          {control => (
-            <NumberInput
-              control={control}
-              value={heldOut}
-              step={1}
-              max={90}
-              onChange={setHeldOut}
-            />
-          )}
-        </Field>
-        <Field
-          label={trans.__('Budget (optional)')}
-          help={trans.__('The most money of all calls')}
-        >
-          {control => (
-            <NumberInput control={control} value={money} onChange={setMoney} />
-          )}
-        </Field>
-      </div>
+      <OptimizerFields
+        limits={limits}
+        texts={trans.__('Texts that are written')}
+        heldOut={trans.__('Held-out rows, in %')}
+        onChange={setLimits}
+        trans={trans}
+      />
     </CostForm>
-  );
-}
-
-function ModelSelect(props: {
-  label: string;
-  help?: string;
-  value: string;
-  names: readonly string[];
-  onChange: (name: string) => void;
-  trans: TranslationBundle;
-}): React.ReactElement {
-  const { label, help, value, names, onChange, trans } = props;
-  return (
-    <Field label={label} help={help}>
-      {control => (
-        <select
-          {...control}
-          value={value}
-          onChange={({ target }) => onChange(target.value)}
-        >
-          <option value="">{trans.__('Choose a model')}</option>
-          {names.map(name => (
-            <option key={name}>{name}</option>
-          ))}
-        </select>
-      )}
-    </Field>
   );
 }
 
@@ -309,21 +220,7 @@ function CostOfOptimization(props: {
           .join(' ')}
       </p>
       <p>{callsText(cost, trans)}</p>
-      <ul className="gol-Optimize-parts">
-        {cost.parts.map(({ model, calls, money, currency = 'USD' }) => (
-          <li key={model}>
-            {money === null
-              ? trans._n('%2: %1 call', '%2: %1 calls', calls ?? 0, model)
-              : trans._n(
-                  '%2: %1 call, at most %3',
-                  '%2: %1 calls, at most %3',
-                  calls ?? 0,
-                  model,
-                  formatMoney(money, currency)
-                )}
-          </li>
-        ))}
-      </ul>
+      <CostParts parts={cost.parts} trans={trans} />
       <p>
         {shown
           ? trans.__(
@@ -347,52 +244,28 @@ function ShownOptimization(props: {
   trans: TranslationBundle;
 }): React.ReactElement {
   const { optimizations, work, onCompare, trans } = props;
-  const { found, task } = work;
-  const { stage, sentences = [], notes = [], compared = [] } = found;
+  const { found } = work;
+  const { compared = [] } = found;
   const several = compared.length > 1;
   const scale = differenceScale(compared.map(({ difference }) => difference));
   return (
-    <section className="gol-Trial" aria-label={trans.__('Result')}>
-      <div className="gol-Trial-head">
-        <h3>{titleOf(found, trans)}</h3>
-        {task && task.progress !== null && (
-          <Progress
-            label={trans.__('Answers to held-out rows')}
-            done={task.progress}
-            of={1}
-            text=""
-          />
-        )}
-        <CancelOrResume
-          model={optimizations}
-          work={work}
-          canResume={stage !== 'done'}
-          resume={trans.__('Resume')}
-          caption={trans.__('Go on. No answer is paid for twice.')}
-          trans={trans}
-        />
-      </div>
-      <p className="gol-Note">
-        {trans.__(
-          '%1 · digest %2 · %3 training rows, %4 held-out rows · %5 answers, %6 writes',
-          found.data,
-          found.digest.slice(0, 12),
-          found.training_rows,
-          found.held_out_rows,
-          found.answerer,
-          found.writer
-        )}
-      </p>
-      <p role="status" className="gol-Optimize-said">
-        {task?.message ?? ''}
-      </p>
-      <FailedTask
-        work={work}
-        title={trans.__('The optimization ended early.')}
-      />
-      {sentences.map((each, at) => (
-        <p key={each}>{at === 0 ? <strong>{each}</strong> : each}</p>
-      ))}
+    <OptimizerResult
+      model={optimizations}
+      work={work}
+      title={titleOf(found, trans)}
+      facts={trans.__(
+        '%1 · digest %2 · %3 training rows, %4 held-out rows · %5 answers, %6 writes',
+        found.data,
+        found.digest.slice(0, 12),
+        found.training_rows,
+        found.held_out_rows,
+        found.answerer,
+        found.writer
+      )}
+      progress={trans.__('Answers to held-out rows')}
+      ended={trans.__('The optimization ended early.')}
+      trans={trans}
+    >
       {compared.map(({ scorer, difference }) => (
         <p key={scorer} className="gol-Optimize-difference">
           {several && <span>{scorer}</span>}
@@ -417,12 +290,7 @@ function ShownOptimization(props: {
           trans={trans}
         />
       )}
-      {notes.map(each => (
-        <p key={each} className="gol-Note">
-          {each}
-        </p>
-      ))}
-    </section>
+    </OptimizerResult>
   );
 }
 
@@ -483,7 +351,7 @@ function NewText(props: {
         down={trans.__('The new text cannot be read.')}
         empty={null}
       >
-        {difference => <ChangedParts difference={difference} />}
+        {difference => <ChangedParts parts={difference.parts} />}
       </ResourceView>
     </>
   );
@@ -496,15 +364,6 @@ function OptimizationList(props: {
 }): React.ReactElement {
   const { found, onOpen, trans } = props;
   const columns: DataTable.IColumn<IOptimization>[] = [
-    {
-      id: 'when',
-      title: trans.__('Begun'),
-      isHead: true,
-      cell: ({ created_at }) => (
-        <RelativeTime seconds={created_at} trans={trans} />
-      ),
-      value: ({ created_at }) => created_at
-    },
     {
       id: 'version',
       title: trans.__('Version'),
@@ -519,34 +378,20 @@ function OptimizationList(props: {
       cell: ({ data }) => data.slice(data.lastIndexOf('/') + 1),
       value: ({ data }) => data,
       tip: ({ data }) => data
-    },
-    {
-      id: 'result',
-      title: trans.__('Result'),
-      cellClass: () => 'gol-Trial-answer',
-      cell: each => resultOf(each, trans),
-      value: each => resultOf(each, trans),
-      tip: each => resultOf(each, trans)
     }
   ];
   return (
-    <section
-      className="gol-Trial"
-      aria-label={trans.__('Optimizations of this prompt')}
-    >
-      <h3>{trans.__('Optimizations of this prompt')}</h3>
-      <ListTable
-        caption={trans.__('Optimizations of this prompt')}
-        columns={columns}
-        rows={found}
-        rowKey={({ id }) => id}
-        rowLabel={each => titleOf(each, trans)}
-        onOpen={({ id }) => onOpen(id)}
-        sort={{ column: 'when', descending: true }}
-        count={count => trans._n('%1 optimization', '%1 optimizations', count)}
-        trans={trans}
-      />
-    </section>
+    <OptimizerList
+      caption={trans.__('Optimizations of this prompt')}
+      found={found}
+      columns={columns}
+      titleOf={each => titleOf(each, trans)}
+      writing={trans.__('Texts are written: not done.')}
+      comparing={trans.__('Held-out rows are asked: not done.')}
+      count={count => trans._n('%1 optimization', '%1 optimizations', count)}
+      onOpen={onOpen}
+      trans={trans}
+    />
   );
 }
 
@@ -559,16 +404,4 @@ function titleOf(
     version,
     new Date(created_at * 1000).toLocaleString()
   );
-}
-
-function resultOf(
-  { stage, sentences = [] }: IOptimization,
-  trans: TranslationBundle
-): string {
-  if (sentences.length > 0) {
-    return sentences[0];
-  }
-  return stage === 'writing'
-    ? trans.__('Texts are written: not done.')
-    : trans.__('Held-out rows are asked: not done.');
 }

@@ -1,7 +1,7 @@
 import type { components } from '../../api/generated';
 import type { IGenOpsCore } from '../../core/tokens';
 
-import { PromptWorkModel } from './work-model';
+import { WorkModel } from './work-model';
 
 type Schemas = components['schemas'];
 export type INewTrial = Schemas['PromptTrial'];
@@ -15,7 +15,7 @@ export type ITrialAnswer = Schemas['TrialAnswer'];
 const MOST_LIVE = 500;
 
 /** The runs of one prompt on rows, and the answers of the chosen one. */
-export class TrialsModel extends PromptWorkModel<ITrialSummary, ITrialTable> {
+export class TrialsModel extends WorkModel<ITrialSummary, ITrialTable> {
   constructor(core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
     super(core, 'prompt-trial:');
   }

@@ -3,7 +3,7 @@ import * as React from 'react';
 
 import { ActionButton, Callout, tellFailure } from '../../core';
 
-import type { IWork, PromptWorkModel } from './work-model';
+import type { IWork, WorkModel } from './work-model';
 
 interface IIdentified {
   id: string;
@@ -11,7 +11,7 @@ interface IIdentified {
 
 /** The button that cancels work or goes on with it. */
 export function CancelOrResume(props: {
-  model: Pick<PromptWorkModel<IIdentified, IIdentified>, 'cancel' | 'resume'>;
+  model: Pick<WorkModel<IIdentified, IIdentified>, 'cancel' | 'resume'>;
   work: IWork<IIdentified>;
   canResume: boolean;
   resume: string;

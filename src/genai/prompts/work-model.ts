@@ -1,11 +1,12 @@
 import type { IDisposable } from '@lumino/disposable';
 
+import type { Kind } from '../../core/events';
 import { Resource } from '../../core/resource';
 import type { IGenOpsCore } from '../../core/tokens';
 import type { ITask } from '../../tasks/service';
 import { TasksService } from '../../tasks/service';
 
-/** Durable work on a prompt, and its tasks. */
+/** Durable work on an object, and its tasks. */
 export interface IWork<T> {
   readonly found: T;
   /** The task that works on it now. */
@@ -14,15 +15,19 @@ export interface IWork<T> {
   readonly failed: ITask | undefined;
 }
 
-/** The durable work of one kind on one prompt: its list, newest first, and the chosen work. */
-export abstract class PromptWorkModel<
+/** The durable work of one kind on one object: its list, newest first, and the chosen work. */
+export abstract class WorkModel<
   S extends { id: string },
   T extends S
 > implements IDisposable {
-  /** @param subject what stands before the id in the subject of a task. */
+  /**
+   * @param subject what stands before the id in the subject of a task.
+   * @param kind the kind of the events that name the object.
+   */
   constructor(
     core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
-    private _subject: string
+    private _subject: string,
+    kind: Kind = 'prompt'
   ) {
     const { api, events, trans } = core;
     this.api = api;
@@ -31,16 +36,16 @@ export abstract class PromptWorkModel<
       fetch: async signal =>
         this.name ? this.fetchList(this.name, signal) : [],
       events,
-      kinds: ['prompt'],
+      kinds: [kind],
       accepts: ({ id }) => !id || id === this.name,
       trans
     });
     this.chosen = new Resource<IWork<T> | null>({
       fetch: signal => this._get(signal),
       events,
-      kinds: ['prompt', 'task'],
-      accepts: ({ kind }) =>
-        kind === 'prompt' || this.isLive(this.chosen.value?.found),
+      kinds: [kind, 'task'],
+      accepts: event =>
+        event.kind === kind || this.isLive(this.chosen.value?.found),
       isEmpty: found => found === null,
       trans
     });
@@ -49,7 +54,7 @@ export abstract class PromptWorkModel<
   readonly list: Resource<S[]>;
   readonly chosen: Resource<IWork<T> | null>;
 
-  /** Show the work on a prompt, the newest first. */
+  /** Show the work on an object, the newest first. */
   show(name: string): void {
     if (name !== this.name) {
       this.name = name;
@@ -128,7 +133,7 @@ export abstract class PromptWorkModel<
   }
 
   protected api: IGenOpsCore['api'];
-  /** The name of the prompt. */
+  /** The name of the object. */
   protected name = '';
   private _tasks: TasksService;
   private _id = '';
