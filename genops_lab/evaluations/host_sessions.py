@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
+from genops_lab.agent.placing import relative
 from genops_lab.agent.transfer import BadTransfer, Receiver, document
 from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest
 from genops_lab.hosts.link.builds import build
@@ -40,6 +41,7 @@ LEASE_S = 86400.0
 _JOURNAL_BYTES = 16 * 1024 * 1024
 _BREAKS, _AWAY_S = 6, 600.0
 _CANCEL_S, _REACH_S = 40.0, 10.0
+_MOST_FILES = 10_000
 
 #: What the agent runs over the files: it predicts rows, or asks models and scores their answers.
 Program = Literal["evaluate", "answers"]
@@ -273,6 +275,20 @@ class Talk(HostTransfer):
             await self.receive(Receiver(size), lambda each: stream.write(each.raw))
         await asyncio.to_thread(part.replace, file)
         return True
+
+    async def files(self, path: str) -> list[str]:
+        """Return the paths of the files in a folder of the session and below it, at most 10,000."""
+        self.channel.write(document({"op": "list", "path": path}))
+        found = (await self.document()).get("files")
+        if not isinstance(found, list) or len(found) > _MOST_FILES:
+            raise BadTransfer(f"{path} has no list of files, or over {_MOST_FILES:,} of them")
+        try:
+            paths = [relative(str(each)) for each in found]
+        except ValueError as error:
+            raise BadTransfer(str(error)) from None
+        if any(not each.startswith(f"{path}/") for each in paths):
+            raise BadTransfer(f"a file is not in {path}")
+        return paths
 
     async def remove(self) -> None:
         """Remove the session from the host."""

@@ -131,13 +131,13 @@ class AnswersOnTarget:
             session = HostSession(evaluation=evaluation.id, stages=stages, code=digest, interpreter=python)
             await asyncio.to_thread(Path(folder, SESSION).write_bytes, msgspec.json.encode(session))
             code = await asyncio.to_thread(sent_file, CODE, Path(folder, CODE))
-            own, absent = await asyncio.to_thread(self._files, evaluation.id, needs.results)
+            own, absent = await asyncio.to_thread(self._files, evaluation.id, needs)
             own.append(await asyncio.to_thread(sent_file, SESSION, Path(folder, SESSION)))
             size = sum(each.size for each in (code, *own, *absent))
             handle.progress(f"Sending the evaluation to {link.route.target} (at most {size / 1e6:,.1f} MB).")
             return await sessions.talked(handle, link, id, lambda talk: talk.place([code], own, absent))
 
-    def _files(self, id: str, results: list[str]) -> tuple[list[SentFile], list[SentFile]]:
+    def _files(self, id: str, needs: HostNeeds) -> tuple[list[SentFile], list[SentFile]]:
         """Return the files that the stages read, and those that they go on writing."""
         folder = find_folder(self._root, id).path
         there = f"{ROOT}/{id}"
@@ -146,8 +146,11 @@ class AnswersOnTarget:
             if (folder / name).is_dir():
                 own += sent_folder(f"{there}/{name}", folder / name)
         absent = [
-            sent_file(f"{there}/{name}", folder / name) for name in results if (folder / name).is_file()
+            sent_file(f"{there}/{name}", folder / name) for name in needs.results if (folder / name).is_file()
         ]
+        for name in needs.folders:
+            if (folder / name).is_dir():
+                absent += sent_folder(f"{there}/{name}", folder / name)
         return own, absent
 
     async def _taken(
@@ -156,16 +159,17 @@ class AnswersOnTarget:
         """Fetch the results, and take them over."""
         needs = await self._worker.call(HostResults.needs, evaluation.id, False)
         answers = sum(each.wanted for each in evaluation.models)
-        limit = min(_MOST_BYTES, _MORE_BYTES + answers * _ANSWER_BYTES)
+        limit = min(_MOST_BYTES, _MORE_BYTES + answers * _ANSWER_BYTES) if answers else _MOST_BYTES
         incoming = await asyncio.to_thread(private_dir, self._root.parent / "incoming")  # the same disk
         with tempfile.TemporaryDirectory(prefix="answers-", dir=incoming) as folder:
 
             async def fetch(talk: Talk) -> None:
-                for name in needs.results:
+                root = f"{ROOT}/{evaluation.id}"
+                inside = [path for name in needs.folders for path in await talk.files(f"{root}/{name}")]
+                for name in [*needs.results, *(path.removeprefix(f"{root}/") for path in inside)]:
                     file = Path(folder, name)
-                    await asyncio.to_thread(file.parent.mkdir, exist_ok=True)
-                    path = f"{ROOT}/{evaluation.id}/{name}"
-                    await talk.fetch(path, file, limit, f"{name} has over {limit:,} bytes")
+                    await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
+                    await talk.fetch(f"{root}/{name}", file, limit, f"{name} has over {limit:,} bytes")
 
             await self._sessions.talked(handle, link, _session(evaluation), fetch)
             return await self._worker.call(HostResults.take, evaluation.id, folder)
