@@ -59,6 +59,18 @@ def evaluating_host(home: Home, index: Path) -> Iterator[Sshd]:
         yield found
 
 
+@contextmanager
+def with_variables(host: Sshd, **variables: str) -> Iterator[None]:
+    """Give later logins of a host more variables."""
+    before = dict(host.environment)
+    for environment in ({**before, **variables}, before):
+        host.environment = environment
+        host.stop()
+        host.start()
+        if environment is not before:
+            yield
+
+
 class Gated:
     """An endpoint that answers some calls, and the others once it is open."""
 
@@ -166,4 +178,4 @@ def has_key(host: Sshd) -> list[str]:
 
 
 def bounded(work: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(work, 240))
+    return asyncio.run(asyncio.wait_for(work, 400))

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -306,6 +307,54 @@ def test_a_cancel_keeps_what_was_answered_even_of_a_host_that_is_away(
     assert len(gated.said) == 9 + 7 and left_on(host) == []
 
 
+def test_a_deletion_removes_what_is_on_the_host_or_says_why_not(
+    home: Home, host: Sshd, tmp_path: Path
+) -> None:
+    gated = Gated(free=5)
+
+    async def cancelled_while_away(lab: Lab, calls: int) -> str:
+        """Return the id of an evaluation that goes on there after a cancel."""
+        begun = await answers_of(lab).begin_answers(file_of(tmp_path, url))
+        await asked(gated, calls)
+        await asyncio.to_thread(host.stop)
+        await lab.tasks.cancel_task(begun.task.id)
+        assert (await ended(lab, begun)).state == "cancelled"
+        return begun.evaluation.id
+
+    async def test() -> None:
+        async with opened(home.data, host.alias) as lab:
+            id = await cancelled_while_away(lab, 9)
+            await asyncio.to_thread(host.start)
+            assert (await connected(lab, "box")).state == "up"
+            assert len(left_on(host)) == 1 and asking_process(host).is_running()
+            assert (await answers_of(lab).delete_answer_evaluation(id)).left == ""
+            assert left_on(host) == [] and not (home.data / "answers" / id).exists()
+            with pytest.raises(AssertionError):
+                asking_process(host)
+
+            gated.free = 9 + 5
+            id = await cancelled_while_away(lab, 9 + 9)
+            deleted = await answers_of(lab).delete_answer_evaluation(id)
+            assert deleted.left.startswith(
+                f"box still has files of {id}: box is not connected. What runs there"
+            )
+            assert not (home.data / "answers" / id).exists()
+            gated.open()
+            await asyncio.to_thread(asking_process(host).wait, 60)
+            (session,) = left_on(host)
+            month_ago = time.time() - 31 * 86400
+            os.utime(state_of(host) / "evaluations" / "sessions" / session, (month_ago, month_ago))
+            await asyncio.to_thread(host.start)
+            assert (await connected(lab, "box")).state == "up"
+            begun = await answers_of(lab).begin_answers(file_of(tmp_path, url))
+            assert (await ended(lab, begun)).state == "done"
+            assert left_on(host) == []
+            assert (await answers_of(lab).delete_answer_evaluation(begun.evaluation.id)).left == ""
+
+    with gated.stub.serving() as url:
+        bounded(test())
+
+
 def test_rows_are_asked_there_until_the_answer_is_known_and_code_runs_in_the_sandbox(
     home: Home, host: Sshd, tmp_path: Path
 ) -> None:
@@ -368,10 +417,6 @@ def test_what_cannot_run_there_is_refused_before_anything_is_asked(
             assert error.hint.startswith(
                 "If its server runs on box, give url and model in the evaluation file"
             )
-            harness = file_of(tmp_path, url, harness={"inspect": "t"}, data="", prompt="", scorers=[])
-            error = await refused(lab, harness)
-            assert "runs on this machine alone" in error.message, error.message
-
             lacking = file_of(tmp_path, url, scorers=[{"scorer": "exact"}, {"scorer": "embeddings"}])
             begun = await answers_of(lab).begin_answers(lacking)
             task = await ended(lab, begun)

@@ -1,8 +1,9 @@
-"""Harnesses, scorers and endpoints of others on a host over a real sshd: each runs there, or in the Lab, and says where."""
+"""Harnesses, scorers, endpoints and budgets of evaluations on a host over a real sshd."""
 
 from __future__ import annotations
 
-import json
+import asyncio
+import math
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -11,20 +12,21 @@ from typing import Any
 
 import pytest
 
-from genops_lab.core.errors import Failed
-from genops_lab.genai.endpoints.limits import Limits
 from genops_lab.genai.endpoints.models import NewEndpoint
+from genops_lab.genai.endpoints.probes import PROMPTS
 from genops_lab.genai.endpoints.service import EndpointsService
-from genops_lab.genai.evaluations.host_results import HostResults
 from genops_lab.genai.evaluations.journal import spent_in
-from genops_lab.genai.evaluations.models import AnswersReport, NewAnswerEvaluation
+from genops_lab.genai.evaluations.models import AnswersReport, ModelAnswers, NewAnswerEvaluation
 from genops_lab.genai.evaluations.results_folder import ResultsFolder
-from tests.support.environments import environment_without_lab
+from tests.support.environments import environment_without_lab, index_variables, uv_folder
 from tests.support.homes import Home
+from tests.support.packages import package_folder
+from tests.support.processes import end_those_of
 from tests.support.sshd import Sshd
 
 from .answering import Answering, answer
 from .evaluating_on_target import (
+    KEY,
     Gated,
     answers_of,
     asked,
@@ -38,6 +40,7 @@ from .evaluating_on_target import (
     log_of,
     opened,
     result,
+    with_variables,
 )
 from .test_harnesses import INSPECT, TASK, whole
 
@@ -58,10 +61,22 @@ def host(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]
 
 def harness_of(folder: Path, url: str, **harness: Any) -> NewAnswerEvaluation:
     (folder / "task.py").write_text(TASK)
-    model = {"url": url, "model": "stub", "key": "KEY", "limits": {"tokens": 1000}, "settings": {"max_tokens": 9}}
+    model = {
+        "url": url,
+        "model": "stub",
+        "key": "KEY",
+        "limits": {"tokens": 1000},
+        "settings": {"max_tokens": 9},
+    }
     harness = {"inspect": "task.py", **harness}
     return file_of(
-        folder, url, data="", prompt="", scorers=[{"scorer": "length", "at_most": 1}], harness=harness, models={"a": model}
+        folder,
+        url,
+        data="",
+        prompt="",
+        scorers=[{"scorer": "length", "at_most": 1}],
+        harness=harness,
+        models={"a": model},
     )
 
 
@@ -114,3 +129,137 @@ def test_a_task_of_inspect_ai_runs_there_and_goes_on_with_its_log(
         "length": 1.0, "match": 1.0, "includes": 1.0,
     }  # fmt: skip
     assert left_on(host) == []
+
+
+def test_litellm_asks_there_and_the_models_are_checked_before_and_after(
+    home: Home, host: Sshd, tmp_path: Path
+) -> None:
+    if find_spec("litellm") is None:
+        pytest.skip("LiteLLM is an extra: pip install 'genops-lab[litellm]'")
+    stub, keys = Answering(lambda *_: (200, "", 0.0)), set[str]()
+
+    def reply(number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
+        keys.add(headers.get("authorization", ""))
+        name = "stub-1" if number < len(PROMPTS) + 3 else "stub-2"
+        return 200, answer(text.split()[-1] if name == "stub-1" else f"No, {number}", model=name), 0.0
+
+    stub.reply = reply
+
+    async def test() -> AnswersReport:
+        async with opened(home.data, host.alias) as lab:
+            new = NewEndpoint(name="lite", model="openai/stub", litellm=True, key_secret="KEY")
+            await lab.application.get(EndpointsService).add_endpoint(new)
+            models = {"a": {"endpoint": "lite", "limits": {"at_once": 1}}}
+            body = file_of(tmp_path, "", rows=4, models=models, check_models=True)
+            begun = await answers_of(lab).begin_answers(body)
+            task = await ended(lab, begun)
+            assert task.message == "there is evaluated. All answers are there.", (task.message, task.hint)
+            assert "The key of a goes to box." in await log_of(lab, begun)
+            return await result(lab, begun)
+
+    with stub.serving() as url, with_variables(host, OPENAI_BASE_URL=url):  # known there alone
+        found = bounded(test())
+    assert len(stub.said) == 2 * len(PROMPTS) + 4 and keys == {f"Bearer {KEY}"}
+    assert stub.said[: len(PROMPTS)] == stub.said[-len(PROMPTS) :] == [*PROMPTS]
+    assert any(
+        note.startswith("a is another model than at the beginning.") for note in found.evaluation.notes
+    )
+    assert found.report is not None and found.report.scored[0].mean.value == 3 / 4
+    assert left_on(host) == []
+
+
+def test_mlflow_scores_here_and_a_function_there_has_its_packages_or_names_what_is_missing(
+    home: Home, host: Sshd, tmp_path: Path
+) -> None:
+    uv = uv_folder()
+    if uv is None:
+        pytest.skip("no package index can be reached")
+    (tmp_path / "own.py").write_text(
+        "import goltiny\n\ndef score(row, text):\n    return goltiny.version == '1.0'\n"
+    )
+    packages = package_folder(tmp_path / "packages")
+    variables = {**index_variables(), "PIP_FIND_LINKS": str(packages), "UV_FIND_LINKS": str(packages)}
+    variables |= {"PATH": f"{uv}:/usr/bin:/bin", "PIP_NO_INDEX": "false", "UV_OFFLINE": "false"}
+    scorers = [
+        {"scorer": "mlflow", "class": "RegexMatch", "arguments": {"pattern": "[0-4]"}},
+        {"scorer": "function", "file": "own.py", "name": "own"},
+    ]
+    stub = Answering(lambda _number, text, _headers: (200, text.split()[-1], 0.0))
+
+    async def test(url: str) -> None:
+        async with opened(home.data, host.alias) as lab:
+            body = file_of(tmp_path, url, rows=10, scorers=scorers)
+            begun = await answers_of(lab).begin_answers(body)
+            task = await ended(lab, begun)
+            assert task.state == "done", (task.message, task.hint)
+            missing = f"own.py imports goltiny, which is not installed for {sys.executable}."
+            found = await result(lab, begun)
+            (note,) = [each for each in found.evaluation.notes if missing in each]
+            assert f"{sys.executable} -m pip install goltiny" in note and "below packages" in note
+            assert found.report is not None
+            scores = {each.scorer: each.mean.value for each in found.report.scored}
+            assert scores == {"RegexMatch": 0.5, "own": None}
+
+            body = file_of(tmp_path, url, rows=10, scorers=scorers, packages=["goltiny<2"])
+            begun = await answers_of(lab).begin_answers(body)
+            task = await ended(lab, begun)
+            assert task.state == "done", (task.message, task.hint)
+            lines = await log_of(lab, begun)
+            assert "Missing there: goltiny<2." in lines  # and not MLflow, which the new environment has not
+            built = await result(lab, begun)
+            assert built.report is not None
+            scores = {each.scorer: each.mean.value for each in built.report.scored}
+            assert scores == {"RegexMatch": 0.5, "own": 1.0}, built.evaluation.notes
+
+    with stub.serving() as url, with_variables(host, **variables):
+        bounded(test(url))
+    (python,) = (host.home / ".local/share/genops-lab/envs").glob("there-*/lib/python3*/site-packages")
+    assert (python / "goltiny.py").exists() and not (python / "mlflow").exists()
+    assert left_on(host) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "ends"),
+    [({"tokens": 400}, "killed"), ({"money": 0.0009}, "restarted")],
+    ids=["tokens", "money"],
+)
+def test_a_budget_is_never_passed_there_nor_when_the_evaluation_goes_on(
+    home: Home, host: Sshd, tmp_path: Path, limits: dict[str, Any], ends: str
+) -> None:
+    gated = Gated(free=5)
+    price = {"input": 1.0, "output": 10.0}
+    one = 10e-6 * 1.0 + 3e-6 * 10.0  # an answer of the stub
+
+    async def test(url: str) -> ModelAnswers:
+        async with opened(home.data, host.alias) as lab:
+            model = {"url": url, "model": "stub", "price": price, "limits": {"at_once": 4, **limits}}
+            body = file_of(tmp_path, url, models={"a": model}, settings={"max_tokens": 7})
+            begun = await answers_of(lab).begin_answers(body)
+            await asked(gated, 9)
+            if ends == "killed":
+                asking_process(host).kill()
+                assert (await ended(lab, begun)).state == "failed"
+                gated.open()
+                begun = await answers_of(lab).resume_answers(begun.evaluation.id)
+            else:
+                await asyncio.to_thread(host.stop)
+                await asyncio.to_thread(end_those_of, host.home)
+                gated.open()
+                await asyncio.to_thread(host.start)
+            task = await ended(lab, begun)
+            assert task.state == "done", (task.message, task.hint)
+            (model,) = (await result(lab, begun)).evaluation.models
+            assert (model.repeated, 5 < model.answered < 12) == (4, True), model
+            assert model.stopped.startswith("The budget of "), model
+            last = await answers_of(lab).resume_answers(begun.evaluation.id)
+            assert (await ended(lab, last)).state == "done"
+            (model,) = (await result(lab, last)).evaluation.models
+            assert model.answered < 12 and model.stopped.startswith("The budget of "), model
+            return model
+
+    with gated.stub.serving() as url:
+        found = bounded(test(url))
+    assert found.answered + 4 == len(gated.said)
+    assert found.money is not None
+    assert TOKENS * len(gated.said) <= found.spent.total <= limits.get("tokens", math.inf)
+    assert one * len(gated.said) <= found.money <= limits.get("money", math.inf)

@@ -93,7 +93,7 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     - about: what the answer is about then. "these rows" needs fewer of them, and says nothing of others like them.
     - check_models: each model answers five short questions before and after, so that another one is noticed that
       answers under the same name.
-    - packages: packages that functions and tasks of harnesses import. The host of a target installs those that it lacks.
+    - packages: packages that functions and tasks of harnesses import. A target's host installs those that it lacks.
     - smallest_difference: a difference of scores that does not matter: within it, models are equal.
     """
 

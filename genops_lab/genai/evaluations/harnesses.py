@@ -63,7 +63,8 @@ def run_harness(
     if found is None or found.returncode:
         raise Failed(
             f"The task {harness.task!r} needs {_MODULES[kind]}, which is not installed for {python}.",
-            hint=f"{python} -m pip install {shlex.join(PACKAGES[kind])}, or name an environment that has it: python: PATH",
+            hint=f"{python} -m pip install {shlex.join(PACKAGES[kind])}, or name an environment that has the package: "
+            "python: PATH",
         )
     if kind == "inspect":
         return _run_inspect(harness, endpoint, settings, repeats, python, files, logs, look)

@@ -16,10 +16,10 @@ from genops_lab.genai.scorers.programs import Code, Embeddings, Function, JsonSc
 from genops_lab.genai.scorers.rules import Given
 
 from .evaluation_file import Evaluation, EvaluationFileError, read_scorers
+from .harnesses import PACKAGES as HARNESSES
 from .journal import Call, Key, read
 from .models import AnswerEvaluation
 from .process import AnswersProcess, all_scorers, on_disk
-from .harnesses import PACKAGES as HARNESSES
 from .results_folder import ResultsFolder, find_folder
 
 #: What the stages import, as pyproject.toml has it: to ask, to stop when the answer is known, and for some scorers.
@@ -160,7 +160,12 @@ def _read(there: ResultsFolder, state: AnswerEvaluation, scorers: Sequence[Score
     """Read all results that came, and return the state. Raises Failed."""
     try:
         journals = [there.path / name for name in _relayed(there.path)]
-        for path in (there.calls, there.turns, *journals, *(there.judge_calls(each.label) for each in scorers)):
+        for path in (
+            there.calls,
+            there.turns,
+            *journals,
+            *(there.judge_calls(each.label) for each in scorers),
+        ):
             read(path)
         if (there.path / "rows.jsonl").is_file():
             there.rows()

@@ -316,7 +316,9 @@ class AnswersProcess:
         question = question_of(folder, file, rows)
 
         def unknown(calls: dict[Key, Call], seen: set[str]) -> list[str]:
-            found = self._all_scores(folder, file, rows, calls, judges, lambda each: each.bounds is not None)[0]
+            found = self._all_scores(folder, file, rows, calls, judges, lambda each: each.bounds is not None)[
+                0
+            ]
             there = {
                 name: {key: mark for key, mark in marks.items() if key[1] in seen}
                 for name, marks in found.items()

@@ -38,6 +38,7 @@ from .models import (
     ComparedResults,
     ComparisonQuery,
     DataSet,
+    DeletedAnswers,
     Examples,
     ExamplesQuery,
     NewAnswerEvaluation,
@@ -253,8 +254,8 @@ class AnswersService(Service):
         """Return all examples with the mean score of each model's answers, for a table."""
         return await self._worker.call(AnswersProcess.examples, id, query)
 
-    async def delete_answer_evaluation(self, id: str) -> None:
-        """Delete the folder of an evaluation. Its runs and traces in MLflow stay."""
+    async def delete_answer_evaluation(self, id: str) -> DeletedAnswers:
+        """Delete the folder of an evaluation, and what the host of its target has. Runs and traces in MLflow stay."""
         folder = await asyncio.to_thread(find_folder, self._root, id)
         self._check_idle(id)
         lock = folder.lock()
@@ -263,8 +264,17 @@ class AnswersService(Service):
                 f"The evaluation {id} is at work.", hint="Cancel its task first.", code="under_way"
             )
         lock.release()
+        found = await asyncio.to_thread(folder.state)
+        left = ""
+        if found.target and self._targets is not None:
+            self._there.add(id)
+            try:
+                left = await self._on_target().left(found)
+            finally:
+                self._there.discard(id)
         await self._removed(id)
         self._events.emit("answer-evaluation", id)
+        return DeletedAnswers(left=left)
 
     def _page(self, query: PageQuery) -> Page[AnswerEvaluation]:
         found = [folder.state_now() for folder in all_folders(self._root)]
@@ -459,7 +469,11 @@ class AnswersService(Service):
             judges = [await self.endpoint_of(label, model) for label, model in asked.items()]
         handle.progress("Scoring the answers.")
         await self._worker.follow(
-            lambda done: handle.show(f"{done:,} answers scored."), AnswersProcess.score, plan["id"], judges, part
+            lambda done: handle.show(f"{done:,} answers scored."),
+            AnswersProcess.score,
+            plan["id"],
+            judges,
+            part,
         )
         self._events.emit("answer-evaluation", plan["id"])
         return data
