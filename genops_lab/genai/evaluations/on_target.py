@@ -33,7 +33,7 @@ from .results_folder import find_folder
 if TYPE_CHECKING:
     from genops_lab.core.tasks import TaskHandle
     from genops_lab.core.worker import Worker
-    from genops_lab.evaluations.loading import HostPython
+    from genops_lab.hosts.host_python import HostPython
     from genops_lab.hosts.link.commands import HostCommands, HostUnit
     from genops_lab.hosts.link.connection import HostConnection
     from genops_lab.hosts.service import TargetsService
