@@ -3,8 +3,8 @@
 The Lab names the session as ``id`` and its ``program``, ``evaluate`` or ``answers``; the host answers with what its
 Python has. Then the Lab sends orders, until it ends the channel. ``place`` lists files of the session by path, hash and
 size; the host asks for those that it does not have, from where a broken connection left them. The answer has the
-command that works with them (:mod:`.evaluate`, :mod:`.answers`). ``fetch`` asks for a file of the session. ``remove``
-deletes the session. :mod:`.transfer` defines how files travel.
+command that works with them (:mod:`.evaluate`, :mod:`.answers`). ``list`` asks for the paths of the files in a folder
+of the session, and ``fetch`` for a file. ``remove`` deletes the session. :mod:`.transfer` defines how files travel.
 
 Files are kept by their hash, so a model that was sent before is not sent again. A session has copies: a model may write
 into its own folder. The files ``own`` are in the session alone, and end with it. Those of ``absent`` too, and they are
@@ -50,9 +50,14 @@ async def serve(channel: Channel) -> None:
                 await place.receive(talk, *(_listed(order, name) for name in ("files", "own", "absent")))
             elif order.get("op") == "fetch":
                 await place.send(talk, relative(str(order["path"])))
-            else:
+            elif order.get("op") == "list":
+                found = await in_thread(place.listed, relative(str(order["path"])))
+                channel.write(document({"files": found}))
+            elif order.get("op") == "remove":
                 await in_thread(place.remove)
                 channel.write(document({"removed": True}))
+            else:
+                raise ValueError("the order is unknown")
         channel.write_eof()
     except (BadTransfer, Lost, KeyError, TypeError, ValueError) as error:
         raise ChannelReset("invalid", f"evaluation: {error}") from error
@@ -133,6 +138,14 @@ class _Place:
             size = os.fstat(stream.fileno()).st_size
             talk.channel.write(document({"size": size}))
             await talk.send(outgoing(stream, size, exact=True))
+
+    def listed(self, path: str) -> List[str]:
+        """Return the paths of the files in a folder of the session and below it."""
+        return sorted(
+            os.path.relpath(os.path.join(folder, name), self.folder)
+            for folder, _folders, names in os.walk(os.path.join(self.folder, path))
+            for name in names
+        )
 
     def _has(self, path: str) -> bool:
         return os.path.isfile(os.path.join(self.folder, path))

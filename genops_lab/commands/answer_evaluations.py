@@ -122,8 +122,9 @@ def delete_evaluation(result: Result, yes: Yes = False, json: Json = False) -> N
     """Delete the answers and scores of an evaluation of answers. Runs and traces in MLflow stay."""
     with command(json) as session:
         session.agree(f"The answers and scores of {result} will be deleted.", yes)
-        session.call(AnswersService.delete_answer_evaluation, id=result)
-        session.show({"deleted": result}, Document([Note(f"{result} is deleted.")]))
+        left = session.call(AnswersService.delete_answer_evaluation, id=result).left
+        notes = [Note(each) for each in (f"{result} is deleted.", left) if each]
+        session.show({"deleted": result, "left": left}, Document(notes))
 
 
 def _scores(scorer: str) -> NewScores:

@@ -79,6 +79,20 @@ class TaskHandle:
         self._tasks.update(self, message=message, progress=share)
 
 
+class SilentHandle(TaskHandle):
+    """The handle of work that no task shows: a request waits for its end."""
+
+    def __init__(self, title: str) -> None:
+        self.task = Task(id=secrets.token_hex(8), title=title, state="running", created_at=time.time())
+        self.taken_over = False
+
+    def say(self, line: str) -> None:
+        """Do nothing."""
+
+    def show(self, message: str, share: float | None = None) -> None:
+        """Do nothing."""
+
+
 class TasksService:
     """The tasks of this server. They end with it, except durable work (:mod:`.work`): the next server continues it."""
 

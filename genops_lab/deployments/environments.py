@@ -20,8 +20,8 @@ from weakref import WeakValueDictionary
 
 from genops_lab.core.errors import Failed
 from genops_lab.core.paths import private_dir
-from genops_lab.evaluations.loading import HostPython, Requirements
 from genops_lab.experiments.model_yaml import UnreadableModel, bounded_bytes, parse_yaml, read_description
+from genops_lab.hosts.host_python import HostPython, Requirements
 from genops_lab.serving.engines.settings import LLAMA, SGLANG, VLLM
 
 from .targets.environment_filter import building_environment

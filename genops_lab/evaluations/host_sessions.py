@@ -17,17 +17,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
+from genops_lab.agent.placing import relative
 from genops_lab.agent.transfer import BadTransfer, Receiver, document
-from genops_lab.core.errors import Failed, GenOpsError, InvalidRequest
-from genops_lab.hosts.link.builds import build
+from genops_lab.core.errors import GenOpsError
+from genops_lab.hosts.host_python import HostPython, Requirements, interpreter_on, require_one_host
 from genops_lab.hosts.link.commands import CommandEnd, CommandOrder, HostCommands, Output
 from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.placed_files import SentFile, send_needed
 from genops_lab.hosts.link.state import LinkDown, LinkState, RemoteError
 from genops_lab.hosts.link.transfer import READING_S, HostTransfer, host_transfer, through_breaks
-from genops_lab.hosts.providers import provider_of
-
-from .loading import HostPython, Requirements
 
 if TYPE_CHECKING:
     from genops_lab.core.tasks import TaskHandle
@@ -40,6 +38,7 @@ LEASE_S = 86400.0
 _JOURNAL_BYTES = 16 * 1024 * 1024
 _BREAKS, _AWAY_S = 6, 600.0
 _CANCEL_S, _REACH_S = 40.0, 10.0
+_MOST_FILES = 10_000
 
 #: What the agent runs over the files: it predicts rows, or asks models and scores their answers.
 Program = Literal["evaluate", "answers"]
@@ -62,11 +61,7 @@ class HostSessions:
     async def check_kind(self, target: str) -> None:
         """Raise NotFound or InvalidRequest unless evaluations can run on such a target."""
         record = await self._targets.record(target)
-        if provider_of(record.route.kind).allocates:
-            raise InvalidRequest(
-                f"Evaluations run on targets that are one host, and {target} requests a host for each kernel.",
-                hint="Evaluate on this machine, or on an SSH host.",
-            )
+        require_one_host(record.route, "Evaluations", "Evaluate on this machine, or on an SSH host.")
 
     async def reached(self, handle: TaskHandle, target: str) -> HostConnection:
         """Return the connection to a target once it is there."""
@@ -99,41 +94,10 @@ class HostSessions:
 
         ``project`` names a new environment. Raises Failed if it cannot be built.
         """
-        target = link.route.target
-        if not wanted.missing:
-            handle.say(f"The Python of {target} has the requirements of {name}.")
-            return host.executable
-        handle.progress(f"Building the environment of {name} on {target}.")
-        handle.say(f"Missing there: {', '.join(wanted.missing[:8])}.")
-        order = {
-            "id": build_id,
-            "source": {
-                "kind": "requirements",
-                "main": "requirements.txt",
-                "files": {"requirements.txt": "\n".join(wanted.lines) + "\n"},
-            },
-            "project": project,
-            "packages": wanted.packages,
-            "python": "" if wanted.python in ("", host.version) else wanted.python,
-            "folder": "",
-        }
-        loop = asyncio.get_running_loop()
-
-        def listener(event: dict[str, Any]) -> None:
-            words = str(event.get("step") or event.get("line") or "")
-            if words:
-                loop.call_soon_threadsafe(handle.say, words)
-
-        with watching(link, handle):
-            end = await self._targets.connections.run(build(link, order, listener))
-        if end["state"] != "done":
-            reason = str(end.get("message") or "the build was cancelled.")
-            raise Failed(
-                f"{target} cannot run {name}: its environment was not built. {reason}",
-                hint=str(end.get("hint") or "Evaluate again."),
-                code="environment",
-            )
-        return str(end["interpreter"])
+        return await interpreter_on(
+            self._targets.connections, link, host, wanted, name=name, project=project, build_id=build_id,
+            hint="Evaluate again.", progress=handle.progress, say=handle.say,
+        )  # fmt: skip
 
     async def followed(
         self, handle: TaskHandle, link: HostConnection, id: str, order: CommandOrder,
@@ -273,6 +237,20 @@ class Talk(HostTransfer):
             await self.receive(Receiver(size), lambda each: stream.write(each.raw))
         await asyncio.to_thread(part.replace, file)
         return True
+
+    async def files(self, path: str) -> list[str]:
+        """Return the paths of the files in a folder of the session and below it, at most 10,000."""
+        self.channel.write(document({"op": "list", "path": path}))
+        found = (await self.document()).get("files")
+        if not isinstance(found, list) or len(found) > _MOST_FILES:
+            raise BadTransfer(f"{path} has no list of files, or over {_MOST_FILES:,} of them")
+        try:
+            paths = [relative(str(each)) for each in found]
+        except ValueError as error:
+            raise BadTransfer(str(error)) from None
+        if any(not each.startswith(f"{path}/") for each in paths):
+            raise BadTransfer(f"a file is not in {path}")
+        return paths
 
     async def remove(self) -> None:
         """Remove the session from the host."""

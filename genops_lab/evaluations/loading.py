@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from genops_lab.registry.models import ModelVersion
+
+if TYPE_CHECKING:
+    from genops_lab.hosts.host_python import HostPython, Requirements
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,29 +28,6 @@ class CheckedVersion:
     allow_pickle: bool
     shown: dict[str, Any]
     refused: str = ""
-
-
-class HostPython(msgspec.Struct, frozen=True, kw_only=True):
-    """The Python of a target: its path, its version such as ``3.11``, its packages and its environment markers."""
-
-    executable: str
-    version: str
-    packages: dict[str, str]
-    markers: dict[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Requirements:
-    """The ingredients of an environment on a host; ``missing`` says what the Python of the target lacks.
-
-    ``lines`` are those of the model's requirements.txt, ``python`` its version (empty: unknown), and ``packages`` what
-    an evaluation needs beside them.
-    """
-
-    lines: list[str]
-    python: str
-    packages: list[str]
-    missing: list[str]
 
 
 @dataclass(frozen=True)

@@ -3291,7 +3291,7 @@ export interface paths {
         get: operations["answer_evaluations.get_answer_evaluation"];
         put?: never;
         post?: never;
-        /** Delete the folder of an evaluation. Its runs and traces in MLflow stay. */
+        /** Delete the folder of an evaluation, and what the host of its target has. Runs and traces in MLflow stay. */
         delete: operations["answer_evaluations.delete_answer_evaluation"];
         options?: never;
         head?: never;
@@ -11195,6 +11195,14 @@ export interface components {
             text: string;
             /** @default scorers.yaml */
             name: string;
+        };
+        /**
+         * DeletedAnswers
+         * @description An evaluation was deleted. ``left``: what is left on the host of its target, and why; empty: nothing.
+         */
+        DeletedAnswers: {
+            /** @default  */
+            left: string;
         };
         /**
          * Page[DataSet]
@@ -19935,12 +19943,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Done. */
-            204: {
+            /** @description The answer. */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["DeletedAnswers"];
+                };
             };
             /** @description The error. */
             default: {

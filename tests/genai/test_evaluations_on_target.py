@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import multiprocessing
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from msgspec.structs import replace
 
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
-from genops_lab.core.models import Task
-from genops_lab.core.settings import Settings
 from genops_lab.core.store.work import WorkTable
 from genops_lab.deployments.addresses import Address
 from genops_lab.deployments.models import Deployment
@@ -30,159 +25,49 @@ from genops_lab.genai.endpoints.service import EndpointsService
 from genops_lab.genai.evaluations.evaluation_file import Model
 from genops_lab.genai.evaluations.host_results import ASKING, LITELLM, SANDBOX, STOPPING, HostResults
 from genops_lab.genai.evaluations.journal import read
-from genops_lab.genai.evaluations.models import AnswersReport, BegunAnswers, NewAnswerEvaluation, NewScores
+from genops_lab.genai.evaluations.models import AnswersReport, NewAnswerEvaluation, NewScores
 from genops_lab.genai.evaluations.on_target import work_of
 from genops_lab.genai.evaluations.results_folder import ResultsFolder
-from genops_lab.genai.evaluations.service import AnswersService
 from genops_lab.genai.evaluations.target_endpoints import seen_from
 from genops_lab.hosts.models import NewTarget
 from tests.hosts.labs import connected, until
-from tests.support.application import Lab, open_lab
-from tests.support.homes import Home, temporary_home
-from tests.support.mlflow_file import place_store
-from tests.support.packages import without_index
+from tests.support.application import Lab
+from tests.support.homes import Home
 from tests.support.processes import end_those_of
 from tests.support.sshd import Sshd
-from tests.support.warm import use, warm_address, warm_workers
+from tests.support.warm import use, warm_address
 
 from .answering import Answering, Evaluating, answer, questions
-
-KEY = "sk-only-for-the-endpoint"
+from .evaluating_on_target import (
+    KEY,
+    Gated,
+    answers_of,
+    asked,
+    asking_process,
+    bounded,
+    ended,
+    evaluating_host,
+    file_of,
+    has_key,
+    home_with_key,
+    left_on,
+    log_of,
+    opened,
+    result,
+    state_of,
+)
 
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Home]:
-    with temporary_home() as found, warm_workers():
-        place_store(found.data)
-        (found.data / "secrets").mkdir(mode=0o700)
-        (found.data / "secrets" / "KEY").write_text(KEY)
+    with home_with_key() as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def host(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    """A host whose Python has what the stages import; it reaches no package index."""
-    empty = tmp_path_factory.mktemp("index")
-    with (
-        Sshd(environment={"XDG_STATE_HOME": "", **without_index(empty)}) as found,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        for name, value in home.environment().items():
-            patch.setenv(name, value)
-        patch.delenv("SSH_AUTH_SOCK", raising=False)
-        (home.path / ".ssh").mkdir(mode=0o700, exist_ok=True)
-        (home.path / ".ssh" / "config").write_text(f"Include {found.config}\n")
+    with evaluating_host(home, tmp_path_factory.mktemp("index")) as found:
         yield found
-
-
-class Gated:
-    """An endpoint that answers some calls, and the others once it is open."""
-
-    def __init__(self, free: int) -> None:
-        self.free = free
-        self.stub = Answering(self._reply)
-        self.keys = set[str]()
-
-    def _reply(self, number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
-        self.keys.add(headers.get("authorization", ""))
-        said = '{"reason": "as asked", "mark": 5}' if "<answer>" in text else text.split()[-1]
-        return 200, answer(said), math.inf if number >= self.free else 0.0
-
-    def open(self) -> None:
-        self.stub.opened.set()
-
-    @property
-    def said(self) -> list[str]:
-        return self.stub.said
-
-
-@asynccontextmanager
-async def opened(data_dir: Path, alias: str, **options: Any) -> AsyncIterator[Lab]:
-    """A Lab that is connected to the target ``box``."""
-    lab = await open_lab(Settings(data_dir=data_dir), **options)
-    try:
-        try:
-            await lab.targets.get_target("box")
-        except NotFound:
-            await lab.targets.add_target(NewTarget(name="box", host=alias, python=sys.executable))
-        target = await connected(lab, "box")
-        assert target.state == "up", target.message
-        yield lab
-    finally:
-        await lab.stop()
-
-
-def file_of(folder: Path, url: str, rows: int = 12, **more: Any) -> NewAnswerEvaluation:
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions(rows)))
-    limits = {"at_once": 4}
-    file = {
-        "apiVersion": "genops/v1", "kind": "Evaluation", "metadata": {"name": "there"}, "data": "rows.jsonl",
-        "prompt": "{{q}}", "models": {"a": {"url": url, "model": "stub", "key": "KEY", "limits": limits}},
-        "scorers": [{"scorer": "exact"}], **more,
-    }  # fmt: skip
-    return NewAnswerEvaluation(text=json.dumps(file), folder=str(folder), on="box")
-
-
-def answers_of(lab: Lab) -> AnswersService:
-    return lab.application.get(AnswersService)
-
-
-async def ended(lab: Lab, begun: BegunAnswers) -> Task:
-    return await lab.tasks.wait(begun.task.id)
-
-
-async def result(lab: Lab, begun: BegunAnswers) -> AnswersReport:
-    return await answers_of(lab).get_answer_evaluation(begun.evaluation.id)
-
-
-async def log_of(lab: Lab, begun: BegunAnswers) -> list[str]:
-    return (await lab.tasks.get_task_log(begun.task.id)).lines
-
-
-async def asked(gated: Gated, count: int) -> None:
-    async def look() -> int:
-        return len(gated.said)
-
-    await until(look, lambda found: found >= count)
-
-
-def state_of(host: Sshd) -> Path:
-    return host.home / ".local/state/genops-lab"
-
-
-def left_on(host: Sshd) -> list[str]:
-    """The sessions on the host."""
-    return os.listdir(state_of(host) / "evaluations" / "sessions")
-
-
-def asking_process(host: Sshd) -> psutil.Process:
-    """The process on the host that asks."""
-    found = [each for each in psutil.process_iter(["cmdline"]) if _asks(each.info["cmdline"] or [], host)]
-    assert len(found) == 1, found
-    return found[0]
-
-
-def _asks(words: list[str], host: Sshd) -> bool:
-    return "genops_lab.genai.evaluations.host_command" in words and str(host.home) in words[-1]
-
-
-def has_key(host: Sshd) -> list[str]:
-    """The files on the host, and the processes of this machine, that have the key."""
-    found = [
-        str(path) for path in host.home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()
-    ]
-    for process in psutil.process_iter():
-        try:
-            said = [*process.cmdline(), *process.environ().values()]
-        except psutil.Error:
-            continue
-        if any(KEY in each for each in said):
-            found.append(f"{process.pid}: {process.name()}")
-    return found
-
-
-def bounded(work: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(work, 240))
 
 
 def test_a_host_asks_and_scores_and_the_result_is_one_like_others(
@@ -422,6 +307,54 @@ def test_a_cancel_keeps_what_was_answered_even_of_a_host_that_is_away(
     assert len(gated.said) == 9 + 7 and left_on(host) == []
 
 
+def test_a_deletion_removes_what_is_on_the_host_or_says_why_not(
+    home: Home, host: Sshd, tmp_path: Path
+) -> None:
+    gated = Gated(free=5)
+
+    async def cancelled_while_away(lab: Lab, calls: int) -> str:
+        """Return the id of an evaluation that goes on there after a cancel."""
+        begun = await answers_of(lab).begin_answers(file_of(tmp_path, url))
+        await asked(gated, calls)
+        await asyncio.to_thread(host.stop)
+        await lab.tasks.cancel_task(begun.task.id)
+        assert (await ended(lab, begun)).state == "cancelled"
+        return begun.evaluation.id
+
+    async def test() -> None:
+        async with opened(home.data, host.alias) as lab:
+            id = await cancelled_while_away(lab, 9)
+            await asyncio.to_thread(host.start)
+            assert (await connected(lab, "box")).state == "up"
+            assert len(left_on(host)) == 1 and asking_process(host).is_running()
+            assert (await answers_of(lab).delete_answer_evaluation(id)).left == ""
+            assert left_on(host) == [] and not (home.data / "answers" / id).exists()
+            with pytest.raises(AssertionError):
+                asking_process(host)
+
+            gated.free = 9 + 5
+            id = await cancelled_while_away(lab, 9 + 9)
+            deleted = await answers_of(lab).delete_answer_evaluation(id)
+            assert deleted.left.startswith(
+                f"box still has files of {id}: box is not connected. What runs there"
+            )
+            assert not (home.data / "answers" / id).exists()
+            gated.open()
+            await asyncio.to_thread(asking_process(host).wait, 60)
+            (session,) = left_on(host)
+            month_ago = time.time() - 31 * 86400
+            os.utime(state_of(host) / "evaluations" / "sessions" / session, (month_ago, month_ago))
+            await asyncio.to_thread(host.start)
+            assert (await connected(lab, "box")).state == "up"
+            begun = await answers_of(lab).begin_answers(file_of(tmp_path, url))
+            assert (await ended(lab, begun)).state == "done"
+            assert left_on(host) == []
+            assert (await answers_of(lab).delete_answer_evaluation(begun.evaluation.id)).left == ""
+
+    with gated.stub.serving() as url:
+        bounded(test())
+
+
 def test_rows_are_asked_there_until_the_answer_is_known_and_code_runs_in_the_sandbox(
     home: Home, host: Sshd, tmp_path: Path
 ) -> None:
@@ -484,10 +417,6 @@ def test_what_cannot_run_there_is_refused_before_anything_is_asked(
             assert error.hint.startswith(
                 "If its server runs on box, give url and model in the evaluation file"
             )
-            harness = file_of(tmp_path, url, harness={"inspect": "t"}, data="", prompt="", scorers=[])
-            error = await refused(lab, harness)
-            assert "runs on this machine alone" in error.message, error.message
-
             lacking = file_of(tmp_path, url, scorers=[{"scorer": "exact"}, {"scorer": "embeddings"}])
             begun = await answers_of(lab).begin_answers(lacking)
             task = await ended(lab, begun)

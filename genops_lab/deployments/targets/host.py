@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from genops_lab.core.errors import Conflict, Failed, GenOpsError, InvalidRequest, NotFound
+from genops_lab.core.errors import Conflict, Failed, GenOpsError, NotFound
 from genops_lab.core.paths import private_dir, read_or_create_private
 from genops_lab.deployments import https
 from genops_lab.deployments.environments import HOST_SERVING, engine_requirements, requirements_on
@@ -27,8 +27,7 @@ from genops_lab.deployments.record import CallerKey
 from genops_lab.deployments.rollout_models import Rollout
 from genops_lab.deployments.scaling import Scale, for_gateway
 from genops_lab.deployments.secrets import Secrets
-from genops_lab.evaluations.loading import HostPython, Requirements
-from genops_lab.hosts.link.builds import build
+from genops_lab.hosts.host_python import HostPython, Requirements, interpreter_on, require_one_host
 from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.placed_files import sent_folder
 from genops_lab.hosts.link.state import LinkDown, RemoteError
@@ -240,41 +239,11 @@ class HostTarget(DeploymentTarget):
         if spec.files is None:
             raise Failed(f"The files of {spec.name!r} are missing.", hint="Deploy the version again.")
         host, wanted = await self._requirements(link, spec.files, spec.serving)
-        if not wanted.missing:
-            progress(f"The Python of {self.name} has the requirements of the model.")
-            return host.executable
-        progress(f"Building the environment of the model on {self.name}.")
-        progress(f"Missing there: {', '.join(wanted.missing[:8])}.")
-        order = {
-            "id": f"deployment-{spec.name[:30]}-{spec.revision}",
-            "source": {
-                "kind": "requirements",
-                "main": "requirements.txt",
-                "files": {"requirements.txt": "\n".join(wanted.lines) + "\n"},
-            },
-            "project": spec.name,
-            "packages": wanted.packages,
-            "python": "" if wanted.python in ("", host.version) else wanted.python,
-            "folder": "",
-        }
-        loop = asyncio.get_running_loop()
-
-        def listener(event: dict[str, Any]) -> None:
-            words = str(event.get("step") or event.get("line") or "")
-            if event.get("away"):
-                words = f"The connection to {self.name} is down. The environment is built there meanwhile."
-            if words:
-                loop.call_soon_threadsafe(progress, words)
-
-        end = await self._run(build(link, order, listener))
-        if end["state"] != "done":
-            reason = str(end.get("message") or "the build was cancelled.")
-            raise Failed(
-                f"{self.name} cannot run {spec.name!r}: its environment was not built. {reason}",
-                hint=str(end.get("hint") or "Deploy the version again."),
-                code="environment",
-            )
-        return str(end["interpreter"])
+        return await interpreter_on(
+            self._targets.connections, link, host, wanted, name=repr(spec.name), project=spec.name,
+            build_id=f"deployment-{spec.name[:30]}-{spec.revision}", hint="Deploy the version again.",
+            progress=progress, say=progress,
+        )  # fmt: skip
 
     async def _requirements(
         self, link: HostConnection, model: Path, serving: Mapping[str, Any] | None
@@ -380,11 +349,7 @@ class HostTarget(DeploymentTarget):
 
     async def _link(self) -> HostConnection:
         record = await self._targets.record(self.name)
-        if provider_of(record.route.kind).allocates:
-            raise InvalidRequest(
-                f"Deployments run on targets that are one host, and {self.name} requests a host for each kernel.",
-                hint="Deploy on this machine, or on an SSH host.",
-            )
+        require_one_host(record.route, "Deployments", "Deploy on this machine, or on an SSH host.")
         return self._targets.connections.link(record.route)
 
     async def _reached(self, progress: Callable[[str], None]) -> HostConnection:

@@ -93,6 +93,7 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     - about: what the answer is about then. "these rows" needs fewer of them, and says nothing of others like them.
     - check_models: each model answers five short questions before and after, so that another one is noticed that
       answers under the same name.
+    - packages: packages that functions and tasks of harnesses import. A target's host installs those that it lacks.
     - smallest_difference: a difference of scores that does not matter: within it, models are equal.
     """
 
@@ -122,6 +123,7 @@ class Evaluation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     stop_when_known: bool = False
     about: Literal["rows like these", "these rows"] = "rows like these"
     check_models: bool = False
+    packages: list[Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][^\n]*\Z", max_length=300)]] = []
     smallest_difference: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
     @property
@@ -177,6 +179,7 @@ _FILE = YamlKind(
     },
     shapes={
         "registered": "must be NAME@VERSION or NAME@ALIAS, such as digits@3",
+        "packages": "must be a package as pip names it, such as pandas>=2",
         "name": "must be letters, digits, '.', '_' or '-', and begin with a letter or digit",
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -13,7 +13,8 @@ class Harness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     - inspect: a task such as ``inspect_evals/gsm8k``, or a file beside the evaluation file: ``task.py`` or
       ``task.py@name``.
     - lm_eval: a task of lm-evaluation-harness, such as ``gsm8k``.
-    - python: the Python of an environment where the harness is installed; empty: that of GenOps Lab.
+    - python: the Python of an environment where the harness is installed; empty: that of GenOps Lab. On a target it is
+      a path of the host; empty: the target's Python, or an environment that the host builds.
     - files: further files that the task reads, beside the evaluation file.
     - limit: rows at most.
     - arguments: further options of the harness's command, such as ``["-T", "level=hard"]``.
@@ -31,6 +32,11 @@ class Harness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     def __post_init__(self) -> None:
         if bool(self.inspect) == bool(self.lm_eval):
             raise ValueError("a harness has one of inspect and lm_eval")
+
+    @property
+    def kind(self) -> Literal["inspect", "lm_eval"]:
+        """Return which harness has the task."""
+        return "inspect" if self.inspect else "lm_eval"
 
     @property
     def task(self) -> str:

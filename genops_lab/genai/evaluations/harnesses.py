@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -30,7 +31,8 @@ from .results_folder import KeptScore
 
 _LOOK_S = 0.5
 _SHOWN = 1500
-_INSTALLS = {"inspect": "inspect-ai openai", "lm_eval": '"lm-eval[api]"'}
+#: The packages of each harness.
+PACKAGES = {"inspect": ("inspect-ai", "openai"), "lm_eval": ("lm-eval[api]",)}
 _MODULES = {"inspect": "inspect_ai", "lm_eval": "lm_eval"}
 _MARKS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "no": 0.0, "true": 1.0, "false": 0.0}
 
@@ -52,7 +54,7 @@ def run_harness(
     files: the folder with the files of the task. logs: where the harness writes. look: raises to stop. Raises Failed.
     """
     private_dir(logs)
-    kind = "inspect" if harness.inspect else "lm_eval"
+    kind = harness.kind
     python = str(Path(harness.python).expanduser()) if harness.python else sys.executable
     found = subprocess.run(
         [python, "-c", f"import importlib.util as u, sys; sys.exit(u.find_spec('{_MODULES[kind]}') is None)"],
@@ -61,7 +63,8 @@ def run_harness(
     if found is None or found.returncode:
         raise Failed(
             f"The task {harness.task!r} needs {_MODULES[kind]}, which is not installed for {python}.",
-            hint=f"{python} -m pip install {_INSTALLS[kind]}, or name an environment that has it: python: PATH",
+            hint=f"{python} -m pip install {shlex.join(PACKAGES[kind])}, or name an environment that has the package: "
+            "python: PATH",
         )
     if kind == "inspect":
         return _run_inspect(harness, endpoint, settings, repeats, python, files, logs, look)

@@ -66,7 +66,7 @@ def main(folder: str) -> int:
             if "ask" in session.stages:
                 process.ask(id, answering, judges)
             stage = "scored"
-            process.score(id, judges, reports=False)
+            process.score(id, judges, "host")
     except CallCancelled:
         _say(failed="It was stopped there, or no JupyterLab was connected for a day.", hint=_resume(id))
         return 1

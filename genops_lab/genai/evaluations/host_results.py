@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,8 +13,10 @@ from genops_lab.core.paths import private_dir
 from genops_lab.genai.scorers.base import Judge
 from genops_lab.genai.scorers.kinds import Scorer
 from genops_lab.genai.scorers.programs import Code, Embeddings, Function, JsonSchema, Mlflow, Rouge, Sacrebleu
+from genops_lab.genai.scorers.rules import Given
 
-from .evaluation_file import Evaluation
+from .evaluation_file import Evaluation, EvaluationFileError, read_scorers
+from .harnesses import PACKAGES as HARNESSES
 from .journal import Call, Key, read
 from .models import AnswerEvaluation
 from .process import AnswersProcess, all_scorers, on_disk
@@ -32,17 +33,19 @@ _OF_SCORERS: dict[type, tuple[str, ...]] = {
     Sacrebleu: ("sacrebleu>=2.4",), Rouge: ("rouge-score>=0.1.2",),
 }  # fmt: skip
 _OLDEST_PYTHON = (3, 10)
-_STATE = "state.json"
+_STATE, _ADDED, _HARNESS = "state.json", "added.json", "harness"
 
 
 class HostNeeds(msgspec.Struct, frozen=True, kw_only=True):
     """The needs of an evaluation on a host. ``results``: the files that the stages write there, which come back.
 
+    ``folders``: those of which all files come back: nobody knows the names of a harness's logs and scores before.
     ``python``: the version for an environment, where the host's own is older than ``oldest``.
     """
 
     lines: list[str]
     results: list[str]
+    folders: list[str]
     python: str
     oldest: tuple[int, int] = _OLDEST_PYTHON
 
@@ -56,7 +59,9 @@ class HostResults(AnswersProcess):
         file = self._file(folder)
         scorers, _judges = all_scorers(folder, file)
         return HostNeeds(
-            lines=list(dict.fromkeys(_lines(file, scorers, litellm))), results=list(_results(folder, scorers)),
+            lines=list(dict.fromkeys(_lines(file, scorers, litellm))),
+            results=list(_results(folder, file, scorers)),
+            folders=[_HARNESS, "scores"] if file.harness else [],
             python=f"{sys.version_info[0]}.{sys.version_info[1]}",
         )  # fmt: skip
 
@@ -67,20 +72,31 @@ class HostResults(AnswersProcess):
         """
         folder, there = find_folder(self._root, id), Path(came)
         with self._alone(folder), on_disk(f"Free some space, then: genops evaluate resume {id}"):
-            state = folder.state()
-            scorers, _judges = all_scorers(folder, self._file(folder))
-            files = [name for name in _results(folder, scorers) if (there / name).is_file()]
-            found = _read(ResultsFolder(there), state, scorers)
+            state, file, came_there = folder.state(), self._file(folder), ResultsFolder(there)
+            scorers, _judges = all_scorers(folder, file)
+            added = _given_there(came_there, folder.added(), state) if file.harness else {}
+            scorers += added.values()
+            wanted = [*_results(folder, file, scorers)]
+            if file.harness:
+                wanted += _paths(there, _HARNESS)
+            files = [name for name in wanted if (there / name).is_file()]
+            found = _read(came_there, state, scorers)
             if _STATE not in files:
                 return state
-            missing = _answered(read(folder.calls)) - _answered(read(there / "calls.jsonl"))
-            if missing:
-                raise _invalid(state, f"{len(missing):,} answers that were asked for before are missing")
+            for name in ["calls.jsonl", *_relayed(folder.path)]:
+                missing = _answered(read(folder.path / name)) - _answered(read(there / name))
+                if missing:
+                    raise _invalid(state, f"{len(missing):,} answers that were asked for before are missing")
             for name in files:
-                if name != _STATE:
+                if name not in (_STATE, _ADDED):
                     private_dir((folder.path / name).parent)
                     (there / name).replace(folder.path / name)
             state = msgspec.structs.replace(state, models=found.models, notes=found.notes, stage=found.stage)
+            if file.harness:
+                folder.keep_added([*folder.added(), *added])
+                state = msgspec.structs.replace(
+                    state, rows=len(folder.rows()), scorers=[each.label for each in scorers]
+                )
             folder.keep_state(state)
         return state
 
@@ -93,28 +109,66 @@ def _lines(file: Evaluation, scorers: Sequence[Scorer], litellm: bool) -> Iterat
         yield from (*SCHEMAS, *SANDBOX)
     if litellm:
         yield LITELLM
+    yield from file.packages
+    if file.harness and not file.harness.python:
+        yield from HARNESSES[file.harness.kind]
     for scorer in scorers:
         yield from _OF_SCORERS.get(type(scorer), ())
         if isinstance(scorer, Embeddings) and not scorer.endpoint:
             yield "sentence-transformers>=3"
-        if isinstance(scorer, Mlflow):  # another version may have other scorers
-            yield f"mlflow=={importlib.metadata.version('mlflow')}"
 
 
-def _results(folder: ResultsFolder, scorers: Sequence[Scorer]) -> Iterator[str]:
+def _results(folder: ResultsFolder, file: Evaluation, scorers: Sequence[Scorer]) -> Iterator[str]:
     """Yield the files of a folder that the stages write, by their path in it."""
     yield from (_STATE, "calls.jsonl", "turns.jsonl", "model-checks.json")
+    if file.harness:
+        yield from ("rows.jsonl", _ADDED)
     for each in scorers:
+        if isinstance(each, Mlflow):  # the Lab scores by it
+            continue
         if isinstance(each, Judge | Embeddings):
             yield folder.judge_calls(each.label).relative_to(folder.path).as_posix()
         yield folder.scores_path(each.label).relative_to(folder.path).as_posix()
 
 
+def _paths(folder: Path, name: str) -> list[str]:
+    """Return the paths of the files below ``name`` of a folder."""
+    return [each.relative_to(folder).as_posix() for each in (folder / name).rglob("*") if each.is_file()]
+
+
+def _relayed(folder: Path) -> list[str]:
+    """Return the paths of the journals of what a harness asked for."""
+    return [f"{_HARNESS}/{each.name}" for each in (folder / _HARNESS).glob("*.calls.jsonl")]
+
+
+def _given_there(there: ResultsFolder, here: list[str], state: AnswerEvaluation) -> dict[str, Scorer]:
+    """Return the scorers of a harness that a host added, by their texts. Raises Failed for any other scorer."""
+    found: dict[str, Scorer] = {}
+    try:
+        for text in there.added():
+            if text not in here:
+                added = read_scorers(text)
+                (found[text],) = added.scorers
+                if added.judges or not isinstance(found[text], Given):
+                    raise ValueError("a scorer is not that of a harness")
+    except (msgspec.MsgspecError, EvaluationFileError, ValueError) as error:
+        raise _invalid(state, str(error).rstrip(".")) from None
+    return found
+
+
 def _read(there: ResultsFolder, state: AnswerEvaluation, scorers: Sequence[Scorer]) -> AnswerEvaluation:
     """Read all results that came, and return the state. Raises Failed."""
     try:
-        for path in (there.calls, there.turns, *(there.judge_calls(each.label) for each in scorers)):
+        journals = [there.path / name for name in _relayed(there.path)]
+        for path in (
+            there.calls,
+            there.turns,
+            *journals,
+            *(there.judge_calls(each.label) for each in scorers),
+        ):
             read(path)
+        if (there.path / "rows.jsonl").is_file():
+            there.rows()
         for each in scorers:
             there.scores(each.label)
         found = there.state() if (there.path / _STATE).is_file() else state

@@ -144,6 +144,12 @@ class BegunAnswers(msgspec.Struct, frozen=True, kw_only=True):
     task: Task
 
 
+class DeletedAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """An evaluation was deleted. ``left``: what is left on the host of its target, and why; empty: nothing."""
+
+    left: str = ""
+
+
 class ScoreEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """A number with its interval at 95 %. None: the data cannot tell. ``n`` counts examples."""
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from genops_lab.agent.answers import CODE, ENDPOINTS, SESSION
-from genops_lab.core.errors import Failed
+from genops_lab.core.errors import Failed, GenOpsError
 from genops_lab.core.paths import private_dir
+from genops_lab.core.tasks import SilentHandle
 from genops_lab.deployments.environments import lines_on
 from genops_lab.evaluations.host_sessions import FOLLOWED, HostSessions, Talk, command_order
 from genops_lab.hosts.link.payload import INIT, python_files, zipped
@@ -32,7 +33,7 @@ from .results_folder import find_folder
 if TYPE_CHECKING:
     from genops_lab.core.tasks import TaskHandle
     from genops_lab.core.worker import Worker
-    from genops_lab.evaluations.loading import HostPython
+    from genops_lab.hosts.host_python import HostPython
     from genops_lab.hosts.link.commands import HostCommands, HostUnit
     from genops_lab.hosts.link.connection import HostConnection
     from genops_lab.hosts.service import TargetsService
@@ -131,13 +132,14 @@ class AnswersOnTarget:
             session = HostSession(evaluation=evaluation.id, stages=stages, code=digest, interpreter=python)
             await asyncio.to_thread(Path(folder, SESSION).write_bytes, msgspec.json.encode(session))
             code = await asyncio.to_thread(sent_file, CODE, Path(folder, CODE))
-            own, absent = await asyncio.to_thread(self._files, evaluation.id, needs.results)
+            own, absent = await asyncio.to_thread(self._files, evaluation.id, needs)
             own.append(await asyncio.to_thread(sent_file, SESSION, Path(folder, SESSION)))
             size = sum(each.size for each in (code, *own, *absent))
+            await asyncio.to_thread(find_folder(self._root, evaluation.id).on_host.touch)
             handle.progress(f"Sending the evaluation to {link.route.target} (at most {size / 1e6:,.1f} MB).")
             return await sessions.talked(handle, link, id, lambda talk: talk.place([code], own, absent))
 
-    def _files(self, id: str, results: list[str]) -> tuple[list[SentFile], list[SentFile]]:
+    def _files(self, id: str, needs: HostNeeds) -> tuple[list[SentFile], list[SentFile]]:
         """Return the files that the stages read, and those that they go on writing."""
         folder = find_folder(self._root, id).path
         there = f"{ROOT}/{id}"
@@ -146,8 +148,11 @@ class AnswersOnTarget:
             if (folder / name).is_dir():
                 own += sent_folder(f"{there}/{name}", folder / name)
         absent = [
-            sent_file(f"{there}/{name}", folder / name) for name in results if (folder / name).is_file()
+            sent_file(f"{there}/{name}", folder / name) for name in needs.results if (folder / name).is_file()
         ]
+        for name in needs.folders:
+            if (folder / name).is_dir():
+                absent += sent_folder(f"{there}/{name}", folder / name)
         return own, absent
 
     async def _taken(
@@ -156,16 +161,17 @@ class AnswersOnTarget:
         """Fetch the results, and take them over."""
         needs = await self._worker.call(HostResults.needs, evaluation.id, False)
         answers = sum(each.wanted for each in evaluation.models)
-        limit = min(_MOST_BYTES, _MORE_BYTES + answers * _ANSWER_BYTES)
+        limit = min(_MOST_BYTES, _MORE_BYTES + answers * _ANSWER_BYTES) if answers else _MOST_BYTES
         incoming = await asyncio.to_thread(private_dir, self._root.parent / "incoming")  # the same disk
         with tempfile.TemporaryDirectory(prefix="answers-", dir=incoming) as folder:
 
             async def fetch(talk: Talk) -> None:
-                for name in needs.results:
+                root = f"{ROOT}/{evaluation.id}"
+                inside = [path for name in needs.folders for path in await talk.files(f"{root}/{name}")]
+                for name in [*needs.results, *(path.removeprefix(f"{root}/") for path in inside)]:
                     file = Path(folder, name)
-                    await asyncio.to_thread(file.parent.mkdir, exist_ok=True)
-                    path = f"{ROOT}/{evaluation.id}/{name}"
-                    await talk.fetch(path, file, limit, f"{name} has over {limit:,} bytes")
+                    await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
+                    await talk.fetch(f"{root}/{name}", file, limit, f"{name} has over {limit:,} bytes")
 
             await self._sessions.talked(handle, link, _session(evaluation), fetch)
             return await self._worker.call(HostResults.take, evaluation.id, folder)
@@ -177,26 +183,48 @@ class AnswersOnTarget:
             id = _session(evaluation)
             await self._sessions.ended(handle, link, id, _GRACE_S)
             await self._taken(handle, link, evaluation)
-            await self._sessions.removed(handle, link, id, [_build(handle)])
+            await self._removed(handle, link, evaluation)
 
         return await self._sessions.at_end(handle, evaluation.target, end, _FETCH_S)
 
     async def remove(self, handle: TaskHandle, evaluation: AnswerEvaluation) -> None:
         """Remove what is on the host; say so if that is not possible."""
 
-        def remove(link: HostConnection) -> Any:
-            return self._sessions.removed(handle, link, _session(evaluation), [_build(handle)])
+        if left := await self._left(handle, evaluation):
+            handle.say(left)
 
-        if why := await self._sessions.at_end(handle, evaluation.target, remove):
-            handle.say(
-                f"What the evaluation left on {evaluation.target} was not removed: {why} "
-                "It is removed when it is 30 days old."
-            )
+    async def left(self, evaluation: AnswerEvaluation) -> str:
+        """Stop and remove what is on the host, if it is connected. Return what is left there, and why."""
+        if not await asyncio.to_thread(find_folder(self._root, evaluation.id).on_host.exists):
+            return ""
+        try:
+            await self.check(evaluation.target)
+        except GenOpsError as error:
+            return _left(evaluation, error.message)
+        return await self._left(SilentHandle(f"Delete {evaluation.name}"), evaluation)
+
+    async def _left(self, handle: TaskHandle, evaluation: AnswerEvaluation) -> str:
+        why = await self._sessions.at_end(
+            handle, evaluation.target, lambda link: self._removed(handle, link, evaluation)
+        )
+        return _left(evaluation, why) if why else ""
+
+    async def _removed(self, handle: TaskHandle, link: HostConnection, evaluation: AnswerEvaluation) -> None:
+        await self._sessions.removed(handle, link, _session(evaluation), [_build(handle)])
+        found = find_folder(self._root, evaluation.id)
+        await asyncio.to_thread(found.on_host.unlink, missing_ok=True)
 
 
 def _session(evaluation: AnswerEvaluation) -> str:
     """Return the id of the session and of its command, which fits into their bounds."""
     return f"answers-{hashlib.sha256(evaluation.id.encode()).hexdigest()[:24]}"
+
+
+def _left(evaluation: AnswerEvaluation, why: str) -> str:
+    return (
+        f"{evaluation.target} still has files of {evaluation.id}: {why} What runs there ends within a day, and the "
+        "files are removed when they are 30 days old."
+    )
 
 
 def work_of(evaluation: AnswerEvaluation, stages: list[HostStage]) -> str:

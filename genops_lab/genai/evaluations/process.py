@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -22,7 +22,7 @@ from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.scorers.base import Answered, Judge
 from genops_lab.genai.scorers.kinds import Scorer
-from genops_lab.genai.scorers.programs import EMBEDDINGS, Embeddings
+from genops_lab.genai.scorers.programs import EMBEDDINGS, Embeddings, Mlflow
 from genops_lab.genai.scorers.rules_of_calls import Cost
 from genops_lab.runtime.money import money_text
 
@@ -65,6 +65,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ScoringPart = Literal["all", "host", "lab"]
+#: Whether a scorer scores in a part.
+_IN_PART: dict[ScoringPart, Callable[[Scorer], bool]] = {
+    "all": lambda _scorer: True,
+    "host": lambda scorer: not isinstance(scorer, Mlflow),
+    "lab": lambda scorer: isinstance(scorer, Mlflow),
+}
 #: How long another process may take to notice that its Lab is gone, and to leave the folder.
 _LEAVES_S = 15.0
 
@@ -232,10 +239,13 @@ class AnswersProcess:
             folder.keep_state(state)
         return state
 
-    def score(self, id: str, judges: list[Endpoint], reports: bool = True) -> AnswerEvaluation:
-        """Score all answers that have no score yet, and report on all with ``reports``. Reports how many are done.
+    def score(self, id: str, judges: list[Endpoint], part: ScoringPart = "all") -> AnswerEvaluation:
+        """Score all answers that have no score yet, and report on all. Reports how many are done.
 
-        A scorer that cannot score is told by name, and the others go on. Raises Failed, Conflict.
+        On the host of a target the ``part`` is "host": the scorers of MLflow are left out, and there is no report. The
+        Lab does these: the part "lab". A scorer that cannot score is told by name, and the others go on.
+
+        Raises Failed, Conflict.
         """
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
@@ -244,24 +254,22 @@ class AnswersProcess:
             calls = read(folder.calls)
             state = folder.state()
             file = _priced(file, {each.model: each.price for each in state.models}, _prices(judges))
-            found, notes = self._all_scores(folder, file, rows, calls, judges)
-            if reports:
+            found, notes = self._all_scores(folder, file, rows, calls, judges, _IN_PART[part])
+            if part != "host":
                 _keep_report(folder, file, state, calls, found, rows)
-            notes = [*outcome_notes(state, state.models, file, folder), *notes]
+            before = state.notes if part == "lab" else outcome_notes(state, state.models, file, folder)
+            notes = list(dict.fromkeys([*before, *notes]))
             state = msgspec.structs.replace(state, stage="recording", notes=notes)
             folder.keep_state(state)
         return state
 
-    def report_again(self, id: str, is_first: bool = False) -> AnswerEvaluation:
-        """Make the report of the kept scores again, with the labels of now. No model is asked. Raises Conflict.
-
-        ``is_first``: there may be no report yet.
-        """
+    def report_again(self, id: str) -> AnswerEvaluation:
+        """Make the report of the kept scores again, with the labels of now. No model is asked. Raises Conflict."""
         folder = find_folder(self._root, id)
         file, rows = self._file(folder), folder.rows()
         with self._alone(folder), on_disk(f"Free some space, then: genops evaluate score {id}"):
             state = folder.state()
-            if folder.report() is None and not is_first:
+            if folder.report() is None:
                 raise Conflict(
                     f"The answers of {id} are not scored yet.", hint=_resume(id), code="not_scored"
                 )
@@ -271,9 +279,12 @@ class AnswersProcess:
 
     def _all_scores(
         self, folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], calls: dict[Key, Call],
-        judges: Sequence[Endpoint],
+        judges: Sequence[Endpoint], scores: Callable[[Scorer], bool],
     ) -> tuple[dict[str, dict[Key, KeptScore]], list[str]]:  # fmt: skip
-        """Score all answers that have no score yet, and keep the scores. Returns all by scorer, and what to say."""
+        """Score all answers that have no score yet, and keep the scores. Returns all by scorer, and what to say.
+
+        A scorer for which ``scores`` is false scores nothing now: its kept scores count.
+        """
         from .scoring import answered
 
         scorers, settings = all_scorers(folder, file)
@@ -286,16 +297,19 @@ class AnswersProcess:
         answers = answered(file, calls, wanted, rows)
         found, notes = {}, []
         for scorer in scorers:
+            if not scores(scorer):
+                found[scorer.label] = folder.scores(scorer.label)
+                continue
             try:
-                scores, said = self._scores(folder, file, scorer, answers, endpoints, settings)
+                kept, said = self._scores(folder, file, scorer, answers, endpoints, settings)
                 notes += said
             except InvalidRequest as error:
-                scores = []
+                kept = []
                 notes.append(f"{error.message} {error.hint}".strip())
             if isinstance(scorer, Cost):
                 notes += _price_notes(scorer.label, file)
-            folder.keep_scores(scorer.label, scores)
-            found[scorer.label] = {each.key: each for each in scores}
+            folder.keep_scores(scorer.label, kept)
+            found[scorer.label] = {each.key: each for each in kept}
         return found, notes
 
     def _known(
@@ -305,7 +319,9 @@ class AnswersProcess:
         question = question_of(folder, file, rows)
 
         def unknown(calls: dict[Key, Call], seen: set[str]) -> list[str]:
-            found = self._all_scores(folder, file, rows, calls, judges)[0]
+            found = self._all_scores(folder, file, rows, calls, judges, lambda each: each.bounds is not None)[
+                0
+            ]
             there = {
                 name: {key: mark for key, mark in marks.items() if key[1] in seen}
                 for name, marks in found.items()
@@ -412,11 +428,6 @@ class AnswersProcess:
 def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
     """Return a file, the path of its rows and the rows. Raises EvaluationFileError, InvalidRequest, NotFound."""
     file = read_evaluation(body.text, body.name)
-    if file.harness and body.on:
-        raise InvalidRequest(
-            f"{body.name} is a task of another harness, which runs on this machine alone.",
-            hint="Leave out --on. Its models may be deployments on the target.",
-        )
     if file.harness:
         digest = digest_of(msgspec.json.encode(file.harness))
         return file, Path(file.harness.task), Rows(digest=digest, by_id={})

@@ -81,6 +81,8 @@ class ResultsFolder:
         self.turns, self.files = path / "turns.jsonl", path / "files"
         #: Pictures and PDFs of rows.
         self.attachments = path / "attachments"
+        #: There while the host of a target has files of the evaluation.
+        self.on_host = path / "on-host"
 
     @property
     def id(self) -> str:

@@ -39,6 +39,7 @@ from .models import (
     ComparedResults,
     ComparisonQuery,
     DataSet,
+    DeletedAnswers,
     Examples,
     ExamplesQuery,
     NewAnswerEvaluation,
@@ -46,7 +47,7 @@ from .models import (
     PlannedEvaluation,
 )
 from .outcomes import outcome_lines
-from .process import AnswersProcess
+from .process import AnswersProcess, ScoringPart
 from .records import AnswerRecords
 from .registered_scorers import MlflowScorers
 from .results_folder import all_folders, find_folder
@@ -285,8 +286,8 @@ class AnswersService(Service):
         """Return all examples with the mean score of each model's answers, for a table."""
         return await self._worker.call(AnswersProcess.examples, id, query)
 
-    async def delete_answer_evaluation(self, id: str) -> None:
-        """Delete the folder of an evaluation. Its runs and traces in MLflow stay."""
+    async def delete_answer_evaluation(self, id: str) -> DeletedAnswers:
+        """Delete the folder of an evaluation, and what the host of its target has. Runs and traces in MLflow stay."""
         folder = await asyncio.to_thread(find_folder, self._root, id)
         self._check_idle(id)
         lock = folder.lock()
@@ -295,8 +296,17 @@ class AnswersService(Service):
                 f"The evaluation {id} is at work.", hint="Cancel its task first.", code="under_way"
             )
         lock.release()
+        found = await asyncio.to_thread(folder.state)
+        left = ""
+        if found.target and self._targets is not None:
+            self._there.add(id)
+            try:
+                left = await self._on_target().left(found)
+            finally:
+                self._there.discard(id)
         await self._removed(id)
         self._events.emit("answer-evaluation", id)
+        return DeletedAnswers(left=left)
 
     def _page(self, query: PageQuery) -> Page[AnswerEvaluation]:
         found = [folder.state_now() for folder in all_folders(self._root)]
@@ -433,7 +443,9 @@ class AnswersService(Service):
         wanted = sum(each.wanted for each in evaluation.models)
 
         def tell(event: dict[str, Any]) -> None:
-            if isinstance(done := event.get("answers"), int):
+            if isinstance(done := event.get("answers"), int) and not wanted:
+                handle.show(f"{evaluation.target}: the other harness is running.")
+            elif isinstance(done := event.get("answers"), int):
                 handle.show(f"{evaluation.target}: {done:,} of {wanted:,} answers.", done / max(wanted, 1))
             elif isinstance(done := event.get("scored"), int):
                 handle.show(f"{evaluation.target}: {done:,} answers scored.")
@@ -475,21 +487,25 @@ class AnswersService(Service):
 
     async def _score(self, handle: TaskHandle, plan: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         evaluation = await asyncio.to_thread(lambda: find_folder(self._root, plan["id"]).state())
-        if evaluation.target and plan["stage"] != "report":  # the host has scored: its scores are here
-            await self._on_target().remove(handle, evaluation)
-            await self._worker.call(AnswersProcess.report_again, plan["id"], is_first=True)
-            self._events.emit("answer-evaluation", plan["id"])
-            return data
         if plan["stage"] == "report":
             handle.progress("Making the report with the labels of now.")
             await self._worker.call(AnswersProcess.report_again, plan["id"])
             self._events.emit("answer-evaluation", plan["id"])
             return data
+        part: ScoringPart = "lab" if evaluation.target else "all"
+        judges: list[Endpoint] = []
+        if part == "lab":  # the host has scored by all other scorers: their scores are here
+            await self._on_target().remove(handle, evaluation)
+        else:
+            _, asked = await self._worker.call(AnswersProcess.models, plan["id"])
+            judges = [await self.endpoint_of(label, model) for label, model in asked.items()]
         handle.progress("Scoring the answers.")
-        _, asked = await self._worker.call(AnswersProcess.models, plan["id"])
-        judges = [await self.endpoint_of(label, model) for label, model in asked.items()]
         await self._worker.follow(
-            lambda done: handle.show(f"{done:,} answers scored."), AnswersProcess.score, plan["id"], judges
+            lambda done: handle.show(f"{done:,} answers scored."),
+            AnswersProcess.score,
+            plan["id"],
+            judges,
+            part,
         )
         self._events.emit("answer-evaluation", plan["id"])
         return data

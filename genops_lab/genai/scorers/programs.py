@@ -289,6 +289,13 @@ class Function(Program, frozen=True, kw_only=True, tag="function", tag_field="sc
             there = runpy.run_path(str(path), run_name="genops_scorer")
         except OSError as error:
             raise CannotScore(f"Cannot read {self.file}: {error.strerror}.") from error
+        except ModuleNotFoundError as error:
+            missing = (error.name or "a module").partition(".")[0]
+            raise CannotScore(
+                f"{self.file} imports {missing}, which is not installed for {sys.executable}.",
+                f"Install it: {sys.executable} -m pip install {missing}. For an evaluation with --on, the evaluation "
+                "file can name it below packages.",
+            ) from error
         except BaseException as error:
             raise CannotScore(f"{self.file} raised {type(error).__name__}: {error}") from error
         global _loaded

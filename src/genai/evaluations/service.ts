@@ -131,10 +131,12 @@ export class AnswersService {
     );
   }
 
-  async delete(id: string): Promise<void> {
-    await this._api.data(
+  /** Delete an evaluation; returns what is left on the host of its target, and why. */
+  async delete(id: string): Promise<string> {
+    const { left } = await this._api.data(
       this._api.http.DELETE('/answer-evaluations/{id}', path(id))
     );
+    return left ?? '';
   }
 
   /** The differences to another evaluation of the same rows. */

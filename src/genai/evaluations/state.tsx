@@ -1,3 +1,4 @@
+import { Notification } from '@jupyterlab/apputils';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
@@ -66,8 +67,11 @@ export class EvaluationActions {
       trans
     });
     if (agreed) {
-      await this._service.delete(id);
+      const left = await this._service.delete(id);
       this._onDeleted();
+      if (left) {
+        Notification.info(left, { autoClose: false });
+      }
     }
   }
 
