@@ -36,6 +36,7 @@ from tests.support import authorizer
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, start_lab
 from tests.support.openai_stub import OpenAIStub
+from tests.ui.programs import own_mlflow, run_script
 
 from .answering import Evaluating, questions
 from .live_deployment import LiveDeployment
@@ -334,6 +335,77 @@ def test_an_answer_is_compared_with_the_documents_that_it_names(
     assert faithful["reasons"] == {"the trace has no 'documents'": 1}
     (asked,) = judge.requests()
     assert "The office opens at nine." in str(asked["messages"])
+
+
+def application(lab: LiveDeployment, which: str, experiment: str) -> str:
+    """Run a snippet of the docs in a process of its own, and return the id of its trace."""
+    page = Path(__file__).parents[2] / "docs/users/application-traces.md"
+    if not page.exists():
+        pytest.skip("The docs are not here.")
+    snippet = page.read_text().split(f"<!-- {which} application -->\n```python\n")[1].split("```")[0]
+    names = {"OPENAI_BASE_URL": f"{lab.url}/v1", "OPENAI_API_KEY": lab.key}
+    if which == "mlflow":
+        told = "print(mlflow.get_last_active_trace_id())"
+        names |= own_mlflow(lab.server)
+    else:
+        told = "print(f'tr-{span.get_span_context().trace_id:032x}')"
+        names |= {
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{lab.server.url}genops/otlp/v1/traces",
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS":
+                f"Authorization=token%20{lab.server.token},x-mlflow-experiment-id={experiment}",
+        }  # fmt: skip
+    printed = run_script(lab.server, snippet + told, **names)
+    return printed.split()[-1]
+
+
+def test_applications_of_the_docs_and_their_calls_are_one_tree_and_judges_read_its_documents(
+    lab: LiveDeployment, judge: OpenAIStub
+) -> None:
+    pytest.importorskip("openai", reason="openai's client")
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="OpenTelemetry's exporter for OTLP")
+    judge.reset()
+    traces = f"genops/v1/deployments/{NAME}/traces"
+    for name in ("support", "elsewhere"):
+        lab.done("POST", "genops/v1/experiments", {"name": name})
+    lab.done("PUT", traces, {"sample": 1.0, "experiment": "support"})
+    try:
+        kinds = ("faithfulness", "context_precision", "context_recall")
+        scorers = [{"scorer": each, "model": "judge"} for each in kinds]
+        lab.done("PUT", PATH, {"text": text(judge, *scorers, RULES[0])})
+        by_otlp = application(lab, "opentelemetry", "support")
+        by_mlflow = application(lab, "mlflow", "support")
+        apart = application(lab, "opentelemetry", "elsewhere")
+        found = lab.settled(3)
+        assert {each["scorer"]: (each["scored"], each["reasons"]) for each in found["scorers"]} == {
+            each: (3, {}) for each in (*kinds, "short")
+        }
+        asked = [str(each["messages"]) for each in judge.requests()]
+        assert len(asked) == 9 and all(
+            "<documents>\\nThe office opens at nine.\\n</documents>" in each for each in asked
+        )
+
+        def shown(trace: str) -> tuple[dict[str, Any], list[tuple[str, int, str]]]:
+            found = lab.server.get(f"genops/v1/trace-content/{trace}")
+            assert not found["problems"], found
+            return found, [(each["name"], each["depth"], each["kind"]) for each in found["spans"]]
+
+        top, search = ("answer", 0, "UNKNOWN"), ("search", 1, "RETRIEVER")
+        trace, spans = shown(by_otlp)
+        assert spans == [top, search, ("chat chat", 1, "CHAT_MODEL")]
+        scored = {each["name"]: each["span_id"] for each in trace["assessments"]}
+        assert scored == dict.fromkeys((*kinds, "short"), trace["spans"][2]["span_id"])
+        trace, spans = shown(by_mlflow)
+        assert spans == [top, search, ("Completions", 1, "CHAT_MODEL"), ("chat chat", 2, "CHAT_MODEL")]
+        assert (trace["tokens"]["input"], trace["tokens"]["output"]) == (7, 5)
+        assert trace["experiment"] == "support" and trace["tags"]["deployment"] == NAME
+        trace, spans = shown(apart)
+        assert spans == [top, search, ("chat chat", 1, "CHAT_MODEL")]
+        assert trace["experiment"] == "elsewhere" and "deployment" not in trace["tags"]
+        call = f"genops/v1/trace-content/{apart}/spans/{trace['spans'][2]['span_id']}"
+        own = lab.server.get(call)["trace_id"]
+        assert lab.server.get(f"genops/v1/traces/{own}")["caller_trace"] == apart != own
+    finally:
+        lab.done("PUT", traces, {"sample": 1.0})
 
 
 def test_the_sample_is_chosen_by_the_id(lab: LiveDeployment) -> None:
