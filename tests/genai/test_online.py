@@ -36,7 +36,6 @@ from tests.support import authorizer
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, start_lab
 from tests.support.openai_stub import OpenAIStub
-from tests.ui.programs import own_mlflow, run_script
 
 from .answering import Evaluating, questions
 from .live_deployment import LiveDeployment
@@ -337,27 +336,6 @@ def test_an_answer_is_compared_with_the_documents_that_it_names(
     assert "The office opens at nine." in str(asked["messages"])
 
 
-def application(lab: LiveDeployment, which: str, experiment: str) -> str:
-    """Run a snippet of the docs in a process of its own, and return the id of its trace."""
-    page = Path(__file__).parents[2] / "docs/users/application-traces.md"
-    if not page.exists():
-        pytest.skip("The docs are not here.")
-    snippet = page.read_text().split(f"<!-- {which} application -->\n```python\n")[1].split("```")[0]
-    names = {"OPENAI_BASE_URL": f"{lab.url}/v1", "OPENAI_API_KEY": lab.key}
-    if which == "mlflow":
-        told = "print(mlflow.get_last_active_trace_id())"
-        names |= own_mlflow(lab.server)
-    else:
-        told = "print(f'tr-{span.get_span_context().trace_id:032x}')"
-        names |= {
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{lab.server.url}genops/otlp/v1/traces",
-            "OTEL_EXPORTER_OTLP_TRACES_HEADERS":
-                f"Authorization=token%20{lab.server.token},x-mlflow-experiment-id={experiment}",
-        }  # fmt: skip
-    printed = run_script(lab.server, snippet + told, **names)
-    return printed.split()[-1]
-
-
 def test_applications_of_the_docs_and_their_calls_are_one_tree_and_judges_read_its_documents(
     lab: LiveDeployment, judge: OpenAIStub
 ) -> None:
@@ -372,9 +350,9 @@ def test_applications_of_the_docs_and_their_calls_are_one_tree_and_judges_read_i
         kinds = ("faithfulness", "context_precision", "context_recall")
         scorers = [{"scorer": each, "model": "judge"} for each in kinds]
         lab.done("PUT", PATH, {"text": text(judge, *scorers, RULES[0])})
-        by_otlp = application(lab, "opentelemetry", "support")
-        by_mlflow = application(lab, "mlflow", "support")
-        apart = application(lab, "opentelemetry", "elsewhere")
+        by_otlp = lab.application("opentelemetry", "support")
+        by_mlflow = lab.application("mlflow", "support")
+        apart = lab.application("opentelemetry", "elsewhere")
         found = lab.settled(3)
         assert {each["scorer"]: (each["scored"], each["reasons"]) for each in found["scorers"]} == {
             each: (3, {}) for each in (*kinds, "short")

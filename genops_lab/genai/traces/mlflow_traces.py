@@ -125,7 +125,7 @@ class MlflowTraces(MlflowBackend):
             cost=sum(costs) if from_prices or (kept is None and costs) else kept,
             cost_source="price" if from_prices else "mlflow" if costs or kept is not None else "",
             cost_is_partial=partial and bool(costs),
-            caller_trace=tags.get(CALLER_TRACE, ""),
+            caller_trace=self._there(tags.get(CALLER_TRACE, "")),
             tags={key: text for key, text in tags.items() if not key.startswith("mlflow.")},
             metadata={key: text for key, text in metadata.items() if key not in _LEFT_OUT},
             assessments=assessments,
@@ -133,6 +133,13 @@ class MlflowTraces(MlflowBackend):
             spans_total=total,
             problems=problems,
         )
+
+    def _there(self, trace_id: str) -> str:
+        """Return the id of a trace, empty if MLflow does not have it."""
+        try:
+            return str(self._info(trace_id).trace_id) if trace_id else ""
+        except NotFound:
+            return ""
 
     def _called(self, traces: Sequence[str]) -> list[RawSpan]:
         """Return the first span of each trace of a deployment, with the span of the application above it."""
