@@ -3939,7 +3939,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Return what a span was asked and what it answered. */
+        /** Return what a span was asked and what it answered. Raises NotFound (the trace, the span). */
         get: operations["trace_content.get_span_content"];
         put?: never;
         post?: never;
@@ -11805,7 +11805,8 @@ export interface components {
          *
          *     ``tokens`` and ``cost`` are of the whole trace. ``cost_is_partial``: spans with tokens have no known price.
          *     ``run_id``, ``notebook`` and ``cell`` say where the trace was made, if that is known. ``problems`` are whole
-         *     sentences: spans without an end, parents in a circle, a missing root.
+         *     sentences: spans without an end, parents in a circle, a missing root. ``caller_trace``: the trace of the
+         *     application that called the deployment of this one, if MLflow has it.
          */
         Trace: {
             trace_id: string;
@@ -11844,6 +11845,8 @@ export interface components {
             cost_source: "" | "mlflow" | "price";
             /** @default false */
             cost_is_partial: boolean;
+            /** @default  */
+            caller_trace: string;
             /** @default {} */
             tags: {
                 [key: string]: string;

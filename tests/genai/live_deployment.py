@@ -9,8 +9,11 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.kernels.outputs.pages import eventually
 from tests.support.lab_server import LabServer
+from tests.ui.programs import own_mlflow, run_script
 
 APP = Path(__file__).with_name("answering_app.py")
 
@@ -89,3 +92,20 @@ class LiveDeployment:
         }
         table = self.done("POST", "genops/v1/trace-content/query", query)
         return [self.server.get(f"genops/v1/trace-content/{each}") for each in table["run_ids"]]
+
+    def application(self, which: str, experiment: str) -> str:
+        """Run an application of the docs in a process of its own, and return the id of its trace."""
+        page = Path(__file__).parents[2] / "docs/users/application-traces.md"
+        if not page.exists():
+            pytest.skip("The docs are not here.")
+        code = page.read_text().split(f"<!-- {which} application -->\n```python\n")[1].split("```")[0]
+        names = {"OPENAI_BASE_URL": f"{self.url}/v1", "OPENAI_API_KEY": self.key}
+        if which == "mlflow":
+            code = code.replace('"support"', repr(experiment)) + "print(mlflow.get_last_active_trace_id())"
+            names |= own_mlflow(self.server)
+        else:
+            code += "print(f'tr-{span.get_span_context().trace_id:032x}')"
+            sent = f"Authorization=token%20{self.server.token},x-mlflow-experiment-id={experiment}"
+            names["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = f"{self.server.url}genops/otlp/v1/traces"
+            names["OTEL_EXPORTER_OTLP_TRACES_HEADERS"] = sent
+        return run_script(self.server, code, **names).split()[-1]

@@ -336,6 +336,56 @@ def test_an_answer_is_compared_with_the_documents_that_it_names(
     assert "The office opens at nine." in str(asked["messages"])
 
 
+def test_applications_of_the_docs_and_their_calls_are_one_tree_and_judges_read_its_documents(
+    lab: LiveDeployment, judge: OpenAIStub
+) -> None:
+    pytest.importorskip("openai", reason="openai's client")
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="OpenTelemetry's exporter for OTLP")
+    judge.reset()
+    traces = f"genops/v1/deployments/{NAME}/traces"
+    for name in ("support", "elsewhere"):
+        lab.done("POST", "genops/v1/experiments", {"name": name})
+    lab.done("PUT", traces, {"sample": 1.0, "experiment": "support"})
+    try:
+        kinds = ("faithfulness", "context_precision", "context_recall")
+        scorers = [{"scorer": each, "model": "judge"} for each in kinds]
+        lab.done("PUT", PATH, {"text": text(judge, *scorers, RULES[0])})
+        by_otlp = lab.application("opentelemetry", "support")
+        by_mlflow = lab.application("mlflow", "support")
+        apart = lab.application("opentelemetry", "elsewhere")
+        found = lab.settled(3)
+        assert {each["scorer"]: (each["scored"], each["reasons"]) for each in found["scorers"]} == {
+            each: (3, {}) for each in (*kinds, "short")
+        }
+        asked = [str(each["messages"]) for each in judge.requests()]
+        assert len(asked) == 9 and all(
+            "<documents>\\nThe office opens at nine.\\n</documents>" in each for each in asked
+        )
+
+        def shown(trace: str) -> tuple[dict[str, Any], list[tuple[str, int, str]]]:
+            found = lab.server.get(f"genops/v1/trace-content/{trace}")
+            assert not found["problems"], found
+            return found, [(each["name"], each["depth"], each["kind"]) for each in found["spans"]]
+
+        top, search = ("answer", 0, "UNKNOWN"), ("search", 1, "RETRIEVER")
+        trace, spans = shown(by_otlp)
+        assert spans == [top, search, ("chat chat", 1, "CHAT_MODEL")]
+        scored = {each["name"]: each["span_id"] for each in trace["assessments"]}
+        assert scored == dict.fromkeys((*kinds, "short"), trace["spans"][2]["span_id"])
+        trace, spans = shown(by_mlflow)
+        assert spans == [top, search, ("Completions", 1, "CHAT_MODEL"), ("chat chat", 2, "CHAT_MODEL")]
+        assert (trace["tokens"]["input"], trace["tokens"]["output"]) == (7, 5)
+        assert trace["experiment"] == "support" and trace["tags"]["deployment"] == NAME
+        trace, spans = shown(apart)
+        assert spans == [top, search, ("chat chat", 1, "CHAT_MODEL")]
+        assert trace["experiment"] == "elsewhere" and "deployment" not in trace["tags"]
+        call = f"genops/v1/trace-content/{apart}/spans/{trace['spans'][2]['span_id']}"
+        own = lab.server.get(call)["trace_id"]
+        assert lab.server.get(f"genops/v1/traces/{own}")["caller_trace"] == apart != own
+    finally:
+        lab.done("PUT", traces, {"sample": 1.0})
+
+
 def test_the_sample_is_chosen_by_the_id(lab: LiveDeployment) -> None:
     lab.done("PUT", PATH, {"text": json.dumps({"scorers": RULES[:1]}), "sample": 0.5})
     lab.ask(*(f"sampled {at}" for at in range(16)))

@@ -394,3 +394,52 @@ def test_a_sample_of_requests_waits_for_the_lab_within_bounds(gateway: GatewayPr
     gateway.ask(**sent)
     assert samples()["samples"] == []
     samples(share=0)
+
+
+def test_a_request_names_the_span_of_its_application(gateway: GatewayProcess, one: Scorer) -> None:
+    gateway.route((one, 1), name="traced")
+
+    def samples(**more: Any) -> dict[str, Any]:
+        asked = {"op": "samples", "name": "traced", "share": 1.0, "run": "", "after": 0, **more}
+        return gateway.say(asked)
+
+    def ask(**headers: str) -> dict[str, str]:
+        found = gateway.ask("/headers", b"1", name="traced", Content_Type="application/json", **headers)
+        return dict(line.split(": ", 1) for line in found.body.decode().splitlines())
+
+    samples()
+    trace, span = "4b" * 16, "0a" * 8
+    passed = ask(traceparent=f"00-{trace}-{span}-01", tracestate="vendor=1, other=a b")
+    assert (passed["traceparent"], passed["tracestate"]) == (f"00-{trace}-{span}-01", "vendor=1, other=a b")
+    # It waits for the trace of its application, and no other request waits with it.
+    ask(traceparent=f"00-{trace}-{span}-00")  # the application keeps no trace
+    wrong = [
+        "not a trace", f"00-{'0' * 32}-{span}-01", f"00-{trace}-{'0' * 16}-01", f"ff-{trace}-{span}-01",
+        f"00-{trace}-{span}-01-more", f"00-{trace.upper()}-{span}-01",
+    ]  # fmt: skip
+    for each in wrong:
+        assert ask(traceparent=each)["traceparent"] == each
+    alone = samples()
+    assert [each["caller_trace"] for each in alone["samples"]] == [""] * 7
+    found = samples(run=alone["run"], after=alone["last"], all=True)
+    assert [(each["caller_trace"], each["caller_span"]) for each in found["samples"]] == [(trace, span)]
+    later = samples(run=alone["run"], after=found["last"])
+    assert later["samples"] == [] and later["lost"] == 0
+    ask(traceparent=f"01-{trace}-{span}-03-a later version")
+    (newer,) = samples(run=alone["run"], after=found["last"], all=True)["samples"]
+    assert newer["caller_trace"] == trace and newer["trace"] != trace
+    log = (gateway.folder / "log.txt").read_text()
+    assert log.count("is in no trace of its application") == 1 and "not a trace" not in log
+    # They count for the bounds, and a deployment that is gone leaves none behind.
+    for _ in range(150):
+        gateway.ask(
+            body=b"x" * 64 * 1024, name="traced", Content_Type="application/json",
+            traceparent=f"00-{trace}-{span}-01",
+        )  # fmt: skip
+    assert 0 < samples()["lost"] < 50
+    gateway.say({"op": "remove", "name": "traced", "generation": gateway.generation + 1})
+    gateway.route((one, 1), name="again")
+    samples(name="again")
+    gateway.ask(body=b"x", name="again", Content_Type="application/json")
+    assert len(samples(name="again")["samples"]) == 1
+    gateway.say({"op": "remove", "name": "again", "generation": gateway.generation + 1})

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, expect
 
+from tests.genai.live_deployment import LiveDeployment
 from tests.support.browser import LabPage
 from tests.support.homes import Home
 from tests.support.lab_server import LabServer, running_lab
@@ -245,3 +246,52 @@ def test_a_trace_becomes_a_row_of_a_data_set_and_new_traces_wait_while_the_tail_
     trace.get_by_role("button", name="Go to cell").click()
     notebook = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     expect(notebook.locator(".jp-Cell").last).to_have_class(re.compile("jp-mod-active"))
+
+
+def test_the_call_of_a_deployment_stands_in_the_tree_of_its_application(
+    lab: LabPage, server: LabServer
+) -> None:
+    pytest.importorskip("openai", reason="openai's client")
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="OpenTelemetry's exporter for OTLP")
+    chat = LiveDeployment(server, "chat")
+    for name in ("support", "elsewhere"):
+        chat.done("POST", "genops/v1/experiments", {"name": name})
+    chat.deploy()
+    chat.done("PUT", "genops/v1/deployments/chat/traces", {"sample": 1.0, "experiment": "support"})
+    chat.application("mlflow", "support")
+    chat.application("opentelemetry", "elsewhere")
+    open_page(lab)
+    ask(lab, "tags.deployment = chat")
+    expect(rows(lab)).to_have_count(2, timeout=60_000)
+    trace = page(lab).get_by_role("region", name="Trace", exact=True)
+    tree = trace.get_by_role("treegrid", name="Spans")
+
+    def opened(name: str) -> None:
+        rows(lab).filter(has_text=name).first.get_by_role("gridcell").nth(2).dblclick()
+
+    ask(lab, "tags.deployment = chat and name = answer")
+    expect(rows(lab)).to_have_count(1)
+    opened("answer")
+    expect(tree.get_by_role("row")).to_have_count(4)
+    call = tree.get_by_role("row", name=re.compile("^chat chat"))
+    expect(call).to_have_attribute("aria-level", "3")
+    expect(trace.locator(".gol-TracePane-head")).to_contain_text("12 tokens")
+    call.click()
+    turns = trace.get_by_role("list", name="Messages")
+    expect(turns).to_contain_text("Answer to The office opens at nine.")
+    lab.looks("trace-of-an-application", ".gol-Traces")
+    trace.get_by_role("button", name="Close the trace").click()
+
+    # The other application's trace is in another experiment: the deployment's leads to it, and both are one tree.
+    ask(lab, "tags.deployment = chat and name = 'chat chat'")
+    expect(rows(lab)).to_have_count(1)
+    opened("chat chat")
+    expect(tree.get_by_role("row")).to_have_count(1)
+    Keyboard(lab.page).choose(trace.get_by_role("button", name="Open trace of the application"))
+    expect(tree.get_by_role("row")).to_have_count(3)
+    expect(call).to_have_attribute("aria-level", "2")
+    call.click()
+    expect(turns).to_contain_text("Answer to The office opens at nine.")
+    lab.looks("trace-of-another-experiment", ".gol-Traces", daily=False)
+    trace.get_by_role("button", name="Close the trace").click()
+    chat.remove()

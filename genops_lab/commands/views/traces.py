@@ -71,6 +71,7 @@ def trace(found: Trace) -> Document:
             ("tokens", _tokens(found.tokens)),
             ("cost", _cost(found.cost) + (" (not of all calls)" if found.cost_is_partial else "")),
             ("session", found.session),
+            ("called by the trace", found.caller_trace),
             ("run", found.run_id),
             ("notebook", f"{found.notebook}, cell {found.cell}" if found.cell else found.notebook),
         ]

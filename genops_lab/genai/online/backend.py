@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,26 +15,32 @@ from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors
 from genops_lab.genai.endpoints.endpoint import usage_of
 from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.scorers.base import Answered
-from genops_lab.genai.traces.answered import NOT_REDACTED
+from genops_lab.genai.traces.answered import NOT_REDACTED, call_parts
 from genops_lab.genai.traces.content import MOST_CHARACTERS, content_of, documents_of
-from genops_lab.genai.traces.mlflow_traces import MlflowTraces
+from genops_lab.genai.traces.metadata import CALLER_SPAN, CALLER_TRACE
+from genops_lab.genai.traces.mlflow_traces import GONE, MlflowTraces
 from genops_lab.genai.traces.models import SpanContent
 from genops_lab.genai.traces.tree import INPUTS, OUTPUTS, RawSpan, attributes_of, value_at
 
-from .live_scorers import DOCUMENTS
+from .live_scorers import DOCUMENTS, RETRIEVED
 from .store import TraceScore
 
 #: Metadata of an assessment of a live trace: the id of the scoring that made it.
 SCORING = "genops.online"
-_GONE = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
+#: How long after a call the spans of its application are waited for, in seconds.
+LATE_S = 60.0
 
 
 class LiveTrace(msgspec.Struct, frozen=True, kw_only=True):
-    """A trace as an answer; without one ``reason`` says why it cannot be scored."""
+    """A trace as an answer; without one ``reason`` says why it cannot be scored.
+
+    ``trace`` names a call (``call_parts``). ``late``: spans of its application may still come.
+    """
 
     trace: str
     answered: Answered | None = None
     reason: str = ""
+    late: bool = False
 
 
 class OnlineTraces(MlflowBackend):
@@ -43,21 +50,44 @@ class OnlineTraces(MlflowBackend):
         super().__init__(tracking_uri, scratch, **others)
         self._traces = MlflowTraces(tracking_uri, scratch)
 
-    def read(self, traces: list[str], prices: dict[str, Price]) -> list[LiveTrace]:
-        """Return the traces as answers. ``prices`` by model."""
-        found = []
-        for each in traces:
-            try:
-                top, _, _ = self._traces.top(each)
-            except NotFound:
-                found.append(LiveTrace(trace=each, reason="the trace was deleted"))
-                continue
-            read = "the trace has no spans" if top is None else answered_in(each, top, prices)
-            if isinstance(read, str):
-                found.append(LiveTrace(trace=each, reason=read))
-            else:
-                found.append(LiveTrace(trace=each, answered=read))
-        return found
+    def read(
+        self, traces: list[str], prices: dict[str, Price], documents: bool = False, now: float | None = None
+    ) -> list[LiveTrace]:  # fmt: skip
+        """Return the traces as answers. ``prices`` by model; ``now`` in seconds since 1970.
+
+        ``documents``: those that the application retrieved are needed, where neither answer nor request names any.
+        """
+        now_ns = int((time.time() if now is None else now) * 1e9)
+        return [self._read(each, prices, documents, now_ns) for each in traces]
+
+    def _read(self, call: str, prices: dict[str, Price], documents: bool, now_ns: int) -> LiveTrace:
+        trace, span = call_parts(call)
+        try:
+            raw = self._traces.span(trace, span) if span else self._traces.top(trace)[0]
+        except NotFound:
+            return LiveTrace(trace=call, reason="the trace was deleted")
+        read = "the trace has no spans" if raw is None else answered_in(trace, raw, prices)
+        if raw is None or isinstance(read, str):
+            return LiveTrace(trace=call, reason=str(read))
+        caller = (trace, raw.parent_id) if span else _caller_of(raw)
+        if not documents or DOCUMENTS in read.row or not caller[0]:
+            return LiveTrace(trace=call, answered=read)
+        found = self._traces.documents(*caller, raw.end_ns)
+        if found:
+            given = {
+                DOCUMENTS: [each.text.text for each in found],
+                RETRIEVED: [each.source for each in found],
+            }
+            read = msgspec.structs.replace(read, row={**read.row, **given})
+            return LiveTrace(trace=call, answered=read)
+        if now_ns < (raw.end_ns or raw.start_ns) + LATE_S * 1e9:
+            return LiveTrace(trace=call, late=True)
+        why = (
+            f"the span of the application that called did not come within {LATE_S:g} s"
+            if found is None
+            else "the application's trace has no documents that were retrieved before the call"
+        )
+        return LiveTrace(trace=call, reason=why)
 
     def write(
         self, scoring: str, scorer: str, source: tuple[str, str], scores: list[TraceScore], lock: str
@@ -74,17 +104,18 @@ class OnlineTraces(MlflowBackend):
         with mlflow_errors("The scores of live traces could not be kept in MLflow"), locked(Path(lock)):
             for each in scores:
                 try:
-                    if _is_scored(tracing.get_trace_info(each.trace), scorer):
+                    trace, span = call_parts(each.trace)
+                    if _is_scored(tracing.get_trace_info(trace), scorer, span):
                         continue
                     made = Feedback(
-                        name=scorer[:250], value=each.value, rationale=each.reason or None,
+                        name=scorer[:250], span_id=span or None, value=each.value, rationale=each.reason or None,
                         source=AssessmentSource(*source), metadata={SCORING: scoring},
                         error=AssessmentError("NOT_SCORED", each.reason) if each.value is None else None,
                     )  # fmt: skip
-                    tracing.log_assessment(each.trace, made)
+                    tracing.log_assessment(trace, made)
                     new += 1
                 except MlflowException as error:
-                    if error.error_code not in _GONE:  # somebody deleted the trace
+                    if error.error_code not in GONE:  # somebody deleted the trace
                         raise
         return new
 
@@ -156,7 +187,15 @@ def _text(outputs: Any, first: Mapping[str, Any]) -> str:
     return outputs if isinstance(outputs, str) else msgspec.json.encode(outputs).decode()
 
 
-def _is_scored(info: Any, scorer: str) -> bool:
+def _caller_of(raw: RawSpan) -> tuple[str, str]:
+    """Return the trace and the span of the application that called, empty without one."""
+    attributes = attributes_of(raw)
+    trace, span = value_at(attributes, CALLER_TRACE), value_at(attributes, CALLER_SPAN)
+    return (trace, span) if isinstance(trace, str) and isinstance(span, str) else ("", "")
+
+
+def _is_scored(info: Any, scorer: str, span: str) -> bool:
     return any(
-        each.name == scorer[:250] and SCORING in (each.metadata or {}) for each in info.assessments or []
+        each.name == scorer[:250] and SCORING in (each.metadata or {}) and (each.span_id or "") == span
+        for each in info.assessments or []
     )

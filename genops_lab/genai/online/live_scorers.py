@@ -7,7 +7,7 @@ import re
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.genai.evaluations.evaluation_file import AddedScorers, read_scorers
 from genops_lab.genai.scorers.base import BaseScorer, Judge
-from genops_lab.genai.scorers.judges import Faithfulness, Pairwise
+from genops_lab.genai.scorers.judges import OfDocuments, Pairwise
 from genops_lab.genai.scorers.programs import Code, Mlflow
 from genops_lab.genai.scorers.retrieval import Retrieval
 from genops_lab.genai.scorers.rules import Given
@@ -15,8 +15,10 @@ from genops_lab.genai.scorers.rules_of_calls import Refusal
 
 from .store import KnownScorer
 
-#: The column of a live trace with the documents that its answer or its request names.
+#: The column of a live trace with the documents of its answer, its request or the application's trace.
 DOCUMENTS = "documents"
+#: The column with the ids or addresses of the documents that the application retrieved, in the same order.
+RETRIEVED = "retrieved"
 _FIELD = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 _EXPECTING_OF_MLFLOW = frozenset({"Correctness", "Equivalence", "ExpectationsGuidelines"})
 _WITHOUT = "format, length, refusal, latency, cost, regex, json_schema, function, relevance or rubric"
@@ -48,7 +50,7 @@ def needs(scorer: BaseScorer) -> str:
         return "it has no rule of its own"
     if isinstance(scorer, Retrieval):
         return _missing(scorer.relevant)
-    if isinstance(scorer, Faithfulness) and scorer.documents != DOCUMENTS:
+    if isinstance(scorer, OfDocuments) and scorer.documents != DOCUMENTS:
         return f"it needs {scorer.documents!r}, and a live request has its documents as {DOCUMENTS!r}"
     if isinstance(scorer, Code):
         columns = [scorer.stdin, scorer.stdout, *_FIELD.findall(scorer.program)]
@@ -62,7 +64,10 @@ def needs(scorer: BaseScorer) -> str:
 def known(scorer: BaseScorer) -> KnownScorer:
     """Return what is kept of a scorer."""
     if isinstance(scorer, Judge):
-        return KnownScorer(label=scorer.label, judge=scorer.model, source=("LLM_JUDGE", scorer.model))
+        return KnownScorer(
+            label=scorer.label, judge=scorer.model, source=("LLM_JUDGE", scorer.model),
+            documents=isinstance(scorer, OfDocuments),
+        )  # fmt: skip
     return KnownScorer(label=scorer.label, source=("CODE", str(scorer.__struct_config__.tag)))
 
 

@@ -24,7 +24,7 @@ from genops_lab.deployments.traced import Traced
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.scorers.base import Answered
 
-from .backend import OnlineTraces
+from .backend import LiveTrace, OnlineTraces
 from .models import NewOnlineScorers, OnlineScorer, OnlineScorers
 from .process import Checked, OnlineProcess, ScoredBatch, ScorerMean
 from .store import Config, Counted, KnownScorer, OnlineStore, Scoring, TraceScore, day_of
@@ -234,18 +234,21 @@ class OnlineService(Service):
                 await asyncio.to_thread(self._store.leave_out, now, scorer.label)
                 self._events.emit("deployment", found.deployment)
                 return ""
-            problem = await self._score(now, scorer, batch, traces, patient)
+            prices = dict(await self._prices.of())
+            read = await self._mlflow.call_long(OnlineTraces.read, traces, prices, scorer.documents)
+            there = [each for each in read if not each.late]
+            if not there:  # spans of their applications may still come
+                return ""
+            problem = await self._score(now, scorer, batch, there, patient)
             self._events.emit("trace")
             self._events.emit("deployment", found.deployment)
-            if problem:
+            if problem or len(there) < len(read):
                 return problem
 
     async def _score(
-        self, found: Scoring, scorer: KnownScorer, batch: int, traces: list[str], patient: bool
+        self, found: Scoring, scorer: KnownScorer, batch: int, read: list[LiveTrace], patient: bool
     ) -> str:  # fmt: skip
         """Score a batch, write its assessments, and mark its traces. Returns why some of them wait."""
-        prices = dict(await self._prices.of())
-        read = await self._mlflow.call_long(OnlineTraces.read, traces, prices)
         answers = {each.trace: each.answered for each in read if each.answered is not None}
         scores = [
             TraceScore(trace=each.trace, value=None, reason=each.reason) for each in read if not each.answered
@@ -257,7 +260,7 @@ class OnlineService(Service):
         scores += done.scores
         lock = str(self._root / "write.lock")
         await self._mlflow.call_long(OnlineTraces.write, found.id, scorer.label, scorer.source, scores, lock)
-        missing = set(traces) - {each.trace for each in scores}
+        missing = {each.trace for each in read} - {each.trace for each in scores}
         await asyncio.to_thread(
             self._store.charge, found, scorer.label, batch, day_of(time.time()), done.tokens, done.money
         )

@@ -1,7 +1,8 @@
 """Keep which traces wait for which scorer, which have a score, and what judges cost, in a file of SQLite.
 
 MLflow has the scores themselves, as assessments. This file is what a restart needs to score nothing twice and lose
-nothing: a trace is in ``waiting`` until its assessment is in MLflow.
+nothing: a trace is in ``waiting`` until its assessment is in MLflow. A call that is a span of its application's trace
+is kept as both ids (``traces/answered.call_parts``).
 """
 
 from __future__ import annotations
@@ -50,10 +51,14 @@ Outcome = Literal["scored", "not_scored", "left_out"]
 
 
 class KnownScorer(msgspec.Struct, frozen=True, kw_only=True):
-    """A scorer of a file. ``judge``: the name of the model that it asks; ``source``: MLflow's kind and id of it."""
+    """A scorer of a file. ``judge``: the name of the model that it asks; ``source``: MLflow's kind and id of it.
+
+    ``documents``: it needs what was retrieved for the answer.
+    """
 
     label: str
     judge: str = ""
+    documents: bool = False
     source: tuple[str, str]
 
 

@@ -100,10 +100,22 @@ class Rubric(_Rubric, frozen=True, kw_only=True, tag="rubric", tag_field="scorer
         return [*found, ("answer", answered.text)]
 
 
-class Faithfulness(_Rubric, frozen=True, kw_only=True, tag="faithfulness", tag_field="scorer"):
-    """A judge that marks whether all claims of the answer follow from the row's ``documents``."""
+class OfDocuments(_Rubric, frozen=True, kw_only=True, tag_field="scorer"):
+    """A judge that reads what was retrieved. ``documents``: the column with the texts of the documents."""
 
     documents: str = "documents"
+
+    def material(self, answered: Answered) -> list[tuple[str, Any]]:
+        """Return question, documents and answer."""
+        return [
+            ("question", answered.messages), ("documents", column(answered.row, self.documents)),
+            ("answer", answered.text),
+        ]  # fmt: skip
+
+
+class Faithfulness(OfDocuments, frozen=True, kw_only=True, tag="faithfulness", tag_field="scorer"):
+    """A judge that marks whether all claims of the answer follow from the row's ``documents``."""
+
     scale: list[str] = msgspec.field(
         default_factory=lambda: [
             "a claim contradicts them",
@@ -119,12 +131,50 @@ class Faithfulness(_Rubric, frozen=True, kw_only=True, tag="faithfulness", tag_f
             "An answer without claims, such as that the documents do not say, follows."
         )
 
+
+class ContextPrecision(OfDocuments, frozen=True, kw_only=True, tag="context_precision", tag_field="scorer"):
+    """A judge that marks how many of the row's ``documents`` help to answer the question; the answer does not count."""
+
+    scale: list[str] = msgspec.field(
+        default_factory=lambda: ["none of them helps", "some of them help", "all of them help"]
+    )
+
+    def instruction(self) -> str:
+        """Return the criterion."""
+        return (
+            "Criterion: the documents help to answer the question. A document helps if it has a fact that a correct "
+            "answer needs. Your own knowledge does not count."
+        )
+
     def material(self, answered: Answered) -> list[tuple[str, Any]]:
-        """Return question, documents and answer."""
-        return [
-            ("question", answered.messages), ("documents", column(answered.row, self.documents)),
-            ("answer", answered.text),
-        ]  # fmt: skip
+        """Return question and documents."""
+        return OfDocuments.material(self, answered)[:2]
+
+
+class ContextRecall(OfDocuments, frozen=True, kw_only=True, tag="context_recall", tag_field="scorer"):
+    """A judge that marks whether the row's ``documents`` have all that a correct answer needs.
+
+    - expected: the column with a reference answer, whose claims must be in the documents; empty: the question alone.
+    """
+
+    expected: str = ""
+    scale: list[str] = msgspec.field(
+        default_factory=lambda: ["they have nothing of it", "they have a part of it", "they have all of it"]
+    )
+
+    def instruction(self) -> str:
+        """Return the criterion."""
+        needed = (
+            "each claim of the expected answer" if self.expected else "all facts that the question asks for"
+        )
+        return f"Criterion: {needed} can be found in the documents. Your own knowledge does not count."
+
+    def material(self, answered: Answered) -> list[tuple[str, Any]]:
+        """Return question, reference and documents."""
+        question, documents, _ = OfDocuments.material(self, answered)
+        if not self.expected:
+            return [question, documents]
+        return [question, ("expected", column(answered.row, self.expected)), documents]
 
 
 class Relevance(_Rubric, frozen=True, kw_only=True, tag="relevance", tag_field="scorer"):

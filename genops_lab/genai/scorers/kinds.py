@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .judges import Faithfulness, Pairwise, Relevance, Rubric
+from .judges import ContextPrecision, ContextRecall, Faithfulness, Pairwise, Relevance, Rubric
 from .programs import Code, Embeddings, Function, JsonSchema, Mlflow, Regex, Rouge, Sacrebleu
 from .retrieval import Retrieval
 from .rules import Contains, Exact, Given, Numeric
@@ -12,5 +12,5 @@ RuleScorer = (
     Exact | Contains | Numeric | Format | Refusal | Length | Latency | Cost | ToolCalls | Retrieval | Given
 )
 ProgramScorer = Regex | JsonSchema | Sacrebleu | Rouge | Embeddings | Mlflow | Function | Code
-JudgeScorer = Rubric | Pairwise | Faithfulness | Relevance
+JudgeScorer = Rubric | Pairwise | Faithfulness | ContextPrecision | ContextRecall | Relevance
 Scorer = RuleScorer | ProgramScorer | JudgeScorer

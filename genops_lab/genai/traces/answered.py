@@ -1,4 +1,9 @@
-"""Make traces of requests that deployments answered, in MLflow's worker process."""
+"""Make traces of requests that deployments answered, in MLflow's worker process.
+
+A request that names a span of its application (``traceparent``) becomes a span below it, if the application's trace is
+in the experiment of the deployment's traces. MLflow adds spans to a trace by its id alone, so the header must not
+decide about traces of other experiments: there the request has a trace of its own, which names the application's.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,8 @@ import msgspec
 from genops_lab.experiments.backends.client import MlflowBackend, experiment_named, mlflow_errors
 from genops_lab.genai.endpoints.endpoint import CallFailed, Stream, usage_of
 
+from .metadata import CALLER_SPAN, CALLER_TRACE
+from .mlflow_traces import GONE, is_in_store
 from .writing import JSON, spans_in
 
 _OPERATIONS = {
@@ -24,12 +31,24 @@ _SETTINGS = ("temperature", "top_p", "max_tokens", "seed", "frequency_penalty", 
 NOT_REDACTED = "[not redacted, so not kept]"
 #: The caller left before the end of the answer.
 _LEFT = 499
+_DEPLOYMENT = "deployment"
+
+
+def call_parts(call: str) -> tuple[str, str]:
+    """Return the trace of a call of a deployment and, where other spans are in that trace too, its span.
+
+    >>> call_parts("tr-1:2"), call_parts("tr-1")
+    (('tr-1', '2'), ('tr-1', ''))
+    """
+    trace, _, span = call.partition(":")
+    return trace, span
 
 
 class AnsweredRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request and its answer, as the gateway kept them (``serving/gateway/samples.py``). Times in seconds.
 
     ``trace`` is the id of the trace to be, ``caller`` the name of the key. ``cut``: a part of the texts is missing.
+    ``caller_trace`` and ``caller_span`` are the span of the application that called, empty without one.
     """
 
     trace: str
@@ -45,25 +64,76 @@ class AnsweredRequest(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str = ""
     streamed: bool = False
     cut: bool = False
+    caller_trace: str = ""
+    caller_span: str = ""
+
+    @property
+    def span(self) -> str:
+        """The id of its span."""
+        return self.trace[:16]
 
 
 class AnsweredTraces(MlflowBackend):
     """Writes traces of deployments. Writing the same ones again changes nothing."""
 
-    def keep(self, deployment: str, experiment: str, redaction: str, requests: list[AnsweredRequest]) -> int:
-        """Return the number of traces that MLflow has now. The experiment is made where it is missing."""
-        resources = [{"scopeSpans": [{"spans": [span_of(deployment, each, redaction)]}]} for each in requests]
-        spans = spans_in(json.dumps({"resourceSpans": resources}).encode(), JSON)
+    def keep(
+        self, deployment: str, experiment: str, redaction: str, requests: list[AnsweredRequest]
+    ) -> list[str]:  # fmt: skip
+        """Return the calls that MLflow has now (``call_parts``). The experiment is made where it is missing."""
         with mlflow_errors(f"The traces of the deployment {deployment!r} could not be kept in MLflow"):
             id, _restored = experiment_named(self._client, experiment)
-            self._client._tracing_client.log_spans(id, spans)
+            joined = {each.trace: self._application(each, id) for each in requests}
+            spans = [
+                span_of(deployment, each, redaction, joined=bool(joined[each.trace])) for each in requests
+            ]
+            resources = [{"scopeSpans": [{"spans": [span]}]} for span in spans]
+            self._client._tracing_client.log_spans(
+                id, spans_in(json.dumps({"resourceSpans": resources}).encode(), JSON)
+            )
+            calls = []
             for each in requests:
-                self._client.set_trace_tag(f"tr-{each.trace}", "deployment", deployment)
-        return len(spans)
+                application = joined[each.trace]
+                trace = application.trace_id if application else f"tr-{each.trace}"
+                if (
+                    application is None or _DEPLOYMENT not in application.tags
+                ):  # the application may have its own
+                    self._client.set_trace_tag(trace, _DEPLOYMENT, deployment)
+                if application is None and each.caller_trace:
+                    self._client.set_trace_tag(trace, CALLER_TRACE, f"tr-{each.caller_trace}")
+                calls.append(f"{trace}:{each.span}" if application else trace)
+        return calls
+
+    def _application(self, request: AnsweredRequest, experiment_id: str) -> Any:
+        """Return the trace of the application that the request joins; None if it has a trace of its own.
+
+        The id of its span is drawn by the gateway after the request, so no header overwrites a span. Spans in files
+        would be lost for MLflow if one more came into its database.
+        """
+        if not request.caller_trace:
+            return None
+        found = self._info(f"tr-{request.caller_trace}")
+        if found is None or str(found.experiment_id) != experiment_id or not is_in_store(found):
+            return None
+        # A request that comes again, after the trace of its application landed, stays where it is.
+        return None if self._info(f"tr-{request.trace}") is not None else found
+
+    def _info(self, trace: str) -> Any:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._client._tracing_client.get_trace_info(trace)
+        except MlflowException as error:
+            if error.error_code not in GONE:
+                raise
+            return None
 
 
-def span_of(deployment: str, answered: AnsweredRequest, redaction: str = "off") -> dict[str, Any]:
+def span_of(
+    deployment: str, answered: AnsweredRequest, redaction: str = "off", *, joined: bool = False
+) -> dict[str, Any]:
     """Return a request as a span of OTLP's JSON, with the attributes ``gen_ai.*`` of OpenTelemetry.
+
+    ``joined``: it is a span of its application's trace.
 
     Tokens that the answer does not tell stay unknown. Without redaction of what should be redacted, the texts are left
     out.
@@ -77,7 +147,6 @@ def span_of(deployment: str, answered: AnsweredRequest, redaction: str = "off") 
         "mlflow.spanInputs": json.dumps(asked),
         "mlflow.spanOutputs": json.dumps(answer),
         "mlflow.spanType": json.dumps(_KINDS.get(operation, "UNKNOWN")),
-        "user.id": answered.caller,
         "http.response.status_code": answered.status,
         "url.path": answered.path,
         "genops.deployment": deployment,
@@ -85,6 +154,10 @@ def span_of(deployment: str, answered: AnsweredRequest, redaction: str = "off") 
         "genops.caller": answered.caller,
         "genops.request_id": answered.request_id,
     }
+    if not joined:  # MLflow takes it for the user of the whole trace
+        attributes["user.id"] = answered.caller
+        if answered.caller_trace:
+            attributes |= {CALLER_TRACE: f"tr-{answered.caller_trace}", CALLER_SPAN: answered.caller_span}
     if operation:
         attributes |= {
             "gen_ai.operation.name": operation,
@@ -107,7 +180,8 @@ def span_of(deployment: str, answered: AnsweredRequest, redaction: str = "off") 
         attributes["genops.cut"] = True
     began = int(answered.at * 1e9)
     return {
-        "traceId": answered.trace, "spanId": answered.trace[:16],
+        "traceId": answered.caller_trace if joined else answered.trace, "spanId": answered.span,
+        "parentSpanId": answered.caller_span if joined else "",
         "name": f"{operation or 'invoke'} {deployment}", "kind": 2,
         "startTimeUnixNano": str(began), "endTimeUnixNano": str(began + int(answered.seconds * 1e9)),
         "attributes": [{"key": key, "value": _value(value)} for key, value in attributes.items()],

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 from genops_lab.experiments.columns.backend import bounded, checked, state_of, window
 from genops_lab.experiments.columns.models import RunColumns, RunQueryText, RunsState, RunTable, RunTableQuery
 from genops_lab.experiments.query.models import Completion
+from genops_lab.experiments.query.names import quoted_text
+
+from .metadata import CALLER_TRACE
 
 if TYPE_CHECKING:
     from genops_lab.experiments.columns.mirror import Shown
@@ -58,6 +61,16 @@ class TraceMirror:
             return [reference]
         begins = (reference, f"tr-{reference}")
         return [each for each in known.ids[: known.rows] if each.startswith(begins)][:most]
+
+    def called(self, trace_id: str) -> list[str]:
+        """Return traces of deployments that a span of this trace called, the newest 100."""
+        asked = self._asked(self._mirror.now(0), False)
+        if CALLER_TRACE not in asked.snapshot.columns["tag"]:
+            return []
+        query = RunTableQuery(
+            query=f"tags.`{CALLER_TRACE}` = {quoted_text(trace_id)}", lifecycle="all", limit=100
+        )
+        return self.table(query, content=False).run_ids
 
     def state(self) -> RunsState:
         """Return how many of the traces are read."""

@@ -88,7 +88,7 @@ class DeploymentTracesService(Service):
     async def delete_deployment_traces(self, name: str) -> None:
         """Make no more traces of a deployment's requests; idempotent. The traces stay."""
         record = await asyncio.to_thread(self._records.get, name)
-        await self.collect(name)
+        await self.collect(name, all=True)
         await asyncio.to_thread(self._records.change_traces, record, None)
         if record.state == "running" and record.wanted.traces is not None:
             await self._ask(name, 0.0, "", 0)
@@ -103,8 +103,11 @@ class DeploymentTracesService(Service):
                 log.exception("Traces of deployments could not be collected")
             await asyncio.sleep(_EVERY_S)
 
-    async def collect(self, name: str = "") -> None:
-        """Take the samples of all traced deployments, or of one, and keep them in MLflow."""
+    async def collect(self, name: str = "", *, all: bool = False) -> None:
+        """Take the samples of all traced deployments, or of one, and keep them in MLflow.
+
+        ``all``: those too that wait in the gateway for the traces of their applications.
+        """
         async with self._one_at_a_time:
             for record in await asyncio.to_thread(self._records.all):
                 traces = record.wanted.traces
@@ -112,7 +115,7 @@ class DeploymentTracesService(Service):
                     continue
                 progress = self._of(record)
                 try:
-                    await self._take(record, traces, progress)
+                    await self._take(record, traces, progress, all)
                 except GenOpsError as error:
                     if not progress.problem:
                         log.warning("Traces of %s wait: %s %s", record.name, error.message, error.hint)
@@ -121,27 +124,29 @@ class DeploymentTracesService(Service):
     def _of(self, record: Record) -> _Progress:
         return self._progress.setdefault((record.name, record.created_at), _Progress())
 
-    async def _take(self, record: Record, traces: Traced, progress: _Progress) -> None:
+    async def _take(self, record: Record, traces: Traced, progress: _Progress, all: bool) -> None:
         name, more = record.name, True
         while more:
-            found = await self._ask(name, traces.sample, progress.run, progress.last)
+            found = await self._ask(name, traces.sample, progress.run, progress.last, all=all)
             progress.lost = int(found["lost"])
             requests = msgspec.convert(found["samples"], list[AnsweredRequest])
             for start in range(0, len(requests), _BATCH):
                 batch = requests[start : start + _BATCH]
-                progress.kept += await self._mlflow.call_long(
+                calls = await self._mlflow.call_long(
                     AnsweredTraces.keep, name, traces.experiment, self._redaction, batch
                 )
+                progress.kept += len(calls)
                 if self._online is not None:  # before the gateway forgets them
-                    ids = [f"tr-{each.trace}" for each in batch]
-                    await asyncio.to_thread(self._online.add, name, record.created_at, ids)
+                    await asyncio.to_thread(self._online.add, name, record.created_at, calls)
             progress.run, progress.last = str(found["run"]), int(found["last"])
             progress.problem = ""
             if requests:
                 self._events.emit("trace")
             more = bool(found["more"])
 
-    async def _ask(self, name: str, share: float, run: str, after: int) -> dict[str, Any]:
+    async def _ask(
+        self, name: str, share: float, run: str, after: int, *, all: bool = False
+    ) -> dict[str, Any]:  # fmt: skip
         return await self._deployments.target.ask_gateway(
-            {"op": "samples", "name": name, "share": share, "run": run, "after": after}
+            {"op": "samples", "name": name, "share": share, "run": run, "after": after, "all": all}
         )

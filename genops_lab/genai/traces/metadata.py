@@ -10,6 +10,8 @@ from genops_lab.runtime.traced_cells import CELL, NOTEBOOK
 RUN, USER, MODEL = "mlflow.sourceRun", "mlflow.trace.user", "mlflow.modelId"
 SOURCE, SIZES, SESSION = "mlflow.source.name", "mlflow.trace.sizeStats", "mlflow.trace.session"
 USAGE, COST, TRACE_NAME = "mlflow.trace.tokenUsage", "mlflow.trace.cost", "mlflow.traceName"
+#: The span of the application that called a deployment, where the call has a trace of its own: a tag and attributes.
+CALLER_TRACE, CALLER_SPAN = "genops.caller_trace", "genops.caller_span"
 #: Metadata that become attributes. All others of MLflow's own are left out, those of applications are ``params``.
 OF_ATTRIBUTES = {
     RUN: "run_id",

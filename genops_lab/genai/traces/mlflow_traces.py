@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,24 @@ from genops_lab.genai.endpoints.limits import Price
 from genops_lab.runtime.traced_cells import CELL, NOTEBOOK
 
 from .comparing import content_digest, pairs_of
-from .content import Exchanges, content_of
-from .metadata import COST, MODEL, RUN, SESSION, SOURCE, TRACE_NAME, USAGE, USER, value_of
+from .content import MOST_CHARACTERS, Exchanges, content_of
+from .metadata import (
+    CALLER_SPAN,
+    CALLER_TRACE,
+    COST,
+    MODEL,
+    RUN,
+    SESSION,
+    SOURCE,
+    TRACE_NAME,
+    USAGE,
+    USER,
+    value_of,
+)
 from .models import (
     Assessment,
     ChatTurn,
+    RetrievedDocument,
     SessionTrace,
     Span,
     SpanContent,
@@ -30,7 +44,8 @@ from .models import (
     Trace,
     TraceComparison,
 )
-from .tree import MOST_SPANS, RawSpan, decoded, tree_of
+from .retrieved import retrievers
+from .tree import MOST_SPANS, RawSpan, attributes_of, decoded, tree_of, value_at
 
 #: MLflow's own metadata that repeat the content, and those that are shown as fields.
 _LEFT_OUT = (
@@ -40,6 +55,8 @@ _LEFT_OUT = (
     "mlflow.trace.infoFinalized",
 )
 _IN_STORE = "TRACKING_STORE"
+#: MLflow's errors for what is not there.
+GONE = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
 
 
 log = logging.getLogger("genops_lab")
@@ -55,22 +72,28 @@ class MlflowTraces(MlflowBackend):
         self._file = file_of(tracking_uri)
         self._experiments: dict[str, str] = {}
 
-    def trace(self, trace_id: str, prices: Mapping[str, Price], content: bool) -> Trace:
+    def trace(
+        self, trace_id: str, prices: Mapping[str, Price], content: bool, called: Sequence[str] = ()
+    ) -> Trace:
         """Return a trace with its tree. ``prices`` by model. Raises NotFound.
 
-        Without ``content`` the messages of spans, and texts of assessments, are left out.
+        Without ``content`` the messages of spans, and texts of assessments, are left out. ``called``: traces of
+        deployments that name a span of this one as their caller. Their spans stand below it.
         """
         info = self._info(trace_id)
+        below = self._called(called)
         with self._spans(info) as (found, total):
-            tree = tree_of(found, prices.get)
+            tree = tree_of(
+                itertools.chain(found, below), prices.get, frozenset(each.span_id for each in below)
+            )
+        total += sum(each.parent_id in {span.span_id for span in tree.spans} for each in below)
         metadata = {key: str(value) for key, value in (info.trace_metadata or {}).items()}
         usage = decoded(metadata.get(USAGE, ""))
         tokens = _sum(tree.spans) or (
             Tokens(input=usage.get("input_tokens"), output=usage.get("output_tokens")) if usage else None
         )
         kept = decoded(metadata.get(COST, "")).get("total_cost")
-        costs = [each.cost for each in tree.spans if each.cost is not None]
-        partial = any(each.cost is None and each.tokens is not None for each in tree.spans)
+        costs, partial = _costs(tree.spans)
         from_prices = any(each.cost_source == "price" for each in tree.spans)
         problems = tree.problems
         if total > len(tree.spans) and total > MOST_SPANS:
@@ -102,6 +125,7 @@ class MlflowTraces(MlflowBackend):
             cost=sum(costs) if from_prices or (kept is None and costs) else kept,
             cost_source="price" if from_prices else "mlflow" if costs or kept is not None else "",
             cost_is_partial=partial and bool(costs),
+            caller_trace=self._there(tags.get(CALLER_TRACE, "")),
             tags={key: text for key, text in tags.items() if not key.startswith("mlflow.")},
             metadata={key: text for key, text in metadata.items() if key not in _LEFT_OUT},
             assessments=assessments,
@@ -109,6 +133,49 @@ class MlflowTraces(MlflowBackend):
             spans_total=total,
             problems=problems,
         )
+
+    def _there(self, trace_id: str) -> str:
+        """Return the id of a trace, empty if MLflow does not have it."""
+        try:
+            return str(self._info(trace_id).trace_id) if trace_id else ""
+        except NotFound:
+            return ""
+
+    def _called(self, traces: Sequence[str]) -> list[RawSpan]:
+        """Return the first span of each trace of a deployment, with the span of the application above it."""
+        found = []
+        for each in traces:
+            with contextlib.suppress(NotFound):
+                top, _, _ = self.top(each)
+                caller = "" if top is None else value_at(attributes_of(top), CALLER_SPAN)
+                if top is not None and isinstance(caller, str) and caller:
+                    found.append(top._replace(parent_id=caller))
+        return found
+
+    def documents(
+        self, trace_id: str, caller_span: str, ended_ns: int | None
+    ) -> list[RetrievedDocument] | None:
+        """Return the documents that were retrieved for a call of a deployment, of all retrievers in order.
+
+        None: the application's trace is not there, or the span that called is not.
+        """
+        try:
+            info = self._info(trace_id)
+        except NotFound:
+            return None
+        with self._spans(info) as (spans, _):
+            found = retrievers(spans, caller_span, ended_ns)
+        if found is None:
+            return None
+        contents = [
+            content_of(trace_id, each, each.start_ns, MOST_CHARACTERS, lambda _id: None) for each in found
+        ]
+        return [document for content in contents for document in content.documents]
+
+    def span(self, trace_id: str, span_id: str) -> RawSpan | None:
+        """Return a span; None if the trace has no such span. Raises NotFound (the trace)."""
+        with self._spans(self._info(trace_id), span_id) as (found, _):
+            return next((each for each in found if each.span_id == span_id), None)
 
     def compare(self, first: str, second: str, prices: Mapping[str, Price]) -> TraceComparison:
         """Return two traces with their spans in pairs. Raises NotFound."""
@@ -175,7 +242,7 @@ class MlflowTraces(MlflowBackend):
                 f"The trace {info.trace_id} has no span {span_id[:80]!r}.",
                 hint=f"List its spans: genops traces show {info.trace_id}",
             )
-        if self._file is not None and _is_in_store(info):
+        if self._file is not None and is_in_store(info):
             begin = self._begin(info.trace_id) or begin
         return content_of(info.trace_id, raw, begin, characters, partial(self._attached, info))
 
@@ -199,14 +266,14 @@ class MlflowTraces(MlflowBackend):
             try:
                 return self._client._tracing_client.get_trace_info(trace_id)
             except MlflowException as error:
-                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+                if error.error_code not in GONE:
                     raise
         raise NotFound(f"There is no trace {trace_id[:80]!r}.", hint="List the traces: genops traces list")
 
     @contextlib.contextmanager
     def _spans(self, info: Any, only: str = "") -> Iterator[tuple[Iterator[RawSpan], int]]:
         """Give the trace's spans (with ``only``: at least that one), at most MOST_SPANS, and their number."""
-        if self._file is None or not _is_in_store(info):
+        if self._file is None or not is_in_store(info):
             spans = self._through_mlflow(info)
             yield iter(spans[:MOST_SPANS]), len(spans)
             return
@@ -235,13 +302,13 @@ class MlflowTraces(MlflowBackend):
         tracing = self._client._tracing_client
         with mlflow_errors(f"The spans of the trace {info.trace_id} could not be read"):
             try:
-                if _is_in_store(info):
+                if is_in_store(info):
                     # Without allow_partial MLflow waits 3 s for spans that may never come.
                     found = tracing.store.get_trace(info.trace_id, allow_partial=True)
                 else:
                     found = tracing.get_trace(info.trace_id)
             except MlflowException as error:
-                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+                if error.error_code not in GONE:
                     raise
                 return []
         spans = [] if found is None or found.data is None else found.data.spans
@@ -284,7 +351,8 @@ def _hexadecimal(encoded: str | None) -> str:
         return encoded
 
 
-def _is_in_store(info: Any) -> bool:
+def is_in_store(info: Any) -> bool:
+    """Return whether a trace's spans are in MLflow's database, not in files."""
     return bool((info.tags or {}).get("mlflow.trace.spansLocation") == _IN_STORE)
 
 
@@ -312,6 +380,30 @@ def _sum(spans: list[Span]) -> Tokens | None:
         cached_input=total([each.cached_input for each in counted]),
         reasoning=total([each.reasoning for each in counted]),
     )
+
+
+def _costs(spans: list[Span]) -> tuple[list[float], bool]:
+    """Return the costs, and whether some are unknown. A call that two spans tell of, one above the other, counts once:
+    the application's and the deployment's own."""
+    costs: list[float] = []
+    unknown: set[str] = set()
+    stack: list[Span] = []
+    covered = -1  # the depth of the span above whose cost counts
+    for span in spans:
+        while stack and stack[-1].depth >= span.depth:
+            stack.pop()
+        if covered >= span.depth:
+            covered = -1
+        stack.append(span)
+        if covered >= 0:
+            continue
+        if span.cost is not None:
+            costs.append(span.cost)
+            covered = span.depth
+            unknown.difference_update(each.span_id for each in stack)
+        elif span.tokens is not None:
+            unknown.add(span.span_id)
+    return costs, bool(unknown)
 
 
 def _assessment(found: Any) -> Assessment:

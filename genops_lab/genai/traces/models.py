@@ -78,7 +78,8 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 
     ``tokens`` and ``cost`` are of the whole trace. ``cost_is_partial``: spans with tokens have no known price.
     ``run_id``, ``notebook`` and ``cell`` say where the trace was made, if that is known. ``problems`` are whole
-    sentences: spans without an end, parents in a circle, a missing root.
+    sentences: spans without an end, parents in a circle, a missing root. ``caller_trace``: the trace of the
+    application that called the deployment of this one, if MLflow has it.
     """
 
     trace_id: str
@@ -99,6 +100,7 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     cost: float | None = None
     cost_source: CostSource = ""
     cost_is_partial: bool = False
+    caller_trace: str = ""
     tags: dict[str, str] = {}
     metadata: dict[str, str] = {}
     assessments: list[Assessment] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -138,7 +139,8 @@ class TracesService(Service):
 
     async def _trace(self, trace_id: str, content: bool) -> Trace:
         found = await self._resolve(trace_id)
-        trace = await self._mlflow.call(MlflowTraces.trace, found, await self._prices.of(), content)
+        called = await self._mlflow.call_columns(TraceMirror.called, found)
+        trace = await self._mlflow.call(MlflowTraces.trace, found, await self._prices.of(), content, called)
         # The kernel wrote the path of its machine; a notebook outside the Lab's folder keeps it.
         return replace(trace, notebook=contents_path(trace.notebook, self._root_dir) or trace.notebook)
 
@@ -168,9 +170,15 @@ class TracesService(Service):
         return session_of(body.session, [*rows[:-MOST_READ], *read])
 
     async def get_span_content(self, trace_id: str, span_id: str, query: ContentQuery) -> SpanContent:
-        """Return what a span was asked and what it answered."""
+        """Return what a span was asked and what it answered. Raises NotFound (the trace, the span)."""
         found = await self._resolve(trace_id)
-        return await self._mlflow.call(MlflowTraces.content, found, span_id, query.characters)
+        try:
+            return await self._mlflow.call(MlflowTraces.content, found, span_id, query.characters)
+        except NotFound:
+            for called in await self._mlflow.call_columns(TraceMirror.called, found):
+                with contextlib.suppress(NotFound):
+                    return await self._mlflow.call(MlflowTraces.content, called, span_id, query.characters)
+            raise
 
     async def compare_traces(self, body: TwoTraces) -> TraceComparison:
         """Return two traces with their spans in pairs, without what was said."""

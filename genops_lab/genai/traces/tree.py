@@ -91,17 +91,25 @@ def value_at(attributes: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def tree_of(raws: Iterable[RawSpan], price_of: Callable[[str], Price | None] = lambda _model: None) -> Tree:
+def tree_of(
+    raws: Iterable[RawSpan],
+    price_of: Callable[[str], Price | None] = lambda _model: None,
+    only_below: frozenset[str] = frozenset(),
+) -> Tree:
     """Return the spans depth first, children by start.
 
     A span whose parent is missing stands at the top. Spans whose parents form a circle stand there too, cut at the one
-    that began first. A second span with a known id is left out, and said.
+    that began first. A second span with a known id is left out, and said. Spans of ``only_below`` are left out without
+    their parent.
     """
     known: dict[str, RawSpan] = {}
     twice = 0
     for raw in raws:
         twice += raw.span_id in known
         known.setdefault(raw.span_id, raw)
+    for id in only_below:
+        if id in known and known[id].parent_id not in known:
+            del known[id]
     ordered = sorted(known.values(), key=lambda each: (each.start_ns, each.span_id))
     children: dict[str, list[RawSpan]] = {}
     tops: list[RawSpan] = []

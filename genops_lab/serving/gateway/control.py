@@ -102,8 +102,9 @@ class Control:
                 return self._recording(asked)
             if asked["op"] == "samples":
                 return self._gateway.samples.asked(
-                    str(asked["name"]), float(asked["share"]), str(asked["run"]), int(asked["after"])
-                )
+                    str(asked["name"]), float(asked["share"]), str(asked["run"]), int(asked["after"]),
+                    all=bool(asked.get("all")),
+                )  # fmt: skip
             if asked["op"] == "key_uses":
                 gateway = self._gateway
                 return {"ago_s": gateway.key_uses.ago_s(str(asked["name"]), gateway.loop.time())}

@@ -2,6 +2,9 @@
 
 The Lab asks every few seconds and says which share it wants, so nothing is kept for a Lab that is gone. Samples beyond
 the bounds are counted as lost. The memory of this process is the only place.
+
+A request that names a span of its application (``traceparent``) waits a little longer, until the application's trace
+may be in MLflow.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import secrets
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
+
+from .trace_context import TraceContext, trace_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +29,16 @@ MOST_WAITING, MOST_BYTES = 1000, 16 * 2**20
 MOST_TEXT, MOST_REPLY = 64 * 1024, 2**20
 #: How long the Lab's wish holds after it asked.
 HOLDS_S = 60.0
+#: How long a request of an application's span waits: exporters of OpenTelemetry send what has ended every 5 s.
+APPLICATION_S = 10.0
 
 
 class Sample:
     """A request under way, and the beginning of its answer."""
 
-    def __init__(self, request: Request, now: float) -> None:
-        self._now = now
+    def __init__(self, request: Request, now: float, application: TraceContext | None = None) -> None:
+        #: The span of the application that calls; None where the application keeps no trace.
+        self.application = application if application is not None and application.sampled else None
         self._at = time.time() - (now - request.arrived)
         self._streamed = False
         self._answer: list[bytes] = []
@@ -58,6 +66,8 @@ class Sample:
         body = b"".join(request.body)
         return {
             "trace": secrets.token_hex(16),
+            "caller_trace": self.application.trace if self.application else "",
+            "caller_span": self.application.span if self.application else "",
             "at": self._at,
             "seconds": seconds,
             "first_s": self._first_s if self._streamed else None,
@@ -81,13 +91,17 @@ class _Wish:
         self.until = 0.0
         self.lost = 0
         self.waiting: deque[tuple[int, int, dict[str, Any]]] = deque()
+        #: Requests of applications with the time until which they wait: they have no number yet.
+        self.held: deque[tuple[float, int, dict[str, Any]]] = deque()
+        #: Whether the log has told of a header that says no span.
+        self.told = False
 
 
 class Samples:
     """The samples of all deployments. ``now`` is a monotonic clock."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
+    def __init__(self, now: Callable[[], float], log: Callable[[str], None]) -> None:
+        self._now, self._log = now, log
         self._of: dict[str, _Wish] = {}
         self._numbers = itertools.count(1)
         self._bytes = 0
@@ -103,7 +117,20 @@ class Samples:
             return None
         if request.method != b"POST" or b"json" not in request.header(b"content-type"):
             return None
-        return Sample(request, now)
+        return Sample(request, now, self._application(request, found))
+
+    def _application(self, request: Request, found: _Wish) -> TraceContext | None:
+        try:
+            return trace_context(request.headers)
+        except ValueError as error:
+            if not found.told:
+                assert request.route is not None and request.key is not None
+                self._log(
+                    f"A request to {request.route.name} with the key {request.key.name!r} is in no trace of its "
+                    f"application: {error}. This is told once."
+                )
+            found.told = True
+            return None
 
     def ended(self, request: Request, sample: Sample, status: int, seconds: float, revision: int) -> None:
         """Keep a sample whose request has ended, or count it as lost."""
@@ -113,17 +140,21 @@ class Samples:
             return
         shown = sample.shown(request, status, seconds, revision)
         size = len(shown["request"]) + len(shown["answer"]) + 500
-        if len(found.waiting) >= MOST_WAITING or self._bytes + size > MOST_BYTES:
+        if len(found.waiting) + len(found.held) >= MOST_WAITING or self._bytes + size > MOST_BYTES:
             found.lost += 1
             return
         self._bytes += size
-        found.waiting.append((next(self._numbers), size, shown))
+        if sample.application is None:
+            found.waiting.append((next(self._numbers), size, shown))
+        else:
+            found.held.append((self._now() + APPLICATION_S, size, shown))
 
-    def asked(self, name: str, share: float, run: str, after: int) -> dict[str, Any]:
+    def asked(self, name: str, share: float, run: str, after: int, *, all: bool = False) -> dict[str, Any]:
         """Return samples with numbers above ``after``, and forget the others: the Lab has them.
 
         A number holds for the ``run`` of the gateway that gave it. A ``share`` of 0 ends the sampling. ``more``: some
-        wait for the next question. ``lost`` counts since the first question.
+        wait for the next question. ``lost`` counts since the first question. ``all``: those too that wait for the
+        trace of their application.
         """
         if share <= 0:
             self.drop(name)
@@ -133,6 +164,9 @@ class Samples:
         found.share, found.until = share, self._now() + HOLDS_S
         while found.waiting and found.waiting[0][0] <= after:
             self._bytes -= found.waiting.popleft()[1]
+        while found.held and (all or found.held[0][0] <= self._now()):
+            _, size, shown = found.held.popleft()
+            found.waiting.append((next(self._numbers), size, shown))
         given: list[dict[str, Any]] = []
         room, last = MOST_REPLY, after
         for number, size, shown in found.waiting:
@@ -147,7 +181,7 @@ class Samples:
     def drop(self, name: str) -> None:
         """Forget a deployment's samples."""
         if (found := self._of.pop(name, None)) is not None:
-            self._bytes -= sum(size for _, size, _ in found.waiting)
+            self._bytes -= sum(size for _, size, _ in [*found.waiting, *found.held])
 
     def forget_old(self) -> None:
         """Forget the samples that no Lab has asked for in an hour."""

@@ -73,7 +73,7 @@ class Gateway:
         self._stop = asyncio.Event()
         self.loop = asyncio.get_running_loop()
         self.recordings = Recordings(self.loop.time)
-        self.samples = Samples(self.loop.time)
+        self.samples = Samples(self.loop.time, log)
         self._began = self.loop.time()
         self.tls = TlsPort(folder / "spec.json", lambda: CallerConnection(self), log)
         self.rollouts = Rollouts(routes, self._reroute, log)

@@ -71,6 +71,7 @@ export namespace TracePane {
     rows: DatasetRows;
     actions: ITraceActions;
     onSession: (session: string, experiment: string) => void;
+    onTrace: (traceId: string) => void;
     onClose: () => void;
     trans: TranslationBundle;
   }
@@ -147,6 +148,7 @@ function Trace(
 function Head(props: TracePane.IProps & { trace: ITrace }): React.ReactElement {
   const { trace, rows, actions, onClose, trans } = props;
   const { trace_id, experiment_id, run_id, notebook, cell, session } = trace;
+  const caller = trace.caller_trace;
   const dataset = useSignalled(rows.changed, () => rows.dataset);
   const name = trace.name || trace_id;
   return (
@@ -207,6 +209,15 @@ function Head(props: TracePane.IProps & { trace: ITrace }): React.ReactElement {
             label={trans.__('Open session')}
             caption={trans.__('Show all traces of the session %1', session)}
             onClick={() => props.onSession(session, experiment_id)}
+          />
+        )}
+        {caller && (
+          <ActionButton
+            label={trans.__('Open trace of the application')}
+            caption={trans.__(
+              'Show the trace of the application that called this deployment'
+            )}
+            onClick={() => props.onTrace(caller)}
           />
         )}
         {notebook && (

@@ -211,6 +211,7 @@ export function Traces(props: Traces.IProps): React.ReactElement {
           rows={rows}
           actions={props.actions}
           onSession={showSession}
+          onTrace={id => model.open(id)}
           onClose={() => model.open(null)}
           trans={trans}
         />
