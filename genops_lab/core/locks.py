@@ -20,6 +20,9 @@ if os.name == "posix":
         except OSError:
             return False
         return True
+
+    def _leave(stream: IO[bytes]) -> None:
+        fcntl.flock(stream, fcntl.LOCK_UN)
 else:
     import msvcrt
 
@@ -30,35 +33,47 @@ else:
             return False
         return True
 
+    def _leave(stream: IO[bytes]) -> None:
+        msvcrt.locking(stream.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
+
 
 class FileLock:
-    """An advisory lock that ends with its process."""
+    """An advisory lock that ends with its process.
 
-    def __init__(self, path: Path) -> None:
+    ``stays_open``: the file stays open between two holds of a lock that is taken often, until :meth:`close`.
+    """
+
+    def __init__(self, path: Path, *, stays_open: bool = False) -> None:
         self.path = path
+        #: Whether this object holds the lock.
+        self.held = False
+        self._stays_open = stays_open
         self._stream: IO[bytes] | None = None
-
-    @property
-    def held(self) -> bool:
-        """Whether this object holds the lock."""
-        return self._stream is not None
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free. Return whether this object holds it."""
-        if self._stream is not None:
+        if self.held:
             return True
-        stream = self.path.open("ab", buffering=0)
-        if not _try(stream):
-            stream.close()
-            return False
-        self._stream = stream
-        return True
+        if self._stream is None:
+            self._stream = self.path.open("ab", buffering=0)
+        self.held = _try(self._stream)
+        if not (self.held or self._stays_open):
+            self.close()
+        return self.held
 
     def release(self) -> None:
         """Release the lock; do nothing if this object does not hold it."""
+        if not self._stays_open:
+            self.close()
+        elif self.held and self._stream is not None:
+            _leave(self._stream)
+            self.held = False
+
+    def close(self) -> None:
+        """Release the lock, and close its file."""
         if self._stream is not None:
             self._stream.close()
-            self._stream = None
+        self._stream, self.held = None, False
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from genops_lab.genai.evaluations.models import BegunAnswers, NewAnswerEvaluatio
 from genops_lab.genai.evaluations.service import AnswersService
 from genops_lab.genai.traces.models import NewRows
 from genops_lab.genai.traces.service import TracesService
+from tests.kernels.outputs.pages import eventually
 from tests.support.application import Lab
 from tests.support.homes import Home
 from tests.support.warm import program
 
 from .answering import Answering, answer, questions
-from .labs import opened
+from .labs import client_of, opened
 
 
 async def ended(lab: Lab, begun: BegunAnswers) -> Task:
@@ -185,6 +187,49 @@ def _without_times(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_times(each) for each in value]
     return value
+
+
+def test_answers_are_in_mlflow_while_others_are_asked(home: Home, tmp_path: Path) -> None:
+    """A cancelled evaluation leaves no run that seems to go on; a resumed one writes each trace and mark once."""
+    stub = Answering(lambda _number, text, _headers: (200, text[9:], math.inf if int(text[9:]) > 5 else 0.0))
+
+    def seen() -> tuple[str, list[Any]]:
+        client = client_of(home)
+        experiment = client.get_experiment_by_name("meanwhile")
+        runs = client.search_runs([experiment.experiment_id]) if experiment else []
+        if not runs:
+            return "", []
+        (run,) = runs
+        return run.info.status, client.search_traces(
+            locations=[experiment.experiment_id], run_id=run.info.run_id
+        )
+
+    async def evaluate(url: str) -> None:
+        async with opened(home) as lab:
+            answers = lab.application.get(AnswersService)
+            models = {"a": {"url": url, "model": "stub"}}
+            file = file_of(tmp_path, url, models=models, experiment="meanwhile")
+            begun = await answers.begin_answers(file)
+            status, found = await asyncio.to_thread(eventually, seen, lambda found: len(found[1]) == 6)
+            assert status == "RUNNING"
+            assert [each.name for trace in found for each in trace.info.assessments] == ["expected"] * 6
+            folder = home.data / "answers" / begun.evaluation.id
+            writer = records.AnswerRecords(f"sqlite:///{home.data / 'mlflow' / 'mlflow.db'}")
+            assert not writer.record_answers(str(folder), 0.0, "secrets"), (
+                "what is redacted is written at the end"
+            )
+            await lab.tasks.cancel_task(begun.task.id)
+            assert (await ended(lab, begun)).state == "cancelled" and seen()[0] == "FAILED"
+            stub.opened.set()
+            task = await ended(lab, await answers.resume_answers(begun.evaluation.id))
+            assert task.message == "numbers is evaluated. All answers are there."
+
+    with stub.serving() as url:
+        asyncio.run(evaluate(url))
+    status, found = seen()
+    assert status == "FINISHED" and len(found) == 12
+    marks = [sorted(each.name for each in trace.info.assessments) for trace in found]
+    assert marks == [["exact", "expected"]] * 12
 
 
 def test_a_gate_stands_on_an_evaluation_and_an_uncalibrated_judge_turns_none_green(

@@ -14,7 +14,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import ClassVar, NamedTuple
-from weakref import WeakKeyDictionary
 
 from genops_lab.core.locks import FileLock, locked
 from genops_lab.core.paths import private_dir
@@ -59,11 +58,11 @@ class SharedLimits:
             yield
             return
         slots = _Slots.of(self._folder, self._at_once)
-        number, lock = await slots.take()
+        slot = await slots.take()
         try:
             yield
         finally:
-            slots.leave(number, lock)
+            slots.leave(slot)
 
     async def turn(self, tokens: float) -> None:
         """Wait for the turn of a call with this many tokens, so that no minute has more than its limits."""
@@ -114,39 +113,46 @@ class SharedLimits:
 class _Slots:
     """The calls at once of an endpoint, each a lock file. Tasks of one event loop wait in their order."""
 
-    _known: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[Path, int], _Slots]]] = (
-        WeakKeyDictionary()
-    )
+    _known: ClassVar[dict[asyncio.AbstractEventLoop, dict[tuple[Path, int], _Slots]]] = {}
 
     def __init__(self, folder: Path, count: int) -> None:
-        self._folder, self._count = folder, count
-        self._held: set[int] = set()
+        # The last first: an asker with fewer calls at once finds the first ones free.
+        names = [f"call-{number}.lock" for number in reversed(range(count))]
+        self._slots = [FileLock(folder / name, stays_open=True) for name in names]
         self._queue, self._left = asyncio.Lock(), asyncio.Event()
 
     @classmethod
     def of(cls, folder: Path, count: int) -> _Slots:
         """Return those of the running event loop."""
-        own = cls._known.setdefault(asyncio.get_running_loop(), {})
-        return own.setdefault((folder, count), cls(folder, count))
+        loop = asyncio.get_running_loop()
+        if loop not in cls._known:
+            cls._close_ended()
+            cls._known[loop] = {}
+        own = cls._known[loop]
+        if (folder, count) not in own:
+            own[folder, count] = cls(folder, count)
+        return own[folder, count]
 
-    async def take(self) -> tuple[int, FileLock]:
+    @classmethod
+    def _close_ended(cls) -> None:
+        """Close the files of event loops that ended."""
+        for loop in [each for each in list(cls._known) if each.is_closed()]:
+            for slots in cls._known.pop(loop, {}).values():
+                for slot in slots._slots:
+                    slot.close()
+
+    async def take(self) -> FileLock:
         """Wait for a slot that nobody holds. Raises OSError."""
         async with self._queue:
             while True:
                 self._left.clear()
-                # The last first: an asker with fewer calls at once finds the first ones free.
-                for number in reversed(range(self._count)):
-                    if number in self._held:
-                        continue
-                    lock = FileLock(self._folder / f"call-{number}.lock")
-                    if lock.try_acquire():
-                        self._held.add(number)
-                        return number, lock
+                for slot in self._slots:
+                    if not slot.held and slot.try_acquire():
+                        return slot
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._left.wait(), _LOOK_S)
 
-    def leave(self, number: int, lock: FileLock) -> None:
+    def leave(self, slot: FileLock) -> None:
         """Leave a slot."""
-        lock.release()
-        self._held.discard(number)
+        slot.release()
         self._left.set()

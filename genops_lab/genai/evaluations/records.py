@@ -18,7 +18,7 @@ from genops_lab.genai.scorers.base import BaseScorer, Judge
 from .asking_models import wanted_of
 from .attachments import for_trace
 from .evaluation_file import Evaluation, read_evaluation
-from .journal import read
+from .journal import Call, read
 from .models import EXPERIMENT, AnswerEvaluation, ModelAnswers, ScoresReport
 from .process import all_scorers
 from .redacting import Redact, redact_of, redacted
@@ -40,6 +40,34 @@ class AnswerRecords(MlflowBackend):
         import mlflow.store.tracking.dbmodels.models
         import mlflow.store.tracking.utils.sql_trace_rollups  # noqa: F401
 
+    def record_answers(self, folder: str, since: float, redaction: str) -> bool:
+        """Write the traces of answers that came after ``since``, while models are asked. Raises Unavailable.
+
+        :meth:`record` writes all that is missing: calls that failed, and marks. Returns False where it writes all: a
+        server of MLflow would get each trace twice, redaction would take twice as long, and another harness has no
+        rows before its end.
+        """
+        results = ResultsFolder(Path(folder))
+        state, file = results.state(), read_evaluation(results.text())
+        with mlflow_errors(f"The evaluation {state.id} could not be written into MLflow"):
+            experiment, _restored = experiment_named(self._client, file.experiment or EXPERIMENT)
+            writer = TraceWriter(self._client, experiment)
+            if file.harness or redaction != "off" or not writer.in_bulk:
+                return False
+            for model, traces in _traces(results, file, state, since).items():
+                writer.write(self._run(experiment, state, model), traces)
+        return True
+
+    def stop(self, folder: str) -> None:
+        """End the runs of an evaluation that goes no further. Raises Unavailable."""
+        results = ResultsFolder(Path(folder))
+        state, file = results.state(), read_evaluation(results.text())
+        with mlflow_errors(f"The runs of the evaluation {state.id} could not be ended"):
+            experiment, _restored = experiment_named(self._client, file.experiment or EXPERIMENT)
+            for each in state.models:
+                for run in self._kept_runs(experiment, state, each.model):
+                    self._client.set_terminated(run.info.run_id, "FAILED")
+
     def record(self, folder: str, redaction: str = "off") -> AnswerEvaluation:
         """Keep an evaluation in MLflow. Runs and traces of an earlier try stay. Raises Unavailable.
 
@@ -54,7 +82,7 @@ class AnswerRecords(MlflowBackend):
             traces = _traces(results, file, state)
             models = []
             for each in state.models:
-                run_id = self._run(experiment, state, each)
+                run_id = self._run(experiment, state, each.model)
                 own = traces.get(each.model, [])
                 writer.write(run_id, [redacted(trace, redact) for trace in own] if redact else own)
                 self._finish(run_id, results, state, each, report, redact)
@@ -63,19 +91,20 @@ class AnswerRecords(MlflowBackend):
         results.keep_state(state)
         return state
 
-    def _run(self, experiment: str, state: AnswerEvaluation, model: ModelAnswers) -> str:
+    def _kept_runs(self, experiment: str, state: AnswerEvaluation, model: str) -> list[Any]:
         """Return the run of a model, which an earlier try may have made."""
-        clause = (
-            f"tags.`{EVALUATION_TAG}` = {quoted(state.id)} AND tags.`{MODEL_TAG}` = {quoted(model.model)}"
-        )
-        found = self._client.search_runs([experiment], clause, max_results=1)
-        if found:
+        clause = f"tags.`{EVALUATION_TAG}` = {quoted(state.id)} AND tags.`{MODEL_TAG}` = {quoted(model)}"
+        return list(self._client.search_runs([experiment], clause, max_results=1))
+
+    def _run(self, experiment: str, state: AnswerEvaluation, model: str) -> str:
+        """Return the id of a model's run, which is made where it is missing."""
+        if found := self._kept_runs(experiment, state, model):
             return str(found[0].info.run_id)
         made = self._client.create_run(
             experiment,
             start_time=int(state.created_at * 1000),
-            run_name=f"{state.name} {model.model}",
-            tags={EVALUATION_TAG: state.id, MODEL_TAG: model.model, "mlflow.runType": "genai_evaluate"},
+            run_name=f"{state.name} {model}",
+            tags={EVALUATION_TAG: state.id, MODEL_TAG: model, "mlflow.runType": "genai_evaluate"},
         )
         return str(made.info.run_id)
 
@@ -133,9 +162,9 @@ def _metrics(model: ModelAnswers, report: ScoresReport | None) -> dict[str, floa
 
 
 def _traces(
-    results: ResultsFolder, file: Evaluation, state: AnswerEvaluation
+    results: ResultsFolder, file: Evaluation, state: AnswerEvaluation, since: float | None = None
 ) -> dict[str, list[AnswerTrace]]:
-    """Return the traces of each model's calls with the marks of all scorers."""
+    """Return the traces of each model's calls with the marks of all scorers; with ``since``, of later answers alone."""
     calls, rows = read(results.calls), results.rows()
     scorers, _judges = all_scorers(results, file)
     marks = {each.label: results.scores(each.label) for each in scorers}
@@ -146,7 +175,7 @@ def _traces(
         for wanted in wanted_of(file, rows, model):
             key = (model, wanted.example, wanted.repeat)
             call = calls.get(key)
-            if call is None:
+            if call is None or (since is not None and not _answered_since(call, since)):
                 continue
             own = []
             for name, scores in marks.items():
@@ -159,6 +188,10 @@ def _traces(
                 AnswerTrace(state.id, state.name, shown, call, own, _expected(row, expected))
             )
     return found
+
+
+def _answered_since(call: Call, since: float) -> bool:
+    return call.answer is not None and call.at + call.latency_s >= since
 
 
 def _source(scorer: BaseScorer) -> tuple[str, str]:

@@ -48,6 +48,7 @@ from .models import (
 )
 from .outcomes import outcome_lines
 from .process import AnswersProcess, ScoringPart
+from .recording import Recording
 from .records import AnswerRecords
 from .registered_scorers import MlflowScorers
 from .results_folder import all_folders, find_folder
@@ -106,6 +107,7 @@ class AnswersService(Service):
         #: Evaluations that a host of a target works on. No lock of a process here says so.
         self._there = set[str]()
         self._mlflow, self._events, self._work, self._deployments = mlflow, events, work, deployments
+        self._recording = Recording(mlflow, self._redaction)
         self._worker = Worker("Evaluations of answers", {"root": str(self._root)}, idle_s=60.0)
         steps = {"ask": self._ask, "score": self._score, "record": self._record}
         work.register(WorkKind(KIND, steps, self._cancelled))
@@ -419,17 +421,22 @@ class AnswersService(Service):
             handle.show(said.strip(), done / max(wanted, 1))
 
         handle.progress(f"Asking for {wanted:,} answers." if wanted else "Running the other harness.")
-        opening = asyncio.create_task(self._mlflow.call(AnswerRecords.ready))
-        try:
+        async with self._stopped_with(id), self._recording.meanwhile(str(folder.path)):
             answering, judges = await self._endpoints(id)
             found = await self._worker.follow(told, AnswersProcess.ask, id, answering, judges)
-        finally:
-            opening.cancel()
-            await asyncio.gather(opening, return_exceptions=True)  # recording says what is wrong with MLflow
         for line in outcome_lines(found):
             handle.say(line)
         self._events.emit("answer-evaluation", id)
         return {}
+
+    @contextlib.asynccontextmanager
+    async def _stopped_with(self, id: str) -> AsyncIterator[None]:
+        """Stop the runs in MLflow with a step that fails."""
+        try:
+            yield
+        except GenOpsError:
+            await self._recording.stop(str(self._root / id))
+            raise
 
     async def _ask_there(
         self, handle: TaskHandle, evaluation: AnswerEvaluation, stages: list[HostStage]
@@ -496,17 +503,18 @@ class AnswersService(Service):
         judges: list[Endpoint] = []
         if part == "lab":  # the host has scored by all other scorers: their scores are here
             await self._on_target().remove(handle, evaluation)
-        else:
-            _, asked = await self._worker.call(AnswersProcess.models, plan["id"])
-            judges = [await self.endpoint_of(label, model) for label, model in asked.items()]
         handle.progress("Scoring the answers.")
-        await self._worker.follow(
-            lambda done: handle.show(f"{done:,} answers scored."),
-            AnswersProcess.score,
-            plan["id"],
-            judges,
-            part,
-        )
+        async with self._stopped_with(plan["id"]):
+            if part == "all":
+                _, asked = await self._worker.call(AnswersProcess.models, plan["id"])
+                judges = [await self.endpoint_of(label, model) for label, model in asked.items()]
+            await self._worker.follow(
+                lambda done: handle.show(f"{done:,} answers scored."),
+                AnswersProcess.score,
+                plan["id"],
+                judges,
+                part,
+            )
         self._events.emit("answer-evaluation", plan["id"])
         return data
 
@@ -517,6 +525,7 @@ class AnswersService(Service):
         await self._work.hold(handle)
         folder = str(self._root / plan["id"])
         found = await self._mlflow.call_long(AnswerRecords.record, folder, self._redaction)
+        self._recording.finished(folder)
         await self._show_to_gates(handle, found.id)
         self._events.emit("answer-evaluation", found.id)
         missing = found.missing
@@ -548,6 +557,7 @@ class AnswersService(Service):
         evaluation = await asyncio.to_thread(lambda: find_folder(self._root, plan["id"]).state())
         if evaluation.target and plan["stage"] != "report":
             await self._rescued(handle, evaluation)
+        await self._recording.stop(str(self._root / plan["id"]))
         handle.say(f"The answers so far are kept. Go on with: genops evaluate resume {plan['id']}")
         self._events.emit("answer-evaluation", plan["id"])
 

@@ -69,13 +69,14 @@ class TraceWriter:
         self._experiment = experiment
         self._store = client._tracking_client.store
         self._client = client
-        self._in_bulk = in_bulk and hasattr(self._store, "ManagedSessionMaker")
+        #: Whether a batch is one transaction of a database, and not many requests.
+        self.in_bulk = in_bulk and hasattr(self._store, "ManagedSessionMaker")
 
     def write(self, run_id: str, traces: Sequence[AnswerTrace]) -> None:
         """Write the traces of a run's answers that are not there yet, and their new marks."""
         for start in range(0, len(traces), _BATCH):
             batch = traces[start : start + _BATCH]
-            if self._in_bulk:
+            if self.in_bulk:
                 self._insert(run_id, batch)
             else:
                 self._send(run_id, batch)
