@@ -19,12 +19,11 @@ from genops_lab.genai.evaluations.models import BegunAnswers, NewAnswerEvaluatio
 from genops_lab.genai.evaluations.service import AnswersService
 from genops_lab.genai.traces.models import NewRows
 from genops_lab.genai.traces.service import TracesService
-from tests.support.application import Lab
+from tests.support.application import Lab, opened
 from tests.support.homes import Home
 from tests.support.warm import program
 
 from .answering import Answering, answer, questions
-from .labs import opened
 
 
 async def ended(lab: Lab, begun: BegunAnswers) -> Task:
