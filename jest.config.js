@@ -30,9 +30,12 @@ module.exports = {
   // The built labextension repeats package.json, and two packages of one name collide.
   modulePathIgnorePatterns: ['<rootDir>/genops_lab/', '<rootDir>/lib/'],
   moduleNameMapper: {
-    '\\.(gif|ttf|eot)$': '@jupyterlab/testing/lib/jest-file-mock.js'
+    '\\.(gif|ttf|eot)$': '@jupyterlab/testing/lib/jest-file-mock.js',
+    '^@testing-library/react$': '<rootDir>/scripts/jest-testing-library.js'
   },
   reporters: ['default'],
+  // `make test` runs the browser's tests at the same time.
+  testTimeout: 60000,
   testRegex: 'src/.*\\.spec\\.tsx?$',
   transform: {
     '\\.svg$': '@jupyterlab/testing/lib/jest-raw-loader.js',

@@ -22,7 +22,7 @@ import constraints
 import nsight
 import work_folder
 from python_packages import Installer, ci_constraints
-from steps import ROOT, Shell, Step, StepFailed, StepStopped, run_steps, say
+from steps import ROOT, Shell, Step, StepFailed, StepStopped, beside, run_steps, say
 
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
@@ -383,9 +383,10 @@ def lab(arguments: Sequence[str]) -> None:
 
 def test(arguments: Sequence[str]) -> None:
     set_up_python("test", *TEST_STEPS)
-    # Without what React says of its own timing, page after page; `make test-js` prints it.
-    run("jlpm", "test", "--silent", f"--maxWorkers={os.cpu_count() or 1}")
-    pytest(arguments)
+    # Without what React says of its own timing, page after page; `make test-js` prints it. One process: it runs in the
+    # time in which pytest's workers wait.
+    with beside(Step("jest", command_step(BIN / "jlpm", "test", "--silent", "--maxWorkers=1"))):
+        pytest(arguments)
 
 
 def test_all(arguments: Sequence[str]) -> None:

@@ -174,6 +174,38 @@ def run_steps(title: str, steps: Sequence[Step], *, at_once: int = 0, keep_going
 
 
 @contextlib.contextmanager
+def beside(step: Step) -> Iterator[None]:
+    """Run a step while the block runs, and print its output when it ends. Raises SystemExit if the step failed."""
+    shell = Shell(step)
+
+    def work() -> str:
+        try:
+            step.work(shell)
+        except StepFailed as error:
+            return f"{step.name} failed: {error}"
+        finally:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(b"".join(shell.output))
+            sys.stdout.flush()
+        return ""
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(work)
+        try:
+            yield
+        except SystemExit:
+            if failed := running.result():
+                say(failed)
+            raise
+        except BaseException:
+            shell.stop()
+            raise
+        if failed := running.result():
+            say(failed)
+            sys.exit(1)
+
+
+@contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
     """A SIGTERM stops the steps as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():

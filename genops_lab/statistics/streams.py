@@ -15,7 +15,7 @@ from typing import Any
 #: The guesses before the first values: their weight in values, the champion's mean, and how much worse a candidate is
 #: that does harm. They were chosen by simulation: other guesses find harm later, and are as valid.
 _ROWS, _RATE, _HARM = 40.0, 0.02, 0.03
-_STEPS = 40
+_STEPS, _CLOSE = 60, 1e-8
 _EDGE = 1e-9
 
 
@@ -133,16 +133,26 @@ def nearest(one: float, other: float, margin: float, share: float) -> tuple[floa
     >>> [round(each, 3) for each in nearest(0.3, 0.1, 0.0, 0.5)]
     [0.2, 0.2]
     """
+    if margin == 0:
+        a = share * one + (1 - share) * other
+        return a, a
     low, high = max(other + margin, 0.0, margin), min(one, 1.0, 1.0 + margin)
-    for _ in range(_STEPS):
-        a = (low + high) / 2
-        b = a - margin
-        slope = share * (a - one) / (a * (1 - a)) + (1 - share) * (b - other) / (b * (1 - b))
-        if slope < 0:
-            low = a
-        else:
-            high = a
     a = (low + high) / 2
+    for _ in range(_STEPS):  # Newton's, within bounds that close in
+        b, rest = a - margin, 1 - share
+        spread, other_spread = a * (1 - a), b * (1 - b)
+        slope = share * (a - one) / spread + rest * (b - other) / other_spread
+        curvature = (
+            share * (spread - (a - one) * (1 - 2 * a)) / spread**2
+            + rest * (other_spread - (b - other) * (1 - 2 * b)) / other_spread**2
+        )
+        low, high = (a, high) if slope < 0 else (low, a)
+        following = a - slope / curvature
+        if not low < following < high:
+            following = (low + high) / 2
+        a, step = following, abs(following - a)
+        if step < _CLOSE * min(spread, other_spread):
+            break
     return a, a - margin
 
 
@@ -154,6 +164,10 @@ def _log_ratio(
         rate, null = rates[candidate], nulls[candidate]
         total += count * math.log(value * rate / null + (1 - value) * (1 - rate) / (1 - null))
     return total
+
+
+def _beyond(limit: float, times: Sequence[float]) -> float:
+    return sum(each > limit for each in times) / len(times)
 
 
 class Latencies:
@@ -215,10 +229,11 @@ class LatencyRatio:
         units = list(values)
         threshold = self._champion.quantile(self.quantile)
         if threshold is not None and sum(self._champion.counts.values()) >= self.FIRST:
+            champions = [(False, _beyond(threshold, times)) for candidate, times in units if not candidate]
+            candidates = [times for candidate, times in units if candidate]
             for ratio, test in zip(self.ratios, self._tests, strict=True):
-                limits = (threshold, ratio * threshold)
                 test.add(
-                    [(c, sum(each > limits[c] for each in times) / len(times)) for c, times in units], share
+                    champions + [(True, _beyond(ratio * threshold, times)) for times in candidates], share
                 )
         for candidate, times in units:
             if not candidate:

@@ -17,11 +17,32 @@ const places = async (options: ICommandsOptions) => {
   return new Places(options);
 };
 
+type Action = (
+  options: ICommandsOptions,
+  args: ReadonlyPartialJSONObject
+) => Promise<void>;
+
+const isOwn = ({ locked }: ITarget) => !locked;
+
 /** The notebook whose project describes the environment. */
 function project({ app, notebooks }: ICommandsOptions): string {
   return app.serviceManager.contents.localPath(
     notebooks?.currentWidget?.context.path ?? ''
   );
+}
+
+/** Use the target that the arguments name or the user chooses, and show what changed. */
+async function withTarget(
+  { core, model }: ICommandsOptions,
+  { name }: ReadonlyPartialJSONObject,
+  fits: (target: ITarget) => boolean,
+  use: (target: ITarget) => Promise<unknown>
+): Promise<void> {
+  const target = await chooseTarget(model, name, fits, core.trans);
+  if (target) {
+    await use(target);
+    await model.list.refresh();
+  }
 }
 
 /** Ask where the current notebook is to run, and start its kernel there. */
@@ -78,156 +99,112 @@ export async function addTarget(
 }
 
 /** Open a new notebook on a target. */
-export async function openNotebook(
-  options: ICommandsOptions,
-  args: ReadonlyPartialJSONObject
-): Promise<void> {
-  const { core, model } = options;
-  const { trans } = core;
-  const target = await chooseTarget(model, args.name, () => true, trans);
-  if (target) {
-    await (await places(options)).openNotebook(target);
-  }
-}
+export const openNotebook: Action = (options, args) =>
+  withTarget(
+    options,
+    args,
+    () => true,
+    async target => (await places(options)).openNotebook(target)
+  );
 
 /** Connect to a target. */
-export async function connectTarget(
-  options: ICommandsOptions,
-  args: ReadonlyPartialJSONObject
-): Promise<void> {
-  const { core, model } = options;
-  const { trans } = core;
-  const { service } = model;
-  const away = ({ state }: ITarget) => state !== 'up';
-  const target = await chooseTarget(model, args.name, away, trans);
-  if (target) {
-    await service.connect(target.name);
-    await model.list.refresh();
-  }
-}
+export const connectTarget: Action = (options, args) =>
+  withTarget(
+    options,
+    args,
+    ({ state }) => state !== 'up',
+    ({ name }) => options.model.service.connect(name)
+  );
 
 /** Close the connection to a target. */
-export async function disconnectTarget(
-  options: ICommandsOptions,
-  args: ReadonlyPartialJSONObject
-): Promise<void> {
-  const { core, model } = options;
-  const { trans } = core;
-  const { service } = model;
-  const there = ({ state }: ITarget) => state !== 'idle' && state !== 'failed';
-  const target = await chooseTarget(model, args.name, there, trans);
-  if (target) {
-    await service.disconnect(target.name);
-    await model.list.refresh();
-  }
-}
+export const disconnectTarget: Action = (options, args) =>
+  withTarget(
+    options,
+    args,
+    ({ state }) => state !== 'idle' && state !== 'failed',
+    ({ name }) => options.model.service.disconnect(name)
+  );
 
 /** Stop a pod or job of a target that no kernel uses. */
-export async function releaseHost(
-  options: ICommandsOptions,
-  args: ReadonlyPartialJSONObject
-): Promise<void> {
-  const { core, model } = options;
-  const { trans } = core;
-  const { service } = model;
-  const has = ({ hosts }: ITarget) => hosts.some(({ left_over }) => left_over);
-  const target = await chooseTarget(model, args.name, has, trans);
-  const host =
-    textOf(args.host) ||
-    (target && (await chooseLeftOver(target, trans))?.host_id);
-  if (target && host) {
-    await service.releaseHost(target.name, host);
-    await model.list.refresh();
-  }
-}
+export const releaseHost: Action = (options, args) =>
+  withTarget(
+    options,
+    args,
+    ({ hosts }) => hosts.some(({ left_over }) => left_over),
+    async target => {
+      const host =
+        textOf(args.host) ||
+        (await chooseLeftOver(target, options.core.trans))?.host_id;
+      if (host) {
+        await options.model.service.releaseHost(target.name, host);
+      }
+    }
+  );
 
 /** Test a target step by step in a dialog. */
-export async function testTarget(
-  options: ICommandsOptions,
-  args: ReadonlyPartialJSONObject
-): Promise<void> {
-  const { core, model } = options;
-  const { trans } = core;
-  const { service } = model;
-  const target = await chooseTarget(model, args.name, () => true, trans);
-  if (target) {
-    const { AddTarget, openAddDialog } = await adding();
-    const test = new AddTarget(core, service, {
-      existing: target.name,
-      project: project(options)
-    });
-    await openAddDialog({ ...options, trans, model: test });
-    await model.list.refresh();
-  }
-}
+export const testTarget: Action = (options, args) =>
+  withTarget(
+    options,
+    args,
+    () => true,
+    async target => {
+      const { core, model } = options;
+      const { AddTarget, openAddDialog } = await adding();
+      const test = new AddTarget(core, model.service, {
+        existing: target.name,
+        project: project(options)
+      });
+      await openAddDialog({ ...options, trans: core.trans, model: test });
+    }
+  );
 
 /** Change the settings of a target in a dialog. */
-export async function changeTarget(
-  options: ICommandsOptions,
-  args: ReadonlyPartialJSONObject
-): Promise<void> {
-  const { core, model } = options;
-  const { trans } = core;
-  const { service } = model;
-  const own = ({ locked }: ITarget) => !locked;
-  const target = await chooseTarget(model, args.name, own, trans);
-  if (target) {
+export const changeTarget: Action = (options, args) =>
+  withTarget(options, args, isOwn, async target => {
+    const { trans } = options.core;
     const [{ SettingsForm }, { openSettingsDialog }] = await Promise.all([
       import('./settings'),
       import('./view/settings-dialog')
     ]);
-    const form = new SettingsForm(service, target, trans);
+    const form = new SettingsForm(options.model.service, target, trans);
     await openSettingsDialog(form, trans);
-    await model.list.refresh();
-  }
-}
+  });
 
 /** Show the YAML or the batch script of a target. */
-export async function showTargetRequest(
-  options: ICommandsOptions,
-  args: ReadonlyPartialJSONObject
-): Promise<void> {
-  const { app, core, model } = options;
-  const { trans } = core;
-  const { service } = model;
-  const { showRequest } = await import('./show-request');
-  const fits = ({ request_language }: ITarget) => request_language !== '';
-  const target = await chooseTarget(model, args.name, fits, trans);
-  if (target) {
-    await showRequest(app, service, target.name, trans);
-  }
-}
+export const showTargetRequest: Action = (options, args) =>
+  withTarget(
+    options,
+    args,
+    ({ request_language }) => request_language !== '',
+    async ({ name }) => {
+      const { app, core, model } = options;
+      const { showRequest } = await import('./show-request');
+      await showRequest(app, model.service, name, core.trans);
+    }
+  );
 
 /** Show what GenOps Lab stores on a target, to remove some of it. */
-export async function cleanTarget(
-  options: ICommandsOptions,
-  args: ReadonlyPartialJSONObject
-): Promise<void> {
-  const { core, model } = options;
-  const { trans } = core;
-  const there = ({ state }: ITarget) => state === 'up';
-  const target = await chooseTarget(model, args.name, there, trans);
-  if (target) {
-    const [{ TargetStorage }, { openStorageDialog }] = await Promise.all([
-      import('./storage'),
-      import('./view/storage-dialog')
-    ]);
-    const storage = new TargetStorage(model, trans, target.name);
-    await openStorageDialog({ ...options, storage, trans });
-  }
-}
+export const cleanTarget: Action = (options, args) =>
+  withTarget(
+    options,
+    args,
+    ({ state }) => state === 'up',
+    async target => {
+      const { trans } = options.core;
+      const [{ TargetStorage }, { openStorageDialog }] = await Promise.all([
+        import('./storage'),
+        import('./view/storage-dialog')
+      ]);
+      const storage = new TargetStorage(options.model, trans, target.name);
+      await openStorageDialog({ ...options, storage, trans });
+    }
+  );
 
 /** Delete a target, after a question. */
-export async function deleteTarget(
-  options: ICommandsOptions,
-  args: ReadonlyPartialJSONObject
-): Promise<void> {
-  const { app, core, model } = options;
-  const { trans } = core;
-  const own = ({ locked }: ITarget) => !locked;
-  const target = await chooseTarget(model, args.name, own, trans);
-  if (target && (await removeTarget(model, target, trans))) {
-    await model.list.refresh();
-    await app.serviceManager.kernelspecs.refreshSpecs();
-  }
-}
+export const deleteTarget: Action = (options, args) =>
+  withTarget(options, args, isOwn, async target => {
+    const { app, core, model } = options;
+    if (await removeTarget(model, target, core.trans)) {
+      await app.serviceManager.kernelspecs.refreshSpecs();
+    }
+  });

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -200,12 +202,36 @@ async def test_changes_of_a_plain_client_are_told_while_somebody_looks(room: Roo
     assert await client.wait() == 0
 
 
+#: How LiteLLM reads its prices when it is imported, without the other 1,900 modules of an import.
+PRICES = """
+import importlib.util, logging, sys
+sys.modules["litellm"] = package = importlib.util.module_from_spec(importlib.util.find_spec("litellm"))
+package.verbose_logger = logging.getLogger()
+from litellm.litellm_core_utils.get_model_cost_map import get_model_cost_map
+print(len(get_model_cost_map("http://127.0.0.1:9/prices")))
+"""
+
+
+def test_litellm_asks_nobody_for_prices_in_the_processes_of_mlflow(home: Home) -> None:
+    if importlib.util.find_spec("litellm") is None:
+        pytest.skip("LiteLLM is not installed.")
+    connection = MlflowConnection(Settings(data_dir=home.data))
+    of_mlflow = (connection.worker, connection.transfers, connection.columns, connection.other("http://h"))
+    (quiet,) = {each._env["LITELLM_LOCAL_MODEL_COST_MAP"] for each in (*of_mlflow, connection.server)}
+    asked = "Failed to fetch remote model cost map from http://127.0.0.1:9/prices"
+    for value, asks in (("", True), (quiet, False)):
+        environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": value}
+        command = [sys.executable, "-c", PRICES]
+        ended = subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=60, check=True
+        )
+        assert (asked in ended.stderr) is asks and int(ended.stdout) > 1_000
+
+
 def test_nothing_heavy_is_imported_by_the_services() -> None:
     code = (
         "import sys; import genops_lab.experiments.service, genops_lab.experiments.tracking\n"
         "print([name for name in ('mlflow', 'pandas', 'numpy', 'uvicorn', 'alembic') if name in sys.modules])"
     )
-    import subprocess
-
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
     assert found.stdout.strip() == "[]", found.stdout + found.stderr

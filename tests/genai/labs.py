@@ -1,24 +1,10 @@
-"""Labs in the process of a test, and what their MLflow has."""
+"""What the MLflow of a Lab has."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
-from genops_lab.core.settings import Settings
-from tests.support.application import Lab, open_lab
 from tests.support.homes import Home
-
-
-@contextlib.asynccontextmanager
-async def opened(home: Home) -> AsyncIterator[Lab]:
-    """Open a Lab over the data of a home, and stop it at the end."""
-    lab = await open_lab(Settings(data_dir=home.data))
-    try:
-        yield lab
-    finally:
-        await lab.stop()
 
 
 def client_of(home: Home) -> Any:

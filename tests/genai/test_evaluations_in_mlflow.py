@@ -21,12 +21,12 @@ from genops_lab.genai.evaluations.service import AnswersService
 from genops_lab.genai.traces.models import NewRows
 from genops_lab.genai.traces.service import TracesService
 from tests.kernels.outputs.pages import eventually
-from tests.support.application import Lab
+from tests.support.application import Lab, opened
 from tests.support.homes import Home
 from tests.support.warm import program
 
 from .answering import Answering, answer, questions
-from .labs import client_of, opened
+from .labs import client_of
 
 
 async def ended(lab: Lab, begun: BegunAnswers) -> Task:

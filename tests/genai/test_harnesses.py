@@ -26,6 +26,7 @@ from genops_lab.genai.evaluations.journal import spent_in
 from genops_lab.genai.evaluations.models import NewAnswerEvaluation
 from genops_lab.genai.evaluations.process import AnswersProcess
 from genops_lab.genai.evaluations.results_folder import find_folder
+from tests.support import exhaustive
 from tests.support.environments import environment_without_lab
 
 from .answering import Answering, Evaluating, answer
@@ -111,11 +112,14 @@ def test_a_task_of_lm_evaluation_harness_runs_here(tmp_path: Path) -> None:
         found = evaluating.ask()
         assert (found.models[0].answered, found.scorers, len(stub.said)) == (4, ["exact_match"], 4)
         assert found.models[0].spent.total == 4 * 13  # lm-eval itself does not keep them
-        more: dict[str, Any] = {"settings": {"max_tokens": 5}, "limits": {"tokens": 80, "at_once": 1}}
-        bounded = Harnessed(tmp_path, url, {"lm_eval": "numbers", "python": python, "files": files}, **more)
-        with pytest.raises(Failed, match=r"without results of a\. The budget of 80 tokens would"):
-            bounded.ask()
-        assert 4 < len(stub.said) < 8
+        if exhaustive.ALL:  # another start of lm-eval; the relay's own tests bound a budget in each run
+            more: dict[str, Any] = {"settings": {"max_tokens": 5}, "limits": {"tokens": 80, "at_once": 1}}
+            bounded = Harnessed(
+                tmp_path, url, {"lm_eval": "numbers", "python": python, "files": files}, **more
+            )
+            with pytest.raises(Failed, match=r"without results of a\. The budget of 80 tokens would"):
+                bounded.ask()
+            assert 4 < len(stub.said) < 8
     evaluating.process.score(evaluating.id, [])
     report = find_folder(tmp_path / "answers", evaluating.id).report()
     assert report is not None and report.scored[0].mean.value == 0.75

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import pytest
 from genops_lab.commands.views import alignments as views
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.models import Task
-from genops_lab.core.settings import Settings
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
 from genops_lab.genai.evaluations.models import NewAnswerEvaluation, NewScores
@@ -28,12 +26,11 @@ from genops_lab.genai.labels.alignments import JudgeAlignments
 from genops_lab.genai.labels.models import NewLabel, NewLabelQueue
 from genops_lab.genai.labels.service import LabelsService
 from genops_lab.genai.scorers.judges import Aligned, Rubric, identity
-from tests.support.application import Lab, open_lab
-from tests.support.homes import Home, temporary_home
+from tests.support.application import opened
+from tests.support.homes import Home
 from tests.support.lab_server import running_lab
-from tests.support.mlflow_file import place_store
 from tests.support.rooms import eventually
-from tests.support.warm import program, warm_workers
+from tests.support.warm import program
 
 from .judged_units import (
     BETTER,
@@ -57,17 +54,9 @@ class Labelled:
     def __init__(self, home: Home, models: Models) -> None:
         self.home, self.models, self.evaluation, self.queue = home, models, "", ""
 
-    @contextlib.asynccontextmanager
-    async def opened(self) -> AsyncIterator[Lab]:
-        lab = await open_lab(Settings(data_dir=self.home.data))
-        try:
-            yield lab
-        finally:
-            await lab.stop()
-
     async def begin(self, url: str, folder: Path) -> None:
         file = evaluation_file(url, folder, ROWS)
-        async with self.opened() as lab:
+        async with opened(self.home) as lab:
             answers, labels = lab.application.get(AnswersService), lab.application.get(LabelsService)
             endpoint = NewEndpoint(name="writer", url=url, model="stub", price=PRICE)
             await lab.application.get(EndpointsService).add_endpoint(endpoint)
@@ -102,7 +91,7 @@ class Labelled:
         """Align to the end, and check what was said before the first call."""
 
         async def work() -> tuple[Task, JudgeAlignment]:
-            async with self.opened() as lab:
+            async with opened(self.home) as lab:
                 alignments = lab.application.get(JudgeAlignments)
                 cost = await alignments.get_alignment_cost(self.body(**more))
                 assert not self.models.stub.said
@@ -117,10 +106,9 @@ class Labelled:
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labelled]:
+def everything(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labelled]:
     models = Models()
-    with temporary_home() as home, warm_workers(), models.stub.serving() as url:
-        place_store(home.data)
+    with models.stub.serving() as url:
         found = Labelled(home, models)
         asyncio.run(found.begin(url, tmp_path_factory.mktemp("rows")))
         yield found
@@ -193,7 +181,7 @@ def registered(labelled: Labelled) -> None:
 
 async def scored(labelled: Labelled, found: JudgeAlignment, held_out: set[int]) -> None:
     """An evaluation uses the judge, which is calibrated by labels that its writer did not see, and by no others."""
-    async with labelled.opened() as lab:
+    async with opened(labelled.home) as lab:
         answers, labels = lab.application.get(AnswersService), lab.application.get(LabelsService)
         begun = await answers.score_answers(labelled.evaluation, NewScores(text=found.rubric))
         done = await lab.tasks.wait(begun.task.id)
@@ -236,7 +224,7 @@ def test_a_criterion_that_is_not_better_is_not_kept(labelled: Labelled) -> None:
     assert len(labelled.models.of_writer) == 2 and len(labelled.models.of_judge) == HALF
 
     async def keep() -> None:
-        async with labelled.opened() as lab:
+        async with opened(labelled.home) as lab:
             alignments = lab.application.get(JudgeAlignments)
             with pytest.raises(Conflict, match="has no new criterion to keep"):
                 await alignments.keep_alignment(found.id)
@@ -261,7 +249,7 @@ def test_a_refusal_counts_as_a_disagreement_and_a_person_may_keep_the_judge(labe
     assert f"Keep it all the same: genops labels keep {found.id}" in str(views.alignment(found, ""))
 
     async def keep() -> JudgeAlignment:
-        async with labelled.opened() as lab:
+        async with opened(labelled.home) as lab:
             return await lab.application.get(JudgeAlignments).keep_alignment(found.id)
 
     kept = asyncio.run(keep())
@@ -271,7 +259,7 @@ def test_a_refusal_counts_as_a_disagreement_and_a_person_may_keep_the_judge(labe
 
 def test_the_budget_is_not_passed(labelled: Labelled) -> None:
     async def work() -> tuple[Task, float]:
-        async with labelled.opened() as lab:
+        async with opened(labelled.home) as lab:
             alignments = lab.application.get(JudgeAlignments)
             body = labelled.body(judge="measure", seed=3)
             cost = await alignments.get_alignment_cost(body)
@@ -290,7 +278,7 @@ def test_the_budget_is_not_passed(labelled: Labelled) -> None:
 
 def test_what_cannot_be_aligned_is_named(labelled: Labelled) -> None:
     async def work() -> None:
-        async with labelled.opened() as lab:
+        async with opened(labelled.home) as lab:
             alignments = lab.application.get(JudgeAlignments)
             refused: list[tuple[dict[str, Any], str]] = [
                 ({"judge": "contains"}, "'contains' is no rubric"),

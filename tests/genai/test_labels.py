@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
-from genops_lab.core.settings import Settings
 from genops_lab.genai.evaluations import kept_labels
 from genops_lab.genai.evaluations.evaluation_file import read_scorers
 from genops_lab.genai.evaluations.models import NewAnswerEvaluation, NewScores
@@ -35,32 +33,16 @@ from genops_lab.genai.labels.service import LabelsService
 from genops_lab.genai.labels.suggesting import NoteEmbeddings, alike, read_groups
 from genops_lab.genai.scorers.judge_checks import problem
 from genops_lab.genai.scorers.judges import Rubric
-from tests.support.application import Lab, open_lab
-from tests.support.homes import Home, temporary_home
-from tests.support.mlflow_file import place_server_store, place_store
+from tests.support.application import Lab, opened
+from tests.support.homes import Home
+from tests.support.mlflow_file import place_server_store
 from tests.support.mlflow_server import running_mlflow
-from tests.support.warm import warm_workers
 
 from .answering import Answering, answer, questions
 
-ROWS = 60
+#: An estimate needs 20 labels of a model.
+ROWS, LABELLED = 40, 22
 GOOD, BAD = "good", "bad"
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with temporary_home() as found, warm_workers():
-        place_store(found.data)
-        yield found
-
-
-@contextlib.asynccontextmanager
-async def opened(home: Home, uri: str = "") -> AsyncIterator[Lab]:
-    lab = await open_lab(Settings(data_dir=home.data, mlflow_uri=uri))
-    try:
-        yield lab
-    finally:
-        await lab.stop()
 
 
 def reply(_number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
@@ -111,37 +93,42 @@ def test_people_label_and_the_judge_gets_a_verdict(home: Home, uri: str, tmp_pat
     (home.data / "secrets" / "KEY").write_text("sk-a")
 
     async def work(url: str) -> None:
-        async with opened(home, uri) as lab:
+        async with opened(home, mlflow_uri=uri) as lab:
             answers, labels = lab.application.get(AnswersService), lab.application.get(LabelsService)
             begun = await answers.begin_answers(evaluation(tmp_path, url))
             done = await lab.tasks.wait(begun.task.id)
             assert done.state == "done", done
             id = begun.evaluation.id
-            queue = await labels.begin_labels(NewLabelQueue(evaluation=id, rows=30))
+            queue = await labels.begin_labels(NewLabelQueue(evaluation=id, rows=LABELLED))
             assert queue.question is not None and queue.question.name == "helpful"
-            assert (queue.items, queue.evaluation, queue.question.choices) == (60, id, [BAD, GOOD])
+            assert (queue.items, queue.evaluation, queue.question.choices) == (2 * LABELLED, id, [BAD, GOOD])
             with pytest.raises(Conflict, match="are being labelled"):
-                await labels.begin_labels(NewLabelQueue(evaluation=id, rows=30))
+                await labels.begin_labels(NewLabelQueue(evaluation=id, rows=LABELLED))
 
             # Each rater has an order of their own, and no page says whose answer it is or what a judge thinks.
             ann = await labels.list_label_items(queue.id, RaterQuery(rater="Ann"))
             bob = await labels.list_label_items(queue.id, RaterQuery(rater="bob"))
             assert {each.trace_id for each in ann.items} == {each.trace_id for each in bob.items}
             assert [each.trace_id for each in ann.items] != [each.trace_id for each in bob.items]
-            content = await labels.get_label_content(queue.id, ann.items[0].trace_id)
-            assert content.answer in ("right", "wrong") and content.turns[0].text.startswith("Question ")
-            assert "stub" not in str(content) and "seen" not in str(content)
+            contents = {
+                each.trace_id: await labels.get_label_content(queue.id, each.trace_id) for each in ann.items
+            }
+            for content in contents.values():
+                assert content.answer in ("right", "wrong") and content.turns[0].text.startswith("Question ")
+                assert "stub" not in str(content) and "seen" not in str(content)
 
-            right = await label_all(labels, ann)
-            await label_all(labels, bob, but=right[:3])
+            right = [each for each, content in contents.items() if content.answer == "right"]
+            await label_all(labels, ann, right)
+            await label_all(labels, bob, right[2:])
             report = await labels.get_label_report(queue.name)
-            assert [(each.rater, each.labels) for each in report.raters] == [("ann", 60), ("bob", 60)]
+            assert [(each.rater, each.labels) for each in report.raters] == [
+                ("ann", 2 * LABELLED),
+                ("bob", 2 * LABELLED),
+            ]
             assert report.between.value is not None and 0.8 < report.between.value < 1
             (judge,) = report.judges
             assert judge.calibrated and judge.verdict.startswith("Calibrated: agreement"), judge
-            asked = [
-                (await labels.get_label_content(queue.id, each.trace_id)).turns[0].text for each in ann.items
-            ]
+            asked = [content.turns[0].text for content in contents.values()]
             assert judge.not_marked == asked.count("Question 7")
             means = {(each.model, each.against): each.corrected for each in report.corrected}
             # The sample is random: these hold for nearly any.
@@ -150,7 +137,9 @@ def test_people_label_and_the_judge_gets_a_verdict(home: Home, uri: str, tmp_pat
             assert all(each.low is not None and each.high is not None for each in means.values())
             folder = ResultsFolder(home.data / "answers" / id)
             (kept,) = kept_labels.kept_labels(folder)
-            assert len(kept.labels) == 60 and {each.chance for each in kept.labels} == {0.5}
+            assert len(kept.labels) == 2 * LABELLED and {each.chance for each in kept.labels} == {
+                LABELLED / ROWS
+            }
             known = kept_labels.known_calibrations(folder)
             own = Rubric(name="helpful", model="j", criterion="It helps.", scale=[BAD, GOOD])
             assert problem(own, known) == ""
@@ -162,8 +151,8 @@ def test_people_label_and_the_judge_gets_a_verdict(home: Home, uri: str, tmp_pat
             # More answers, where scorers disagree, come last and count for no rate.
             more = await labels.add_label_disagreements(queue.id, MoreLabels(rows=4))
             again = await labels.list_label_items(queue.id, RaterQuery(rater="ann"))
-            assert more.items == 64 and [each.random for each in again.items] == [True] * 60 + [False] * 4
-            assert [each.label for each in again.items[-4:]] == [""] * 4
+            assert [each.random for each in again.items] == [True] * 2 * LABELLED + [False] * 4
+            assert more.items == len(again.items) and [each.label for each in again.items[-4:]] == [""] * 4
             await self_correction(labels, again)
             await pairs(labels, id)
             await failures(labels, id)
@@ -189,16 +178,11 @@ async def report_again(lab: Lab, id: str, queue: str) -> None:
     assert not (await labels.get_label_report(queue)).is_newer
 
 
-async def label_all(labels: LabelsService, found: LabelItems, but: list[str] | None = None) -> list[str]:
-    """Label all by what the answer is, ``but`` the other way round; return the traces of right answers."""
-    right = []
+async def label_all(labels: LabelsService, found: LabelItems, right: list[str]) -> None:
+    """Label all as a rater for whom the answers of some traces are right."""
     for item in found.items:
-        content = await labels.get_label_content(found.queue.id, item.trace_id)
-        good = content.answer == "right"
-        right += [item.trace_id] if good else []
-        said = GOOD if good != (item.trace_id in (but or [])) else BAD
+        said = GOOD if item.trace_id in right else BAD
         await labels.set_label(found.queue.id, item.trace_id, NewLabel(label=said, rater=found.rater))
-    return right
 
 
 async def self_correction(labels: LabelsService, found: LabelItems) -> None:
@@ -213,14 +197,15 @@ async def self_correction(labels: LabelsService, found: LabelItems) -> None:
     await labels.delete_label(found.queue.id, extra.trace_id, RaterQuery(rater="ann"))
     after = await labels.get_label_report(found.queue.id)
     assert after.queue.labelled == before - 1
-    assert {each.rater: each.labels for each in after.raters} == {"ann": 60, "bob": 60}
+    rated = len(found.items) - 4
+    assert {each.rater: each.labels for each in after.raters} == {"ann": rated, "bob": rated}
 
 
 async def pairs(labels: LabelsService, evaluation: str) -> None:
     """Two answers are compared blind, each rater in an order of their own, and the pairwise judge gets a verdict."""
-    queue = await labels.begin_labels(NewLabelQueue(evaluation=evaluation, rows=40, judge="better"))
+    queue = await labels.begin_labels(NewLabelQueue(evaluation=evaluation, rows=LABELLED, judge="better"))
     shown = ["first answer", "equal", "second answer"]
-    assert queue.question is not None and queue.question.choices == shown and queue.items == 40
+    assert queue.question is not None and queue.question.choices == shown and queue.items == LABELLED
     first = {}
     for rater in ("ann", "bob"):
         found = await labels.list_label_items(queue.id, RaterQuery(rater=rater))
@@ -240,8 +225,8 @@ async def pairs(labels: LabelsService, evaluation: str) -> None:
     (judge,) = report.judges
     assert (judge.scorer, judge.calibrated, judge.rate) == ("better", True, 1.0)
     (mean,) = report.corrected
-    # a is right on even rows, b on every fifth: of 60 rows b wins 6 and loses 24.
-    assert (mean.model, mean.against, mean.judged) == ("b", "", pytest.approx(0.5 - 9 / 60))
+    # a is right on even rows, b on every fifth: of 40 rows b wins 4 and loses 16.
+    assert (mean.model, mean.against, mean.judged) == ("b", "", pytest.approx(0.5 - 6 / 40))
     with pytest.raises(InvalidRequest, match="further ones cannot be added"):
         await labels.add_label_disagreements(queue.id, MoreLabels(rows=4))
     with pytest.raises(InvalidRequest, match="Pairs have choices of their own"):
@@ -325,7 +310,7 @@ async def bad_days(uri: str, labels: LabelsService, found: LabelItems) -> None:
         await labels.set_label(queue.queue_id, two, NewLabel(label=GOOD, rater="ann"))
     report = await labels.get_label_report(queue.queue_id)
     outside = sum("any more: the scale changed" in each for each in report.notes)
-    assert report.queue.items == 63 and outside == 1
+    assert report.queue.items == len(found.items) - 1 and outside == 1
     items = (await labels.list_label_items(queue.queue_id, RaterQuery(rater="ann"))).items
     assert {each.outdated for each in items if each.label == GOOD} == {True}
 

@@ -28,14 +28,14 @@ from genops_lab.genai.prompts.optimizations import PromptOptimizations
 from genops_lab.genai.prompts.service import PromptsService
 from genops_lab.genai.prompts.splitting import split
 from genops_lab.genai.prompts.trial_models import OfPromptQuery, TrialModel
-from tests.support.application import Lab
+from tests.support.application import Lab, opened
 from tests.support.homes import Home, temporary_home
 from tests.support.lab_server import running_lab
 from tests.support.rooms import eventually
 from tests.support.warm import program
 
 from .answering import Answering
-from .labs import add_data_set, client_of, opened
+from .labs import add_data_set, client_of
 
 OLD = "What is item {{q}}?"
 BETTER = "What is item {{q}}? Answer with its number alone."

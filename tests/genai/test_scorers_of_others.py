@@ -13,18 +13,15 @@ import msgspec
 import pytest
 
 from genops_lab.core.errors import InvalidRequest, NotFound
-from genops_lab.core.settings import Settings
 from genops_lab.genai.endpoints.limits import Limits, Price
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.service import EndpointsService
 from genops_lab.genai.evaluations.evaluation_file import Model
 from genops_lab.genai.evaluations.models import AnswersReport, NewAnswerEvaluation, NewScores
 from genops_lab.genai.evaluations.service import AnswersService
-from tests.support.application import open_lab
-from tests.support.homes import Home, temporary_home
-from tests.support.mlflow_file import place_store
+from tests.support.application import opened
+from tests.support.homes import Home
 from tests.support.openai_stub import OpenAIStub
-from tests.support.warm import warm_workers
 
 #: The answers of the model to the rows, and what is expected.
 SAID = {"one": "the parcel arrives today", "two": "nobody knows", "three": "", "four": "lost"}
@@ -34,13 +31,6 @@ ROWS = [
     {"q": "three", "expected": "something"},
     {"q": "four", "expected": "no direction"},
 ]
-
-
-@pytest.fixture(scope="module")
-def home() -> Iterator[Home]:
-    with temporary_home() as found, warm_workers():
-        place_store(found.data)
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +87,8 @@ class Scoring:
 
 @asynccontextmanager
 async def scoring(home: Home, folder: Path, stub: OpenAIStub) -> AsyncIterator[Scoring]:
-    lab = await open_lab(Settings(data_dir=home.data))
-    try:
+    async with opened(home) as lab:
         yield Scoring(lab, folder, stub.url)
-    finally:
-        await lab.stop()
 
 
 def test_an_embeddings_endpoint_scores_answers(home: Home, stub: OpenAIStub, tmp_path: Path) -> None:

@@ -97,6 +97,26 @@ def test_of_checks_each_failure_is_shown(capfd: pytest.CaptureFixture[str]) -> N
     assert "one is wrong" in output and "two is wrong" in output
 
 
+def test_a_step_beside_others_is_shown_and_its_failure_counts(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    met = tmp_path / "met"
+    waits = f"import pathlib, time\nwhile not pathlib.Path({str(met)!r}).exists(): time.sleep(0.02)\nprint('jest')"
+    with steps.beside(python_step("jest", waits)):
+        met.touch()
+    assert capfd.readouterr() == ("jest\n", "")
+    fails = python_step("jest", "print('one is red'); raise SystemExit(3)")
+    with pytest.raises(SystemExit) as ended, steps.beside(fails):
+        pass
+    told = capfd.readouterr()
+    assert ended.value.code == 1 and told.out == "one is red\n" and "jest failed: " in told.err
+    with pytest.raises(SystemExit) as ended, steps.beside(fails):  # both failed: both are told
+        sys.exit(5)
+    assert ended.value.code == 5 and "jest failed: " in capfd.readouterr().err
+    with pytest.raises(KeyboardInterrupt), steps.beside(step("jest", *SLEEP)):
+        raise KeyboardInterrupt
+
+
 def test_running_steps_are_named_with_their_last_line(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

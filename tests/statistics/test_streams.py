@@ -118,7 +118,11 @@ def test_the_nearest_rates_of_the_null_are_those_that_a_search_finds() -> None:
     def divergence(p: float, q: float) -> float:
         return float(rel_entr(p, q) + rel_entr(1 - p, 1 - q))
 
-    for one, other, margin, share in ((0.3, 0.1, 0.05, 0.1), (0.9, 0.02, -0.5, 0.7), (0.5, 0.001, 0.4, 0.01)):
+    cases = (
+        *((0.3, 0.1, 0.05, 0.1), (0.9, 0.02, -0.5, 0.7), (0.5, 0.001, 0.4, 0.01), (0.3, 0.1, 0.0, 0.1)),
+        (0.82, 1 - 1e-8, -0.5, 0.99),  # the nearest one is at the edge
+    )
+    for one, other, margin, share in cases:
         found = minimize_scalar(
             lambda a, one=one, other=other, margin=margin, share=share: (
                 share * divergence(one, a) + (1 - share) * divergence(other, a - margin)

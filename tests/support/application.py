@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 from genops_lab.app.application import Application
@@ -26,6 +28,8 @@ from genops_lab.profiling.perfetto.service import PerfettoService
 from genops_lab.profiling.remote_analysis.service import RemoteAnalysisService
 from genops_lab.profiling.service import ProfilesService
 from genops_lab.registry.service import RegistryService
+
+from .homes import Home
 
 
 class Lab:
@@ -65,3 +69,13 @@ class Lab:
 async def open_lab(settings: Settings, **options: Any) -> Lab:
     """The services, opened in the running loop."""
     return Lab(await Application.open(settings, **options))
+
+
+@contextlib.asynccontextmanager
+async def opened(home: Home, **settings: Any) -> AsyncIterator[Lab]:
+    """Open the services over the data of a home, and stop them at the end."""
+    lab = await open_lab(Settings(data_dir=home.data, **settings))
+    try:
+        yield lab
+    finally:
+        await lab.stop()

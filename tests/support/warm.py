@@ -117,7 +117,10 @@ def _start() -> str:
         text = _MODEL_PROGRAM.format(**of, module=module, original=str(original))
         _model_program(address, module).write_text(text)
     own = {name: value for name, value in os.environ.items() if not name.startswith(LEAKING)}
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+    quiet = {
+        "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.warm_server", address],
         cwd=_ROOT,

@@ -47,6 +47,9 @@ _OF_WORKERS = (
     "genops_lab.profiling.backends.artifacts",
     "genops_lab.profiling.engine",
     "genops_lab.registry.backends.mlflow_models",
+    "git",
+    "litellm",  # by which MLflow asks models, and its server prices traces
+    "mlflow.genai",  # of prompts, judges and labels
     "scipy.special",  # of comparisons
 )
 #: With what they import when they need it: without a Lab its services, else the operations.
