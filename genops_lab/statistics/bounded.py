@@ -23,6 +23,7 @@ def bounded_mean(
     alternative: Alternative = "two-sided",
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
+    mid: float = 0.0,
 ) -> Result:
     """Return the mean of values between two bounds, shape (n,), whatever their distribution.
 
@@ -34,9 +35,18 @@ def bounded_mean(
     that a rare bad answer may not have been seen yet: of three answers that all pass, the interval is 0.29 to 1.
     The interval is that of Clopper and Pearson for values 0 or 1, and that of Student for many values.
 
+    mid: the part of the observed outcome's probability that p and the tails of the interval leave out. 0 is exact and
+    cautious: rates of 30 examples are covered in 97.2 % on average. With 1/2 (mid-P) it is near 95 %, and falls to 92 %
+    for some rates; with 1/3 it is 93.6 % or more for rates of 0.03 to 0.97 among 30 to 300. It stays above 97 % where
+    the squared deviations of the values, with the distance to the farther bound as 1, add up to less than some 10:
+    rates with fewer than 10 answers of the rarer kind, and scores of a narrow range. A failure that comes in 1 of n
+    examples is not seen in 37 % of samples, and the interval must reach it.
+
     Source: N. Gaffke, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative
     variable", Mathematical Methods of Statistics 14 (2005); E. Learned-Miller and P. S. Thomas, "A new confidence
     interval for the mean of a bounded random variable", arXiv 1905.06208 (2020). The level is simulated, not proven.
+    mid: H. O. Lancaster, "Significance tests in discrete distributions", JASA 56 (1961); A. Agresti and A. Gottard,
+    "Nonconservative exact small-sample inference for discrete data", Computational Statistics & Data Analysis 51 (2007).
 
     >>> found = bounded_mean([1.0, 1.0, 1.0], rng=np.random.default_rng(0))
     >>> round(found.low, 2), found.high
@@ -57,7 +67,7 @@ def bounded_mean(
         return unknown(
             method, "no values", null=null, alternative=alternative, confidence=confidence, left_out=left_out
         )
-    least, most = weighted_means(array, np.ones(n), bounds, resamples, rng)
+    least, most = weighted_means(array, np.ones(n), bounds, resamples, rng, mid)
     close = 1e-12 * (high - low)
     greater = (1 + int((least <= null + close).sum())) / (1 + resamples)
     less = (1 + int((most >= null - close).sum())) / (1 + resamples)
@@ -81,6 +91,7 @@ def bounded_cluster_mean(
     null: float = 0.0,
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
+    mid: float = 0.0,
 ) -> Result:
     """Return the mean of values between two bounds whose rows are dependent within clusters, shapes (n,).
 
@@ -100,7 +111,7 @@ def bounded_cluster_mean(
         return student
     alpha = check_confidence(confidence)
     weights = sizes.astype(np.float64)
-    least, most = weighted_means(sums / sizes, weights, bounds, resamples, rng)
+    least, most = weighted_means(sums / sizes, weights, bounds, resamples, rng, mid)
     close = 1e-12 * (bounds[1] - bounds[0])
     greater = (1 + int((least <= null + close).sum())) / (1 + resamples)
     less = (1 + int((most >= null - close).sum())) / (1 + resamples)
@@ -171,11 +182,13 @@ def _by_example(values: npt.ArrayLike, examples: npt.ArrayLike) -> tuple[Floats,
 
 
 def weighted_means(
-    values: Floats, weights: Floats, bounds: tuple[float, float], resamples: int, rng: np.random.Generator
+    values: Floats, weights: Floats, bounds: tuple[float, float], resamples: int, rng: np.random.Generator,
+    mid: float = 0.0,
 ) -> tuple[Floats, Floats]:
     """Return draws of the mean of values, shape (n,), under random weights times their own (uniform spacings).
 
-    In the first draws one more value lies at the lower bound, in the second at the upper one.
+    In the first draws one more value lies at the lower bound, in the second at the upper one. In a share ``mid`` of
+    the draws it is the other way round.
     """
     table = np.stack((values, weights), axis=1)
     different, counts = np.unique(table, axis=0, return_counts=True)
@@ -195,4 +208,5 @@ def weighted_means(
         more = rng.standard_exponential(shape[0]) * weights.mean()
         total, sums = drawn.sum(axis=1) + more, drawn @ different[:, 0]
         least[part], most[part] = (sums + more * bounds[0]) / total, (sums + more * bounds[1]) / total
-    return least, most
+    changed = round(mid * resamples)
+    return np.append(most[:changed], least[changed:]), np.append(least[:changed], most[changed:])

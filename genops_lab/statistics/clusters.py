@@ -74,15 +74,18 @@ def cluster_rate(
     null: float = 0.5,
     alternative: Alternative = "two-sided",
     confidence: float = CONFIDENCE,
+    mid: float = 0.0,
 ) -> Result:
     """Return a rate of values 0 or 1, shape (n,), whose rows are dependent within clusters, labels of shape (n,).
 
     The exact binomial test of the effective number of rows: n over the design effect (CR2, at least 1), less what few
-    clusters cost. It holds for rates near 0 and 1, where `cluster_mean` errs too often. Source: E. L. Korn and B. I.
+    clusters cost. ``mid`` as of `bounded.bounded_mean`. It holds for rates near 0 and 1, where `cluster_mean` errs too often. Source: E. L. Korn and B. I.
     Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated from
     survey data", Survey Methodology 24 (1998).
     """
-    from scipy.special import betainc, betaincinv
+    from scipy.special import betainc
+
+    from .paired import where_zero
 
     method = "Exact binomial test of clusters (Korn-Graubard)"
     alpha = check_confidence(confidence)
@@ -93,20 +96,20 @@ def cluster_rate(
         return found.unknown(method, null, alternative, confidence)
     estimate = found.estimate
 
-    def p_greater(rows: float, rate: float) -> float:
-        return float(betainc(estimate * rows, rows - estimate * rows + 1, rate)) if estimate else 1.0
-
-    def p_less(rows: float, rate: float) -> float:
-        return 1 - float(betainc(estimate * rows + 1, rows - estimate * rows, rate)) if estimate < 1 else 1.0
+    def p_values(rows: float, rate: float) -> tuple[float, float]:
+        """Return p of greater and of less."""
+        right = estimate * rows
+        as_many = float(betainc(right, rows - right + 1, rate)) if estimate else 1.0
+        more = float(betainc(right + 1, rows - right, rate)) if estimate < 1 else 0.0
+        return as_many - mid * (as_many - more), 1 - more - mid * (as_many - more)
 
     tested = found.rows(alpha if alternative != "two-sided" else alpha / 2)
     rows = found.rows(alpha / 2)
-    right = estimate * rows
     return Result(
         method, estimate,
-        float(betaincinv(right, rows - right + 1, alpha / 2)) if right else 0.0,
-        float(betaincinv(right + 1, rows - right, 1 - alpha / 2)) if estimate < 1 else 1.0,
-        sided(p_greater(tested, null), p_less(tested, null), alternative), found.clusters, alternative, null,
+        where_zero(lambda rate: alpha / 2 - p_values(rows, rate)[0], 0.0, estimate),
+        where_zero(lambda rate: p_values(rows, rate)[1] - alpha / 2, estimate, 1.0),
+        sided(*p_values(tested, null), alternative), found.clusters, alternative, null,
         confidence,
         needed=needed_examples(
             estimate - null, math.sqrt(null * (1 - null) * found.clusters / rows), alpha=alpha, alternative=alternative
@@ -123,10 +126,11 @@ def cluster_mcnemar(
     null: float = 0.0,
     alternative: Alternative = "two-sided",
     confidence: float = CONFIDENCE,
+    mid: float = 0.0,
 ) -> Result:
     """Return the difference of two rates on the same rows, 0 or 1, that are dependent within clusters, shapes (n,).
 
-    `paired.mcnemar` with the counts of the effective number of rows, as of `cluster_rate`. Source: J. N. K. Rao and A.
+    `paired.mcnemar` with the counts of the effective number of rows, as of `cluster_rate`, and its ``mid``. Source: J. N. K. Rao and A.
     J. Scott, "A simple method for the analysis of clustered binary data", Biometrics 48 (1992); M. Eliasziw and A.
     Donner, "Application of the McNemar test to non-independent matched pair data", Statistics in Medicine 10 (1991).
     """
@@ -142,7 +146,7 @@ def cluster_mcnemar(
     tested = found.rows(alpha if alternative != "two-sided" else alpha / 2)
     rows = found.rows(alpha / 2)
     only_one, only_other = found.share(1), found.share(-1)
-    options: dict[str, Any] = {"null": null, "alternative": alternative, "confidence": confidence}
+    options: dict[str, Any] = {"null": null, "alternative": alternative, "confidence": confidence, "mid": mid}
     p = mcnemar_counts(only_one * tested, only_other * tested, tested, **options).p
     wide = mcnemar_counts(only_one * rows, only_other * rows, rows, **options)
     needed = None if wide.needed is None else math.ceil(wide.needed * found.clusters / rows)

@@ -73,6 +73,7 @@ def mcnemar_counts(
     alternative: Alternative = "two-sided",
     confidence: float = CONFIDENCE,
     left_out: int = 0,
+    mid: float = 0.0,
 ) -> Result:
     """Return the difference of two rates from the rows where only one model is right, among n rows.
 
@@ -82,6 +83,10 @@ def mcnemar_counts(
     confidence interval for the difference in proportions for the paired-sample design", Statistics in
     Medicine 17 (1998). Two models with equal answers have an interval too: about 0 ± 4.8 / n. Counts may have
     fractions: the effective counts of `clusters.cluster_mcnemar`.
+
+    mid: as of `bounded.bounded_mean`; with 1/2 the exact test is the mid-P test, and Tango's has no continuity
+    correction. Source: M. W. Fagerland, S. Lydersen and P. Laake, "The McNemar test for binary matched-pairs data:
+    mid-p and asymptotic are better than exact conditional", BMC Medical Research Methodology 13 (2013).
     """
     from scipy.special import betainc, ndtr
 
@@ -98,15 +103,17 @@ def mcnemar_counts(
     if null == 0:
         greater = float(betainc(only_candidate, only_champion + 1, 0.5)) if only_candidate else 1.0
         less = float(betainc(only_champion, only_candidate + 1, 0.5)) if only_champion else 1.0
+        observed = greater + less - 1
+        greater, less = greater - mid * observed, less - mid * observed
     else:
-        score = _score(only_candidate, only_champion, n, null)
+        score = _score(only_candidate, only_champion, n, null, mid)
         greater, less = float(ndtr(-score)), float(ndtr(score))
     estimate = (only_candidate - only_champion) / n
     z = normal_quantile(1 - alpha / 2)
     return Result(
         method, estimate,
-        _where(lambda null: _score(only_candidate, only_champion, n, null) - z, -1.0, estimate),
-        _where(lambda null: _score(only_candidate, only_champion, n, null) + z, estimate, 1.0),
+        where_zero(lambda null: _score(only_candidate, only_champion, n, null, mid) - z, -1.0, estimate),
+        where_zero(lambda null: _score(only_candidate, only_champion, n, null, mid) + z, estimate, 1.0),
         sided(greater, less, alternative), round(n), alternative, null, confidence,
         needed=needed_examples(
             estimate - null, paired_rate_deviation(only_candidate / n, only_champion / n), alpha=alpha,
@@ -116,7 +123,7 @@ def mcnemar_counts(
     )  # fmt: skip
 
 
-def _score(only_candidate: float, only_champion: float, n: float, null: float) -> float:
+def _score(only_candidate: float, only_champion: float, n: float, null: float, mid: float = 0.0) -> float:
     """Return Tango's statistic, standard normal if the true difference is ``null``; it falls with ``null``."""
     b, c = only_candidate, only_champion
     if abs(null) >= 1:
@@ -126,13 +133,13 @@ def _score(only_candidate: float, only_champion: float, n: float, null: float) -
     share = (math.sqrt(max(0.0, linear**2 - 8 * n * constant)) - linear) / (4 * n)
     variance = n * (2 * share + null * (1 - null))
     gap = b - c - n * null
-    gap = math.copysign(max(0.0, abs(gap) - _CONTINUITY), gap)
+    gap = math.copysign(max(0.0, abs(gap) - _CONTINUITY * (1 - 2 * mid)), gap)
     if variance <= 0:
         return 0.0 if gap == 0 else math.copysign(math.inf, gap)
     return gap / math.sqrt(variance)
 
 
-def _where(falling: Callable[[float], float], low: float, high: float) -> float:
+def where_zero(falling: Callable[[float], float], low: float, high: float) -> float:
     """Return where a falling function is 0 between two ends; the end itself where it has one sign."""
     if falling(high) >= 0:
         return high

@@ -12,11 +12,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from genops_lab.core.errors import Conflict
 from genops_lab.core.locks import FileLock
 from genops_lab.genai.endpoints import shared_limits
-from genops_lab.genai.endpoints.endpoint import Endpoint
+from genops_lab.genai.endpoints.endpoint import Connection, Endpoint
 from genops_lab.genai.endpoints.limits import Limits
+from genops_lab.genai.endpoints.models import ModelEndpoint
+from genops_lab.genai.endpoints.probes import PROMPTS, probe
 from genops_lab.genai.endpoints.shared_limits import SharedLimits, limits_folder
+from genops_lab.genai.endpoints.stepwise_test import StepwiseTest
 from genops_lab.genai.evaluations.models import AnswerEvaluation
 from tests.support.openai_stub import OpenAIStub
 
@@ -142,3 +146,57 @@ def test_two_models_stay_below_the_calls_that_an_endpoint_takes_in_a_second(tmp_
         state = found.process.ask(found.id, limited(found.endpoints, folder, limits))
         status = stub.status()
     assert sum(each.answered for each in state.models) == 40 and "rate" not in status, status
+
+
+def test_calls_of_check_models_and_of_an_endpoints_test_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, turn = [], SharedLimits.turn
+
+    async def counted(limits: SharedLimits, tokens: float) -> None:
+        taken.append((limits._folder, tokens))
+        await turn(limits, tokens)
+
+    monkeypatch.setattr(SharedLimits, "turn", counted)
+    folder, limits = limits_folder(tmp_path, "house"), Limits(requests_per_minute=6e4)
+    with OpenAIStub(key="") as stub:
+        found = evaluating(tmp_path / "first", stub, rows=1, check_models=True)
+        found.process.ask(found.id, limited(found.endpoints, folder, limits))
+        answered = stub.status()["answered"]
+        assert answered == len(taken) >= 2 * 2 * len(PROMPTS)  # of two models, before and after
+        [endpoint] = limited([Endpoint(name="a", url=stub.url, model="stub-1")], folder, limits)
+
+        async def test() -> None:
+            listed = ModelEndpoint(name="a", kind="own", url=stub.url, model="stub-1")
+            steps = StepwiseTest(listed, lambda _steps: None)
+            await steps.run(asyncio.sleep(0, endpoint), accept=False, longest_s=60.0)
+
+        asyncio.run(test())
+        assert stub.status()["answered"] == len(taken) == answered + len(PROMPTS) + 1  # and a streamed one
+    assert {each[0] for each in taken} == {Path(folder)} and all(tokens > 0 for _, tokens in taken)
+
+
+def test_a_test_waits_for_the_calls_of_others_and_says_so(tmp_path: Path) -> None:
+    folder, limits = limits_folder(tmp_path, "house"), Limits(at_once=1)
+
+    async def ask() -> int:
+        [endpoint] = limited([Endpoint(name="house", url=stub.url, model="stub-1")], folder, limits)
+        async with Connection(endpoint) as connection:
+            async with SharedLimits(limits, folder).one_of_at_once():
+                with pytest.raises(Conflict, match="Other calls used the limits of house for 0.1 s"):
+                    await probe(connection, wait_s=0.1)
+                assert stub.status()["answered"] == 0
+            return len((await probe(connection, wait_s=60.0)).answers)
+
+    with OpenAIStub(key="") as stub:
+        assert asyncio.run(ask()) == len(PROMPTS)
+
+
+def test_tokens_that_an_endpoint_does_not_count_are_not_given_back(tmp_path: Path) -> None:
+    folder, limits = limits_folder(tmp_path, "house"), Limits(tokens_per_minute=6e6)
+    given: list[float] = []
+    with OpenAIStub(key="", usage=False) as stub, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SharedLimits, "give_back", lambda _limits, tokens: given.append(tokens))
+        found = evaluating(tmp_path / "first", stub, rows=3)
+        state = found.process.ask(found.id, limited(found.endpoints, folder, limits))
+    assert sum(each.answered for each in state.models) == 6 and not any(given)

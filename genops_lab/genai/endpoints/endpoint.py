@@ -17,11 +17,14 @@ from typing import Any
 
 import msgspec
 
+from genops_lab.core.errors import Conflict
+
 from .embeddings import as_text
 from .failures import MAY_COST, PASSING, CallFailed, Failure
 from .limits import Limits, Price, Usage
 from .models import EndpointTask
 from .providers import LiteLLMChild
+from .shared_limits import SharedLimits
 
 __all__ = ["MAY_COST", "PASSING", "Answer", "CallFailed", "Connection", "Endpoint", "Failure", "Stream"]
 
@@ -122,6 +125,27 @@ class Connection:
         async with self._response({**asked, **settings}, total=self.endpoint.timeout_s) as response:
             content = await _body(response)
         return response.status, response.headers, self._without_key(content)
+
+    @contextlib.asynccontextmanager
+    async def turn(
+        self, messages: list[dict[str, Any]], settings: Mapping[str, Any], wait_s: float | None = None
+    ) -> AsyncIterator[None]:
+        """Wait for the turn of one call by the shared limits of the endpoint, and hold one of its calls at once.
+
+        The call counts with the most tokens that it can use. Raises Conflict after ``wait_s``.
+        """
+        limits = SharedLimits(self.endpoint.limits, self.endpoint.limits_folder)
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                await asyncio.wait_for(stack.enter_async_context(limits.one_of_at_once()), wait_s)
+                await asyncio.wait_for(limits.turn(most_tokens(messages, settings).total), wait_s)
+            except asyncio.TimeoutError as error:
+                raise Conflict(
+                    f"Other calls used the limits of {self.endpoint.name} for {wait_s:g} s.",
+                    hint="Try again when the evaluation or the trial that asks the endpoint has ended.",
+                    code="limits_in_use",
+                ) from error
+            yield
 
     def _without_key(self, content: bytes) -> bytes:
         """Return an answer with the key taken out: some endpoints repeat it in errors, which are kept."""

@@ -23,15 +23,19 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     tokens: AtLeast1 | None = None
     money: Positive | None = None
 
-    def over(self, others: Limits) -> Limits:
-        """Return these limits, and the others where these are not given.
+    def within(self, others: Limits) -> Limits:
+        """Return the stricter limit of each kind; the others where these are not given.
 
-        >>> Limits(at_once=2).over(Limits(money=1.0)).money
-        1.0
+        >>> Limits(at_once=2, tokens=500).within(Limits(at_once=4, tokens=100, money=1.0))
+        Limits(at_once=2, requests_per_minute=None, tokens_per_minute=None, tokens=100, money=1.0)
         """
         given = {name: getattr(self, name) for name in self.__struct_fields__}
         own = {name: value for name, value in given.items() if value != getattr(_NO_LIMITS, name)}
-        return msgspec.structs.replace(others, **own)
+        limits = {name: getattr(others, name) for name in own}
+        stricter = {
+            name: value if limits[name] is None else min(value, limits[name]) for name, value in own.items()
+        }
+        return msgspec.structs.replace(others, **stricter)
 
 
 _NO_LIMITS = Limits()

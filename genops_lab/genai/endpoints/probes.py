@@ -38,10 +38,12 @@ def settings_without(names: Sequence[str]) -> dict[str, Any]:
     return {**found, "max_completion_tokens": 16 * MAX_TOKENS} if "max_tokens" in names else found
 
 
-async def probe(connection: Connection, tell: Callable[[int], None] = lambda _done: None) -> Probe:
-    """Return the answers to all probes. ``tell`` gets the number of those that are done.
+async def probe(
+    connection: Connection, tell: Callable[[int], None] = lambda _done: None, wait_s: float | None = None
+) -> Probe:
+    """Return the answers to all probes, within the shared limits. ``tell`` gets the number of those that are done.
 
-    Raises CallFailed, also for embeddings that cannot be compared.
+    Raises CallFailed, also for embeddings that cannot be compared, and Conflict after ``wait_s`` for a turn.
     """
     embeds = connection.endpoint.task == "embeddings"
     without: list[str] = [*_SETTINGS] if embeds else []
@@ -50,9 +52,11 @@ async def probe(connection: Connection, tell: Callable[[int], None] = lambda _do
     answer = Answer(text="")
     for number, prompt in enumerate(PROMPTS, start=1):
         while True:
-            began = time.monotonic()
+            asked = [{"role": "user", "content": prompt}]
             try:
-                answer = await connection.ask([{"role": "user", "content": prompt}], settings)
+                async with connection.turn(asked, settings, wait_s):
+                    began = time.monotonic()
+                    answer = await connection.ask(asked, settings)
             except CallFailed as failed:
                 name = _refused(failed, settings)
                 if name is None:

@@ -203,8 +203,12 @@ class EndpointsService(Service):
             message = error.message
             if isinstance(error, GenOpsError):
                 message = f"{message} {error.hint}".strip()
+            if isinstance(error, CallFailed):
+                state = STATES.get(error.kind, "away")
+            else:  # an endpoint that others use may answer as before
+                state = before.state if error.code == "limits_in_use" else "away"
             return EndpointTest(
-                state=STATES.get(error.kind, "away") if isinstance(error, CallFailed) else "away",
+                state=state,
                 message=message, at=time.time(), probe=before.probe, first=before.first, steps=test.steps,
             )  # fmt: skip
         first: Probe = now if accept or before.first is None else before.first

@@ -27,6 +27,8 @@ from .providers import INSTALL, MISSING, is_installed
 
 STEPS: tuple[StepName, ...] = get_args(StepName)
 _CONNECT_S = 10.0
+#: The longest wait for a turn of the shared limits.
+_TURN_S = 60.0
 _SOON_S = 14 * 86400
 #: The prompt whose answer is streamed: a sentence, so that it has several tokens.
 _STREAMED = PROMPTS[3]
@@ -129,7 +131,7 @@ class StepwiseTest:
                 self._add("ok", "The endpoint accepts the key." if endpoint.key else "It needs no key.")
 
         try:
-            now = await probe(connection, told)
+            now = await probe(connection, told, _TURN_S)
         except CallFailed as failed:
             if STEPS[len(self.steps)] == "key" and failed.kind != "key":
                 self._before_refusal(failed, listed)
@@ -177,12 +179,13 @@ class StepwiseTest:
             return
         parts: list[float] = []
         hint = "Evaluations ask for whole answers and work. A chat shows each answer at its end."
-        began = time.monotonic()
+        asked, settings = [{"role": "user", "content": _STREAMED}], settings_without(now.without)
         try:
-            answer = await connection.ask_streamed(
-                [{"role": "user", "content": _STREAMED}], settings_without(now.without),
-                lambda _text: parts.append(time.monotonic()),
-            )  # fmt: skip
+            async with connection.turn(asked, settings, _TURN_S):
+                began = time.monotonic()
+                answer = await connection.ask_streamed(
+                    asked, settings, lambda _text: parts.append(time.monotonic())
+                )
         except CallFailed as failed:
             self._add("warning", _sentence(f"A streamed answer failed: {failed.message}"), hint)
             return

@@ -225,7 +225,8 @@ class Asking:
                 return self._ended(wanted, at, sent, tries, lost, answer=answer)
         finally:
             budget.settle(reserved, used)
-            self._limits.give_back(max(0, taken - used.total))
+            if used.known:
+                self._limits.give_back(max(0, taken - used.total))
 
     @contextlib.asynccontextmanager
     async def _turn(self, most: Usage) -> AsyncIterator[None]:

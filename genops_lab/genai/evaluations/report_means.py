@@ -17,6 +17,10 @@ Bounds = tuple[float, float] | None
 #: Values by example.
 Values = Mapping[str, float]
 SHARE: Bounds = (0.0, 1.0)
+#: From so many examples (or clusters) on, a part of the observed outcome is left out: see `bounded.bounded_mean`.
+MANY = 30
+#: The part. Rates with a half (mid-P) cover in 92 % for some n and rates, such as 103 and 0.03.
+_MID, _MID_OF_DIFFERENCES = 1 / 3, 1 / 2
 _SEED = 20
 
 
@@ -36,33 +40,34 @@ class Means:
 
     def mean(self, values: Values, bounds: Bounds) -> Result:
         """Return the mean of values within bounds."""
-        array = _array(values)
+        array, labels = _array(values), self._labels(values)
+        mid = _MID if len(set(labels)) >= MANY else 0.0
         if not self._clusters and _within(array, bounds):
-            return bounded_mean(array, rng=_rng(), bounds=bounds, null=bounds[0])  # type: ignore[arg-type, index]
-        labels = self._labels(values)
+            return bounded_mean(array, rng=_rng(), bounds=bounds, null=bounds[0], mid=mid)  # type: ignore[arg-type, index]
         if bounds == SHARE and set(array) <= {0.0, 1.0} and len(set(labels)) > 1:
-            return cluster_rate(array, labels)
-        return self._clustered(array, labels, bounds)
+            return cluster_rate(array, labels, mid=mid)
+        return self._clustered(array, labels, bounds, mid)
 
     def difference(self, one: Values, other: Values, bounds: Bounds, tests: int = 1) -> Result:
         """Return the mean of one less other, on the examples of both. It is one of ``tests`` comparisons."""
         apart = less(one, other)
-        array = _array(apart)
+        array, labels = _array(apart), self._labels(apart)
+        mid = 0.0 if len(set(labels)) < MANY else _MID if self._clusters else _MID_OF_DIFFERENCES
         between = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
         if not self._clusters and _within(array, between):
-            return bounded_mean(array, rng=_rng(), bounds=between)  # type: ignore[arg-type]
-        labels = self._labels(apart)
+            return bounded_mean(array, rng=_rng(), bounds=between, mid=mid)  # type: ignore[arg-type]
         values = _array({each: one[each] for each in apart}), _array({each: other[each] for each in apart})
         if bounds == SHARE and len(set(labels)) > 1 and set(values[0]) | set(values[1]) <= {0.0, 1.0}:
-            return cluster_mcnemar(*values, labels)
-        return self._clustered(array, labels, between)
+            return cluster_mcnemar(*values, labels, mid=mid)
+        return self._clustered(array, labels, between, mid)
 
     def _labels(self, values: Values) -> list[str]:
         return [self._clusters.get(each, each) for each in values]
 
-    def _clustered(self, array: np.ndarray, labels: Sequence[str], bounds: Bounds) -> Result:
-        if len(array) and _within(array, bounds):
-            return bounded_cluster_mean(array, labels, rng=_rng(), bounds=bounds, null=max(0.0, bounds[0]))  # type: ignore[arg-type, index]
+    def _clustered(self, array: np.ndarray, labels: Sequence[str], bounds: Bounds, mid: float) -> Result:
+        if bounds is not None and len(array) and _within(array, bounds):
+            null = max(0.0, bounds[0])
+            return bounded_cluster_mean(array, labels, rng=_rng(), bounds=bounds, null=null, mid=mid)
         return cluster_mean(array, labels)
 
 

@@ -365,7 +365,7 @@ class AnswersService(Service):
                 )
             task: EndpointTask = "embeddings" if label.startswith(EMBEDDINGS) else "chat"
             found = await self._named(model.endpoint, task)
-            limits = model.limits.over(found.limits)
+            limits = model.limits.within(found.limits)
             has_budget = limits.tokens is not None or limits.money is not None
             if task == "chat" and has_budget and not is_bounded(model.settings):
                 raise InvalidRequest(
@@ -373,6 +373,8 @@ class AnswersService(Service):
                     hint="Add max_tokens to settings: it is set aside before each call, so that the budget is kept.",
                 )
             price = model.price or found.price
+            if found.limits.money is not None:  # a cheaper price of the file would lift the endpoint's budget
+                price = found.price or price
             if limits.money is not None and price is None:
                 raise InvalidRequest(
                     f"The endpoint {model.endpoint!r} has a budget of money, and its price is not known.",

@@ -19,6 +19,8 @@ from .models import NotedAnswer, NoteGroup
 MOST_NOTES, _LONGEST = 300, 400
 #: Tokens of the model's answer.
 _SETTINGS = {"max_tokens": 4000, "temperature": 0}
+#: The longest wait for a turn of the shared limits.
+_TURN_S = 60.0
 #: The cosine from which two notes are alike.
 _ALIKE = 0.5
 _SHOWN = 3
@@ -177,12 +179,14 @@ def alike(notes: Mapping[str, str], vectors: Any) -> list[NoteGroup]:
 async def _asked(connection: Connection, messages: list[dict[str, Any]]) -> str:
     """Return the text of the answer. Some models refuse a temperature."""
     try:
-        return (await connection.ask(messages, _SETTINGS)).text
+        async with connection.turn(messages, _SETTINGS, _TURN_S):
+            return (await connection.ask(messages, _SETTINGS)).text
     except CallFailed as error:
         if "temperature" not in error.message:
             raise
         settings = {name: value for name, value in _SETTINGS.items() if name != "temperature"}
-        return (await connection.ask(messages, settings)).text
+        async with connection.turn(messages, settings, _TURN_S):
+            return (await connection.ask(messages, settings)).text
 
 
 def _messages(notes: Sequence[NotedAnswer]) -> list[dict[str, Any]]:
