@@ -185,8 +185,8 @@ def problems(evaluation: AnswerEvaluation) -> list[str]:
         if each.failed:
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in each.failures.items())
             found.append(
-                f"{each.model}: {each.failed:,} calls have no answer ({kinds}). They count as neither right nor wrong. "
-                f"The last one: {each.message}"
+                f"{each.model}: {each.failed:,} {'call has' if each.failed == 1 else 'calls have'} no answer ({kinds}). "
+                f"That counts as neither right nor wrong. The last failure: {each.message}"
             )
         if each.stopped:
             found.append(f"{each.model}: {each.stopped}")

@@ -54,7 +54,7 @@ from .models import (
     NewScores,
     PlannedEvaluation,
 )
-from .outcomes import model_outcomes, outcome_notes
+from .outcomes import model_outcomes, outcome_notes, unscored_notes
 from .registered_scorers import RegisteredScorer, registered_in
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder
 from .rows import Rows, digest_of, read_rows
@@ -291,6 +291,7 @@ class AnswersProcess:
                 notes.append(f"{error.message} {error.hint}".strip())
             if isinstance(scorer, Cost):
                 notes += _price_notes(scorer.label, file)
+            notes += unscored_notes(scorer.label, scores)
             folder.keep_scores(scorer.label, scores)
             found[scorer.label] = {each.key: each for each in scores}
         return found, notes
