@@ -21,6 +21,7 @@ from genops_lab.core.paths import private_dir, write_private
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.scorers.base import Answered, Judge
+from genops_lab.genai.scorers.judges import Pairwise
 from genops_lab.genai.scorers.kinds import Scorer
 from genops_lab.genai.scorers.programs import EMBEDDINGS, Embeddings
 from genops_lab.genai.scorers.rules_of_calls import Cost
@@ -291,7 +292,10 @@ class AnswersProcess:
                 notes.append(f"{error.message} {error.hint}".strip())
             if isinstance(scorer, Cost):
                 notes += _price_notes(scorer.label, file)
-            notes += unscored_notes(scorer.label, scores)
+            first = (
+                next(iter(file.models)) if isinstance(scorer, Pairwise) else ""
+            )  # the others are beside it
+            notes += unscored_notes(scorer.label, [each for each in scores if each.model != first])
             folder.keep_scores(scorer.label, scores)
             found[scorer.label] = {each.key: each for each in scores}
         return found, notes
