@@ -226,8 +226,8 @@ def _problems(evaluation: Mapping[str, Any], report: Mapping[str, Any], resume: 
         if each["failed"]:
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in each["failures"].items())
             found.append(
-                f"{each['model']}: {each['failed']:,} calls have no answer ({kinds}). "
-                f"They count as neither right nor wrong. The last one: {each['message']}"
+                f"{each['model']}: {each['failed']:,} {'call has' if each['failed'] == 1 else 'calls have'} no answer "
+                f"({kinds}). That counts as neither right nor wrong. The last failure: {each['message']}"
             )
         if each["stopped"]:
             found.append(f"{each['model']}: {each['stopped']}")

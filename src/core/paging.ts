@@ -62,6 +62,12 @@ export class PagedResource<T> extends Resource<T[]> {
     await this.refresh();
   }
 
+  /** Fetch all pages, from now on: a search needs them. */
+  async showAll(): Promise<void> {
+    this._shown.wanted = Infinity;
+    await this.refresh();
+  }
+
   private readonly _shown: { wanted: number; more: boolean };
 }
 

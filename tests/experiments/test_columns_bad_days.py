@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import sqlite3
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from genops_lab.core.errors import Unavailable
-from genops_lab.experiments.columns import disk
+from genops_lab.experiments.columns import disk, sqlite_source
 from genops_lab.experiments.columns.api import ApiSource, HttpApi
 from genops_lab.experiments.columns.backend import state_of, ways_to
 from genops_lab.experiments.columns.changes import Changes
@@ -22,6 +23,7 @@ from genops_lab.experiments.columns.mirror import Mirror
 from genops_lab.experiments.columns.snapshot import Snapshot
 from genops_lab.experiments.columns.source import UnknownSchema
 from genops_lab.experiments.columns.sqlite_source import SqliteSource
+from tests.support import many_runs
 from tests.support.exhaustive import times
 from tests.support.homes import Home
 from tests.support.lab_server import free_port
@@ -301,3 +303,30 @@ def test_a_run_that_is_touched_and_gone_costs_one_more_reading(tmp_path: Path, e
     stand.same()
     stand.same()
     stand.close()
+
+
+def test_a_program_that_writes_all_the_time_hides_no_change_of_an_old_run(
+    tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit before each poll, and one slice a poll. A question ended only when nobody wrote any more."""
+    monkeypatch.setattr(sqlite_source, "_BUDGET_S", -1.0)
+    database = tmp_path / "always-written.db"
+    shutil.copyfile(empty_store, database)
+    oldest = many_runs.fill(database, 600)[-1]
+
+    class Written(SqliteSource):
+        def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
+            with contextlib.closing(sqlite3.connect(database)) as writer, writer:
+                writer.execute("PRAGMA synchronous = OFF")
+                writer.execute("UPDATE experiments SET last_update_time = last_update_time + 1")
+            return super().poll(known, touched)
+
+    mirror = Mirror([lambda: Written(database)], tmp_path / "kept")
+    mirror.now(LONG_S)
+    with contextlib.closing(sqlite3.connect(database)) as writer, writer:
+        writer.execute("UPDATE runs SET name = 'renamed' WHERE run_uuid = ?", (oldest,))
+    begun = time.time()
+    shown = mirror.now(LONG_S)
+    assert (shown.as_of or 0) > begun
+    assert as_mirrored(shown)[oldest]["run_name"] == "renamed"
+    mirror.close()

@@ -97,6 +97,11 @@ def test_a_judge_has_a_journal_of_its_own_and_its_refusals_do_not_score(tmp_path
     report = folder.report()
     assert report is not None and report.scored[0].mean.value == 0.75 and report.scored[0].not_scored == 1
     assert any("rubric used 130 tokens of j" in note for note in state.notes)
+    # The reason is said without the judge's words, which not everybody who may read scores may read.
+    assert "rubric gave no score to 1 answer: the judge gave no mark." in state.notes
+    # A model that is compared with none has a sentence too.
+    assert report.sentences[0].startswith("The mean of a by rubric is 0.75 (95 % interval "), report.sentences
+    assert report.sentences[0].endswith("), over 4 examples.")
 
 
 def test_identical_calls_are_joined_and_repeats_never(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from genops_lab.genai.evaluations.report_words import sentences
 from genops_lab.genai.evaluations.results_folder import KeptLabel, KeptScore, find_folder
 from genops_lab.genai.evaluations.stopping import looks, random_order, unknown_models
 from genops_lab.genai.scorers.base import BaseScorer
-from genops_lab.genai.scorers.judges import Rubric
+from genops_lab.genai.scorers.judges import Pairwise, Rubric
 from genops_lab.genai.scorers.rules import Exact
 from genops_lab.genai.scorers.rules_of_calls import Latency
 from genops_lab.statistics.clusters import cluster_mean
@@ -68,6 +68,37 @@ def reported(scores: Scores, **more: Any) -> ScoresReport:
     more.setdefault("scorers", {name: Exact(name=name) for name in scores})
     calls = asked({key: mark for of in scores.values() for key, mark in of.items()})
     return report_of(calls, scores, Question(**more))
+
+
+def test_a_pairwise_judge_compares_the_two_models_of_a_pair() -> None:
+    """It marks the second model alone, so the difference was "not known" and its wins decided nothing."""
+    won = [1.0] * 45 + [0.5] * 5 + [0.0] * 10
+    judge = Pairwise(model="j", name="better")
+    labels = {("b", str(at), 0): KeptLabel(model="b", example=str(at), repeat=0, value=1.0, raters=1, chance=0.5)
+              for at in range(30)}  # fmt: skip
+    scores = {"better": marks("b", won)}
+    report = reported(scores, scorers={"better": judge}, models=["a", "b"], labels={"better": labels})
+    (found,) = report.compared
+    assert [each.model for each in report.scored] == ["b"]  # the first model has no mark of its own
+    assert found.difference.value == pytest.approx(35 / 60) and found.difference.n == 60
+    assert found.verdict == "better" and found.points and (found.difference.low or 0) > 0.3
+    assert (len(found.better), len(found.worse), found.new_failures) == (45, 10, None)
+    assert report.sentences == [] and sentences(report)[0].startswith(
+        "b beats a by 58.3 points in better (95 %"
+    )
+    assert found.corrected is not None and found.corrected.value is not None
+    mean = report.scored[0].corrected
+    assert mean is not None and found.corrected.value == pytest.approx(2 * (mean.value or 0) - 1)
+    lost = reported(
+        {"better": marks("b", [1 - each for each in won])}, scorers={"better": judge}, models=["a", "b"]
+    )
+    assert lost.compared[0].verdict == "worse"
+    # An evaluation that stops when its answer is known looks at it too.
+    question = Question(
+        models=["a", "b"], scorers={"better": judge}, means=Sequences([str(at) for at in range(60)])
+    )
+    assert unknown_models(scores, question) == []
+    assert unknown_models({"better": marks("b", [1.0, 0.0] * 30)}, question) == ["b"]
 
 
 def test_three_examples_that_all_pass_and_repeats_tell_their_chances() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from genops_lab.genai.evaluations.models import (
@@ -184,9 +185,10 @@ def problems(evaluation: AnswerEvaluation) -> list[str]:
     for each in evaluation.models:
         if each.failed:
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in each.failures.items())
+            have = "call has" if each.failed == 1 else "calls have"
             found.append(
-                f"{each.model}: {each.failed:,} calls have no answer ({kinds}). They count as neither right nor wrong. "
-                f"The last one: {each.message}"
+                f"{each.model}: {each.failed:,} {have} no answer ({kinds}). "
+                f"That counts as neither right nor wrong. The last failure: {each.message}"
             )
         if each.stopped:
             found.append(f"{each.model}: {each.stopped}")
@@ -285,4 +287,13 @@ def _interval(each: ScoreEstimate) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+    """Return a score, a small one such as a cost with three digits.
+
+    >>> _number(0.5), _number(1234.5), _number(0.0000195), _number(None)
+    ('0.500', '1,234.5', '0.0000195', '')
+    """
+    if value is None:
+        return ""
+    if 1e-9 < abs(value) < 0.001:
+        return f"{value:.{2 - math.floor(math.log10(abs(value)))}f}"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"

@@ -86,7 +86,7 @@ class Mirror:
 
         Raises Unavailable if nothing is known and MLflow does not answer.
         """
-        begun = time.monotonic()
+        begun, at = time.monotonic(), time.time()
         with self._changed:
             mine = self._look()
             self._changed.wait_for(
@@ -96,7 +96,7 @@ class Mirror:
             if wait_s:
                 self._in_a_hurry += 1
                 self._changed.wait_for(
-                    lambda: self._shown.problem or (self._shown.complete and self._answered >= mine),
+                    lambda: self._shown.problem or (self._shown.complete and self._knows(mine, at)),
                     max(0.0, begun + wait_s - time.monotonic()),
                 )
                 self._in_a_hurry -= 1
@@ -161,6 +161,11 @@ class Mirror:
             self._thread.start()
             atexit.register(self.save)
         self._changed.notify_all()
+
+    def _knows(self, question: int, at: float) -> bool:
+        """Return whether all changes before a question are known. A program that writes all the time leaves later
+        ones to read."""
+        return self._answered >= question or (self._shown.as_of or 0.0) > at
 
     def _is_quick(self) -> bool:
         return self._source is not None and self._source.every_s < 1

@@ -91,9 +91,10 @@ class Source(Protocol):
     #: Seconds between polls while questions come, and while a round of :meth:`poll` is not finished.
     every_s: float
     again_s: float
-    #: Since when a store without change detection has been read once completely (seconds since 1970); None:
-    #: changes are seen.
-    swept_since: float | None
+
+    @property
+    def swept_since(self) -> float | None:
+        """Return the time before which all changes are known, in seconds since 1970; None: changes are seen."""
 
     @property
     def settled(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -124,7 +125,6 @@ class SqliteSource(SqliteFile):
     kind: SourceKind = "sqlite"
     every_s = 0.4
     again_s = 0.05
-    swept_since: float | None = None
 
     def __init__(self, file: Path) -> None:
         super().__init__(file)
@@ -138,6 +138,11 @@ class SqliteSource(SqliteFile):
     def settled(self) -> bool:
         """Whether the results of :meth:`poll` include all changes."""
         return self._digests.settled
+
+    @property
+    def swept_since(self) -> float | None:
+        """Return the time before which all changes are known; later ones may be."""
+        return self._digests.swept_since
 
     def identity(self) -> str:
         """Return the file and its oldest experiment."""
@@ -192,6 +197,7 @@ class SqliteSource(SqliteFile):
     def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
         """Return the runs that changed since, as far as this poll's few milliseconds allow."""
         self._same_file()
+        begun = time.time()
         with self._reading():
             version = self._version()
             changed = set(touched)
@@ -199,9 +205,9 @@ class SqliteSource(SqliteFile):
             if experiments:
                 self._check()
                 changed |= self._grown()
-                self._digests.begin()
+                self._digests.committed()
                 self._seen_version = version
-            changed |= self._digests.changed()
+            changed |= self._digests.changed(begun)
             changes = self._whole(sorted(changed), experiments)
         found = {run.run_id for run in changes.runs}
         if any(run not in found and known.place(run) is not None for run in changed):

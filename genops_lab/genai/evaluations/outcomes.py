@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,11 +19,12 @@ from .journal import Call, Key
 from .model_checks import check_notes
 from .models import AnswerEvaluation, ModelAnswers
 from .paid_calls import paid_calls
-from .results_folder import ResultsFolder
+from .results_folder import KeptScore, ResultsFolder
 from .rows import digest_of
 
 #: Names and fingerprints of models that are kept for each.
 _KEPT_NAMES = 5
+_MOST_OF_A_REASON = 200
 
 
 def model_outcomes(
@@ -88,7 +90,8 @@ def outcome_notes(
         if len(each.fingerprints) > 1:
             found.append(f"{each.model} answered with {len(each.fingerprints)} fingerprints of its system.")
         if each.cut:
-            found.append(f"{each.cut:,} answers of {each.model} were cut off at max_tokens.")
+            were = "answer of {} was" if each.cut == 1 else "answers of {} were"
+            found.append(f"{each.cut:,} {were.format(each.model)} cut off at max_tokens.")
     with contextlib.suppress(OSError):  # the file may be gone: its rows are kept
         source = Path(state.data)
         if (
@@ -99,6 +102,27 @@ def outcome_notes(
                 f"{Path(state.data).name} was edited since the evaluation began. Its rows are those of the beginning."
             )
     return found
+
+
+def unscored_notes(scorer: str, scores: Sequence[KeptScore]) -> list[str]:
+    """Say how many answers a scorer gave no score, and the most frequent reason.
+
+    Texts in quotes, which a judge or a model said, are left out: not everybody who may read scores may read them.
+
+    >>> unscored_notes("ok", [KeptScore(model="a", example="1", repeat=0, value=None, reason="no mark: 'Lima'")])
+    ['ok gave no score to 1 answer: no mark.']
+    """
+    reasons = Counter(_unquoted(each.reason) for each in scores if each.value is None)
+    if not (count := reasons.total()):
+        return []
+    (reason, times), *others = reasons.most_common()
+    why = f"{reason} ({times:,} of them)" if others else reason
+    return [f"{scorer} gave no score to {count:,} answer{'' if count == 1 else 's'}: {why}."]
+
+
+def _unquoted(reason: str) -> str:
+    words = re.split(r"(?:^|\s)['\"]", reason, maxsplit=1)[0].strip().splitlines()
+    return (words[0][:_MOST_OF_A_REASON].strip(" :.,") if words else "") or "it gave no reason"
 
 
 def outcome_lines(evaluation: AnswerEvaluation) -> list[str]:

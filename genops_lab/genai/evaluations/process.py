@@ -21,6 +21,7 @@ from genops_lab.core.paths import private_dir, write_private
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.limits import Price
 from genops_lab.genai.scorers.base import Answered, Judge
+from genops_lab.genai.scorers.judges import Pairwise
 from genops_lab.genai.scorers.kinds import Scorer
 from genops_lab.genai.scorers.programs import EMBEDDINGS, Embeddings, Mlflow
 from genops_lab.genai.scorers.rules_of_calls import Cost
@@ -54,7 +55,7 @@ from .models import (
     NewScores,
     PlannedEvaluation,
 )
-from .outcomes import model_outcomes, outcome_notes
+from .outcomes import model_outcomes, outcome_notes, unscored_notes
 from .registered_scorers import RegisteredScorer, registered_in
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder, new_id
 from .rows import Rows, digest_of, read_rows
@@ -308,6 +309,9 @@ class AnswersProcess:
                 notes.append(f"{error.message} {error.hint}".strip())
             if isinstance(scorer, Cost):
                 notes += _price_notes(scorer.label, file)
+            # The other models are beside the first one in a pairwise judge.
+            first = next(iter(file.models)) if isinstance(scorer, Pairwise) else ""
+            notes += unscored_notes(scorer.label, [each for each in kept if each.model != first])
             folder.keep_scores(scorer.label, kept)
             found[scorer.label] = {each.key: each for each in kept}
         return found, notes

@@ -12,6 +12,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from genops_lab.genai.scorers.base import BaseScorer
+from genops_lab.genai.scorers.judges import Pairwise
 from genops_lab.statistics.answers import pass_at_k, pass_hat_k, variances
 from genops_lab.statistics.multiple import holm
 from genops_lab.statistics.results import CONFIDENCE, Result
@@ -60,32 +61,46 @@ def report_of(calls: Mapping[Key, Call], scores: Scores, question: Question) -> 
         _scored(model, calls, marks, question, scorer)
         for scorer, marks in scores.items()
         for model in question.models
+        if model != question.models[0] or not _compares_pairs(scorer, question)
     ]
     verdicts = judge_verdicts(question.scorers, scores, question.labels, calls, question.names)
     return ScoresReport(scored=scored, compared=compared(scores, question), judges=verdicts)
 
 
 def compared(scores: Scores, question: Question) -> list[ComparedModels]:
-    """Return the differences of each model to the first, by each scorer, corrected for their number."""
+    """Return the differences of each model to the first, by each scorer, corrected for their number.
+
+    A pairwise judge marks the pair: what it gives the model less what it gives the first one.
+    """
     first, *others = question.models
-    pairs = [
-        (model, scorer, by_example(marks, model), by_example(marks, first))
-        for scorer, marks in scores.items()
-        for model in others
-    ]
+    pairs = []
+    for scorer, marks in scores.items():
+        for model in others:
+            one = by_example(marks, model)
+            rest = {example: [1 - value for value in values] for example, values in one.items()}
+            other = rest if _compares_pairs(scorer, question) else by_example(marks, first)
+            pairs.append((model, scorer, one, other))
     found = [
-        compare(
-            (model, one),
-            (first, other),
-            scorer,
-            question,
-            corrected_difference(
-                scores[scorer], question.labels.get(scorer, {}), model, first, question.means
-            ),
-        )
+        compare((model, one), (first, other), scorer, question, _by_people(scores, scorer, model, question))
         for model, scorer, one, other in pairs
     ]
     return corrected(found, question)
+
+
+def _by_people(scores: Scores, scorer: str, model: str, question: Question) -> ScoreEstimate | None:
+    """Return the difference of people's labels, which a judge's marks complete."""
+    marks, labels = scores[scorer], question.labels.get(scorer, {})
+    if not _compares_pairs(scorer, question):
+        return corrected_difference(marks, labels, model, question.models[0], question.means)
+    won = corrected_mean(marks, labels, model, question.means)
+    if won is None or won.value is None:
+        return won
+    low, high = (None if end is None else 2 * end - 1 for end in (won.low, won.high))
+    return replace(won, value=2 * won.value - 1, low=low, high=high)
+
+
+def _compares_pairs(scorer: str, question: Question) -> bool:
+    return isinstance(question.scorers.get(scorer), Pairwise)
 
 
 def by_example(marks: Mapping[Key, KeptScore], model: str) -> dict[str, list[float]]:
@@ -113,7 +128,9 @@ def compare(
     sign = -1.0 if better == "lower" else 1.0
     apart = {each: sign * (values[each] - against[each]) for each in both}
     passes: dict[str, Any] = {}
-    if all(score in (0.0, 1.0) for side in (one[1], other[1]) for each in both for score in side[each]):
+    if not _compares_pairs(scorer, question) and all(
+        score in (0.0, 1.0) for side in (one[1], other[1]) for each in both for score in side[each]
+    ):
         passes = {
             "new_failures": [each for each in both if values[each] <= 0.5 < against[each]],
             "mended": [each for each in both if against[each] <= 0.5 < values[each]],

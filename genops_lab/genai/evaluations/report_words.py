@@ -12,6 +12,7 @@ from .models import (
     ComparedModels,
     ComparedSlice,
     JudgeVerdict,
+    ScoredModel,
     ScoreEstimate,
     ScoresReport,
 )
@@ -21,7 +22,7 @@ _NAMED = 5
 
 def sentences(report: ScoresReport) -> list[str]:
     """Return what a report shows."""
-    found = []
+    found = [] if report.compared else [_mean(each) for each in report.scored if each.mean.value is not None]
     for each in report.compared:
         found.append(_difference(each, report.stopped))
         found += _changed(each)
@@ -38,6 +39,16 @@ def sentences(report: ScoresReport) -> list[str]:
     if report.stopped is not None:
         found += _stopped(report.stopped)
     return found + [_judge(each) for each in report.judges]
+
+
+def _mean(each: ScoredModel) -> str:
+    """Say the mean of a model that is compared with none."""
+    assert each.mean.value is not None
+    examples = "example" if each.mean.n == 1 else "examples"
+    return (
+        f"The mean of {each.model} by {each.scorer} is {_number(each.mean.value, False)}"
+        f"{interval(each.mean, False)}, over {each.mean.n:,} {examples}."
+    )
 
 
 def _difference(each: ComparedModels, stopped: AskedUntilKnown | None) -> str:

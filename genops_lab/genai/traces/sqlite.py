@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,7 +74,6 @@ class SqliteTraces(SqliteFile):
     kind: SourceKind = "sqlite"
     every_s = 0.4
     again_s = 0.05
-    swept_since: float | None = None
 
     def __init__(self, file: Path) -> None:
         super().__init__(file)
@@ -93,6 +93,11 @@ class SqliteTraces(SqliteFile):
     def settled(self) -> bool:
         """Whether the results of :meth:`poll` include all changes."""
         return self._digests.settled
+
+    @property
+    def swept_since(self) -> float | None:
+        """Return the time before which all changes are known; later ones may be."""
+        return self._digests.swept_since
 
     def identity(self) -> str:
         """Return the file and its oldest experiment."""
@@ -140,14 +145,15 @@ class SqliteTraces(SqliteFile):
     def poll(self, known: Snapshot, touched: frozenset[str]) -> Changes:
         """Return the traces that changed since, as far as this poll's few milliseconds allow."""
         self._same_file()
+        begun = time.time()
         with self._reading():
             version = self._version()
             committed = version != self._seen_version
             if committed:
                 self._check()
-                self._digests.begin()
+                self._digests.committed()
                 self._seen_version = version
-            changed = touched | self._digests.changed()
+            changed = touched | self._digests.changed(begun)
             changes = self._whole(sorted(changed), experiments=committed)
         found = set(changes.ids)
         changes.gone = [each for each in changed if each not in found and known.place(each) is not None]

@@ -56,9 +56,16 @@ export function estimateText(
     : trans.__('%1 (%2 to %3)', shown, short(low), short(high));
 }
 
-/** A score with at most three decimals. */
+/**
+ * A score with at most three decimals. A whole number from 1,000 on, such as a
+ * length; three digits below 0.001, such as a cost.
+ */
 export function short(value: number): string {
-  return formatNumber(Math.round(value * 1000) / 1000);
+  if (Math.abs(value) < 0.001) {
+    return formatNumber(Number(value.toPrecision(3)));
+  }
+  const parts = Math.abs(value) < 1000 ? 1000 : 1;
+  return formatNumber(Math.round(value * parts) / parts);
 }
 
 /** What a model's answers to an example got. */

@@ -138,6 +138,7 @@ export function Rating(props: {
             </span>
             <textarea
               ref={note}
+              dir="auto"
               rows={2}
               value={model.note}
               onChange={event => {

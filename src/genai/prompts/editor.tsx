@@ -279,6 +279,7 @@ function TurnText(props: {
         {label}
       </span>
       <textarea
+        dir="auto"
         rows={rows}
         value={value}
         spellCheck={false}

@@ -119,9 +119,16 @@ function PromptList(props: {
   const { model, prompts } = props;
   const { trans } = model;
   const [word, setWord] = React.useState('');
+  const wanted = word.trim().toLowerCase();
   const shown = prompts.filter(({ name }) =>
-    name.toLowerCase().includes(word.trim().toLowerCase())
+    name.toLowerCase().includes(wanted)
   );
+  const searches = wanted !== '' && model.prompts.hasMore;
+  React.useEffect(() => {
+    if (searches) {
+      void model.prompts.showAll();
+    }
+  }, [searches, model]);
   return (
     <nav className="gol-Prompts-list" aria-label={trans.__('Prompts')}>
       <div className="gol-Prompts-filter">
@@ -168,8 +175,10 @@ function PromptList(props: {
         ))}
       </ul>
       {shown.length === 0 && (
-        <p className="gol-Note">
-          {trans.__('No prompt has this in its name.')}
+        <p className="gol-Note" role="status">
+          {searches
+            ? trans.__('Searching all prompts…')
+            : trans.__('No prompt has this in its name.')}
         </p>
       )}
       <ShowMore list={model.prompts} trans={trans} />
@@ -364,6 +373,16 @@ function VersionHead(props: {
         versions={versions}
         onChange={chosen => void attempt(() => chooseVersion(chosen))}
       />
+      {model.versions.hasMore && (
+        <ActionButton
+          label={trans.__('Older versions')}
+          caption={trans.__(
+            'Add older versions to the list; it has the newest %1.',
+            versions.length
+          )}
+          onClick={() => void model.versions.showMore()}
+        />
+      )}
       {version.aliases.map(alias => (
         <span key={alias} className="gol-Chip">
           <span className="gol-Chip-text">{alias}</span>

@@ -55,6 +55,10 @@ it('writes what is not known as such', () => {
   expect(estimateText(estimate(0.6666, 0.5, 0.8), trans)).toBe(
     '0.667 (0.5 to 0.8)'
   );
+  expect(estimateText(estimate(500005, 500003.2, 500006.8), trans)).toBe(
+    '500,005 (500,003 to 500,007)'
+  );
+  expect(estimateText(estimate(0.00001954), trans)).toBe('1.95e-5');
   expect(estimateText(estimate(0.04), trans, true)).toBe('+0.04');
   expect(estimateText(estimate(null), trans)).toBe('Not known');
   expect(resultText(result(null, 1), trans)).toBe('error');

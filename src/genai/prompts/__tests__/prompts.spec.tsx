@@ -10,7 +10,12 @@ import { Prompts } from '../page';
 
 const trans = nullTranslator.load('genops_lab');
 
-/** A Lab with one version of each prompt, which answers a save when the test says so. */
+interface IParams {
+  path?: { name: string };
+  query?: { after?: string };
+}
+
+/** A Lab with pages of two prompts and of one version, which answers a save when the test says so. */
 function lab() {
   const saved: { turns: { content: string }[] }[] = [];
   const answers: ((fails?: boolean) => void)[] = [];
@@ -27,28 +32,40 @@ function lab() {
     created_at: null
   });
   const http = {
-    GET: (path: string, { params }: { params: { path?: { name: string } } }) =>
+    GET: (path: string, { params }: { params: IParams }) =>
       isAway
         ? Promise.reject(new Error('away'))
-        : Promise.resolve({
-            items:
-              path === '/prompts'
-                ? ['greeting', 'farewell'].map(name => ({
+        : Promise.resolve(
+            path === '/prompts'
+              ? {
+                  items: (params.query?.after
+                    ? ['apology']
+                    : ['greeting', 'farewell']
+                  ).map(name => ({
                     name,
                     newest: '1',
                     aliases: {},
                     updated_at: null
-                  }))
-                : [versionOf(params.path!.name, '1')],
-            next: ''
-          }),
+                  })),
+                  next: params.query?.after ? '' : 'page 2'
+                }
+              : {
+                  items: [
+                    versionOf(
+                      params.path!.name,
+                      params.query?.after ? '1' : '2'
+                    )
+                  ],
+                  next: params.query?.after ? '' : 'page 2'
+                }
+          ),
     POST: (
       _: string,
       given: { params: { path: { name: string } }; body: (typeof saved)[0] }
     ) =>
       new Promise((resolve, reject) => {
         saved.push(given.body);
-        const version = versionOf(given.params.path.name, '2');
+        const version = versionOf(given.params.path.name, '3');
         answers.push(fails =>
           fails
             ? reject(new Error('away'))
@@ -97,9 +114,9 @@ it('keeps what is written while a version is saved', async () => {
   answer();
   await saving;
   expect(saved).toHaveLength(1);
-  expect(model.saving.said).toBe('Saved as version 2.');
+  expect(model.saving.said).toBe('Saved as version 3.');
   expect(model.draft?.turns[0].content).toBe('First and more');
-  expect(model.draft?.newest).toBe('2'); // its own save is no change of another person
+  expect(model.draft?.newest).toBe('3'); // its own save is no change of another person
 });
 
 it('stays at the prompt that is chosen while another one is saved', async () => {
@@ -175,10 +192,33 @@ it('asks before another version takes the place of a text', async () => {
   const choice = screen.getByRole<HTMLSelectElement>('combobox', {
     name: 'Version'
   });
-  fireEvent.change(choice, { target: { value: '1' } });
+  fireEvent.change(choice, { target: { value: '2' } });
   const cancel = await screen.findByText('Cancel');
   screen.getByText('Discard the changes of greeting?');
   fireEvent.click(cancel);
   await told();
   expect(model.isEdited('greeting')).toBe(true);
+});
+
+it('searches all prompts, also those that are not listed yet', async () => {
+  const { core } = lab();
+  const model = await opened(core);
+  render(<Prompts model={model} />);
+  expect(screen.queryByText('apology')).toBeNull();
+  const filter = screen.getByLabelText('Filter prompts by name');
+  fireEvent.change(filter, { target: { value: 'apol' } });
+  screen.getByText('Searching all prompts…');
+  await screen.findByText('apology');
+  fireEvent.change(filter, { target: { value: 'nobody' } });
+  screen.getByText('No prompt has this in its name.');
+});
+
+it('lists older versions when it is asked to', async () => {
+  const { core } = lab();
+  const model = await opened(core);
+  render(<Prompts model={model} />);
+  expect(screen.queryByText('v1', { selector: 'option' })).toBeNull();
+  fireEvent.click(screen.getByText('Older versions'));
+  await screen.findByText('v1', { selector: 'option' });
+  expect(screen.queryByText('Older versions')).toBeNull();
 });
