@@ -110,6 +110,7 @@ def test_a_file_is_planned_and_started(
     expect(dialog.get_by_text("go to the host of gpu1. Answers and scores come back.")).to_be_visible()
     expect(facts).to_contain_text("The key of cheap goes to gpu1.")
     expect(dialog.get_by_text("gpu1 does not reach the endpoint 'house-ui'")).to_be_visible()
+    expect(dialog.get_by_text("The cost is not known.")).to_have_count(0)
     expect(accept(dialog, "Start")).to_be_disabled()
     lab.looks("evaluate-on-target", ".jp-Dialog", NARROW, WIDE)
     server.request("POST", "genops/targets/gpu1/disconnect", {})
