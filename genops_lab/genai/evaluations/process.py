@@ -415,7 +415,7 @@ def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
     if file.harness and body.on:
         raise InvalidRequest(
             f"{body.name} is a task of another harness, which runs on this machine alone.",
-            hint="Evaluate on this machine. Its models may be deployments on the target.",
+            hint="Leave out --on. Its models may be deployments on the target.",
         )
     if file.harness:
         digest = digest_of(msgspec.json.encode(file.harness))
