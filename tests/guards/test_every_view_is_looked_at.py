@@ -35,6 +35,10 @@ VIEWS = {
     ("experiments/table/tag-form.tsx", "dialog"): ["run_table tag"],
     ("gates/view/version-gates.tsx", "dialog"): ["gates promote-red"],
     ("genai/endpoints/add-dialog.tsx", "dialog"): ["endpoints endpoints-add"],
+    ("genai/evaluations/begin.tsx", "dialog"): [
+        "begin_evaluations evaluate-file",
+        "begin_evaluations new-evaluation",
+    ],
     ("genai/evaluations/score-dialog.tsx", "dialog"): ["answers answers-score"],
     ("genai/labels/begin-dialog.tsx", "dialog"): ["labels labels-begin"],
     ("genai/labels/mode-dialog.tsx", "dialog"): ["labels labels-mode"],
@@ -78,6 +82,7 @@ VIEWS = {
 STATES = [
     "answers answers",
     "answers answers-result",
+    "begin_evaluations evaluate-on-target",
     "traces session",
     "prompts prompts-data-set",
     "prompts prompts-optimize-cost",

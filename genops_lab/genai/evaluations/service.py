@@ -150,13 +150,14 @@ class AnswersService(Service):
         prices, endpoints, problems = {}, [], []
         for label, model in {**judges, **models}.items():
             try:
-                endpoint = await self._seen(body.on, label, model)
+                endpoint = await self.endpoint_of(label, model)
+                if endpoint.price:
+                    prices[label] = endpoint.price
+                if body.on:
+                    endpoint = await seen_from(body.on, model, endpoint, self._deployments)
+                endpoints.append(endpoint)
             except GenOpsError as error:
                 problems.append(f"{error.message} {error.hint}".strip())
-                continue
-            endpoints.append(endpoint)
-            if endpoint.price:
-                prices[label] = endpoint.price
         plan = await self._worker.call(AnswersProcess.plan, given, prices)
         keys = keys_sentence(body.on, endpoints) if body.on else ""
         plan = msgspec.structs.replace(plan, keys=keys, problems=problems)

@@ -39,13 +39,13 @@ async def seen_from(
                 return replace(endpoint, url=f"{each.address}/v1")
         raise InvalidRequest(
             f"{target} does not reach the deployment {name!r}, which runs on {served.target}.",
-            hint=f"Deploy it on {target}, or evaluate on this machine: leave out --on.",
+            hint=f"Deploy it on {target}, or evaluate on this machine.",
         )
     if model.endpoint and _is_loopback(endpoint.url):
         raise InvalidRequest(
             f"{target} does not reach the endpoint {model.endpoint!r}: {endpoint.url} is on this machine.",
             hint=f"If its server runs on {target}, give url and model in the evaluation file, as they are there. "
-            "Otherwise leave out --on.",
+            "Otherwise evaluate on this machine.",
         )
     return endpoint
 

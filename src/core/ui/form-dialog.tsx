@@ -57,6 +57,18 @@ export interface IOpenFormOptions<F extends object, R> {
 const OWN_ENTER =
   '.gol-Form button, .gol-Form summary, .gol-Form [data-takes-enter]';
 
+/** What can have the focus in a form. */
+const FOCUSABLE = [
+  'button',
+  'input',
+  'select',
+  'textarea',
+  'summary',
+  'a[href]'
+]
+  .map(each => `.gol-Form ${each}:not(:disabled)`)
+  .join();
+
 class FormBody<F extends object, R> extends ReactWidget {
   constructor(private _its: IOpenFormOptions<F, R>) {
     super();
@@ -143,6 +155,20 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
       this.node.querySelector<HTMLElement>('.jp-Dialog-footer button')?.focus();
       return;
     }
+    // The dialog keeps Tab inside by its last button, which a form that cannot be sent disables.
+    if (
+      event instanceof KeyboardEvent &&
+      event.type === 'keydown' &&
+      event.key === 'Tab' &&
+      !event.shiftKey &&
+      event.target === this._lastButton() &&
+      !this._form.valid
+    ) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.node.querySelector<HTMLElement>(FOCUSABLE)?.focus();
+      return;
+    }
     // The dialog maps Enter to its default button, also on controls of the form.
     const own =
       event instanceof KeyboardEvent &&
@@ -187,6 +213,14 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
 
   protected override _checkValidation(): void {
     this._sync();
+  }
+
+  /** The last button that can have the focus. */
+  private _lastButton(): Element | undefined {
+    const buttons = this.node.querySelectorAll(
+      '.jp-Dialog-footer button:not(:disabled)'
+    );
+    return buttons[buttons.length - 1];
   }
 
   private _sync(): void {

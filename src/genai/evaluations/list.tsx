@@ -129,7 +129,6 @@ export function EvaluationsList(props: {
               'No evaluations yet. Begin one here, in a notebook with a cell %1, or in a terminal: genops evaluate FILE',
               '%%evaluate ROWS'
             )}
-            actions={begins}
           />
         }
       >

@@ -43,6 +43,7 @@ export function NewFields(props: IProps): React.ReactElement {
       <RowsFields
         sources={sources}
         onChange={({ data }) => form.set({ data })}
+        files={fields.files}
         error={problems.data}
         trans={trans}
       />

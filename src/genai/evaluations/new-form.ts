@@ -29,6 +29,8 @@ export interface INewFields {
   /** NaN: no limit. */
   money: number;
   prompts: readonly string[];
+  /** Files of the folder that may have rows. */
+  files: readonly string[];
   /** The versions of the chosen prompt; undefined while they load. */
   known: readonly IPromptVersion[] | undefined;
   /** What the server said of the fields. */
@@ -58,6 +60,7 @@ export class NewForm extends FormModel<INewFields, string> {
         maxTokens: 512,
         money: NaN,
         prompts: [],
+        files: [],
         known: undefined,
         refused: {}
       },
@@ -135,9 +138,8 @@ export class NewForm extends FormModel<INewFields, string> {
         ({ name }) => name
       ).catch(() => [])
     ]);
-    const taken = new Set<string>(
-      ((listing?.content ?? []) as Contents.IModel[]).map(({ name }) => name)
-    );
+    const found = (listing?.content ?? []) as Contents.IModel[];
+    const taken = new Set(found.map(({ name }) => name));
     let name = 'evaluation';
     for (let at = 2; taken.has(`${name}.yaml`); at++) {
       name = `evaluation-${at}`;
@@ -145,7 +147,10 @@ export class NewForm extends FormModel<INewFields, string> {
     // What was written meanwhile stays.
     this.set({
       name: this.fields.name || name,
-      prompts: prompts.map(each => each.name)
+      prompts: prompts.map(each => each.name),
+      files: found
+        .filter(each => /\.(jsonl|csv|tsv|parquet)$/i.test(each.name))
+        .map(({ path }) => this._contents.localPath(path))
     });
   }
 

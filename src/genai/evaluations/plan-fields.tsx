@@ -135,7 +135,6 @@ function PlanView(props: {
         columns={callColumns(trans)}
         rows={partsOf(plan)}
         rowKey={({ part, calls }) => `${part} ${calls.model}`}
-        region="gol-Plan-table"
       />
       {plan.shows.length > 0 && <Power plan={plan} trans={trans} />}
       {notes.length > 0 && (
@@ -174,7 +173,10 @@ function Power(props: {
             cell: ({ difference }) =>
               difference === null
                 ? trans.__('none')
-                : trans.__('%1 points', short(100 * difference))
+                : trans.__(
+                    '%1 points',
+                    short(Math.round(1000 * difference) / 10)
+                  )
           }
         ]}
         rows={shows}

@@ -27,11 +27,14 @@ export function RowsFields(props: {
   sources: PromptSources;
   rows?: number;
   onChange: (choice: IRowsChoice) => void;
+  /** Files that a person may mean. */
+  files?: readonly string[];
   /** The problem of the rows. */
   error?: string;
   trans: TranslationBundle;
 }): React.ReactElement {
-  const { sources, rows, onChange, error, trans } = props;
+  const { sources, rows, onChange, files = [], error, trans } = props;
+  const list = React.useId();
   const [place, setPlace] = React.useState<Place>('file');
   const [names, setNames] = React.useState({
     file: '',
@@ -143,12 +146,19 @@ export function RowsFields(props: {
                   ? trans.__('rows.jsonl')
                   : trans.__('name = "answer"')
               }
+              list={place === 'file' ? list : undefined}
+              autoComplete="off"
               spellCheck={false}
               onChange={({ target }) => name(target.value)}
             />
           )}
         </Field>
       )}
+      <datalist id={list}>
+        {files.map(file => (
+          <option key={file} value={file} />
+        ))}
+      </datalist>
       {rows !== undefined && (
         <Field label={trans.__('First rows')}>
           {control => (
