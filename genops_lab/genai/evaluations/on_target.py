@@ -223,7 +223,7 @@ def _session(evaluation: AnswerEvaluation) -> str:
 
 def _left(evaluation: AnswerEvaluation, why: str) -> str:
     return (
-        f"{evaluation.target} still has files of {evaluation.id}: {why} What runs there ends within a day, and the "
+        f"{evaluation.target} still has files of {evaluation.id}: {why} The command there ends within a day, and the "
         "files are removed when they are 30 days old."
     )
 
