@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from msgspec.structs import replace
 
@@ -242,7 +244,24 @@ def test_a_killed_process_on_the_host_repeats_only_what_was_in_flight_and_says_s
     assert len(gated.said) == 9 + 7 and left_on(host) == []
 
 
-def test_a_host_that_restarts_goes_on(home: Home, host: Sshd, tmp_path: Path) -> None:
+def cut_power(host: Sshd) -> None:
+    """End all processes at once: nobody sees the end of the evaluation."""
+    end_those_of(host.home)
+
+
+def shut_down(host: Sshd) -> None:
+    """Ask all processes to end, as a host does that shuts down."""
+    found = []
+    for each in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if each.environ().get("HOME") == str(host.home):
+                each.terminate()
+                found.append(each)
+    psutil.wait_procs(found, timeout=60)
+
+
+@pytest.mark.parametrize("end", [cut_power, shut_down])
+def test_a_host_that_restarts_goes_on(home: Home, host: Sshd, tmp_path: Path, end: Any) -> None:
     gated = Gated(free=5)
 
     async def test(url: str) -> None:
@@ -250,7 +269,7 @@ def test_a_host_that_restarts_goes_on(home: Home, host: Sshd, tmp_path: Path) ->
             begun = await answers_of(lab).begin_answers(file_of(tmp_path, url))
             await asked(gated, 9)
             await asyncio.to_thread(host.stop)
-            await asyncio.to_thread(end_those_of, host.home)  # keepers too: nobody sees the end
+            await asyncio.to_thread(end, host)
             gated.open()
             await asyncio.to_thread(host.start)
             assert (await ended(lab, begun)).message == "there is evaluated. All answers are there."

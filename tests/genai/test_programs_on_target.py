@@ -8,16 +8,24 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
+from genops_lab.agent.transfer import BadTransfer
+from genops_lab.core.errors import Failed
+from genops_lab.evaluations.host_sessions import Talk
+from genops_lab.genai.endpoints.endpoint import Answer
+from genops_lab.genai.endpoints.limits import Usage
 from genops_lab.genai.endpoints.models import NewEndpoint
 from genops_lab.genai.endpoints.probes import PROMPTS
 from genops_lab.genai.endpoints.service import EndpointsService
-from genops_lab.genai.evaluations.journal import spent_in
+from genops_lab.genai.evaluations.host_results import HostResults
+from genops_lab.genai.evaluations.journal import Call, spent_in
 from genops_lab.genai.evaluations.models import AnswersReport, ModelAnswers, NewAnswerEvaluation
-from genops_lab.genai.evaluations.results_folder import ResultsFolder
+from genops_lab.genai.evaluations.results_folder import ResultsFolder, find_folder
 from tests.support.environments import environment_without_lab, index_variables, uv_folder
 from tests.support.homes import Home
 from tests.support.packages import package_folder
@@ -177,6 +185,7 @@ def test_mlflow_scores_here_and_a_function_there_has_its_packages_or_names_what_
     (tmp_path / "own.py").write_text(
         "import goltiny\n\ndef score(row, text):\n    return goltiny.version == '1.0'\n"
     )
+    (tmp_path / "more.py").write_text("import golmore\n\ndef score(row):\n    return golmore.value\n")
     packages = package_folder(tmp_path / "packages")
     variables = {**index_variables(), "PIP_FIND_LINKS": str(packages), "UV_FIND_LINKS": str(packages)}
     variables |= {"PATH": f"{uv}:/usr/bin:/bin", "PIP_NO_INDEX": "false", "UV_OFFLINE": "false"}
@@ -200,7 +209,8 @@ def test_mlflow_scores_here_and_a_function_there_has_its_packages_or_names_what_
             scores = {each.scorer: each.mean.value for each in found.report.scored}
             assert scores == {"RegexMatch": 0.5, "own": None}
 
-            body = file_of(tmp_path, url, rows=10, scorers=scorers, packages=["goltiny<2"])
+            more = {"scorer": "function", "file": "more.py", "name": "more"}
+            body = file_of(tmp_path, url, rows=10, scorers=[*scorers, more], packages=["goltiny<2"])
             begun = await answers_of(lab).begin_answers(body)
             task = await ended(lab, begun)
             assert task.state == "done", (task.message, task.hint)
@@ -209,12 +219,21 @@ def test_mlflow_scores_here_and_a_function_there_has_its_packages_or_names_what_
             built = await result(lab, begun)
             assert built.report is not None
             scores = {each.scorer: each.mean.value for each in built.report.scored}
-            assert scores == {"RegexMatch": 0.5, "own": 1.0}, built.evaluation.notes
+            assert scores == {"RegexMatch": 0.5, "own": 1.0, "more": None}, built.evaluation.notes
+
+            (site,) = (host.home / ".local/share/genops-lab/envs").glob("there-*/lib/python3*/site-packages")
+            assert (site / "goltiny.py").exists() and not (site / "mlflow").exists()
+            assert any("more.py imports golmore, which is not" in note for note in built.evaluation.notes)
+            (site / "golmore.py").write_text("value = 0.25\n")
+            before = len(stub.said)
+            again = await answers_of(lab).resume_answers(begun.evaluation.id)
+            assert (await ended(lab, again)).state == "done" and len(stub.said) == before
+            scored = (await result(lab, again)).report
+            assert scored is not None
+            assert {each.scorer: each.mean.value for each in scored.scored} == {**scores, "more": 0.25}
 
     with stub.serving() as url, with_variables(host, **variables):
         bounded(test(url))
-    (python,) = (host.home / ".local/share/genops-lab/envs").glob("there-*/lib/python3*/site-packages")
-    assert (python / "goltiny.py").exists() and not (python / "mlflow").exists()
     assert left_on(host) == []
 
 
@@ -263,3 +282,49 @@ def test_a_budget_is_never_passed_there_nor_when_the_evaluation_goes_on(
     assert found.money is not None
     assert TOKENS * len(gated.said) <= found.spent.total <= limits.get("tokens", math.inf)
     assert one * len(gated.said) <= found.money <= limits.get("money", math.inf)
+
+
+FUNCTION = "scorers: [{scorer: function, file: own.py, name: own}]"
+
+
+@pytest.mark.parametrize(
+    ("added", "paid", "why"),
+    [
+        ([FUNCTION], True, "a scorer is not that of a harness"),
+        (["scorers: [{scorer: given, name: a}, {scorer: given, name: b}]"], True, "too many values"),
+        (["scorers: 3"], True, "must be a list"),
+        ([], False, "1 answers that were asked for before are missing"),
+    ],
+)
+def test_a_host_adds_no_scorer_that_would_run_here_and_forgets_no_call_of_a_harness(
+    tmp_path: Path, added: list[str], paid: bool, why: str
+) -> None:
+    """A host is not trusted: the Lab would run a function, and a shorter journal would free a part of the budget."""
+    process = HostResults(str(tmp_path / "answers"))
+    id = process.begin(harness_of(tmp_path, "http://127.0.0.1:9/v1")).id
+    folder, came = find_folder(tmp_path / "answers", id), tmp_path / "came"
+    call = Call(model="a", example="x", repeat=0, answer=Answer(text="", usage=Usage(input=10, output=3)))
+    for path, is_there in ((folder.path, True), (came, paid)):
+        (path / "harness").mkdir(parents=True)
+        if is_there:
+            (path / "harness" / "a.calls.jsonl").write_bytes(msgspec.json.encode(call) + b"\n")
+    (came / "state.json").write_bytes((folder.path / "state.json").read_bytes())
+    (came / "added.json").write_bytes(msgspec.json.encode(added))
+    with pytest.raises(Failed, match=f"box sent invalid results: .*{why}"):
+        process.take(id, str(came))
+    assert folder.added() == [] and spent_in(folder.path / "harness" / "a.calls.jsonl", "a").total == TOKENS
+
+
+@pytest.mark.parametrize("path", ["harness/../../x", "/etc/passwd", "scores/x", "harness"])
+def test_a_host_names_no_file_outside_the_folder_that_was_asked_for(path: str) -> None:
+    class Lying(Talk):
+        """The talk with a host that lies. No real agent does."""
+
+        def __init__(self) -> None:
+            self.channel: Any = SimpleNamespace(write=lambda _bytes: None)
+
+        async def document(self) -> dict[str, Any]:
+            return {"files": ["harness/a.eval", path]}
+
+    with pytest.raises(BadTransfer):
+        asyncio.run(Lying().files("harness"))

@@ -38,10 +38,13 @@ def commands_with(text: str, processes: Iterable[psutil.Process] | None = None) 
 
 def end_those_of(*folders: Path) -> None:
     """Kill the processes with one of these folders in their command or as their HOME, also those that they start
-    meanwhile."""
+    meanwhile. All are suspended first: none sees the end of another."""
     texts = [str(folder) for folder in folders]
     deadline = time.monotonic() + _ENDS_WITHIN_S
     while found := [process for process in psutil.process_iter() if _is_of(process, texts)]:
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
         for process in found:
             with contextlib.suppress(psutil.NoSuchProcess):
                 for each in (*process.children(recursive=True), process):

@@ -82,7 +82,8 @@ class AnswersOnTarget:
             found = await self._taken(handle, link, evaluation)
             if "done" in last:
                 return found
-            if "failed" in last or is_last or end.exit_code is not None:
+            is_cut = end.ended_by == "host" or (end.exit_code is None and "failed" not in last)
+            if is_last or not is_cut:
                 break
             handle.say(f"{target} restarted. The evaluation goes on there.")
             await self._sessions.ended(handle, link, id)
@@ -222,7 +223,7 @@ def _session(evaluation: AnswerEvaluation) -> str:
 
 def _left(evaluation: AnswerEvaluation, why: str) -> str:
     return (
-        f"{evaluation.target} still has files of {evaluation.id}: {why} What runs there ends within a day, and the "
+        f"{evaluation.target} still has files of {evaluation.id}: {why} The command there ends within a day, and the "
         "files are removed when they are 30 days old."
     )
 

@@ -161,12 +161,16 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CommandEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """A command has ended, and all its output has arrived. ``exit_code`` is as in :class:`HostUnit`."""
+    """A command has ended, and all its output has arrived. ``exit_code`` is as in :class:`HostUnit`.
+
+    ``ended_by`` is ``host`` where the host asked it to end, as a shutdown does.
+    """
 
     seq: int
     exit_code: int | None
     reason: str
     ended_at: float | None = None
+    ended_by: str = ""
 
     @property
     def signal(self) -> str:
@@ -394,7 +398,9 @@ class _Follower:
         elif kind == WELCOME:
             self._welcomed(body(payload))
         elif kind == GONE:
-            final = {name: body(payload).get(name) for name in ("exit_code", "reason", "ended_at")}
+            given = body(payload)
+            final = {name: given.get(name) for name in ("exit_code", "reason", "ended_at")}
+            final["ended_by"] = given.get("ended_by") or ""
             self.events.append(msgspec.convert({**final, "seq": self._last}, CommandEnd))
             self.close()
         elif kind in (TAKEN, BUSY):
