@@ -402,7 +402,10 @@ def test_documents_of_an_application_that_come_late_are_waited_for(
     times = {"startTimeUnixNano": str(now - 2), "endTimeUnixNano": str(now - 1)}
     spans = [
         {"traceId": trace, "spanId": caller, "name": "answer", **times},
-        {"traceId": trace, "spanId": "12" * 8, "parentSpanId": caller, "name": "search", "attributes": [kind, output], **times},
+        {
+            "traceId": trace, "spanId": "12" * 8, "parentSpanId": caller, "name": "search", **times,
+            "attributes": [kind, output],
+        },
     ]  # fmt: skip
     lab.done("POST", "genops/otlp/v1/traces", {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]})
     (faithful, _) = lab.settled(1)["scorers"]
