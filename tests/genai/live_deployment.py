@@ -58,12 +58,12 @@ class LiveDeployment:
         eventually(lambda: self.server.get(path)["state"], lambda state: state in ("ended", "stopped"))
         self.done("DELETE", path)
 
-    def ask(self, *questions: str) -> None:
+    def ask(self, *questions: str, **headers: str) -> None:
         for each in questions:
             body = {"model": "m", "messages": [{"role": "user", "content": each}]}
             request = urllib.request.Request(
                 f"{self.url}/v1/chat/completions", json.dumps(body).encode(),
-                {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"},
+                {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}", **headers},
             )  # fmt: skip
             try:
                 with urllib.request.urlopen(request, timeout=60) as answer:

@@ -20,7 +20,9 @@ from genops_lab.genai.traces.mlflow_traces import MlflowTraces
 from genops_lab.genai.traces.retrieved import retrievers
 from genops_lab.genai.traces.tree import KIND, RawSpan
 from genops_lab.genai.traces.writing import OtlpTraces
-from tests.support.mlflow_file import place_store
+from tests.support.homes import Home
+from tests.support.mlflow_file import place_server_store, place_store
+from tests.support.mlflow_server import running_mlflow
 
 BEGAN = 1_790_000_000
 PRICES = {"small-1": Price(input=1.0, output=1.0)}
@@ -29,12 +31,10 @@ PRICES = {"small-1": Price(input=1.0, output=1.0)}
 class Stand:
     """A store with two experiments, and what writes into it and reads it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, uri: str) -> None:
         from mlflow import MlflowClient
 
-        place_store(folder)
         self.file = folder / "mlflow" / "mlflow.db"
-        uri = f"sqlite:///{self.file}"
         client = MlflowClient(uri)
         for name in ("deployments", "support"):
             client.create_experiment(name)
@@ -65,7 +65,9 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     import mlflow
 
     before = mlflow.get_tracking_uri()
-    found = Stand(tmp_path_factory.mktemp("joined"))
+    folder = tmp_path_factory.mktemp("joined")
+    place_store(folder)
+    found = Stand(folder, f"sqlite:///{folder}/mlflow/mlflow.db")
     yield found
     found.mirror._mirror.close()
     mlflow.set_tracking_uri(before)
@@ -257,6 +259,18 @@ def test_each_call_of_a_trace_has_its_own_scores(stand: Stand, tmp_path: Path) -
     assert sorted((each.span_id, json.loads(each.value)) for each in kept) == [
         ("f1" * 8, 0.0), ("f2" * 8, 1.0),
     ]  # fmt: skip
+
+
+def test_a_server_of_mlflow_keeps_both_as_the_file_does(home: Home, tmp_path: Path) -> None:
+    place_server_store(tmp_path / "far.db")
+    with running_mlflow(home, f"sqlite:///{tmp_path}/far.db", tmp_path / "artifacts") as url:
+        far = Stand(tmp_path, url)
+        try:
+            test_a_call_is_a_span_of_its_applications_trace_and_late_spans_find_their_place(far)
+            test_a_header_writes_into_no_trace_of_another_experiment(far)
+            test_each_call_of_a_trace_has_its_own_scores(far, tmp_path)
+        finally:
+            far.mirror._mirror.close()
 
 
 def raw(id: str, parent: str, begin: int, end: int | None, kind: str = "CHAIN") -> RawSpan:

@@ -6,6 +6,7 @@ The judge is the stub of OpenAI's protocol. The tests share one Lab, which one o
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 import time
 from collections import Counter
@@ -384,6 +385,32 @@ def test_applications_of_the_docs_and_their_calls_are_one_tree_and_judges_read_i
         assert lab.server.get(f"genops/v1/traces/{own}")["caller_trace"] == apart != own
     finally:
         lab.done("PUT", traces, {"sample": 1.0})
+
+
+def test_documents_of_an_application_that_come_late_are_waited_for(
+    lab: LiveDeployment, judge: OpenAIStub
+) -> None:
+    judge.reset()
+    lab.done("PUT", PATH, {"text": text(judge, {"scorer": "faithfulness", "model": "judge"}, RULES[0])})
+    trace, caller, now = secrets.token_hex(16), secrets.token_hex(8), time.time_ns()
+    lab.ask("late", traceparent=f"00-{trace}-{caller}-01")
+    found = eventually(lab.scores, lambda each: each["scorers"][1]["scored"] == 1)
+    assert (found["scorers"][0]["waiting"], found["scorers"][0]["problem"]) == (1, "")
+    documents = json.dumps([{"page_content": "It is late."}])
+    kind = {"key": "openinference.span.kind", "value": {"stringValue": "RETRIEVER"}}
+    output = {"key": "output.value", "value": {"stringValue": documents}}
+    times = {"startTimeUnixNano": str(now - 2), "endTimeUnixNano": str(now - 1)}
+    spans = [
+        {"traceId": trace, "spanId": caller, "name": "answer", **times},
+        {
+            "traceId": trace, "spanId": "12" * 8, "parentSpanId": caller, "name": "search", **times,
+            "attributes": [kind, output],
+        },
+    ]  # fmt: skip
+    lab.done("POST", "genops/otlp/v1/traces", {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]})
+    (faithful, _) = lab.settled(1)["scorers"]
+    assert (faithful["scored"], faithful["reasons"]) == (1, {})
+    assert "It is late." in str(judge.requests())
 
 
 def test_the_sample_is_chosen_by_the_id(lab: LiveDeployment) -> None:

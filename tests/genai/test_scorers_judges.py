@@ -8,6 +8,7 @@ import random
 import socket
 import subprocess
 import sys
+from typing import Any
 
 import msgspec
 import pytest
@@ -100,6 +101,33 @@ def test_a_judge_sees_turns_pictures_and_documents_and_an_answer_cannot_leave_it
     assert 'assistant:  [{"function": {"name": "look"}}]\nuser: And now?' in text and "one\n\ntwo" in text
     with pytest.raises(NotScored, match="the row has no 'documents'"):
         judge.calls(Answered(text="x"))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("scorer", "shown", "hidden"),
+    [
+        (
+            {"scorer": "context_precision"},
+            ["<question>", "<documents>\nAt nine."],
+            ["<answer>", "<expected>"],
+        ),
+        ({"scorer": "context_recall"}, ["<question>", "<documents>\nAt nine."], ["<answer>", "<expected>"]),
+        ({"scorer": "context_recall", "expected": "wanted"}, ["<expected>\nNine.", "At nine."], ["<answer>"]),
+    ],
+)
+def test_judges_of_documents_do_not_see_the_answer(
+    scorer: dict[str, Any], shown: list[str], hidden: list[str]
+) -> None:
+    judge: Any = msgspec.convert({**scorer, "model": "m"}, Scorer)
+    messages = [{"role": "user", "content": "When?"}]
+    answered = Answered(text="At ten.", row={"documents": ["At nine."], "wanted": "Nine."}, messages=messages)
+    ((system, turn),) = judge.calls(answered)
+    assert all(each in turn["content"] for each in shown)
+    assert not any(each in turn["content"] for each in (*hidden, "At ten."))
+    assert ("expected answer" in system["content"]) is ("expected" in scorer)
+    assert judge.read(['{"reason": "one of two", "mark": 2}']).value == 0.5
+    with pytest.raises(NotScored, match="the row has no 'documents'"):
+        judge.calls(Answered(text="x"))
 
 
 def _marked(kind: str, n: int = 200, base: float = 0.5) -> list[Marked]:

@@ -1,8 +1,8 @@
 """Make traces of requests that deployments answered, in MLflow's worker process.
 
 A request that names a span of its application (``traceparent``) becomes a span below it, if the application's trace is
-in the experiment of the deployment's traces. MLflow adds spans to a trace by its id alone, so the header must not
-decide about traces of other experiments: there the request has a trace of its own, which names the application's.
+in the experiment of the deployment's traces. MLflow adds spans to a trace by its id alone, and a header must not
+decide about traces of other experiments. There the request has a trace of its own, which names the application's.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from genops_lab.core.errors import InvalidRequest, NotFound
+from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.events import EventBus
 from genops_lab.core.live import LiveHub
 from genops_lab.core.paths import contents_path
@@ -139,7 +139,7 @@ class TracesService(Service):
 
     async def _trace(self, trace_id: str, content: bool) -> Trace:
         found = await self._resolve(trace_id)
-        called = await self._mlflow.call_columns(TraceMirror.called, found)
+        called = await self._called(found)
         trace = await self._mlflow.call(MlflowTraces.trace, found, await self._prices.of(), content, called)
         # The kernel wrote the path of its machine; a notebook outside the Lab's folder keeps it.
         return replace(trace, notebook=contents_path(trace.notebook, self._root_dir) or trace.notebook)
@@ -175,7 +175,7 @@ class TracesService(Service):
         try:
             return await self._mlflow.call(MlflowTraces.content, found, span_id, query.characters)
         except NotFound:
-            for called in await self._mlflow.call_columns(TraceMirror.called, found):
+            for called in await self._called(found):
                 with contextlib.suppress(NotFound):
                     return await self._mlflow.call(MlflowTraces.content, called, span_id, query.characters)
             raise
@@ -236,6 +236,13 @@ class TracesService(Service):
     async def close(self) -> None:
         """Stop reporting changes."""
         self._watch.close()
+
+    async def _called(self, trace_id: str) -> list[str]:
+        """Return traces of deployments that a span of this trace called; none while the list cannot be read."""
+        try:
+            return await self._mlflow.call_columns(TraceMirror.called, trace_id)
+        except GenOpsError:
+            return []
 
     async def _resolve(self, reference: str) -> str:
         if len(reference) >= _WHOLE:
