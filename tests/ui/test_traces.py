@@ -245,3 +245,26 @@ def test_a_trace_becomes_a_row_of_a_data_set_and_new_traces_wait_while_the_tail_
     trace.get_by_role("button", name="Go to cell").click()
     notebook = lab.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     expect(notebook.locator(".jp-Cell").last).to_have_class(re.compile("jp-mod-active"))
+
+
+def test_a_reload_keeps_the_query_the_order_and_the_open_trace(lab: LabPage) -> None:
+    open_page(lab)
+    ask(lab, "status = ERROR")
+    page(lab).get_by_role("button", name="Errors first").click()
+    expect(rows(lab)).to_have_count(1)
+    with lab.page.expect_response(
+        lambda answer: "/api/workspaces/" in answer.url and '"opened":"' in (answer.request.post_data or ""),
+        timeout=60_000,
+    ):
+        rows(lab).first.get_by_role("gridcell").nth(2).dblclick()
+    trace = page(lab).get_by_role("region", name="Trace", exact=True)
+    expect(trace).to_contain_text("Where is order 7?")
+    lab.page.reload()
+    lab.ready()
+    expect(page(lab).get_by_role("combobox", name="Query")).to_have_value("status = ERROR")
+    expect(page(lab).get_by_role("button", name="Errors first", pressed=True)).to_be_visible()
+    expect(rows(lab)).to_have_count(1)
+    expect(trace).to_contain_text("Where is order 7?")
+    keys = Keyboard(lab.page)
+    keys.choose(trace.get_by_role("button", name="Close"))
+    expect(trace).to_have_count(0)
