@@ -202,7 +202,7 @@ def _why(chosen: list[_Offer], considered: int) -> str:
             )
         parts.append(f"{offer.label}: {_gib(offer.free_bytes)} free, {use}")
     price = chosen[0].place.price_per_hour
-    cost = "" if price is None else f" Price: {money_text(price, 'USD')} an hour."
+    cost = "" if price is None else f" Price: {money_text(price, 'USD', 'given')} an hour."
     return f"{chosen[0].place.target}: {'; '.join(parts)}; best of {considered}.{cost}"
 
 

@@ -56,7 +56,7 @@ class ClusterOffer:
         price = (
             ""
             if self.price_per_hour is None
-            else f" Price: {money_text(self.price_per_hour, 'USD')} an hour."
+            else f" Price: {money_text(self.price_per_hour, 'USD', 'given')} an hour."
         )
         queue = (
             "how many wait is not known"

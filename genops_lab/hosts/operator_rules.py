@@ -119,7 +119,8 @@ def check_price_limit(
     most = rules.max_price_per_hour
     if most is not None and price is not None and price > most:
         raise InvalidRequest(
-            f"A host on {target} costs {money_text(price, 'USD')} an hour, and the administrator allows {most:g}.",
+            f"A host on {target} costs {money_text(price, 'USD', 'given')} an hour, "
+            f"and the administrator allows {most:g}.",
             hint="Choose a preset or a target that costs less, or ask the administrator of this Lab.",
         )
 

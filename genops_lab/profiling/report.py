@@ -183,7 +183,7 @@ def _keys(summary: ProfileSummary) -> str:
     if roofline is not None and roofline.mfu is not None:
         keys.append(("MFU", share_text(roofline.mfu, 1)))
     if summary.price is not None and summary.price.usd_a_step is not None:
-        keys.append(("Cost per step", money_text(summary.price.usd_a_step, "USD")))
+        keys.append(("Cost per step", money_text(summary.price.usd_a_step, "USD", "given")))
     cells = "".join(f"<div>{escape(name)}<b>{escape(value)}</b></div>" for name, value in keys)
     missing = f"<p>{escape(roofline.missing)}</p>" if roofline is not None and roofline.missing else ""
     return f'<div class="keys">{cells}</div>{missing}'

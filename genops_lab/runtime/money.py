@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+
+#: Amounts below 1 have four decimals, others two.
+_SMALL, _LARGE = Decimal("0.0001"), Decimal("0.01")
 
 
-def money_text(money: float, currency: str) -> str:
-    """Return an amount with its currency, small ones with four digits.
+def money_text(money: float, currency: str, kind: str = "spent") -> str:
+    """Return an amount with its currency.
 
-    >>> money_text(0.00012346, "USD"), money_text(1e-06, "USD"), money_text(12345.678, "EUR")
-    ('0.0001235 USD', '0.000001 USD', '12,345.68 EUR')
+    - spent: rounded to four decimals below 1, to two above.
+    - most: an upper bound, rounded up to as many.
+    - given: what a person wrote, or the price of a small unit, with four digits.
+
+    >>> [money_text(each, "USD") for each in (6.84e-05, 1e-06, 0.09053, 2.5, 12345.678)]
+    ['0.0001 USD', '< 0.0001 USD', '0.0905 USD', '2.5 USD', '12,345.68 USD']
+    >>> [money_text(each, "USD", "most") for each in (1e-06, 0.09053, 2.501)]
+    ['0.0001 USD', '0.0906 USD', '2.51 USD']
+    >>> money_text(0.00012346, "USD", "given")
+    '0.0001235 USD'
     """
-    amount = f"{money:,.2f}" if money >= 1000 else f"{Decimal(f'{money:.4g}'):f}"
-    return f"{amount} {currency}"
+    if kind == "given" and money < 1000:
+        return f"{Decimal(f'{money:.4g}'):f} {currency}"
+    step = _SMALL if money < 1 else _LARGE
+    if kind == "most":  # ten digits: what a float adds to a sum is not rounded up
+        amount = Decimal(f"{money:.10g}").quantize(step, ROUND_CEILING)
+    else:
+        amount = Decimal(money).quantize(step, ROUND_HALF_UP)
+    if money > 0 and amount == 0:
+        return f"< {_SMALL} {currency}"
+    text = f"{amount:,f}"
+    return f"{text if money >= 1000 else text.rstrip('0').rstrip('.')} {currency}"

@@ -67,7 +67,7 @@ export function formatPrice(
   if (perHour === null) {
     return '';
   }
-  return trans.__('%1/h', formatMoney(perHour));
+  return trans.__('%1/h', formatMoney(perHour, 'USD', 'given'));
 }
 
 /** The cost of `seconds` at a price in USD an hour, such as `0.42 USD`. */
@@ -274,7 +274,7 @@ export function warmWords(target: ITarget, trans: TranslationBundle): string {
           '%1, for %2 at most (%3 an hour each)',
           words,
           most,
-          formatMoney(price)
+          formatMoney(price, 'USD', 'given')
         );
   }
   return warm_message ? `${words}: ${warm_message}` : words;

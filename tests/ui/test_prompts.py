@@ -105,6 +105,26 @@ def test_a_new_prompt_is_written(lab: LabPage, server: LabServer) -> None:
     assert server.request("DELETE", "genops/v1/prompts/written-ui")[0] == 204
 
 
+def test_a_reload_keeps_what_was_not_saved(lab: LabPage, server: LabServer) -> None:
+    save(server, "Answer.", "draft-ui")
+    lab.execute("genops:open-prompts", {"id": "draft-ui"})
+    editor = lab.page.locator(".gol-Prompts").get_by_role("form", name="Text of the prompt")
+    text = editor.get_by_label("Text of turn 1")
+    expect(text).to_have_value("Answer.")
+    with lab.page.expect_response(
+        lambda answer: "/api/workspaces/" in answer.url and "Half of a" in (answer.request.post_data or ""),
+        timeout=60_000,
+    ):
+        text.fill("Half of a")
+    lab.page.reload()
+    lab.ready()
+    expect(text).to_have_value("Half of a")
+    editor.get_by_role("button", name="Save as version 2").click()
+    expect(editor.get_by_role("status")).to_have_text("Saved as version 2.")
+    assert server.get("genops/v1/prompts/draft-ui/versions/2")["turns"][0]["content"] == "Half of a"
+    assert server.request("DELETE", "genops/v1/prompts/draft-ui")[0] == 204
+
+
 def opened(lab: LabPage, name: str, tab: str) -> Locator:
     """Open the page of prompts at one of them, and a tab by keys."""
     lab.execute("genops:open-prompts", {"id": name})

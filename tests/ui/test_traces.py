@@ -295,3 +295,27 @@ def test_the_call_of_a_deployment_stands_in_the_tree_of_its_application(
     lab.looks("trace-of-another-experiment", ".gol-Traces", daily=False)
     trace.get_by_role("button", name="Close the trace").click()
     chat.remove()
+
+
+def test_a_reload_keeps_the_query_the_order_and_the_open_trace(lab: LabPage) -> None:
+    open_page(lab)
+    ask(lab, "status = ERROR")
+    expect(rows(lab)).to_have_count(2)  # a test before made the traces a second time
+    order = page(lab).get_by_role("button", name="Errors first")
+    pressed = order.get_attribute("aria-pressed") or ""
+    with lab.page.expect_response(
+        lambda answer: "/api/workspaces/" in answer.url and '"opened":"' in (answer.request.post_data or ""),
+        timeout=60_000,
+    ):
+        rows(lab).first.get_by_role("gridcell").nth(2).dblclick()
+    trace = page(lab).get_by_role("region", name="Trace", exact=True)
+    expect(trace).to_contain_text("Where is order 7?")
+    lab.page.reload()
+    lab.ready()
+    expect(page(lab).get_by_role("combobox", name="Query")).to_have_value("status = ERROR")
+    expect(order).to_have_attribute("aria-pressed", pressed)
+    expect(rows(lab)).to_have_count(2)
+    expect(trace).to_contain_text("Where is order 7?")
+    keys = Keyboard(lab.page)
+    keys.choose(trace.get_by_role("button", name="Close"))
+    expect(trace).to_have_count(0)

@@ -104,5 +104,5 @@ def limits(found: Limits, currency: str = "USD") -> str:
     if found.tokens:
         parts.append(f"{found.tokens:,} tokens/evaluation")
     if found.money:
-        parts.append(f"{money_text(found.money, currency)}/evaluation")
+        parts.append(f"{money_text(found.money, currency, 'given')}/evaluation")
     return ", ".join(parts)

@@ -128,7 +128,7 @@ def cost(found: PlannedCalls) -> str:
     money = (
         "the price is unknown"
         if found.money is None
-        else f"at most {money_text(found.money, found.currency)}"
+        else f"at most {money_text(found.money, found.currency, 'most')}"
     )
     output = found.output_tokens or 0
     return f"One call to {found.model}: at most {found.input_tokens:,} tokens in and {output:,} out, {money}."

@@ -132,7 +132,7 @@ def cost(found: TrialCost) -> str:
     """Say what a trial asks about, and what it may cost at most."""
     calls = f"{_rows(found.rows, found.digest)}: {found.calls:,} calls with at most {found.tokens:,} tokens"
     if found.money is not None:
-        return f"{calls}, at most {money_text(found.money, found.currency)}."
+        return f"{calls}, at most {money_text(found.money, found.currency, 'most')}."
     if not found.without_price:
         return f"{calls}. The prices have several currencies, so there is no sum."
     return f"{calls}. The price is unknown: {', '.join(found.without_price)} has none."
@@ -166,7 +166,7 @@ def all_calls(
     calls: int, tokens: int, money: float | None, currency: str, without_price: Sequence[str]
 ) -> str:
     """Say what all calls use at most."""
-    said = f"at most {money_text(money, currency)}" if money is not None else "the price is unknown"
+    said = f"at most {money_text(money, currency, 'most')}" if money is not None else "the price is unknown"
     if without_price:
         said += f": {', '.join(without_price)} has none"
     return f"All: {calls:,} calls with at most {tokens:,} tokens, {said}."
@@ -175,7 +175,9 @@ def all_calls(
 def planned_calls(each: PlannedCalls) -> str:
     """Say what the calls of one purpose use at most."""
     calls = f"{each.calls:,} call{'' if each.calls == 1 else 's'}"
-    return calls if each.money is None else f"{calls}, at most {money_text(each.money, each.currency)}"
+    return (
+        calls if each.money is None else f"{calls}, at most {money_text(each.money, each.currency, 'most')}"
+    )
 
 
 def optimizations(found: list[Optimization]) -> Document:

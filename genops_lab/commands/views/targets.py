@@ -212,7 +212,7 @@ def _price(target: Target) -> str:
 
 
 def _usd(price_per_hour: float | None) -> str:
-    return "" if price_per_hour is None else f"{money_text(price_per_hour, 'USD')}/h"
+    return "" if price_per_hour is None else f"{money_text(price_per_hour, 'USD', 'given')}/h"
 
 
 def capacity(found: list[Target]) -> Document:

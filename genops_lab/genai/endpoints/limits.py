@@ -163,7 +163,7 @@ class Budget:
             raise BudgetReached(f"{self._limits.tokens:,} tokens")
         price, money = self._price, self._limits.money
         if price and money is not None and price.of(self.spent) + price.of(reserved) > money:
-            raise BudgetReached(money_text(money, price.currency))
+            raise BudgetReached(money_text(money, price.currency, "given"))
         self._reserved = reserved
         return most
 

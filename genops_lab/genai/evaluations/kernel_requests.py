@@ -187,7 +187,7 @@ def _bound(calls: PlannedCalls, endpoint: Endpoint) -> str:
     """Say what calls may cost."""
     limits, price = endpoint.limits, endpoint.price
     if limits.money is not None and price:
-        return f"At most {money_text(limits.money, price.currency)}, its budget."
+        return f"At most {money_text(limits.money, price.currency, 'given')}, its budget."
     if limits.tokens is not None:
         return f"At most {limits.tokens:,} tokens, its budget."
     if calls.output_tokens is None and not calls.model.startswith(EMBEDDINGS):
@@ -197,7 +197,7 @@ def _bound(calls: PlannedCalls, endpoint: Endpoint) -> str:
     most = Usage(input=calls.input_tokens, output=calls.output_tokens or 0)
     if price is None:
         return f"At most {most.total:,} tokens; the price is not known."
-    return f"At most {most.total:,} tokens, {money_text(price.most_of(most), price.currency)}."
+    return f"At most {most.total:,} tokens, {money_text(price.most_of(most), price.currency, 'most')}."
 
 
 def _for_kernel(found: AnswersReport) -> AnswersReport:

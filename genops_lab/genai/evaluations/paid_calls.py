@@ -12,7 +12,7 @@ def paid_calls(model: ModelAnswers) -> list[str]:
     found = []
     if model.repeated:
         money = model.repeated_money
-        cost = "" if money is None else f" and cost up to {money_text(money, model.currency)}"
+        cost = "" if money is None else f" and cost up to {money_text(money, model.currency, 'most')}"
         found.append(
             f"{model.model}: {model.repeated:,} calls were in flight when a process ended, and were made again. "
             f"They may have used up to {model.repeated_tokens:,} tokens{cost}."

@@ -23,6 +23,7 @@ from genops_lab.genai.prompts.mlflow_optimizer import GEPA_STEP, check_installed
 from genops_lab.genai.prompts.optimization_plan import MOST_CHARACTERS, WRITER_TOKENS
 from genops_lab.genai.scorers.base import Answered, NotScored
 from genops_lab.genai.scorers.judges import Rubric
+from genops_lab.runtime.money import money_text
 
 from .alignment_models import AlignmentCost, NewAlignment
 
@@ -253,7 +254,8 @@ def _check_budget(body: NewAlignment, found: AlignmentMaterial, judge: Endpoint,
     most = held_out_most(found, judge)
     if most >= body.money:
         raise InvalidRequest(
-            f"The comparison on {len(found.held_out):,} held-out labels alone may cost {most:.4g}: nothing of the "
+            f"The comparison on {len(found.held_out):,} held-out labels alone may cost "
+            f"{money_text(most, judge.price.currency if judge.price else 'USD', 'most')}: nothing of the "
             f"budget of {body.money:g} is left for the optimizer.",
             hint="Give more money.",
         )

@@ -256,8 +256,8 @@ def cost_of(version: PromptVersion, body: NewOptimization, found: Material) -> O
     if body.money is not None and comparing >= body.money:
         raise InvalidRequest(
             f"The comparison on {len(found.held_out):,} held-out rows alone may cost "
-            f"{money_text(comparing, cost.currency)}: "
-            f"nothing of the budget of {money_text(body.money, cost.currency)} is left for the optimizer.",
+            f"{money_text(comparing, cost.currency, 'most')}: "
+            f"nothing of the budget of {money_text(body.money, cost.currency, 'given')} is left for the optimizer.",
             hint="Give more money, or fewer rows: --rows NUMBER",
         )
     return cost

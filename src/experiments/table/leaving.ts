@@ -9,7 +9,7 @@ const LEAVE_MS = 400;
 export class Leaving implements IDisposable {
   constructor(
     private _store: ViewStore,
-    private _now: () => Pick<ILeft, 'view' | 'folding'>
+    private _now: () => Pick<ILeft, 'view' | 'folding' | 'opened'>
   ) {}
 
   /** Queries that found something, the last one first. */

@@ -55,7 +55,8 @@ export class RunTableModel implements IDisposable, ILatestSource {
     this.subject = options.subject ?? runSubject(trans);
     this._leaving = new Leaving(options.store, () => ({
       view: this._view,
-      folding: this.folds.folding
+      folding: this.folds.folding,
+      opened: (options.keepsOpened && this._opened) || undefined
     }));
     this.windows = new RunWindows({
       trans,
@@ -204,6 +205,9 @@ export class RunTableModel implements IDisposable, ILatestSource {
 
   open(runId: string | null): void {
     this._opened = runId;
+    if (this._options.keepsOpened) {
+      this._leaving.soon();
+    }
     this._changed.emit();
   }
 
@@ -310,6 +314,7 @@ export class RunTableModel implements IDisposable, ILatestSource {
     this._restored = true;
     this._view = left.view;
     this.folds.begin(left.folding);
+    this._opened ??= left.opened ?? null;
     this._shown = left.view.columns ? inOrder(left.view.columns) : [];
     this._chosen = this._shown.length > 0;
     this.columns.visible = this._visible && !this._chosen;
@@ -467,6 +472,8 @@ export namespace RunTableModel {
     experiments: (signal: AbortSignal) => Promise<IExperiment[]>;
     latest: (runId: string) => Promise<ILatestMetrics>;
     store: ViewStore;
+    /** Whether the open row is open again after a reload. */
+    keepsOpened?: boolean;
     events: GenOpsEvents;
     live: LiveChannel;
     trans: TranslationBundle;

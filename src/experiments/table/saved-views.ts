@@ -19,6 +19,8 @@ export interface ILeft {
   /** Codes of advice that the user has dismissed. */
   readonly dismissed: readonly string[];
   readonly folding: IFolding;
+  /** The id whose detail is shown, in tables that keep it. */
+  readonly opened?: string;
 }
 
 export const NOTHING_LEFT: ILeft = {
@@ -85,7 +87,8 @@ export class ViewStore implements IDisposable {
       view: asView(kept?.view),
       queries: texts(kept?.queries).slice(0, MOST_QUERIES),
       dismissed: texts(kept?.dismissed),
-      folding: asFolding(kept?.folding)
+      folding: asFolding(kept?.folding),
+      opened: typeof kept?.opened === 'string' ? kept.opened : undefined
     };
   }
 
@@ -94,6 +97,7 @@ export class ViewStore implements IDisposable {
       view: toJson(left.view),
       queries: left.queries.slice(0, MOST_QUERIES),
       dismissed: [...left.dismissed],
+      ...(left.opened ? { opened: left.opened } : {}),
       folding: {
         openLevels: left.folding.openLevels,
         turned: left.folding.turned.map(path => [...path])

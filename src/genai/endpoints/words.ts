@@ -70,7 +70,10 @@ export function limitsOf(
   }
   if (limits?.money) {
     parts.push(
-      trans.__('%1/evaluation', formatMoney(limits.money, price?.currency))
+      trans.__(
+        '%1/evaluation',
+        formatMoney(limits.money, price?.currency, 'given')
+      )
     );
   }
   return parts.join(', ');

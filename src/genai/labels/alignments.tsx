@@ -63,6 +63,7 @@ export function Alignments(props: {
         resource={model.chosen}
         trans={trans}
         down={trans.__('The alignment cannot be read.')}
+        keepMounted
         empty={
           <p className="gol-Note">
             {trans.__('No judge of this evaluation was aligned yet.')}
@@ -79,6 +80,7 @@ export function Alignments(props: {
         resource={model.list}
         trans={trans}
         down={trans.__('The alignments cannot be listed.')}
+        keepMounted
         empty={null}
       >
         {found => (

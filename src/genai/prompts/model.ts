@@ -1,3 +1,4 @@
+import type { IStateDB } from '@jupyterlab/statedb';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { IDisposable } from '@lumino/disposable';
 import type { ISignal } from '@lumino/signaling';
@@ -10,6 +11,7 @@ import type { IGenOpsCore } from '../../core/tokens';
 
 import type { IDraft } from './draft';
 import { draftOf, newVersion } from './draft';
+import { KeptDrafts } from './kept-drafts';
 import { OptimizationsModel } from './optimizations-model';
 import { PromptSources } from './sources';
 import { TrialsModel } from './trials-model';
@@ -26,16 +28,16 @@ export interface ISaveState {
   error?: ApiError;
 }
 
-/** Unsaved texts of pages that were closed, for the next page, by the API of their Lab. */
-const CLOSED = new WeakMap<object, Map<string, IDraft>>();
-
 /** The prompts of MLflow, the versions of the chosen one, and unsaved texts of each. */
 export class PromptsModel implements IDisposable {
-  constructor(core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
+  constructor(
+    core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
+    state: IStateDB | null
+  ) {
     this._api = core.api;
     this.trans = core.trans;
-    this._drafts = CLOSED.get(core.api) ?? new Map<string, IDraft>();
-    CLOSED.delete(core.api);
+    this._drafts = KeptDrafts.of(core.api, state);
+    this._drafts.changed.connect(this._emit, this);
     const { api, events, trans } = core;
     this.prompts = new PagedResource<IPrompt>({
       fetch: (query, signal) =>
@@ -151,15 +153,12 @@ export class PromptsModel implements IDisposable {
     if (this.isDisposed) {
       return;
     }
-    CLOSED.set(
-      this._api,
-      new Map([...(CLOSED.get(this._api) ?? []), ...this._drafts])
-    );
     this.prompts.dispose();
     this.versions.dispose();
     this.sources.dispose();
     this.trials.dispose();
     this.optimizations.dispose();
+    this._drafts.changed.disconnect(this._emit, this);
     Signal.clearData(this);
   }
 
@@ -365,7 +364,7 @@ export class PromptsModel implements IDisposable {
   private _chosen = false;
   private _work: 'trials' | 'optimizations' | '' = '';
   private _choices = 0;
-  private _drafts: Map<string, IDraft>;
+  private _drafts: KeptDrafts;
   private _saving: ISaveState = { busy: false, said: '' };
   private _changed = new Signal<this, void>(this);
 }

@@ -53,6 +53,7 @@ export function Optimize(props: {
         resource={optimizations.chosen}
         trans={trans}
         down={trans.__('The optimization cannot be read.')}
+        keepMounted
         empty={
           <p className="gol-Note">
             {trans.__('This prompt was not optimized yet.')}
@@ -75,6 +76,7 @@ export function Optimize(props: {
         resource={optimizations.list}
         trans={trans}
         down={trans.__('The optimizations cannot be listed.')}
+        keepMounted
         empty={null}
       >
         {found => (

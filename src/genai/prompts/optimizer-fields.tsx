@@ -151,7 +151,7 @@ export function CostParts(props: {
                 '%2: %1 calls, at most %3',
                 calls ?? 0,
                 model,
-                formatMoney(money, currency)
+                formatMoney(money, currency, 'most')
               )}
         </li>
       ))}

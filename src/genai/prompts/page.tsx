@@ -1,3 +1,4 @@
+import type { IStateDB } from '@jupyterlab/statedb';
 import { addIcon, closeIcon, fileIcon } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import type { Widget } from '@lumino/widgets';
@@ -37,8 +38,9 @@ import '../../../style/genai/prompts.css';
 export function promptsPage(options: {
   core: IGenOpsCore;
   id: string;
+  state: IStateDB | null;
 }): Promise<Widget> {
-  const model = new PromptsModel(options.core);
+  const model = new PromptsModel(options.core, options.state);
   if (options.id) {
     model.choose(options.id);
   }

@@ -21,7 +21,11 @@ export function callsText(cost: ICost, trans: TranslationBundle): string {
     tokens.toLocaleString()
   );
   if (money !== null) {
-    return trans.__('%1, at most %2.', said, formatMoney(money, currency));
+    return trans.__(
+      '%1, at most %2.',
+      said,
+      formatMoney(money, currency, 'most')
+    );
   }
   return without_price.length > 0
     ? trans.__(

@@ -17,7 +17,9 @@ export function tracesPage(
 ): TracesPage {
   const page = new TracesPage({
     core,
-    state: null,
+    state,
+    // A page of one trace is opened with its id again.
+    keepsView: !id,
     columns,
     actions: actions(app, core)
   });

@@ -22,7 +22,7 @@ import '../../../style/genai/traces/traces.css';
 /** The page of traces in the main area. It requests nothing while it is not visible. */
 export class TracesPage extends FollowingView<RunTableModel> {
   constructor(private _options: TracesPage.IOptions) {
-    const { core, state, columns } = _options;
+    const { core, state, keepsView, columns } = _options;
     const { api, events, live, trans } = core;
     const service = new TracesService(api, columns);
     super(
@@ -31,7 +31,12 @@ export class TracesPage extends FollowingView<RunTableModel> {
         subject: traceSubject(trans),
         experiments: () => Promise.resolve([]),
         latest: () => Promise.reject(new Error('Traces have no steps.')),
-        store: new ViewStore(null, state, 'genops-lab:traces'),
+        store: new ViewStore(
+          null,
+          keepsView ? state : null,
+          'genops-lab:traces'
+        ),
+        keepsOpened: true,
         events,
         live,
         trans
@@ -109,6 +114,8 @@ export namespace TracesPage {
   export interface IOptions {
     core: IGenOpsCore;
     state: IStateDB | null;
+    /** Whether the workspace keeps the query, the order and the open trace. */
+    keepsView: boolean;
     columns?: Promise<IRunColumns | undefined>;
     actions: ITraceActions;
   }

@@ -176,11 +176,11 @@ def _devices(found: ProfileSummary) -> Table:
 
 def price_words(price: StepPrice) -> str:
     """Return the price of a step, such as ``0.00012 USD a step, at 2.5 USD an hour (the price of target gpu1)``."""
-    rate = f"{money_text(price.usd_per_hour, 'USD')} an hour"
+    rate = f"{money_text(price.usd_per_hour, 'USD', 'given')} an hour"
     rate += f" (the price of target {price.target})" if price.target else ""
     if price.usd_a_step is None:
         return f"The trace has no steps, so no step has a price ({rate})."
-    return f"{money_text(price.usd_a_step, 'USD')} a step, at {rate}"
+    return f"{money_text(price.usd_a_step, 'USD', 'given')} a step, at {rate}"
 
 
 def advice_blocks(summary: ProfileSummary) -> list[Block]:

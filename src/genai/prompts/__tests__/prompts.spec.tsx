@@ -1,3 +1,5 @@
+import type { IStateDB } from '@jupyterlab/statedb';
+import { StateDB } from '@jupyterlab/statedb';
 import { nullTranslator } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 import { act, fireEvent, render, screen } from '@testing-library/react';
@@ -90,13 +92,18 @@ function lab() {
 }
 
 const told = () => new Promise(resolve => setTimeout(resolve, 0));
+/** Longer than the time after which a text is kept. */
+const kept = () => new Promise(resolve => setTimeout(resolve, 500));
 const said = (text: string) => ({
   turns: [{ ...newTurn('user'), content: text }]
 });
 
 /** A page that shows the prompt greeting. */
-async function opened(core: IGenOpsCore): Promise<PromptsModel> {
-  const model = new PromptsModel(core);
+async function opened(
+  core: IGenOpsCore,
+  state: IStateDB | null = null
+): Promise<PromptsModel> {
+  const model = new PromptsModel(core, state);
   await model.prompts.refresh();
   await told();
   expect(model.name).toBe('greeting');
@@ -154,6 +161,26 @@ it('has the texts of a page that was closed', async () => {
   second.discard();
   second.dispose();
   expect((await opened(core)).isEdited('greeting')).toBe(false);
+});
+
+it('has the texts of a page that was reloaded', async () => {
+  const state = new StateDB();
+  const first = await opened(lab().core, state);
+  first.edit(said('Half of a'));
+  await kept();
+  // A reload makes an API of its own. What a person wrote since wins, and other values are no texts.
+  const key = 'genops-lab:prompt-drafts';
+  const texts = (await state.fetch(key)) as object;
+  await state.save(key, { ...texts, broken: { turns: 'none' } });
+  const second = new PromptsModel(lab().core, state);
+  await told();
+  expect(second.isEdited('greeting')).toBe(true);
+  expect(second.isEdited('broken')).toBe(false);
+  await second.prompts.refresh();
+  expect(second.draft?.turns[0].content).toBe('Half of a');
+  second.discard();
+  await kept();
+  expect((await opened(lab().core, state)).isEdited('greeting')).toBe(false);
 });
 
 it('saves no turn without a text', async () => {

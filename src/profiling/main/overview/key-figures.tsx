@@ -53,7 +53,7 @@ export function KeyFigures(props: KeyFigures.IProps): React.ReactElement {
   const cost: Figure = [
     trans.__('Cost per step'),
     typeof price?.usd_a_step === 'number'
-      ? formatMoney(price.usd_a_step)
+      ? formatMoney(price.usd_a_step, 'USD', 'given')
       : unknown,
     sourceOfPrice(price, trans)
   ];
@@ -112,7 +112,7 @@ function sourceOfPrice(
       'The target has no price. Set one in the settings of the target.'
     );
   }
-  const rate = formatMoney(price.usd_per_hour);
+  const rate = formatMoney(price.usd_per_hour, 'USD', 'given');
   const source = price.target
     ? trans.__('At %1 an hour, the price of target %2.', rate, price.target)
     : trans.__('At %1 an hour, the given price.', rate);
