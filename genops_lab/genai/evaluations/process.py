@@ -117,6 +117,8 @@ class AnswersProcess:
                 notes=said, data_notes=said, target=body.on,
             )  # fmt: skip
             folder.keep_state(state)
+        if not (body.on or file.harness):  # the first call needs it: imported while the Lab keeps the work
+            Thread(target=importlib.import_module, args=("aiohttp",), daemon=True).start()
         return state
 
     def unpriced(self, body: NewAnswerEvaluation) -> dict[str, Model]:
