@@ -83,6 +83,12 @@ def measured(traces: int, spans: int, *, times: int) -> Iterator[Figure]:
                 target=50,
             )
             yield from _tree(page, spans, times)
+        yield Figure(
+            name=f"traces page: first rows of {traces:,} that an earlier process saved",
+            unit="ms",
+            values=first_rows_ms(browser, server, _OPEN, times, ended=True),
+            target=300,
+        )
 
 
 def _tree(page: Page, spans: int, times: int) -> Iterator[Figure]:

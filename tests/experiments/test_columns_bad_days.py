@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from genops_lab.core.errors import Unavailable
-from genops_lab.experiments.columns import disk, sqlite_source
+from genops_lab.experiments.columns import disk, mirror, sqlite_source
 from genops_lab.experiments.columns.api import ApiSource, HttpApi
 from genops_lab.experiments.columns.backend import state_of, ways_to
 from genops_lab.experiments.columns.changes import Changes
@@ -200,6 +200,33 @@ def test_what_an_earlier_process_kept_is_refreshed_before_it_is_shown(
     assert shown.asked.snapshot.rows == 2 and state_of(shown).refreshing
     go.set()
     shown = slow.wait(shown.version, 10.0)
+    assert shown.asked.snapshot.rows == 3 and not state_of(shown).refreshing
+    stand.close()
+
+
+def test_a_large_store_shows_its_newest_runs_before_the_kept_ones_and_these_before_it_is_read(
+    tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand = sqlite_stand(tmp_path, empty_store)
+    for name in ("first", "second"):
+        stand.changer.change("create", 0, name)
+    stand.same()
+    stand.mirror.close()
+    stand.changer.change("create", 0, "while it was away")
+    go = {"load": threading.Event(), "_read": threading.Event()}
+    read, load = Mirror._read, mirror.load
+    monkeypatch.setattr(mirror, "_READ_AT_ONCE", 1)
+    monkeypatch.setattr(mirror, "FIRST_ROWS", 1)
+    monkeypatch.setattr(mirror, "load", lambda *of: load(*of) if go["load"].wait(LONG_S) else None)
+    monkeypatch.setattr(Mirror, "_read", lambda own, source: go["_read"].wait(LONG_S) and read(own, source))
+    again = stand.mirror = stand.another()
+    seen = []
+    shown = again.now(0)
+    for event in go.values():
+        seen.append((shown.asked.snapshot.rows, shown.total, shown.complete, state_of(shown).refreshing))
+        event.set()
+        shown = again.wait(shown.version, LONG_S)
+    assert seen == [(1, 3, False, False), (3, 3, True, True)]
     assert shown.asked.snapshot.rows == 3 and not state_of(shown).refreshing
     stand.close()
 

@@ -12,7 +12,6 @@ import errno
 import functools
 import re
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +114,8 @@ def refuse_other_schema(tracking_uri: str) -> None:
     """
     if not tracking_uri.startswith(_DATABASES):
         return
+    from importlib.metadata import version  # 9 ms, and the process of the runs needs only `quoted`
+
     from sqlalchemy.engine import make_url
 
     url = make_url(tracking_uri)

@@ -12,9 +12,9 @@ from typing import Any
 from genops_lab.core.recent import Recent
 from genops_lab.experiments.histories import finite
 from genops_lab.experiments.models import MetricPoint
+from genops_lab.experiments.run_tags import EXTREMES_TAG
 
 from .client import mlflow_errors
-from .runs import EXTREMES_TAG
 
 #: Metrics of a run that fit into a tag and are read with each row of a table.
 _MOST_METRICS = 24

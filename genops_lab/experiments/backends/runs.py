@@ -29,22 +29,13 @@ from genops_lab.experiments.models import (
     RunStatus,
     Series,
 )
+from genops_lab.experiments.run_tags import HIDDEN_TAGS, NOTE_TAG, PARENT_TAG, TARGET_TAG
 from genops_lab.runtime.artifacts import OUTPUT, STREAMS
 
 from .client import MlflowBackend, all_pages, mlflow_errors, one_page, quoted, search_models
 from .experiments import shown
 from .logged import logged_models
 
-RUN_KEY_TAG = "genops.run_key"
-#: Tags of a run in a kernel on another host: the target, and the kernel that alone may write the run.
-TARGET_TAG = "genops.target"
-KERNEL_TAG = "genops.kernel"
-PARENT_TAG = "mlflow.parentRunId"
-NOTE_TAG = "mlflow.note.content"
-#: The lowest and highest values of a run's metrics (:mod:`.extremes`).
-EXTREMES_TAG = "genops.extremes"
-#: Tags that only GenOps Lab uses.
-HIDDEN_TAGS = (RUN_KEY_TAG, KERNEL_TAG, EXTREMES_TAG)
 LATEST = "latest"
 _NEWEST_FIRST = ["attributes.start_time DESC"]
 _RUN_ID = re.compile(r"[A-Za-z0-9][\w-]{0,63}", re.ASCII)

@@ -39,12 +39,18 @@ from genops_lab.experiments.models import (
     TrackedProcess,
     TrackingEvent,
 )
+from genops_lab.experiments.run_tags import (
+    EXTREMES_TAG,
+    KERNEL_TAG,
+    PARENT_TAG,
+    RUN_KEY_TAG,
+    TARGET_TAG,
+)
 from genops_lab.runtime.steps import next_steps
 
 from .client import MlflowBackend, all_pages, experiment_named, mlflow_errors, quoted
 from .extremes import RunExtremes, as_tag
 from .media import MediaWriter
-from .runs import EXTREMES_TAG, KERNEL_TAG, PARENT_TAG, RUN_KEY_TAG, TARGET_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

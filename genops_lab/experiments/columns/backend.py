@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genops_lab.core.errors import GenOpsError, InvalidRequest
-from genops_lab.experiments.backends.runs import HIDDEN_TAGS
 from genops_lab.experiments.charts.models import Importance, ImportanceQuery
 from genops_lab.experiments.query.models import Completion
+from genops_lab.experiments.run_tags import HIDDEN_TAGS
 
 from .models import (
     Advice,

@@ -13,6 +13,7 @@ from pathlib import Path
 from genops_lab.core.arrow import give_memory_back
 from genops_lab.core.errors import GenOpsError, Unavailable
 
+from .changes import Changes
 from .disk import Kept, load, save
 from .selection import Asked
 from .snapshot import Snapshot
@@ -26,9 +27,10 @@ _TRY_AGAIN_S = 2.0
 _SAVE_EVERY_S = 60.0
 _FIRST_WAIT_S = 10.0
 _POLL_WAIT_S = 0.05
-#: Seconds that a question waits for the first look at the store: saved runs are as old as the earlier
-#: process.
+#: Seconds that a question waits for the first look at the store: saved runs are as old as the earlier process.
 _KEPT_WAIT_S = 1.0
+#: A store of more rows is not read within that time: its newest rows are shown first, then the saved ones.
+_READ_AT_ONCE = 5000
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Mirror:
         self._in_a_hurry = 0
         self._touched: set[str] = set()
         self._saved = (0, 0.0)
-        self._closed = False
+        self._is_large = self._closed = False
 
     @property
     def is_started(self) -> bool:
@@ -100,7 +102,7 @@ class Mirror:
                     max(0.0, begun + wait_s - time.monotonic()),
                 )
                 self._in_a_hurry -= 1
-            elif self._shown.complete and not self._shown.current:
+            elif self._shown.complete and not self._shown.current and not self._is_large:
                 self._changed.wait_for(lambda: self._shown.current or self._shown.problem, _KEPT_WAIT_S)
             elif self._is_quick():
                 self._changed.wait_for(lambda: self._polled >= mine, _POLL_WAIT_S)
@@ -227,7 +229,7 @@ class Mirror:
         try:
             identity = source.identity()
             if identity != self._identity:
-                self._start_with(identity, load(self._cache, identity))
+                self._start_with(source, identity)
             # The old runs are shown until the new ones are read.
             self._read(source)
         except BaseException:
@@ -235,21 +237,21 @@ class Mirror:
             raise
         self._source = source
 
-    def _start_with(self, identity: str, kept: Kept | None) -> None:
-        """Begin with another store, and its saved runs if there are any."""
+    def _start_with(self, source: Source, identity: str) -> None:
+        """Begin with another store: its newest rows if it is large, and its saved runs if there are any."""
         if self._identity:
             log.info("MLflow's %s come from another store than before", self._what)
-        self._identity = identity
-        snapshot = Snapshot() if kept is None else kept.snapshot
-        self._saved = (0, 0.0)
-        self._show(
-            snapshot=snapshot,
-            complete=kept is not None,
-            current=False,
-            as_of=kept.as_of if kept else None,
-            total=snapshot.rows if kept else None,
-        )
-        self._mark = "" if kept is None else kept.mark
+        total = source.total()
+        self._is_large = total is not None and total > _READ_AT_ONCE
+        newest = source.newest(FIRST_ROWS) if self._is_large else Changes()
+        self._identity, self._mark, self._saved = identity, "", (0, 0.0)
+        first = Snapshot().apply(newest)
+        self._show(snapshot=first, complete=False, current=False, as_of=None, total=total if newest else None)
+        kept = load(self._cache, identity)
+        if kept is not None:
+            snapshot = kept.snapshot.apply(newest)
+            self._show(snapshot=snapshot, complete=True, as_of=kept.as_of, total=snapshot.rows)
+            self._mark = kept.mark
 
     def _read(self, source: Source) -> None:
         known = self._shown.asked.snapshot

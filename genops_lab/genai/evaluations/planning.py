@@ -12,7 +12,6 @@ from genops_lab.genai.endpoints.endpoint import most_tokens
 from genops_lab.genai.endpoints.limits import Usage
 from genops_lab.genai.scorers.base import Answered, Judge, NotScored
 from genops_lab.genai.scorers.programs import Embeddings
-from genops_lab.statistics.power import smallest_effect
 
 from .asking import Wanted
 from .asking_models import clusters_of, wanted_of
@@ -224,6 +223,8 @@ def _sum(counts: Iterable[int | None]) -> int | None:
 
 def _shows(examples: int, tests: int) -> list[ShownDifference]:
     """Return the smallest difference that is shown with a probability of 80 %, by how often the models differ."""
+    from genops_lab.statistics.power import smallest_effect  # numpy: 40 ms, and an evaluation begins without
+
     found = []
     for differing in _DIFFERING:
         effect = smallest_effect(examples, math.sqrt(differing), alpha=_LEVEL / tests)

@@ -125,6 +125,8 @@ class AnswersProcess:
                 notes=said, data_notes=said, target=body.on,
             )  # fmt: skip
             folder.keep_state(state)
+        if not (body.on or file.harness):  # the first call needs it: imported while the Lab keeps the work
+            Thread(target=importlib.import_module, args=("aiohttp",), daemon=True).start()
         return state
 
     def begun(self, body: NewAnswerEvaluation) -> AnswerEvaluation | None:

@@ -13,8 +13,8 @@ from genops_lab.core.errors import GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.paging import Page
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors, quoted
 from genops_lab.experiments.backends.run_source import MlflowKept, datasets_of
-from genops_lab.experiments.backends.runs import RUN_KEY_TAG
 from genops_lab.experiments.query.errors import did_you_mean
+from genops_lab.experiments.run_tags import RUN_KEY_TAG
 from genops_lab.lineage.graph import Graph
 from genops_lab.lineage.models import Direction, Lineage, LineageNode, LineageRunsQuery
 from genops_lab.lineage.names import Start, data_id, version_id
