@@ -174,7 +174,8 @@ def test_several_equal_verdicts_are_corrected_and_one_is_not() -> None:
     parts = reported({"s0": scores["s0"]}, smallest=0.05, models=["a", "b"], slices=half).compared[0].slices
     assert {each.verdict for each in parts} == {"equal"}
     clusters = Means({str(at): str(at // 2) for at in range(300)})
-    assert verdicts(1, means=clusters) == {"equal"} and verdicts(12, means=clusters) == {"within chance"}
+    assert verdicts(1, 0.045, means=clusters) == {"equal"}
+    assert verdicts(12, 0.045, means=clusters) == {"within chance"}
 
 
 @pytest.mark.parametrize("is_finite", [False, True])
