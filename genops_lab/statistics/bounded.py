@@ -182,7 +182,11 @@ def _by_example(values: npt.ArrayLike, examples: npt.ArrayLike) -> tuple[Floats,
 
 
 def weighted_means(
-    values: Floats, weights: Floats, bounds: tuple[float, float], resamples: int, rng: np.random.Generator,
+    values: Floats,
+    weights: Floats,
+    bounds: tuple[float, float],
+    resamples: int,
+    rng: np.random.Generator,
     mid: float = 0.0,
 ) -> tuple[Floats, Floats]:
     """Return draws of the mean of values, shape (n,), under random weights times their own (uniform spacings).

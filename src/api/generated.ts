@@ -11004,6 +11004,7 @@ export interface components {
          *     - user: the calls of the model that plays the user of conversations.
          *     - tests: comparisons that share the level.
          *     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
+         *     - asked_until_known: whether rows are asked until the differences are known; ``shows`` has their number then.
          *     - notes: what a person must know of the rows.
          *     - keys: which keys go to the host of a target; empty on this machine.
          *     - problems: why it cannot begin now, such as an endpoint without its key.
@@ -11022,6 +11023,8 @@ export interface components {
             tests: number;
             /** @default 0 */
             clusters: number;
+            /** @default false */
+            asked_until_known: boolean;
             /** @default [] */
             notes: string[];
             /** @default  */
@@ -11054,11 +11057,17 @@ export interface components {
          * ShownDifference
          * @description The smallest difference that is shown with a probability of 80 %, if two models differ on so many rows.
          *
-         *     ``differing`` is a share of rows. ``difference`` is None where no difference is shown.
+         *     ``differing`` is a share of rows. ``difference`` is None where no difference is shown. With ``stop_when_known`` it
+         *     is shown before the end or at it (about these rows: before the end), and ``rows`` are asked on average until
+         *     then; ``rows_if_same`` until two models without a difference are known to be equal, or to the end.
          */
         ShownDifference: {
             differing: number;
             difference: number | null;
+            /** @default null */
+            rows: number | null;
+            /** @default null */
+            rows_if_same: number | null;
         };
         /**
          * Page[AnswerEvaluation]

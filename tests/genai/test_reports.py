@@ -188,6 +188,27 @@ def test_a_comparison_names_new_failures_slices_and_is_corrected_for_its_number(
     assert equal.compared[0].verdict == "equal"
 
 
+def test_several_equal_verdicts_are_corrected_and_one_is_not() -> None:
+    """Each "equal" is a claim of its own: one of many scorers must not be equal by chance."""
+    one = np.repeat([1.0, 0.0], [150, 150])
+    other = one.copy()
+    other[:4], other[150:154] = 0.0, 1.0  # eight rows of 300 differ
+    scores = {f"s{at}": marks("a", one) | marks("b", other) for at in range(12)}
+
+    def verdicts(count: int, smallest: float = 0.022, **more: Any) -> set[str]:
+        few = dict(list(scores.items())[:count])
+        report = reported(few, smallest=smallest, models=["a", "b"], **more)
+        return {each.verdict for each in report.compared}
+
+    assert verdicts(1) == verdicts(2) == {"equal"} and verdicts(12) == {"within chance"}
+    half = {"half": {str(at): "one" if at % 2 else "other" for at in range(300)}}
+    parts = reported({"s0": scores["s0"]}, smallest=0.05, models=["a", "b"], slices=half).compared[0].slices
+    assert {each.verdict for each in parts} == {"equal"}
+    clusters = Means({str(at): str(at // 2) for at in range(300)})
+    assert verdicts(1, 0.045, means=clusters) == {"equal"}
+    assert verdicts(12, 0.045, means=clusters) == {"within chance"}
+
+
 @pytest.mark.parametrize("is_finite", [False, True])
 def test_stopping_early_claims_a_difference_that_is_not_there_in_5_percent_at_most(is_finite: bool) -> None:
     rng, number, n = np.random.default_rng([4, is_finite]), trials(2_000, 150), 160
@@ -378,6 +399,14 @@ def test_a_plan_says_cost_power_duplicates_and_leaks_before_the_start(tmp_path: 
     assert plan.notes[0].startswith("2 rows are nearly the same as others, such as 4, 8.")
     assert plan.notes[1].startswith("1 row is in train.jsonl: 10.")
     assert find_folder(tmp_path / "answers", evaluating.id).state().notes == plan.notes
+    stops = evaluating.text.replace('"repeats"', '"stop_when_known": true, "smallest_difference": 0.4, "repeats"')
+    early = evaluating.process.plan(NewAnswerEvaluation(text=stops, folder=str(tmp_path)))
+    looked = {each.differing: each for each in early.shows}
+    assert (looked[0.4].difference or 1.0) > (shows[0.4] or 0.0) and (looked[0.4].rows_if_same or 50) <= 50
+    assert all(each.rows is None and each.rows_if_same is None for each in plan.shows)
+    titles = [str(block) for block in answer_views.plan(early).blocks]
+    assert any("rows asked until then" in each for each in titles) and early.tests == 2
+    assert "asked until" not in str(answer_views.plan(plan).blocks)
     with pytest.raises(InvalidRequest, match="no column 'region'"):
         evaluating.process.plan(
             NewAnswerEvaluation(

@@ -142,13 +142,16 @@ def plan(found: PlannedEvaluation) -> Document:
         Facts([("rows", f"{_count(found.rows, 'not known')}{repeats}"), ("digest", found.digest[:8])]),
         Table(columns, rows, title="At most"),
     ]
-    shown = [_shown(each) for each in found.shows]
-    if shown:
+    if found.shows:
         many = f", corrected for {found.tests} comparisons" if found.tests > 1 else ""
         columns = [
             Column("rows on which the models differ", right=True),
             Column("smallest difference", right=True),
         ]
+        if found.asked_until_known:
+            columns.append(Column("rows asked until then", right=True))
+            columns.append(Column("rows asked if the models are equal", right=True))
+        shown = [_shown(each)[: len(columns)] for each in found.shows]
         blocks.append(Table(columns, shown, title=f"Shown with a probability of 80 %{many}"))
     if found.clusters:
         blocks.append(
@@ -176,7 +179,8 @@ def _count(count: int | None, otherwise: str) -> str:
 
 def _shown(each: ShownDifference) -> Row:
     size = "none" if each.difference is None else f"{100 * each.difference:.1f} points"
-    return [f"{each.differing:.0%}".replace("%", " %"), size]
+    rows = [_count(each.rows, "all"), _count(each.rows_if_same, "all")]
+    return [f"{each.differing:.0%}".replace("%", " %"), size, *rows]
 
 
 def problems(evaluation: AnswerEvaluation) -> list[str]:

@@ -53,7 +53,8 @@ def compare_results(folder: ResultsFolder, other: ResultsFolder) -> ComparedResu
         for model in (each.model for each in one.models):
             rival = model if model in known else against.models[0].model
             sides = (model, by_example(mine, model)), (rival, by_example(theirs, rival))
-            found.append(with_fields(compare(*sides, scorer, question), against_result=against.id))
+            shown = compare(*sides, scorer, question, tests=len(scorers) * len(one.models))
+            found.append(with_fields(shown, against_result=against.id))
     found = corrected(found, question)
     notes = [
         f"{each.id} stopped when its answer was known, so its rows are no random part of all, and the differences have "

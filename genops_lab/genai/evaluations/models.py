@@ -291,11 +291,15 @@ class PlannedCalls(msgspec.Struct, frozen=True, kw_only=True):
 class ShownDifference(msgspec.Struct, frozen=True, kw_only=True):
     """The smallest difference that is shown with a probability of 80 %, if two models differ on so many rows.
 
-    ``differing`` is a share of rows. ``difference`` is None where no difference is shown.
+    ``differing`` is a share of rows. ``difference`` is None where no difference is shown. With ``stop_when_known`` it
+    is shown before the end or at it (about these rows: before the end), and ``rows`` are asked on average until
+    then; ``rows_if_same`` until two models without a difference are known to be equal, or to the end.
     """
 
     differing: float
     difference: float | None
+    rows: int | None = None
+    rows_if_same: int | None = None
 
 
 class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -305,6 +309,7 @@ class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     - user: the calls of the model that plays the user of conversations.
     - tests: comparisons that share the level.
     - clusters: what rows belong together by; the differences count as if rows of a cluster told the same.
+    - asked_until_known: whether rows are asked until the differences are known; ``shows`` has their number then.
     - notes: what a person must know of the rows.
     - keys: which keys go to the host of a target; empty on this machine.
     - problems: why it cannot begin now, such as an endpoint without its key.
@@ -321,6 +326,7 @@ class PlannedEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     shows: list[ShownDifference]
     tests: int
     clusters: int = 0
+    asked_until_known: bool = False
     notes: list[str] = []
     keys: str = ""
     problems: list[str] = []

@@ -21,6 +21,7 @@ from .harness_file import Harness
 from .models import PlannedCalls, PlannedEvaluation, ShownDifference
 from .report_words import named
 from .rows import Rows, fields_of, read_all_rows, turns_in
+from .stopping import looks
 
 #: Shares of rows on which two models may differ.
 _DIFFERING = (0.05, 0.1, 0.2, 0.4)
@@ -44,11 +45,17 @@ def planned(file: Evaluation, rows: Rows, training: Path | None) -> PlannedEvalu
     user = file.conversation.user
     asked_user = [each.user for own in talks.values() for each in own if each.user is not None]
     examples = len(set(clusters_of(file, rows.by_id).values())) or len(rows.by_id)
-    tests = max(1, (len(file.models) - 1) * len(file.scorers))
+    known = [each for each in file.scorers if each.bounds is not None or not file.stop_when_known]
+    tests = max(1, (len(file.models) - 1) * len(known))
+    shows = (
+        _shows_by_looks(file, examples, len(rows.by_id), tests)
+        if file.stop_when_known
+        else _shows(examples, tests)
+    )
     return PlannedEvaluation(
         name=file.metadata.name, digest=rows.digest, rows=len(rows.by_id), repeats=file.repeats, models=calls,
         judges=judged, user=_planned(user.model, file.judges[user.model], asked_user) if user else None,
-        shows=_shows(examples, tests) if len(file.models) > 1 else [], tests=tests,
+        shows=shows if len(file.models) > 1 else [], tests=tests, asked_until_known=file.stop_when_known,
         clusters=examples if file.cluster else 0, notes=[*data_notes(file, rows, training), *_not_known(file)],
     )  # fmt: skip
 
@@ -230,6 +237,32 @@ def _shows(examples: int, tests: int) -> list[ShownDifference]:
         effect = smallest_effect(examples, math.sqrt(differing), alpha=_LEVEL / tests)
         shown = effect if effect is not None and effect <= differing else None
         found.append(ShownDifference(differing=differing, difference=shown))
+    return found
+
+
+def _shows_by_looks(file: Evaluation, examples: int, rows: int, tests: int) -> list[ShownDifference]:
+    """Return the same for looks that stop when the difference is known. Simulated in some 0.2 s.
+
+    examples: the rows, or the clusters of them.
+    """
+    from genops_lab.statistics.sequential_power import early_stop, smallest_shown  # numpy
+
+    each_has = rows / examples
+    at = sorted(
+        {min(examples, math.ceil(each / each_has)) for each in looks([str(id) for id in range(rows)], {})}
+    )
+    options: dict[str, Any] = {"alpha": _LEVEL / tests, "is_finite": file.about == "these rows"}
+    found = []
+    for differing in _DIFFERING:
+        shown, margin = smallest_shown(at, differing, **options), file.smallest_difference
+        same = early_stop(at, differing, 0.0, margin=margin, **options) if margin else None
+        found.append(
+            ShownDifference(
+                differing=differing, difference=shown and shown.difference,
+                rows=None if shown is None else round(shown.examples * each_has),
+                rows_if_same=None if same is None else round(same.examples * each_has),
+            )
+        )  # fmt: skip
     return found
 
 

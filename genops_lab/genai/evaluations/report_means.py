@@ -48,27 +48,38 @@ class Means:
             return cluster_rate(array, labels, mid=mid)
         return self._clustered(array, labels, bounds, mid)
 
-    def difference(self, one: Values, other: Values, bounds: Bounds, tests: int = 1) -> Result:
+    def difference(
+        self, one: Values, other: Values, bounds: Bounds, tests: int = 1, confidence: float = CONFIDENCE
+    ) -> Result:
         """Return the mean of one less other, on the examples of both. It is one of ``tests`` comparisons."""
         apart = less(one, other)
         array, labels = _array(apart), self._labels(apart)
         mid = 0.0 if len(set(labels)) < MANY else _MID if self._clusters else _MID_OF_DIFFERENCES
         between = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
         if not self._clusters and _within(array, between):
-            return bounded_mean(array, rng=_rng(), bounds=between, mid=mid)  # type: ignore[arg-type]
+            return bounded_mean(array, rng=_rng(), bounds=between, mid=mid, confidence=confidence)  # type: ignore[arg-type]
         values = _array({each: one[each] for each in apart}), _array({each: other[each] for each in apart})
         if bounds == SHARE and len(set(labels)) > 1 and set(values[0]) | set(values[1]) <= {0.0, 1.0}:
-            return cluster_mcnemar(*values, labels, mid=mid)
-        return self._clustered(array, labels, between, mid)
+            return cluster_mcnemar(*values, labels, mid=mid, confidence=confidence)
+        return self._clustered(array, labels, between, mid, confidence)
 
     def _labels(self, values: Values) -> list[str]:
         return [self._clusters.get(each, each) for each in values]
 
-    def _clustered(self, array: np.ndarray, labels: Sequence[str], bounds: Bounds, mid: float) -> Result:
+    def _clustered(
+        self,
+        array: np.ndarray,
+        labels: Sequence[str],
+        bounds: Bounds,
+        mid: float,
+        confidence: float = CONFIDENCE,
+    ) -> Result:
         if bounds is not None and len(array) and _within(array, bounds):
             null = max(0.0, bounds[0])
-            return bounded_cluster_mean(array, labels, rng=_rng(), bounds=bounds, null=null, mid=mid)
-        return cluster_mean(array, labels)
+            return bounded_cluster_mean(
+                array, labels, rng=_rng(), bounds=bounds, null=null, mid=mid, confidence=confidence
+            )
+        return cluster_mean(array, labels, confidence=confidence)
 
 
 class Sequences(Means):
@@ -95,10 +106,12 @@ class Sequences(Means):
         """Return the mean of values within bounds."""
         return self._sequence(values, bounds, CONFIDENCE, null=0.0 if bounds is None else bounds[0])
 
-    def difference(self, one: Values, other: Values, bounds: Bounds, tests: int = 1) -> Result:
-        """Return the mean of one less other. All ``tests`` comparisons together err in 5 % at most."""
+    def difference(
+        self, one: Values, other: Values, bounds: Bounds, tests: int = 1, confidence: float = CONFIDENCE
+    ) -> Result:
+        """Return the mean of one less other. All ``tests`` comparisons together err as one with ``confidence``."""
         between = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
-        return self._sequence(less(one, other), between, 1 - (1 - CONFIDENCE) / tests, null=0.0)
+        return self._sequence(less(one, other), between, 1 - (1 - confidence) / tests, null=0.0)
 
     def _sequence(self, values: Values, bounds: Bounds, confidence: float, null: float) -> Result:
         kept: dict[str, list[float]] = {}
