@@ -80,7 +80,9 @@ class HostResults(AnswersProcess):
                 if name != _STATE:
                     private_dir((folder.path / name).parent)
                     (there / name).replace(folder.path / name)
-            state = msgspec.structs.replace(state, models=found.models, notes=found.notes, stage=found.stage)
+            state = msgspec.structs.replace(
+                state, models=found.models, notes=found.notes, stage=found.stage, unfinished=found.unfinished
+            )
             folder.keep_state(state)
         return state
 
