@@ -23,7 +23,7 @@ from .writing import append_whole
 
 answer_evaluations = noun()
 
-#: The answers are scored, and some are missing.
+#: Answers are missing, or a scorer stopped before it scored all of them.
 EXIT_MISSING = 8
 
 Result = Annotated[str, typer.Argument(metavar="RESULT", help="The id of an evaluation of answers.")]
@@ -61,7 +61,7 @@ def run_evaluation(
 ) -> None:
     """Ask models for answers, score them, and report what they show.
 
-    The exit code is 8 if answers are missing. `genops evaluate resume` asks for them.
+    The exit code is 8 if answers or scores are missing. `genops evaluate resume` asks for them.
     """
     with command(json) as session:
         body = _new(file, data, on)
@@ -178,7 +178,7 @@ def _shown(session: Session, id: str, markdown: Path | None) -> None:
     found = session.call(AnswersService.get_answer_evaluation, id=id)
     session.show(found, views.report(found))
     _keep_markdown(found, markdown)
-    if found.evaluation.missing:
+    if found.evaluation.missing or found.evaluation.unfinished:
         raise typer.Exit(EXIT_MISSING)
 
 

@@ -11,7 +11,7 @@ Exit codes, for CI:
 5     MLflow, the running Lab or a host does not answer; the same command may succeed later
 6     a trace is cut off, corrupt or without events; the answer holds what could be read
 7     the answer was printed, and could not be written to the file (``--markdown``)
-8     an evaluation of answers: answers are missing
+8     an evaluation of answers: answers or scores are missing
 10    gates: a rule does not hold
 11    gates: not enough data
 12    gates: a rule cannot be checked

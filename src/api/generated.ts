@@ -10842,7 +10842,8 @@ export interface components {
          * @description An evaluation of answers. ``digest`` is that of the file of the rows; ``target`` is empty on this machine.
          *
          *     ``notes`` say what a reader must know of it, ``data_notes`` of its rows. ``scores`` are those by the first scorer;
-         *     lists alone have them.
+         *     lists alone have them. ``unfinished``: scorers that stopped before all answers were scored, such as a judge whose
+         *     key was refused.
          */
         AnswerEvaluation: {
             id: string;
@@ -10867,6 +10868,8 @@ export interface components {
             data_notes: string[];
             /** @default  */
             target: string;
+            /** @default [] */
+            unfinished: string[];
         };
         /**
          * ModelAnswers

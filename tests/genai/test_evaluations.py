@@ -19,6 +19,7 @@ from genops_lab.core.errors import Conflict, Failed, InvalidRequest
 from genops_lab.core.worker import Worker
 from genops_lab.core.worker_child import LENGTH, Call
 from genops_lab.genai.endpoints.endpoint import Endpoint
+from genops_lab.genai.endpoints.limits import Limits
 from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import AnswersQuery, ExamplesQuery, NewAnswerEvaluation, NewScores
@@ -102,6 +103,38 @@ def test_a_judge_has_a_journal_of_its_own_and_its_refusals_do_not_score(tmp_path
     # A model that is compared with none has a sentence too.
     assert report.sentences[0].startswith("The mean of a by rubric is 0.75 (95 % interval "), report.sentences
     assert report.sentences[0].endswith("), over 4 examples.")
+
+
+def test_a_judge_whose_key_is_refused_in_the_middle_leaves_scores_that_resume_makes(tmp_path: Path) -> None:
+    """The answers are all there, so the evaluation ended with exit code 0 and said nothing of the missing scores."""
+    key = {"is good": 3}
+
+    def reply(number: int, text: str, headers: dict[str, str]) -> tuple[int, Any, float]:
+        if "<answer>" not in text:
+            return right(number, text, headers)
+        key["is good"] -= 1
+        return (200, '{"reason": "as asked", "mark": 4}', 0.0) if key["is good"] >= 0 else (401, b"{}", 0.0)
+
+    stub = Answering(reply)
+    with stub.serving() as url:
+        judge = {"scorer": "rubric", "criterion": "It is right.", "model": "j"}
+        judges = {
+            "j": {"url": url, "model": "judging", "settings": {"max_tokens": 50}, "limits": {"at_once": 1}}
+        }
+        evaluating = Evaluating(tmp_path, url, questions(30), scorers=[judge], judges=judges)
+        evaluating.ask()
+        endpoint = Endpoint(name="j", url=url, model="judging", limits=Limits(at_once=1))
+        state = evaluating.process.score(evaluating.id, [endpoint])
+        assert (state.missing, state.unfinished) == (0, ["rubric"])
+        (said,) = (each for each in state.notes if each.startswith("rubric did not score all answers"))
+        assert said.endswith(f"of them not looked at. Go on with: genops evaluate resume {evaluating.id}"), (
+            said
+        )
+        key["is good"], asked = 1000, len(stub.said)
+        state = evaluating.process.score(evaluating.id, [endpoint])
+        assert state.unfinished == [] and len(stub.said) - asked == 27
+    report = find_folder(tmp_path / "answers", evaluating.id).report()
+    assert report is not None and report.scored[0].not_scored == 0
 
 
 def test_identical_calls_are_joined_and_repeats_never(tmp_path: Path) -> None:

@@ -91,7 +91,9 @@ class HostResults(AnswersProcess):
                 if name not in (_STATE, _ADDED):
                     private_dir((folder.path / name).parent)
                     (there / name).replace(folder.path / name)
-            state = msgspec.structs.replace(state, models=found.models, notes=found.notes, stage=found.stage)
+            state = msgspec.structs.replace(
+                state, models=found.models, notes=found.notes, stage=found.stage, unfinished=found.unfinished
+            )
             if file.harness:
                 folder.keep_added([*folder.added(), *added])
                 state = msgspec.structs.replace(

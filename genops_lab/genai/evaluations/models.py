@@ -113,7 +113,8 @@ class AnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     """An evaluation of answers. ``digest`` is that of the file of the rows; ``target`` is empty on this machine.
 
     ``notes`` say what a reader must know of it, ``data_notes`` of its rows. ``scores`` are those by the first scorer;
-    lists alone have them.
+    lists alone have them. ``unfinished``: scorers that stopped before all answers were scored, such as a judge whose
+    key was refused.
     """
 
     id: str
@@ -130,6 +131,7 @@ class AnswerEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     scores: list[ScoredModel] = []
     data_notes: list[str] = []
     target: str = ""
+    unfinished: list[str] = []
 
     @property
     def missing(self) -> int:

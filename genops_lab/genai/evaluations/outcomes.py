@@ -120,6 +120,12 @@ def unscored_notes(scorer: str, scores: Sequence[KeptScore]) -> list[str]:
     return [f"{scorer} gave no score to {count:,} answer{'' if count == 1 else 's'}: {why}."]
 
 
+def unasked_notes(scorer: str, count: int, *, id: str) -> list[str]:
+    """Say how many answers a scorer that stopped did not look at, and how to go on."""
+    more = f", {count:,} of them not looked at" if count else ""
+    return [f"{scorer} did not score all answers{more}. Go on with: genops evaluate resume {id}"]
+
+
 def _unquoted(reason: str) -> str:
     words = re.split(r"(?:^|\s)['\"]", reason, maxsplit=1)[0].strip().splitlines()
     return (words[0][:_MOST_OF_A_REASON].strip(" :.,") if words else "") or "it gave no reason"

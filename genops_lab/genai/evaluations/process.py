@@ -55,7 +55,7 @@ from .models import (
     NewScores,
     PlannedEvaluation,
 )
-from .outcomes import model_outcomes, outcome_notes, unscored_notes
+from .outcomes import model_outcomes, outcome_notes, unasked_notes, unscored_notes
 from .registered_scorers import RegisteredScorer, registered_in
 from .results_folder import KeptScore, ResultsFolder, find_folder, new_folder, new_id
 from .rows import Rows, digest_of, read_rows
@@ -257,12 +257,14 @@ class AnswersProcess:
             calls = read(folder.calls)
             state = folder.state()
             file = _priced(file, {each.model: each.price for each in state.models}, _prices(judges))
-            found, notes = self._all_scores(folder, file, rows, calls, judges, _IN_PART[part])
+            found, notes, unfinished = self._all_scores(folder, file, rows, calls, judges, _IN_PART[part])
             if part != "host":
                 _keep_report(folder, file, state, calls, found, rows)
-            before = state.notes if part == "lab" else outcome_notes(state, state.models, file, folder)
+            before = outcome_notes(state, state.models, file, folder)
+            if part == "lab":
+                before, unfinished = state.notes, [*state.unfinished, *unfinished]
             notes = list(dict.fromkeys([*before, *notes]))
-            state = msgspec.structs.replace(state, stage="recording", notes=notes)
+            state = msgspec.structs.replace(state, stage="recording", notes=notes, unfinished=unfinished)
             folder.keep_state(state)
         return state
 
@@ -283,10 +285,11 @@ class AnswersProcess:
     def _all_scores(
         self, folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], calls: dict[Key, Call],
         judges: Sequence[Endpoint], scores: Callable[[Scorer], bool],
-    ) -> tuple[dict[str, dict[Key, KeptScore]], list[str]]:  # fmt: skip
-        """Score all answers that have no score yet, and keep the scores. Returns all by scorer, and what to say.
+    ) -> tuple[dict[str, dict[Key, KeptScore]], list[str], list[str]]:  # fmt: skip
+        """Score all answers that have no score yet, and keep the scores.
 
-        A scorer for which ``scores`` is false scores nothing now: its kept scores count.
+        A scorer for which ``scores`` is false scores nothing now: its kept scores count. Returns all by scorer, what
+        to say, and the scorers that stopped before the end.
         """
         from .scoring import answered
 
@@ -298,25 +301,28 @@ class AnswersProcess:
             for each in wanted_of(file, rows, model)
         }
         answers = answered(file, calls, wanted, rows)
-        found, notes = {}, []
+        found, notes, unfinished = {}, [], []
         for scorer in scorers:
             if not scores(scorer):
                 found[scorer.label] = folder.scores(scorer.label)
                 continue
             try:
-                kept, said = self._scores(folder, file, scorer, answers, endpoints, settings)
+                kept, said, ended = self._scores(folder, file, scorer, answers, endpoints, settings)
                 notes += said
             except InvalidRequest as error:
-                kept = []
+                kept, ended = [], False
                 notes.append(f"{error.message} {error.hint}".strip())
             if isinstance(scorer, Cost):
                 notes += _price_notes(scorer.label, file)
             # The other models are beside the first one in a pairwise judge.
             first = next(iter(file.models)) if isinstance(scorer, Pairwise) else ""
             notes += unscored_notes(scorer.label, [each for each in kept if each.model != first])
+            if not ended:
+                unfinished.append(scorer.label)
+                notes += unasked_notes(scorer.label, len(answers) - len(kept), id=folder.id)
             folder.keep_scores(scorer.label, kept)
             found[scorer.label] = {each.key: each for each in kept}
-        return found, notes
+        return found, notes, unfinished
 
     def _known(
         self, folder: ResultsFolder, file: Evaluation, rows: dict[str, dict[str, Any]], judges: Sequence[Endpoint]
@@ -339,12 +345,13 @@ class AnswersProcess:
     def _scores(
         self, folder: ResultsFolder, file: Evaluation, scorer: Scorer, answers: dict[Key, Answered],
         endpoints: dict[str, Endpoint], judges: dict[str, Model],
-    ) -> tuple[list[KeptScore], list[str]]:  # fmt: skip
+    ) -> tuple[list[KeptScore], list[str], bool]:  # fmt: skip
+        """Return the scores, what to say, and whether all answers were looked at."""
         from .scoring import asked_judge, scored_here
 
         if not isinstance(scorer, Judge) and not (isinstance(scorer, Embeddings) and scorer.asks):
             known = folder.scores(scorer.label)
-            return scored_here(scorer, answers, known, folder.files, report_progress), []
+            return scored_here(scorer, answers, known, folder.files, report_progress), [], True
         done = {scorer.label: 0}
 
         async def ask() -> tuple[list[KeptScore], Asked]:
@@ -367,7 +374,8 @@ class AnswersProcess:
         said = f"{scorer.label} used {asked.spent.total:,} tokens of {asks}{cost}."
         if not asked.spent.known:
             said = f"The tokens that {scorer.label} used are not known: {asks} does not count them."
-        return scores, [said, asked.stopped] if asked.stopped else [said]
+        ended = not asked.stopped and not asked.failed
+        return scores, [said, asked.stopped] if asked.stopped else [said], ended
 
     def answers(self, id: str, query: AnswersQuery) -> Page[AnsweredRow]:
         """Return rows with their answers. Raises NotFound, Conflict."""

@@ -533,6 +533,8 @@ class AnswersService(Service):
         self._events.emit("answer-evaluation", found.id)
         missing = found.missing
         end = f"{missing:,} answers are missing." if missing else "All answers are there."
+        if found.unfinished:
+            end += f" Not all are scored by {', '.join(found.unfinished)}."
         return {"message": f"{found.name} is evaluated. {end}"}
 
     async def _show_to_gates(self, handle: TaskHandle, id: str) -> None:

@@ -97,6 +97,11 @@ export function missingOf({ models }: IEvaluation): {
   return { failed, unasked: missing - failed };
 }
 
+/** Whether a scorer stopped before it scored all answers, such as a judge whose key was refused. */
+export function isUnfinished({ unfinished }: IEvaluation): boolean {
+  return (unfinished ?? []).length > 0;
+}
+
 /** The state of an evaluation: its tone and its words. */
 export function stateOf(
   { evaluation, task }: IListed,
@@ -121,11 +126,14 @@ export function stateOf(
       label: trans._n('%1 answer missing', '%1 answers missing', unasked)
     };
   }
-  return failed > 0
-    ? {
-        tone: 'warning',
-        label: trans._n('%1 call failed', '%1 calls failed', failed)
-      }
+  if (failed > 0) {
+    return {
+      tone: 'warning',
+      label: trans._n('%1 call failed', '%1 calls failed', failed)
+    };
+  }
+  return isUnfinished(evaluation)
+    ? { tone: 'warning', label: trans.__('Not all answers scored') }
     : { tone: 'ok', label: trans.__('Done') };
 }
 

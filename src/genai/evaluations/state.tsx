@@ -6,7 +6,7 @@ import type { IGenOpsCore } from '../../core';
 import { ActionButton, StatusBadge, confirm, tellFailure } from '../../core';
 import { Progress } from '../../core/ui/progress';
 
-import { missingOf, stateOf } from './figures';
+import { isUnfinished, missingOf, stateOf } from './figures';
 import type { AnswersService, IListed } from './service';
 
 /** The state of an evaluation, and how far it is. */
@@ -100,7 +100,8 @@ export function GoOn(props: {
       />
     );
   }
-  if (unasked > 0 || evaluation.stage !== 'done') {
+  const isWhole = unasked === 0 && evaluation.stage === 'done';
+  if (!isWhole || (failed === 0 && isUnfinished(evaluation))) {
     return (
       <ActionButton
         label={trans.__('Resume')}

@@ -96,6 +96,10 @@ it('tells failed calls and missing answers apart', () => {
   expect(state({})).toEqual({ tone: 'ok', label: 'Done' });
   expect(state({ answered: 8, failed: 2 }).label).toBe('2 calls failed');
   expect(state({ answered: 7, failed: 2 }).label).toBe('1 answer missing');
+  const unscored = { ...evaluation([model({})]), unfinished: ['judge'] };
+  expect(stateOf({ evaluation: unscored, task: undefined }, trans).label).toBe(
+    'Not all answers scored'
+  );
   const stopped = evaluation([model({})], 'asking');
   expect(stateOf({ evaluation: stopped, task: undefined }, trans).tone).toBe(
     'stopped'
