@@ -251,8 +251,8 @@ def test_a_budget_is_never_passed_there_nor_when_the_evaluation_goes_on(
 
     async def test(url: str) -> ModelAnswers:
         async with opened(home.data, host.alias) as lab:
-            model = {"url": url, "model": "stub", "price": price, "limits": {"at_once": 4, **limits}}
-            body = file_of(tmp_path, url, models={"a": model}, settings={"max_tokens": 7})
+            asked_for = {"url": url, "model": "stub", "price": price, "limits": {"at_once": 4, **limits}}
+            body = file_of(tmp_path, url, models={"a": asked_for}, settings={"max_tokens": 7})
             begun = await answers_of(lab).begin_answers(body)
             await asked(gated, 9)
             if ends == "killed":
