@@ -589,6 +589,17 @@ def test_scorers_of_a_file_need_its_traces() -> None:
         read_description(text, "deployment.yaml")
 
 
+def test_a_call_that_waits_for_its_applications_trace_is_kept_when_the_traces_end(
+    lab: LiveDeployment,
+) -> None:
+    lab.ask("held", traceparent=f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
+    lab.done("DELETE", f"genops/v1/deployments/{NAME}/traces")
+    (trace,) = lab.traces("held")
+    assert trace["tags"]["genops.caller_trace"] and not trace["caller_trace"], (
+        "MLflow does not have that trace"
+    )
+
+
 def test_the_command_says_that_requests_become_traces_before_it_records_them(
     lab: LiveDeployment, tmp_path: Path
 ) -> None:

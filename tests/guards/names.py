@@ -37,7 +37,8 @@ genops.evaluation genops.optimization
 genops.answers.evaluation genops.answers.example genops.answers.model genops.answers.repeat genops.online
 genops.import genops.manifest
 genops.repeat genops.run_key genops.superseded_by_sweep genops.sweep genops.target genops.trial genops.trial_attempt
-genops.caller genops.caller_span genops.caller_trace genops.cut genops.deployment genops.request_id genops.revision genops.time_to_first_token_s
+genops.caller genops.caller_span genops.caller_trace genops.cut genops.deployment genops.request_id genops.revision
+genops.time_to_first_token_s
 genops.base_model genops.card genops.parent genops.signature genops.signature.key
 genops.cell genops.notebook
 """,
