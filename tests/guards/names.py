@@ -61,7 +61,8 @@ genops-lab:cards genops-lab:charts genops-lab:client genops-lab:comparison genop
 genops-lab:deployments genops-lab:doctor genops-lab:experiments genops-lab:genai genops-lab:kernel genops-lab:models
 genops-lab:notebook genops-lab:notices
 genops-lab:nsight genops-lab:outputs genops-lab:panel genops-lab:profile-timeline genops-lab:profile-views
-genops-lab:profiles genops-lab:prompt-drafts genops-lab:quickstart genops-lab:rater genops-lab:runs genops-lab:runs-state genops-lab:started
+genops-lab:profiles genops-lab:prompt-drafts
+genops-lab:quickstart genops-lab:rater genops-lab:runs genops-lab:runs-state genops-lab:started
 genops-lab:sweeps
 genops-lab:targets genops-lab:tasks
 genops-lab:traces genops-lab:traces-dataset
