@@ -46,7 +46,8 @@ def bounded_mean(
     variable", Mathematical Methods of Statistics 14 (2005); E. Learned-Miller and P. S. Thomas, "A new confidence
     interval for the mean of a bounded random variable", arXiv 1905.06208 (2020). The level is simulated, not proven.
     mid: H. O. Lancaster, "Significance tests in discrete distributions", JASA 56 (1961); A. Agresti and A. Gottard,
-    "Nonconservative exact small-sample inference for discrete data", Computational Statistics & Data Analysis 51 (2007).
+    "Nonconservative exact small-sample inference for discrete data", Computational Statistics and Data Analysis 51
+    (2007).
 
     >>> found = bounded_mean([1.0, 1.0, 1.0], rng=np.random.default_rng(0))
     >>> round(found.low, 2), found.high
@@ -182,7 +183,11 @@ def _by_example(values: npt.ArrayLike, examples: npt.ArrayLike) -> tuple[Floats,
 
 
 def weighted_means(
-    values: Floats, weights: Floats, bounds: tuple[float, float], resamples: int, rng: np.random.Generator,
+    values: Floats,
+    weights: Floats,
+    bounds: tuple[float, float],
+    resamples: int,
+    rng: np.random.Generator,
     mid: float = 0.0,
 ) -> tuple[Floats, Floats]:
     """Return draws of the mean of values, shape (n,), under random weights times their own (uniform spacings).

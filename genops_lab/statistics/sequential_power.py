@@ -74,7 +74,11 @@ def early_stop(
             null = np.clip((n * null - sums) / (n - ends[:-1]), 0.0, 1.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             bet = np.minimum(bets, 0.5 / np.maximum(null, 1e-12))
-            gain = up * np.log1p(bet * (1 - null)) + down * np.log1p(-bet * null) + same * np.log1p(bet * (0.5 - null))
+            gain = (
+                up * np.log1p(bet * (1 - null))
+                + down * np.log1p(-bet * null)
+                + same * np.log1p(bet * (0.5 - null))
+            )
         crossed = np.cumsum(gain, axis=1) >= limit
         return np.where(crossed.any(axis=1), ends[1:][crossed.argmax(axis=1)], math.inf)
 
@@ -91,7 +95,12 @@ def early_stop(
 
 
 def smallest_shown(
-    looks: Sequence[int], differing: float, *, alpha: float = 0.05, power: float = POWER, is_finite: bool = False
+    looks: Sequence[int],
+    differing: float,
+    *,
+    alpha: float = 0.05,
+    power: float = POWER,
+    is_finite: bool = False,
 ) -> EarlyStop | None:
     """Return the smallest difference that is shown with a probability of ``power``; None: there is none.
 

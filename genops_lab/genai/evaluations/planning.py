@@ -48,7 +48,11 @@ def planned(file: Evaluation, rows: Rows, training: Path | None) -> PlannedEvalu
     examples = len(set(clusters_of(file, rows.by_id).values())) or len(rows.by_id)
     known = [each for each in file.scorers if each.bounds is not None or not file.stop_when_known]
     tests = max(1, (len(file.models) - 1) * len(known))
-    shows = _shows_by_looks(file, examples, len(rows.by_id), tests) if file.stop_when_known else _shows(examples, tests)
+    shows = (
+        _shows_by_looks(file, examples, len(rows.by_id), tests)
+        if file.stop_when_known
+        else _shows(examples, tests)
+    )
     return PlannedEvaluation(
         name=file.metadata.name, digest=rows.digest, rows=len(rows.by_id), repeats=file.repeats, models=calls,
         judges=judged, user=_planned(user.model, file.judges[user.model], asked_user) if user else None,
@@ -243,7 +247,9 @@ def _shows_by_looks(file: Evaluation, examples: int, rows: int, tests: int) -> l
     from genops_lab.statistics.sequential_power import early_stop, smallest_shown  # numpy
 
     each_has = rows / examples
-    at = sorted({min(examples, math.ceil(each / each_has)) for each in looks([str(id) for id in range(rows)], {})})
+    at = sorted(
+        {min(examples, math.ceil(each / each_has)) for each in looks([str(id) for id in range(rows)], {})}
+    )
     options: dict[str, Any] = {"alpha": _LEVEL / tests, "is_finite": file.about == "these rows"}
     found = []
     for differing in _DIFFERING:

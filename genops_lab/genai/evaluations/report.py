@@ -168,7 +168,9 @@ def _for_equal(
     tests at 5 % by ``tests`` reject where the interval at 1 - 2 * 5 % by ``tests`` does. One comparison keeps its own
     interval. That *all* are equal would need no correction: R. L. Berger, Technometrics 24 (1982).
     """
-    if not question.smallest or tests <= 2 or isinstance(means, Sequences):  # which have their part of the level
+    if (
+        not question.smallest or tests <= 2 or isinstance(means, Sequences)
+    ):  # which have their part of the level
         return found
     wide = means.difference(one, other, bounds, confidence=1 - 2 * _ALPHA / tests)
     return dataclass_replace(found, low=wide.low, high=wide.high)

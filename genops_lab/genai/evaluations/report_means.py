@@ -67,7 +67,12 @@ class Means:
         return [self._clusters.get(each, each) for each in values]
 
     def _clustered(
-        self, array: np.ndarray, labels: Sequence[str], bounds: Bounds, mid: float, confidence: float = CONFIDENCE
+        self,
+        array: np.ndarray,
+        labels: Sequence[str],
+        bounds: Bounds,
+        mid: float,
+        confidence: float = CONFIDENCE,
     ) -> Result:
         if bounds is not None and len(array) and _within(array, bounds):
             null = max(0.0, bounds[0])
