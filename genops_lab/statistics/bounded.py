@@ -46,7 +46,7 @@ def bounded_mean(
     variable", Mathematical Methods of Statistics 14 (2005); E. Learned-Miller and P. S. Thomas, "A new confidence
     interval for the mean of a bounded random variable", arXiv 1905.06208 (2020). The level is simulated, not proven.
     mid: H. O. Lancaster, "Significance tests in discrete distributions", JASA 56 (1961); A. Agresti and A. Gottard,
-    "Nonconservative exact small-sample inference for discrete data", Computational Statistics & Data Analysis 51
+    "Nonconservative exact small-sample inference for discrete data", Computational Statistics and Data Analysis 51
     (2007).
 
     >>> found = bounded_mean([1.0, 1.0, 1.0], rng=np.random.default_rng(0))

@@ -79,9 +79,9 @@ def cluster_rate(
     """Return a rate of values 0 or 1, shape (n,), whose rows are dependent within clusters, labels of shape (n,).
 
     The exact binomial test of the effective number of rows: n over the design effect (CR2, at least 1), less what few
-    clusters cost. ``mid`` as of `bounded.bounded_mean`. It holds for rates near 0 and 1, where
-    `cluster_mean` errs too often. Source: E. L. Korn and B. I. Graubard, "Confidence intervals for proportions with small expected number of
-    positive counts estimated from survey data", Survey Methodology 24 (1998).
+    clusters cost. ``mid`` as of `bounded.bounded_mean`. It holds for rates near 0 and 1, where `cluster_mean` errs
+    too often. Source: E. L. Korn and B. I. Graubard, "Confidence intervals for proportions with small expected number
+    of positive counts estimated from survey data", Survey Methodology 24 (1998).
     """
     from scipy.special import betainc
 
@@ -132,7 +132,8 @@ def cluster_mcnemar(
 
     `paired.mcnemar` with the counts of the effective number of rows, as of `cluster_rate`, and its ``mid``. Source:
     J. N. K. Rao and A. J. Scott, "A simple method for the analysis of clustered binary data", Biometrics 48 (1992);
-    M. Eliasziw and A. Donner, "Application of the McNemar test to non-independent matched pair data", Statistics in Medicine 10 (1991).
+    M. Eliasziw and A. Donner, "Application of the McNemar test to non-independent matched pair data", Statistics in
+    Medicine 10 (1991).
     """
     from .paired import mcnemar_counts
 

@@ -57,11 +57,14 @@ def early_stop(
     better, worse = (differing + difference) / 2, (differing - difference) / 2
     ends = np.unique(np.round(n * np.linspace(0, 1, _PARTS + 1) ** 1.5).astype(int))
     sizes = np.diff(ends)
-    if is_finite:
-        counts = _from_a_set(sizes, round(better * n), round(worse * n), paths, rng)
-    else:
-        counts = rng.multinomial(sizes, [better, worse, 1 - better - worse], (paths, len(sizes)))
-    one, other, same = np.moveaxis(counts.astype(np.float64), -1, 0)
+    counts: Floats = (
+        _from_a_set(sizes, round(better * n), round(worse * n), paths, rng)
+        if is_finite
+        else rng.multinomial(sizes, [better, worse, 1 - better - worse], (paths, len(sizes))).astype(
+            np.float64
+        )
+    )
+    one, other, same = np.moveaxis(counts, -1, 0)
     bets = _bets(one, other, sizes, alpha / 2)
     before = _before(one + same / 2)
     limit = math.log(2 / alpha)

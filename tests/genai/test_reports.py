@@ -399,7 +399,9 @@ def test_a_plan_says_cost_power_duplicates_and_leaks_before_the_start(tmp_path: 
     assert plan.notes[0].startswith("2 rows are nearly the same as others, such as 4, 8.")
     assert plan.notes[1].startswith("1 row is in train.jsonl: 10.")
     assert find_folder(tmp_path / "answers", evaluating.id).state().notes == plan.notes
-    stops = evaluating.text.replace('"repeats"', '"stop_when_known": true, "smallest_difference": 0.4, "repeats"')
+    stops = evaluating.text.replace(
+        '"repeats"', '"stop_when_known": true, "smallest_difference": 0.4, "repeats"'
+    )
     early = evaluating.process.plan(NewAnswerEvaluation(text=stops, folder=str(tmp_path)))
     looked = {each.differing: each for each in early.shows}
     assert (looked[0.4].difference or 1.0) > (shows[0.4] or 0.0) and (looked[0.4].rows_if_same or 50) <= 50

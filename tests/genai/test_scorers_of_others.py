@@ -220,14 +220,21 @@ def test_limits_of_a_file_leave_the_budget_of_its_endpoint(
     asyncio.run(find())
 
 
-def test_a_file_lifts_no_limit_and_no_budget_of_its_endpoint(home: Home, stub: OpenAIStub, tmp_path: Path) -> None:
+def test_a_file_lifts_no_limit_and_no_budget_of_its_endpoint(
+    home: Home, stub: OpenAIStub, tmp_path: Path
+) -> None:
     async def find() -> None:
         async with scoring(home, tmp_path, stub) as made:
             strict = Limits(at_once=2, requests_per_minute=60.0, tokens=500, money=0.01)
             await made.add("strict", limits=strict, price=Price(input=1.0, output=2.0))
-            lax = Limits(at_once=16, requests_per_minute=600.0, tokens_per_minute=9e3, tokens=90_000, money=5.0)
+            lax = Limits(
+                at_once=16, requests_per_minute=600.0, tokens_per_minute=9e3, tokens=90_000, money=5.0
+            )
             model = Model(
-                endpoint="strict", limits=lax, settings={"max_tokens": 5}, price=Price(input=1e-6, output=1e-6)
+                endpoint="strict",
+                limits=lax,
+                settings={"max_tokens": 5},
+                price=Price(input=1e-6, output=1e-6),
             )
             found = await made.answers.endpoint_of("a", model)
             assert found.limits == msgspec.structs.replace(strict, tokens_per_minute=9e3)

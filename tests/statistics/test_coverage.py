@@ -33,7 +33,7 @@ def coverage(n: int, mid: float) -> Floats:
     right = np.arange(n + 1)
     found = [cluster_rate(np.arange(n) < k, np.arange(n), mid=mid) for k in right]
     ends = np.array([(each.low, each.high) for each in found])
-    inside = (ends[:, :1] <= RATES) & (RATES <= ends[:, 1:])
+    inside = (ends[:, :1] <= RATES) & (ends[:, 1:] >= RATES)
     covered: Floats = (inside * binom.pmf(right[:, None], n, RATES)).sum(axis=0)
     return covered
 
@@ -70,9 +70,13 @@ def repeated(rng: np.random.Generator, n: int, k: int, rate: float) -> Floats:
 FAMILIES: dict[str, tuple[Callable[[Any], tuple[Floats, Floats]], float, float, bool, bool]] = {
     "5 answers, 60": (lambda rng: (repeated(rng, 60, 5, 0.4), repeated(rng, 60, 5, 0.4)), 0.4, 0.0, True, True),
     "3 answers, 100": (lambda rng: (repeated(rng, 100, 3, 0.7), repeated(rng, 100, 3, 0.5)), 0.7, 0.2, True, True),
-    "marks, 40": (lambda rng: (rng.choice([0, 0.5, 1.0], 40, p=[0.2, 0.3, 0.5]), rng.random(40).round()), 0.65, 0.15, True, True),
+    "marks, 40": (
+        lambda rng: (rng.choice([0, 0.5, 1.0], 40, p=[0.2, 0.3, 0.5]), rng.random(40).round()), 0.65, 0.15, True, True,
+    ),
     "narrow, 40": (lambda rng: (rng.beta(50, 50, 40), rng.beta(50, 50, 40)), 0.5, 0.0, False, False),
-    "rare failures, 40": (lambda rng: (0.9 * (rng.random(40) > 0.05), 0.9 * (rng.random(40) > 0.05)), 0.855, 0.0, False, False),
+    "rare failures, 40": (
+        lambda rng: (0.9 * (rng.random(40) > 0.05), 0.9 * (rng.random(40) > 0.05)), 0.855, 0.0, False, False,
+    ),
 }  # fmt: skip
 
 

@@ -258,7 +258,7 @@ def _shows_by_looks(file: Evaluation, examples: int, rows: int, tests: int) -> l
         same = early_stop(at, differing, 0.0, margin=margin, **options) if margin else None
         found.append(
             ShownDifference(
-                differing=differing, difference=shown and shown.difference,
+                differing=differing, difference=None if shown is None else shown.difference,
                 rows=None if shown is None else round(shown.examples * each_has),
                 rows_if_same=None if same is None else round(same.examples * each_has),
             )
