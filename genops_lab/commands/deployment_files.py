@@ -171,7 +171,7 @@ def apply(
 
 def asked_of(file: str, trust: str = "") -> PlanDescription:
     """Read a deployment file. Raises DeploymentFileError with its line and column, NotFound, InvalidRequest."""
-    text = text_of(file)
+    text = text_of(file, f"Write one: genops deployments init MODEL --file {file}")
     read_description(text, file)
     if file == "-":
         return PlanDescription(text=text, file="standard input", folder=str(Path.cwd()), trust=trust)
@@ -179,8 +179,8 @@ def asked_of(file: str, trust: str = "") -> PlanDescription:
     return PlanDescription(text=text, file=known_as(path), folder=str(path.parent), trust=trust)
 
 
-def text_of(file: str) -> str:
-    """Return the text of a file, or of standard input. Raises NotFound, InvalidRequest."""
+def text_of(file: str, hint: str = "Check its path: it counts from the folder that you are in.") -> str:
+    """Return the text of a file, or of standard input. Raises NotFound, with ``hint``, and InvalidRequest."""
     try:
         if file == "-":
             content = sys.stdin.buffer.read(4 * MAX_BYTES + 1)
@@ -189,10 +189,7 @@ def text_of(file: str) -> str:
                 content = stream.read(4 * MAX_BYTES + 1)
         return content.decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise NotFound(
-            f"The file {file} does not exist.",
-            hint=f"Write one: genops deployments init MODEL --file {file}",
-        ) from error
+        raise NotFound(f"The file {file} does not exist.", hint=hint) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
         raise InvalidRequest(

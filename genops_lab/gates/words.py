@@ -152,18 +152,20 @@ def sentence(rule: RuleVerdict) -> str:
 
 def markdown(report: GateReport) -> str:
     """Return the report for a job summary or a pull request."""
-    title = f"## Gates of {_cell(report.model)} version {report.version}: {WORDS[report.verdict]}"
-    lines = [title, "", f"**{_cell(report.headline)}**", ""]
+    title = f"## Gates of {markdown_cell(report.model)} version {report.version}: {WORDS[report.verdict]}"
+    lines = [title, "", f"**{markdown_cell(report.headline)}**", ""]
     lines += ["| rule | verdict | found |", "|---|---|---|"]
     for rule in report.rules:
-        lines.append(f"| {_cell(rule.name)} | {WORDS[rule.verdict]} | {_cell(sentence(rule))} |")
+        lines.append(
+            f"| {markdown_cell(rule.name)} | {WORDS[rule.verdict]} | {markdown_cell(sentence(rule))} |"
+        )
     slices = [(rule, each) for rule in report.rules for each in rule.slices]
     if slices:
         lines += ["", "| rule | part | rows | verdict | found |", "|---|---|--:|---|---|"]
         for rule, each in slices:
             lines.append(
-                f"| {_cell(rule.name)} | {_cell(each.name)} | {each.n:,} | {WORDS[each.verdict]} "
-                f"| {_cell(each.clause)} |"
+                f"| {markdown_cell(rule.name)} | {markdown_cell(each.name)} | {each.n:,} | {WORDS[each.verdict]} "
+                f"| {markdown_cell(each.clause)} |"
             )
     notes = [
         *report.notes,
@@ -173,17 +175,17 @@ def markdown(report: GateReport) -> str:
             if rule.too_small
         ),
     ]
-    lines += ["", *(f"- {_cell(note)}" for note in notes)] if notes else []
+    lines += ["", *(f"- {markdown_cell(note)}" for note in notes)] if notes else []
     for data in report.data:
         lines += [
             "",
-            f"Data: {_cell(data.name)} ({data.digest[:12]}), {data.rows:,} rows, evaluation run `{data.run}`.",
+            f"Data: {markdown_cell(data.name)} ({data.digest[:12]}), {data.rows:,} rows, evaluation run `{data.run}`.",
         ]
-    lines += ["", f"Gate file: {_cell(report.file)}, blob `{report.hash[:12]}`."]
+    lines += ["", f"Gate file: {markdown_cell(report.file)}, blob `{report.hash[:12]}`."]
     return "\n".join(lines) + "\n"
 
 
-def _cell(text: str) -> str:
+def markdown_cell(text: str) -> str:
     """Return text that stays in its cell, and is no HTML."""
     text = " ".join(text.split())
     for sign in "\\`|<>*_[]":

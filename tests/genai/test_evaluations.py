@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from genops_lab.core.errors import Conflict, Failed, InvalidRequest
+from genops_lab.commands.answer_evaluations import _new
+from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.core.worker import Worker
 from genops_lab.core.worker_child import LENGTH, Call
 from genops_lab.genai.endpoints.endpoint import Endpoint
@@ -388,3 +389,9 @@ def test_a_model_with_a_prompt_of_its_own_is_asked_by_that(tmp_path: Path) -> No
     assert report is not None and [each.mean.value for each in report.scored] == [1.0, 0.0]
     with pytest.raises(EvaluationFileError, match="there is no prompt"):
         read_evaluation(evaluating.text.replace('"prompt": "{{q}}"', '"prompt": ""'), "e.yaml")
+
+
+def test_a_missing_evaluation_file_is_no_deployment() -> None:
+    with pytest.raises(NotFound, match=r"The file nothing.yaml does not exist\.") as caught:
+        _new("nothing.yaml", "", "")
+    assert caught.value.hint == "Check its path: it counts from the folder that you are in."

@@ -298,7 +298,8 @@ def test_the_command_evaluates_without_a_lab_redacts_and_says_what_is_missing(
     home: Home, tmp_path: Path
 ) -> None:
     def reply(_number: int, text: str, _headers: dict[str, str]) -> tuple[int, Any, float]:
-        return (500, b"{}", 0.0) if text == "Question 7" else (200, text.split()[-1], 0.0)
+        broken = b'{"error": {"message": "Ask @all. ![x](http://example.com/x.png)"}}'
+        return (500, broken, 0.0) if text == "Question 7" else (200, text.split()[-1], 0.0)
 
     with Answering(reply).serving() as url:
         secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"  # the form of a token, of nobody
@@ -324,7 +325,9 @@ def test_the_command_evaluates_without_a_lab_redacts_and_says_what_is_missing(
     assert found["report"]["scored"][0]["mean"]["value"] == 1.0
     markdown = (tmp_path / "report.md").read_text()
     assert f"New failures of b: 0 {secret}" in "\n".join(found["report"]["sentences"])
-    assert "| a | 11 of 12 | 1 |" in markdown and "They count as neither right nor wrong." in markdown
+    assert "| a | 11 of 12 | 1 |" in markdown and "That counts as neither right nor wrong." in markdown
+    # Words of an endpoint call nobody in a pull request, and load no picture.
+    assert "Ask &#64;all. !\\[x\\](http" in markdown and "@" not in markdown
     store = b"".join(each.read_bytes() for each in (home.data / "mlflow").rglob("*") if each.is_file())
     assert secret.encode() not in store and store.count(b"The key is [github token 1].") > 12
     assert b"New failures of b: 0 [github token 1]" in store

@@ -74,7 +74,7 @@ def test_a_cell_shows_scores_with_intervals_and_counts_failures(lab: LabServer, 
     sentences = lab.get(f"genops/v1/answer-evaluations/{kept}")["report"]["sentences"]
     assert sentences and all(html.escape(each) in card for each in sentences)
     assert (
-        card.count("They count as neither right nor wrong") == 2
+        card.count("That counts as neither right nor wrong") == 2
         and "%genops evaluate resume numbers-" in card
     )
     assert 'data-commandlinker-command="genops:open-evaluations"' in card and "<script" not in card

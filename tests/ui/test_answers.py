@@ -72,6 +72,8 @@ def test_examples_are_read_and_a_failed_call_runs_again(lab: LabPage, server: La
         expect(shown.get_by_role("button", name="Show the 2 errors of after")).to_be_visible()
         answers = result.get_by_role("region", name="Answers to the example row-00")
         expect(answers.locator("ins").first).to_have_text("never ")
+        # A paragraph in Arabic or Hebrew reads from the right.
+        expect(answers.locator(".gol-Example-text").first).to_have_css("unicode-bidi", "plaintext")
         expect(answers.get_by_role("article", name="before")).to_have_count(2)
         lab.looks("answers-result", f"#genops-evaluations-{id}", NARROW, WIDE)
         at = result.get_by_role("status").filter(has_text="Example")

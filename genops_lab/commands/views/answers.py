@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from genops_lab.gates.words import markdown_cell
 from genops_lab.genai.evaluations.models import (
     AnswerEvaluation,
     AnswersReport,
@@ -235,7 +236,12 @@ def _line(row: Row) -> str:
 
 
 def _md(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+    """Return text for a pull request: words of endpoints and rows become no link, no picture, and call nobody.
+
+    >>> _md("see [this](http://x) @all | 1")
+    'see \\\\[this\\\\](http://x) &#64;all \\\\| 1'
+    """
+    return markdown_cell(text).replace("@", "&#64;")
 
 
 def _model(each: ModelAnswers) -> Row:

@@ -235,7 +235,7 @@ def find_folder(root: Path, id: str) -> ResultsFolder:
         return ResultsFolder(root / id)
     raise NotFound(
         f"There is no evaluation of answers {id[:150]!r}.",
-        hint="See them: genops evaluate list",
+        hint="See yours: genops evaluate list. Only the user who made an evaluation has its answers.",
     )
 
 
