@@ -164,6 +164,10 @@ def test_a_form_writes_the_file_and_shows_its_plan(
     expect(accept(dialog, write_it)).to_be_disabled()
     dialog.get_by_label("File with rows").fill("nowhere.jsonl")
     dialog.get_by_label("Text of the prompt").fill("Where is the parcel {{id}}?\n\n  Answer briefly: #1")
+    dialog.get_by_label("Rows from").select_option("traces")
+    expect(dialog.get_by_label("Query of traces")).to_have_value("")
+    dialog.get_by_label("Rows from").select_option("file")
+    expect(dialog.get_by_label("File with rows")).to_have_value("nowhere.jsonl")
     for model in ("house-ui", "free-ui"):
         dialog.get_by_label(model).check()
     dialog.get_by_label("Budget of each model").fill("0.5")

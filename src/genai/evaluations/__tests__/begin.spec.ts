@@ -189,6 +189,20 @@ describe('the form of a plan', () => {
   });
 });
 
+it('reads the targets again when the chosen one is gone at the start', async () => {
+  const { state, form } = lab();
+  await form.load();
+  await form.choose('box');
+  state.begins = () => refusal('not_connected', 'box is not connected.');
+  const service = (form as unknown as { _service: { targets: unknown } })
+    ._service;
+  service.targets = () => Promise.resolve([{ name: 'box', state: 'idle' }]);
+  expect(await form.submit()).toBe(false);
+  expect(form.fields.targets[0].state).toBe('idle');
+  expect(form.snapshot.error?.message).toBe('box is not connected.');
+  expect(form.fields.on).toBe('box');
+});
+
 const version = (part: Partial<IPromptVersion> = {}): IPromptVersion =>
   ({
     name: 'parcel',
