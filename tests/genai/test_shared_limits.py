@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from genops_lab.core.errors import Conflict
@@ -100,6 +101,21 @@ def test_a_process_that_is_killed_leaves_its_calls_at_once(tmp_path: Path) -> No
         assert len(slots) == 2 and not any(FileLock(each).try_acquire() for each in slots)
         process.kill()
     asyncio.run(asyncio.wait_for(take(), 60))
+
+
+def test_an_event_loop_that_ended_keeps_no_lock_file_open(tmp_path: Path) -> None:
+    limits = SharedLimits(Limits(at_once=2), limits_folder(tmp_path, "house"))
+
+    async def take_twice() -> list[str]:
+        for _ in range(2):
+            async with limits.one_of_at_once(), limits.one_of_at_once():
+                pass
+        files = [each.path for each in psutil.Process().open_files()]
+        return sorted(each for each in files if each.startswith(str(tmp_path)))
+
+    first, second = asyncio.run(take_twice()), asyncio.run(take_twice())
+    assert first == second and len(first) == 2
+    assert all(FileLock(Path(each)).try_acquire() for each in first), "no call is in flight"
 
 
 def evaluating(folder: Path, stub: OpenAIStub, rows: int = 12, **more: Any) -> Evaluating:

@@ -506,6 +506,7 @@ def _models(file: Evaluation) -> tuple[dict[str, Model], dict[str, Model]]:
 
 
 def _import_report() -> None:
+    importlib.import_module("aiohttp")  # the first call waits for it, and both at once take longer
     with contextlib.suppress(ImportError):  # the host of a target makes no report
         importlib.import_module(f"{__package__}.report")
 
