@@ -37,6 +37,7 @@ export class TaskNotifications implements IDisposable, ITaskNotifier {
   mute(subject: string): IDisposable {
     const entry = { subject };
     this._muted.add(entry);
+    this._forget(subject);
     return new DisposableDelegate(() => {
       this._muted.delete(entry);
     });

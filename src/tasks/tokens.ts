@@ -6,7 +6,7 @@ import type { ITask } from './service';
 
 /** Control over the notifications of tasks. */
 export interface ITaskNotifier {
-  /** Show no notifications of a subject's tasks until the result is disposed, as while a dialog shows them. */
+  /** Show no notifications of a subject's tasks until the result is disposed, as while a dialog or a page shows them. */
   mute(subject: string): IDisposable;
 
   /**

@@ -152,6 +152,8 @@ def test_a_judge_is_aligned_and_kept_by_one_press(lab: LabPage, own: KilledLab, 
             )
         )
         expect(result).to_contain_text("The held-out labels show that it is better. It is not kept yet.")
+        # The page says it: no notification covers the result.
+        expect(lab.page.locator(".Toastify__toast").filter(has_text="Align the judge")).to_have_count(0)
         expect(result.locator(".gol-Interval-text")).to_have_text(
             re.compile(r"^\+0\.\d+ \(0\.\d+ to 0\.\d+\)$")
         )

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Response, expect
 
 from tests.genai.live_deployment import LiveDeployment
 from tests.support.browser import LabPage
@@ -106,6 +106,32 @@ def test_an_empty_page_says_how_to_make_a_trace_and_shows_it_when_it_lands(
     expect(rows(lab)).to_have_count(3)
     expect(rows(lab).first).to_contain_text("Where is order 7?")
     lab.looks("traces", ".gol-Traces")
+
+
+def test_a_reload_keeps_the_query_the_order_and_the_open_trace(lab: LabPage) -> None:
+    def kept(answer: Response) -> bool:
+        sent = answer.request.post_data or ""
+        return "/api/workspaces/" in answer.url and all(
+            each in sent for each in ('"opened":"', '"query":"status = ERROR"')
+        )
+
+    open_page(lab)
+    ask(lab, "status = ERROR")
+    page(lab).get_by_role("button", name="Errors first").click()
+    expect(rows(lab)).to_have_count(1)
+    with lab.page.expect_response(kept, timeout=60_000):
+        rows(lab).first.get_by_role("gridcell").nth(2).dblclick()
+    trace = page(lab).get_by_role("region", name="Trace", exact=True)
+    expect(trace).to_contain_text("order 7 is unknown")
+    lab.page.reload()
+    lab.ready()
+    expect(page(lab).get_by_role("combobox", name="Query")).to_have_value("status = ERROR")
+    order = page(lab).get_by_role("button", name="Errors first", pressed=True)
+    expect(rows(lab)).to_have_count(1)
+    expect(trace).to_contain_text("order 7 is unknown")
+    Keyboard(lab.page).choose(trace.get_by_role("button", name="Close the trace"))
+    expect(trace).to_have_count(0)
+    order.click()
 
 
 def test_failures_come_first_and_sessions_together(lab: LabPage) -> None:
@@ -295,27 +321,3 @@ def test_the_call_of_a_deployment_stands_in_the_tree_of_its_application(
     lab.looks("trace-of-another-experiment", ".gol-Traces", daily=False)
     trace.get_by_role("button", name="Close the trace").click()
     chat.remove()
-
-
-def test_a_reload_keeps_the_query_the_order_and_the_open_trace(lab: LabPage) -> None:
-    open_page(lab)
-    ask(lab, "status = ERROR")
-    expect(rows(lab)).to_have_count(2)  # a test before made the traces a second time
-    order = page(lab).get_by_role("button", name="Errors first")
-    pressed = order.get_attribute("aria-pressed") or ""
-    with lab.page.expect_response(
-        lambda answer: "/api/workspaces/" in answer.url and '"opened":"' in (answer.request.post_data or ""),
-        timeout=60_000,
-    ):
-        rows(lab).first.get_by_role("gridcell").nth(2).dblclick()
-    trace = page(lab).get_by_role("region", name="Trace", exact=True)
-    expect(trace).to_contain_text("Where is order 7?")
-    lab.page.reload()
-    lab.ready()
-    expect(page(lab).get_by_role("combobox", name="Query")).to_have_value("status = ERROR")
-    expect(order).to_have_attribute("aria-pressed", pressed)
-    expect(rows(lab)).to_have_count(2)
-    expect(trace).to_contain_text("Where is order 7?")
-    keys = Keyboard(lab.page)
-    keys.choose(trace.get_by_role("button", name="Close"))
-    expect(trace).to_have_count(0)

@@ -1,6 +1,7 @@
 import type { components } from '../../api/generated';
 import { Resource } from '../../core/resource';
 import type { IGenOpsCore } from '../../core/tokens';
+import type { ITaskNotifier } from '../../tasks/tokens';
 import type { IEndpoints } from '../endpoints/service';
 import { EndpointsService } from '../endpoints/service';
 import { WorkModel } from '../prompts/work-model';
@@ -19,9 +20,10 @@ export class AlignmentsModel extends WorkModel<IAlignment, IAlignment> {
     core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
     readonly contents: ScorerContents,
     /** The judges beside labels of the queue. */
-    readonly report: ILabelReport
+    readonly report: ILabelReport,
+    notifier: ITaskNotifier | null
   ) {
-    super(core, 'judge-alignment:', 'label');
+    super(core, 'judge-alignment:', 'label', notifier);
     const { api, events, trans } = core;
     this.trans = trans;
     const endpoints = new EndpointsService(api);

@@ -9,6 +9,7 @@ import type { components } from '../../api/generated';
 import { ApiError } from '../../core/errors';
 import { PagedResource } from '../../core/paging';
 import type { IGenOpsCore } from '../../core/tokens';
+import type { ITaskNotifier } from '../../tasks/tokens';
 
 import { AlignmentsModel } from './alignments-model';
 import { FailuresModel } from './failures-model';
@@ -29,7 +30,8 @@ export class LabelsModel implements IDisposable {
   constructor(
     private _core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
     private _contents: Contents.IManager,
-    private _state: IStateDB | null
+    private _state: IStateDB | null,
+    private _notifier: ITaskNotifier | null = null
   ) {
     const { api, events, trans } = _core;
     this._api = api;
@@ -242,7 +244,8 @@ export class LabelsModel implements IDisposable {
       this._alignments = new AlignmentsModel(
         this._core,
         this._contents,
-        this._report
+        this._report,
+        this._notifier
       );
       this._alignments.visible = this.visible;
       this._emit();

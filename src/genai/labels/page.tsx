@@ -12,6 +12,7 @@ import {
   tellFailure,
   useRevision
 } from '../../core';
+import { ITaskNotifier } from '../../tasks/tokens';
 import { genaiIcon } from '../icon';
 import type { IPageContext } from '../loading';
 
@@ -25,17 +26,22 @@ import '../../../style/genai/labels.css';
 import '../../../style/genai/failures.css';
 
 /** Return the page of labels. `id`: the queue that it opens. */
-export function labelsPage({
+export async function labelsPage({
   app,
   core,
   id,
   state
 }: IPageContext): Promise<Widget> {
-  const model = new LabelsModel(core, app.serviceManager.contents, state);
+  const model = new LabelsModel(
+    core,
+    app.serviceManager.contents,
+    state,
+    await app.resolveOptionalService(ITaskNotifier)
+  );
   if (id) {
     void model.choose(id);
   }
-  return Promise.resolve(new LabelsPage(model));
+  return new LabelsPage(model);
 }
 
 class LabelsPage extends FollowingView<LabelsModel> {

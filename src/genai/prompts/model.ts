@@ -8,6 +8,7 @@ import type { components } from '../../api/generated';
 import { ApiError } from '../../core/errors';
 import { PagedResource } from '../../core/paging';
 import type { IGenOpsCore } from '../../core/tokens';
+import type { ITaskNotifier } from '../../tasks/tokens';
 
 import type { IDraft } from './draft';
 import { draftOf, newVersion } from './draft';
@@ -32,7 +33,8 @@ export interface ISaveState {
 export class PromptsModel implements IDisposable {
   constructor(
     core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
-    state: IStateDB | null
+    state: IStateDB | null,
+    notifier: ITaskNotifier | null = null
   ) {
     this._api = core.api;
     this.trans = core.trans;
@@ -66,8 +68,8 @@ export class PromptsModel implements IDisposable {
       trans
     });
     this.sources = new PromptSources(core);
-    this.trials = new TrialsModel(core);
-    this.optimizations = new OptimizationsModel(core);
+    this.trials = new TrialsModel(core, notifier);
+    this.optimizations = new OptimizationsModel(core, notifier);
     this.prompts.changed.connect(this._onList, this);
     this.versions.changed.connect(this._emit, this);
   }

@@ -1,5 +1,6 @@
 import type { components } from '../../api/generated';
 import type { IGenOpsCore } from '../../core/tokens';
+import type { ITaskNotifier } from '../../tasks/tokens';
 
 import type { IPromptDifference } from './model';
 import { WorkModel } from './work-model';
@@ -14,8 +15,11 @@ export class OptimizationsModel extends WorkModel<
   IOptimization,
   IOptimization
 > {
-  constructor(core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
-    super(core, 'prompt-optimization:');
+  constructor(
+    core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
+    notifier: ITaskNotifier | null
+  ) {
+    super(core, 'prompt-optimization:', 'prompt', notifier);
   }
 
   cost(body: INewOptimization): Promise<IOptimizationCost> {

@@ -1,4 +1,3 @@
-import type { IStateDB } from '@jupyterlab/statedb';
 import { addIcon, closeIcon, fileIcon } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import type { Widget } from '@lumino/widgets';
@@ -19,7 +18,8 @@ import {
   tellFailure,
   useRevision
 } from '../../core';
-import type { IGenOpsCore } from '../../core';
+import { ITaskNotifier } from '../../tasks/tokens';
+import type { IPageContext } from '../loading';
 
 import { PromptAliasFields, PromptAliasForm } from './alias-form';
 import { PromptComparison, VersionSelect } from './difference';
@@ -35,16 +35,18 @@ import '../../../style/registry/history.css';
 import '../../../style/genai/prompts.css';
 
 /** Return the page of prompts. `id`: the prompt that it shows first. */
-export function promptsPage(options: {
-  core: IGenOpsCore;
-  id: string;
-  state: IStateDB | null;
-}): Promise<Widget> {
-  const model = new PromptsModel(options.core, options.state);
-  if (options.id) {
-    model.choose(options.id);
+export async function promptsPage({
+  app,
+  core,
+  id,
+  state
+}: IPageContext): Promise<Widget> {
+  const notifier = await app.resolveOptionalService(ITaskNotifier);
+  const model = new PromptsModel(core, state, notifier);
+  if (id) {
+    model.choose(id);
   }
-  return Promise.resolve(new PromptsPage(model));
+  return new PromptsPage(model);
 }
 
 class PromptsPage extends FollowingView<PromptsModel> {

@@ -1,5 +1,6 @@
 import type { components } from '../../api/generated';
 import type { IGenOpsCore } from '../../core/tokens';
+import type { ITaskNotifier } from '../../tasks/tokens';
 
 import { WorkModel } from './work-model';
 
@@ -16,8 +17,11 @@ const MOST_LIVE = 500;
 
 /** The runs of one prompt on rows, and the answers of the chosen one. */
 export class TrialsModel extends WorkModel<ITrialSummary, ITrialTable> {
-  constructor(core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>) {
-    super(core, 'prompt-trial:');
+  constructor(
+    core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
+    notifier: ITaskNotifier | null
+  ) {
+    super(core, 'prompt-trial:', 'prompt', notifier);
   }
 
   cost(body: INewTrial): Promise<ITrialCost> {

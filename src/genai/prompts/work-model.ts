@@ -5,6 +5,7 @@ import { Resource } from '../../core/resource';
 import type { IGenOpsCore } from '../../core/tokens';
 import type { ITask } from '../../tasks/service';
 import { TasksService } from '../../tasks/service';
+import type { ITaskNotifier } from '../../tasks/tokens';
 
 /** Durable work on an object, and its tasks. */
 export interface IWork<T> {
@@ -23,11 +24,13 @@ export abstract class WorkModel<
   /**
    * @param subject what stands before the id in the subject of a task.
    * @param kind the kind of the events that name the object.
+   * @param _notifier has no notification of the chosen work while it is seen.
    */
   constructor(
     core: Pick<IGenOpsCore, 'api' | 'events' | 'trans'>,
     private _subject: string,
-    kind: Kind = 'prompt'
+    kind: Kind,
+    private _notifier: ITaskNotifier | null
   ) {
     const { api, events, trans } = core;
     this.api = api;
@@ -49,6 +52,7 @@ export abstract class WorkModel<
       isEmpty: found => found === null,
       trans
     });
+    this.chosen.changed.connect(this._mute, this);
   }
 
   readonly list: Resource<S[]>;
@@ -72,6 +76,7 @@ export abstract class WorkModel<
   set visible(value: boolean) {
     this.list.visible = value;
     this.chosen.visible = value;
+    this._mute();
   }
 
   /** Go on with work that was cancelled or that failed. */
@@ -92,6 +97,7 @@ export abstract class WorkModel<
   dispose(): void {
     this.list.dispose();
     this.chosen.dispose();
+    this._muted?.dispose();
   }
 
   protected abstract fetchList(name: string, signal: AbortSignal): Promise<S[]>;
@@ -106,11 +112,23 @@ export abstract class WorkModel<
   /** Choose the work of a task that began now. */
   protected async begun(task: ITask): Promise<void> {
     this._id = (task.subject ?? '').slice(this._subject.length);
+    this._mute();
     await this.refresh();
   }
 
   protected async refresh(): Promise<void> {
     await Promise.all([this.list.refresh(), this.chosen.refresh()]);
+  }
+
+  /** The page shows the progress itself, so a notification would only cover it. */
+  private _mute(): void {
+    const id = this._id || this.chosen.value?.found.id;
+    const subject = this.chosen.visible && id ? this._subject + id : '';
+    if (subject !== this._quiet) {
+      this._quiet = subject;
+      this._muted?.dispose();
+      this._muted = subject ? this._notifier?.mute(subject) : undefined;
+    }
   }
 
   private async _get(signal: AbortSignal): Promise<IWork<T> | null> {
@@ -137,4 +155,7 @@ export abstract class WorkModel<
   protected name = '';
   private _tasks: TasksService;
   private _id = '';
+  /** The subject without notifications. */
+  private _quiet = '';
+  private _muted?: IDisposable;
 }

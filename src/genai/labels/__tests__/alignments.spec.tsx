@@ -1,4 +1,5 @@
 import { nullTranslator } from '@jupyterlab/translation';
+import { DisposableDelegate } from '@lumino/disposable';
 import { Signal } from '@lumino/signaling';
 import { act, fireEvent, render, screen } from '@testing-library/react';
 import * as React from 'react';
@@ -58,6 +59,7 @@ const DONE: IAlignment = {
 /** A Lab with one alignment, and the queue's report. */
 function lab(found: IAlignment) {
   const sent: [path: string, body: unknown][] = [];
+  const muted: string[] = [];
   let state = found;
   const http = {
     GET: (path: string) =>
@@ -106,10 +108,17 @@ function lab(found: IAlignment) {
   const model = new AlignmentsModel(
     core as never,
     null as never,
-    report as never
+    report as never,
+    {
+      mute: subject => {
+        muted.push(subject);
+        return new DisposableDelegate(() => muted.pop());
+      },
+      offer: () => new DisposableDelegate(() => undefined)
+    }
   );
   model.visible = true;
-  return { model, sent };
+  return { model, sent, muted };
 }
 
 const told = () => act(() => new Promise(resolve => setTimeout(resolve, 0)));
@@ -135,6 +144,21 @@ it('keeps a judge when a person asks, and uses it after another press', async ()
     text: 'scorers: []',
     name: 'measure-aligned'
   });
+});
+
+it('has no notification of the alignment that is seen', async () => {
+  const { model, muted } = lab(DONE);
+  render(<Alignments model={model} onClose={() => undefined} />);
+  await screen.findByRole('button', { name: 'Keep' });
+  expect(muted).toEqual(['judge-alignment:a1']);
+  act(() => {
+    model.visible = false;
+  });
+  expect(muted).toEqual([]);
+  model.visible = true;
+  expect(muted).toEqual(['judge-alignment:a1']);
+  model.dispose();
+  expect(muted).toEqual([]);
 });
 
 it('begins with a rubric, and asks the server to wait for a person', async () => {
