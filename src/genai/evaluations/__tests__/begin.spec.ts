@@ -34,6 +34,7 @@ const plan = (part: Partial<IPlan> = {}): IPlan => ({
   shows: [],
   tests: 1,
   clusters: 0,
+  asked_until_known: false,
   notes: [],
   keys: '',
   problems: [],
