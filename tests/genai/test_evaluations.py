@@ -22,6 +22,7 @@ from genops_lab.core.worker_child import LENGTH, Call
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.endpoints.limits import Limits
 from genops_lab.genai.evaluations.evaluation_file import EvaluationFileError, read_evaluation
+from genops_lab.genai.evaluations.gate_evidence import evidence_of
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import AnswersQuery, ExamplesQuery, NewAnswerEvaluation, NewScores
 from genops_lab.genai.evaluations.process import AnswersProcess
@@ -395,3 +396,27 @@ def test_a_missing_evaluation_file_is_no_deployment() -> None:
     with pytest.raises(NotFound, match=r"The file nothing.yaml does not exist\.") as caught:
         _new("nothing.yaml", "", "")
     assert caught.value.hint == "Check its path: it counts from the folder that you are in."
+
+
+def test_a_gate_sees_no_scores_of_a_scorer_that_stopped_and_none_of_pairs(tmp_path: Path) -> None:
+    """An answer without a score counts as wrong in a gate, so a champion that was not scored lost to any candidate."""
+    with Answering(right).serving() as url:
+        evaluating = Evaluating(tmp_path, url, questions(5), model={"registered": "capitals@1"})
+        evaluating.ask()
+        evaluating.process.score(evaluating.id, [])
+    folder = find_folder(tmp_path / "answers", evaluating.id)
+    state, report = folder.state(), folder.report()
+    assert report is not None
+    assert [each.predictions.data for each in evaluating.process.gate_evidence(evaluating.id).evidence] == [
+        "test.exact"
+    ]
+    file = read_evaluation(folder.text(), "evaluation.yaml")
+    pairs = evidence_of(folder, file, state, report, {"exact"})
+    assert pairs.left_out == ["No gate sees the scores of a by exact: marks of pairs are about two models."]
+    folder.keep_state(msgspec.structs.replace(state, unfinished=["exact"]))
+    found = evaluating.process.gate_evidence(evaluating.id)
+    assert found.evidence == pairs.evidence == []
+    assert found.left_out == [
+        "No gate sees the scores of a by exact: not all answers are scored. "
+        f"Go on with: genops evaluate resume {evaluating.id}"
+    ]

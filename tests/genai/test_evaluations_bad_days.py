@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from genops_lab.core.errors import Failed
+from genops_lab.core.errors import Failed, Unavailable
 from genops_lab.genai.evaluations import asking
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import NewAnswerEvaluation
+from genops_lab.genai.evaluations.records import AnswerRecords
 from genops_lab.genai.evaluations.results_folder import find_folder
 from genops_lab.genai.evaluations.waits import kept_waits
 from tests.support.homes import temporary_home
 from tests.support.kernels import LabKernel
-from tests.support.lab_server import LabServer, running_lab, start_lab
+from tests.support.lab_server import LabServer, free_port, running_lab, start_lab
 from tests.support.quota import fill, small_disk
 from tests.support.rooms import eventually
 
@@ -237,3 +238,20 @@ def _shut_down_meanwhile(lab: LabServer, cell: str, slow: Answering) -> None:
     eventually(lambda: lab.get("genops/v1/tasks")[0]["progress"], lambda found: found == 6 / 20)
     kernel.close()
     eventually(lambda: lab.get("api/kernels"), lambda found: not found)
+
+
+def test_an_evaluation_that_mlflow_does_not_take_is_kept_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hint was that GenOps Lab tries again by itself, which no task of an evaluation does."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with Answering(right).serving() as url:
+        evaluating = Evaluating(tmp_path, url, questions(3))
+        evaluating.ask()
+        evaluating.process.score(evaluating.id, [])
+    folder = find_folder(tmp_path / "answers", evaluating.id)
+    with pytest.raises(Unavailable, match="could not be written into MLflow") as caught:
+        AnswerRecords(f"http://127.0.0.1:{free_port()}").record(str(folder.path))
+    assert "by itself" not in caught.value.hint
+    assert caught.value.hint.endswith(f"are kept. Then: genops evaluate resume {evaluating.id}")
+    assert folder.state().stage == "recording" and folder.report() is not None

@@ -7,7 +7,7 @@ mean absolute error is what a score lacks to 1. Gates find them as all evaluatio
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,9 +22,9 @@ from .results_folder import ResultsFolder
 
 
 def evidence_of(
-    folder: ResultsFolder, file: Evaluation, state: AnswerEvaluation, report: ScoresReport
-) -> AllGateEvidence:
-    """Return the evidence of models that are registered versions. Blocks."""
+    folder: ResultsFolder, file: Evaluation, state: AnswerEvaluation, report: ScoresReport, pairs: Container[str]
+) -> AllGateEvidence:  # fmt: skip
+    """Return the evidence of models that are registered versions. ``pairs``: pairwise judges. Blocks."""
     found: list[GateEvidence] = []
     said: list[str] = []
     registered = {name: each.registered for name, each in file.models.items() if each.registered}
@@ -44,6 +44,10 @@ def evidence_of(
             if scorer in judges and not judges[scorer].calibrated:
                 said.append(f"No gate sees the scores of {each.model} by {scorer}. {judges[scorer].verdict}")
                 continue
+            unseen = _unseen(scorer, state, pairs)
+            if unseen:
+                said.append(f"No gate sees the scores of {each.model} by {scorer}: {unseen}")
+                continue
             scores = by_example(folder.scores(scorer), each.model)
             if any(not 0 <= value <= 1 for values in scores.values() for value in values):
                 continue  # a time, a cost or a length
@@ -60,6 +64,15 @@ def _problem(model: ModelAnswers, state: AnswerEvaluation) -> str:
             f"No gate sees {model.model}: its rows were asked until the difference was known, and a gate tests all of "
             "them. Evaluate without stop_when_known."
         )
+    return ""
+
+
+def _unseen(scorer: str, state: AnswerEvaluation, pairs: Container[str]) -> str:
+    """Return why no gate sees a scorer. An answer without a score counts as wrong, also that of a champion."""
+    if scorer in pairs:
+        return "marks of pairs are about two models."
+    if scorer in state.unfinished:
+        return f"not all answers are scored. Go on with: genops evaluate resume {state.id}"
     return ""
 
 

@@ -403,7 +403,9 @@ class AnswersProcess:
         report = folder.report()
         assert report is not None
         with self._alone(folder), on_disk():
-            found = evidence_of(folder, self._file(folder), folder.state(), report)
+            file = self._file(folder)
+            pairs = {each.label for each in all_scorers(folder, file)[0] if isinstance(each, Pairwise)}
+            found = evidence_of(folder, file, folder.state(), report, pairs)
             if found.left_out:
                 state = folder.state()
                 notes = list(dict.fromkeys([*state.notes, *found.left_out]))

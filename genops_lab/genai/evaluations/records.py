@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from genops_lab.core.errors import GenOpsError
 from genops_lab.experiments.backends.client import MlflowBackend, experiment_named, mlflow_errors, quoted
 from genops_lab.genai.scorers.base import BaseScorer, Judge
 
@@ -30,6 +32,17 @@ EVALUATION_TAG, MODEL_TAG = "genops.answers.evaluation", "genops.answers.model"
 _METRIC = re.compile(r"[^\w .:/-]")
 #: MLflow writes rows that it does not know yet, and fails where another thread does so at the same time.
 _LOGGING_ROWS = threading.Lock()
+
+
+@contextlib.contextmanager
+def _kept(id: str) -> Iterator[None]:
+    """Say with an error of MLflow that nothing is lost, and how to go on: no task tries again by itself."""
+    try:
+        yield
+    except GenOpsError as error:
+        hint = error.hint.removesuffix("GenOps Lab tries again by itself.").strip()
+        error.hint = f"{hint} The answers and scores are kept. Then: genops evaluate resume {id}".strip()
+        raise
 
 
 class AnswerRecords(MlflowBackend):
@@ -76,7 +89,7 @@ class AnswerRecords(MlflowBackend):
         results = ResultsFolder(Path(folder))
         state, report = results.state(), results.report()
         file, redact = read_evaluation(results.text()), redact_of(redaction)
-        with mlflow_errors(f"The evaluation {state.id} could not be written into MLflow"):
+        with _kept(state.id), mlflow_errors(f"The evaluation {state.id} could not be written into MLflow"):
             experiment, _restored = experiment_named(self._client, file.experiment or EXPERIMENT)
             writer = TraceWriter(self._client, experiment)
             traces = _traces(results, file, state)
