@@ -35,7 +35,7 @@ from genops_lab.hosts.models import NewTarget
 from tests.hosts.labs import connected, until
 from tests.support.application import Lab
 from tests.support.homes import Home
-from tests.support.processes import end_those_of
+from tests.support.processes import end_those_of, runs
 from tests.support.sshd import Sshd
 from tests.support.warm import use, warm_address
 
@@ -256,8 +256,11 @@ def shut_down(host: Sshd) -> None:
         with contextlib.suppress(psutil.Error):
             if each.environ().get("HOME") == str(host.home):
                 each.terminate()
-                found.append(each)
-    psutil.wait_procs(found, timeout=60)
+                found.append(each.pid)
+    deadline = time.monotonic() + 60
+    while any(map(runs, found)):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("end", [cut_power, shut_down])
@@ -355,7 +358,7 @@ def test_a_deletion_removes_what_is_on_the_host_or_says_why_not(
             id = await cancelled_while_away(lab, 9 + 9)
             deleted = await answers_of(lab).delete_answer_evaluation(id)
             assert deleted.left.startswith(
-                f"box still has files of {id}: box is not connected. What runs there"
+                f"box still has files of {id}: box is not connected. The command there"
             )
             assert not (home.data / "answers" / id).exists()
             gated.open()
