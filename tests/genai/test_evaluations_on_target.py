@@ -35,7 +35,7 @@ from genops_lab.hosts.models import NewTarget
 from tests.hosts.labs import connected, until
 from tests.support.application import Lab
 from tests.support.homes import Home
-from tests.support.processes import end_those_of, runs
+from tests.support.processes import end_those_of
 from tests.support.sshd import Sshd
 from tests.support.warm import use, warm_address
 
@@ -250,17 +250,20 @@ def cut_power(host: Sshd) -> None:
 
 
 def shut_down(host: Sshd) -> None:
-    """Ask all processes to end, as a host does that shuts down."""
-    found = []
-    for each in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if each.environ().get("HOME") == str(host.home):
-                each.terminate()
-                found.append(each.pid)
+    """Ask all processes to end, as a host does that shuts down, until all have kept what they had to keep."""
     deadline = time.monotonic() + 60
-    while any(map(runs, found)):
+    while found := [each for each in psutil.process_iter() if home_of(each) == str(host.home)]:
+        for each in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.terminate()
         assert time.monotonic() < deadline, found
         time.sleep(0.05)
+
+
+def home_of(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return process.environ().get("HOME", "")
+    return ""
 
 
 @pytest.mark.parametrize("end", [cut_power, shut_down])
