@@ -250,14 +250,20 @@ def cut_power(host: Sshd) -> None:
 
 
 def shut_down(host: Sshd) -> None:
-    """Ask all processes to end, as a host does that shuts down."""
-    found = []
-    for each in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if each.environ().get("HOME") == str(host.home):
+    """Ask all processes to end, as a host does that shuts down, until all have kept what they had to keep."""
+    deadline = time.monotonic() + 60
+    while found := [each for each in psutil.process_iter() if home_of(each) == str(host.home)]:
+        for each in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 each.terminate()
-                found.append(each)
-    psutil.wait_procs(found, timeout=60)
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+def home_of(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return process.environ().get("HOME", "")
+    return ""
 
 
 @pytest.mark.parametrize("end", [cut_power, shut_down])
@@ -355,7 +361,7 @@ def test_a_deletion_removes_what_is_on_the_host_or_says_why_not(
             id = await cancelled_while_away(lab, 9 + 9)
             deleted = await answers_of(lab).delete_answer_evaluation(id)
             assert deleted.left.startswith(
-                f"box still has files of {id}: box is not connected. What runs there"
+                f"box still has files of {id}: box is not connected. The command there"
             )
             assert not (home.data / "answers" / id).exists()
             gated.open()
