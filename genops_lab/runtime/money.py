@@ -17,6 +17,7 @@ def money_text(money: float, currency: str, kind: str = "spent") -> str:
 
     >>> money_text(6.84e-05, "USD"), money_text(1e-06, "USD"), money_text(0.09053, "USD")
     ('0.0001 USD', '< 0.0001 USD', '0.0905 USD')
+
     >>> money_text(12345.678, "EUR"), money_text(0.09053, "EUR", "most"), money_text(1.2e-06, "EUR", "given")
     ('12,345.68 EUR', '0.0906 EUR', '0.0000012 EUR')
     """
