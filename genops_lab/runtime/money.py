@@ -15,12 +15,11 @@ def money_text(money: float, currency: str, kind: str = "spent") -> str:
     - most: an upper bound, rounded up to as many.
     - given: what a person wrote, or the price of a small unit, with four digits.
 
-    >>> [money_text(each, "USD") for each in (6.84e-05, 1e-06, 0.09053, 2.5, 12345.678)]
-    ['0.0001 USD', '< 0.0001 USD', '0.0905 USD', '2.5 USD', '12,345.68 USD']
-    >>> [money_text(each, "USD", "most") for each in (1e-06, 0.09053, 2.501)]
-    ['0.0001 USD', '0.0906 USD', '2.51 USD']
-    >>> money_text(0.00012346, "USD", "given")
-    '0.0001235 USD'
+    >>> money_text(6.84e-05, "USD"), money_text(1e-06, "USD"), money_text(0.09053, "USD")
+    ('0.0001 USD', '< 0.0001 USD', '0.0905 USD')
+
+    >>> money_text(12345.678, "EUR"), money_text(0.09053, "EUR", "most"), money_text(1.2e-06, "EUR", "given")
+    ('12,345.68 EUR', '0.0906 EUR', '0.0000012 EUR')
     """
     if kind == "given" and money < 1000:
         return f"{Decimal(f'{money:.4g}'):f} {currency}"
