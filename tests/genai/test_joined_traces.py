@@ -301,3 +301,15 @@ def test_the_documents_of_a_call_are_those_of_the_nearest_span_above(
     ]  # fmt: skip
     found = retrievers(iter(spans), caller, ended)
     assert (None if found is None else [each.span_id for each in found]) == wanted
+
+
+def test_deep_traces_with_many_retrievers_take_one_pass() -> None:
+    deep = 5000
+    spans = [raw(f"s{at}", f"s{at - 1}" if at else "", at, 10**6) for at in range(deep)]
+    spans += [raw(f"r{at}", f"s{at}", at, 10**6, "RETRIEVER") for at in range(deep - 1)]
+    spans += [
+        raw("of several", f"s{deep - 1}", deep, deep + 9, "RETRIEVER"),
+        raw("end", f"s{deep - 1}", deep + 10, 10**6),
+    ]
+    found = retrievers(iter(spans), "end", 10**6)
+    assert found is not None and [each.span_id for each in found] == ["of several"]

@@ -94,9 +94,8 @@ class AnsweredTraces(MlflowBackend):
             for each in requests:
                 application = joined[each.trace]
                 trace = application.trace_id if application else f"tr-{each.trace}"
-                if (
-                    application is None or _DEPLOYMENT not in application.tags
-                ):  # the application may have its own
+                # The application may have a tag of its own.
+                if application is None or _DEPLOYMENT not in application.tags:
                     self._client.set_trace_tag(trace, _DEPLOYMENT, deployment)
                 if application is None and each.caller_trace:
                     self._client.set_trace_tag(trace, CALLER_TRACE, f"tr-{each.caller_trace}")

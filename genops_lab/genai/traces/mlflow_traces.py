@@ -86,7 +86,9 @@ class MlflowTraces(MlflowBackend):
             tree = tree_of(
                 itertools.chain(found, below), prices.get, frozenset(each.span_id for each in below)
             )
-        total += sum(each.parent_id in {span.span_id for span in tree.spans} for each in below)
+        if below:
+            shown = {each.span_id for each in tree.spans}
+            total += sum(each.span_id in shown for each in below)
         metadata = {key: str(value) for key, value in (info.trace_metadata or {}).items()}
         usage = decoded(metadata.get(USAGE, ""))
         tokens = _sum(tree.spans) or (
@@ -170,7 +172,9 @@ class MlflowTraces(MlflowBackend):
         contents = [
             content_of(trace_id, each, each.start_ns, MOST_CHARACTERS, lambda _id: None) for each in found
         ]
-        return [document for content in contents for document in content.documents]
+        documents = [document for content in contents for document in content.documents]
+        # A retriever of several has those of each again.
+        return list({(each.source, each.text.text): each for each in documents}.values())
 
     def span(self, trace_id: str, span_id: str) -> RawSpan | None:
         """Return a span; None if the trace has no such span. Raises NotFound (the trace)."""
@@ -400,7 +404,8 @@ def _costs(spans: list[Span]) -> tuple[list[float], bool]:
         if span.cost is not None:
             costs.append(span.cost)
             covered = span.depth
-            unknown.difference_update(each.span_id for each in stack)
+            if unknown:
+                unknown.difference_update(each.span_id for each in stack)
         elif span.tokens is not None:
             unknown.add(span.span_id)
     return costs, bool(unknown)

@@ -24,26 +24,32 @@ def retrievers(spans: Iterable[RawSpan], caller_span: str, ended_ns: int | None)
             found.append(span)
     if caller_span not in parents:
         return None
-    above, before = caller_span, ended_ns
-    seen: set[str] = set()
-    while above and above not in seen:
-        near = [
-            each
-            for each in found
-            if each.end_ns is not None
-            and (before is None or each.end_ns <= before)
-            and _is_below(each.span_id, above, parents)
-        ]
-        if near:
-            return sorted(near, key=lambda each: (each.start_ns, each.span_id))
-        seen.add(above)
-        above, before = parents.get(above, ("", None))
-    return []
+    #: Each span on the way up from the call: its place, and when the retrievers below it must have ended.
+    places: dict[str, int] = {}
+    before: list[int | None] = []
+    above, until = caller_span, ended_ns
+    while above and above not in places:
+        places[above] = len(before)
+        before.append(until)
+        above, until = parents.get(above, ("", None))
+    nearest: dict[int, list[RawSpan]] = {}
+    for each in found:
+        place = _place(each.span_id, places, parents)
+        limit = before[place] if place >= 0 else None
+        if place >= 0 and each.end_ns is not None and (limit is None or each.end_ns <= limit):
+            nearest.setdefault(place, []).append(each)
+    if not nearest:
+        return []
+    return sorted(nearest[min(nearest)], key=lambda each: (each.start_ns, each.span_id))
 
 
-def _is_below(span: str, above: str, parents: dict[str, tuple[str, int]]) -> bool:
-    seen: set[str] = set()
-    while span and span != above and span not in seen:
-        seen.add(span)
+def _place(span: str, places: dict[str, int], parents: dict[str, tuple[str, int]]) -> int:
+    """Return the place of the first span above that has one, -1 without any; keep it for those on the way."""
+    way: list[str] = []
+    while span and span not in places:
+        places[span] = -1  # a circle ends here
+        way.append(span)
         span = parents.get(span, ("", 0))[0]
-    return span == above
+    place = places.get(span, -1)
+    places.update(dict.fromkeys(way, place))
+    return place
