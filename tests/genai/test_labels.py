@@ -209,15 +209,17 @@ async def pairs(labels: LabelsService, evaluation: str) -> None:
     first = {}
     for rater in ("ann", "bob"):
         found = await labels.list_label_items(queue.id, RaterQuery(rater=rater))
+        chosen = {}
         for item in found.items:
             content = await labels.get_label_content(queue.id, item.trace_id, RaterQuery(rater=rater))
             assert content.other is not None and "stub" not in str(content)
             one, other = content.answer == "right", content.other == "right"
             said = shown[1] if one == other else shown[0] if one else shown[2]
+            chosen[item.trace_id] = said
             await labels.set_label(queue.id, item.trace_id, NewLabel(label=said, rater=rater))
             first[rater, item.trace_id] = content.answer
         own = await labels.list_label_items(queue.id, RaterQuery(rater=rater))
-        assert {each.label for each in own.items} == set(shown)
+        assert {each.trace_id: each.label for each in own.items} == chosen
     report = await labels.get_label_report(queue.id)
     assert report.between.value == 1.0  # whatever the order
     traces = {trace for _, trace in first}
