@@ -35,12 +35,13 @@ def bounded_mean(
     that a rare bad answer may not have been seen yet: of three answers that all pass, the interval is 0.29 to 1.
     The interval is that of Clopper and Pearson for values 0 or 1, and that of Student for many values.
 
-    mid: the part of the observed outcome's probability that p and the tails of the interval leave out. 0 is exact and
-    cautious: rates of 30 examples are covered in 97.2 % on average. With 1/2 (mid-P) it is near 95 %, and falls to 92 %
-    for some rates; with 1/3 it is 93.6 % or more for rates of 0.03 to 0.97 among 30 to 300. It stays above 97 % where
-    the squared deviations of the values, with the distance to the farther bound as 1, add up to less than some 10:
-    rates with fewer than 10 answers of the rarer kind, and scores of a narrow range. A failure that comes in 1 of n
-    examples is not seen in 37 % of samples, and the interval must reach it.
+    mid: the part of the observed outcome's probability that p and the tails of the interval leave out. With 0, they
+    are exact and cautious. Exact intervals cover rates of 30 examples in 97.2 % on average. Those of 1/2 (mid-P) are
+    near 95 %, and cover some rates in 92 %. Those of 1/3 cover rates of 0.03 to 0.97 among 30 to 300 in 93.6 % or more.
+
+    Coverage stays above 97 % for rates with fewer than 10 answers of the rarer kind, and for scores of a narrow range.
+    The rule: the squared deviations of the values, with the distance to the farther bound as 1, add up to less than
+    some 10. A failure that comes in 1 of n examples is not seen in 37 % of samples, and the interval must reach it.
 
     Source: N. Gaffke, "Three test statistics for a nonparametric one-sided hypothesis on the mean of a nonnegative
     variable", Mathematical Methods of Statistics 14 (2005); E. Learned-Miller and P. S. Thomas, "A new confidence

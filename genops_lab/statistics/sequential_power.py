@@ -21,7 +21,7 @@ _STEPS = 6
 
 @dataclass(frozen=True)
 class EarlyStop:
-    """What evaluations show that stop when the difference is known.
+    """The power of evaluations that stop when the difference is known.
 
     - difference: the true one, of the share of rows that are right.
     - power: the share of evaluations that show it.
@@ -47,8 +47,9 @@ def early_stop(
     """Return what is shown of a true difference of two models that differ on a share ``differing`` of rows.
 
     looks: the numbers of rows at which the confidence sequence is looked at; the last has all rows. An evaluation
-    stops if the sequence excludes 0, or lies within ``margin`` on both sides of 0. is_finite: the rows are drawn from
-    a set of all rows without replacement, and its last look does not count: it always knows.
+    stops if the sequence excludes 0, or lies within ``margin`` on both sides of 0.
+
+    is_finite: rows are drawn without replacement from a set of all rows. The last look knows, and does not count.
 
     A simulation of the capital of the bets with a fixed seed: equal rows add one amount, so rows are summed in parts.
     """

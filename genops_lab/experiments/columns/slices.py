@@ -22,7 +22,7 @@ class SliceDigests:
     rows with commas between. ``select`` executes a statement. One :meth:`changed` ends after ``budget_s`` seconds of
     this thread, or with more than ``enough`` ids.
 
-    A sweep compares all slices. A commit during a sweep puts the newest slices first and asks for another sweep, but
+    A sweep compares all slices. A commit during a sweep puts the newest slices first and asks for another sweep. It
     never begins the sweep anew: a program that writes all the time would hide changes of old rows.
     """
 

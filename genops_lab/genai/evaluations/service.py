@@ -148,7 +148,8 @@ class AnswersService(Service):
         """Return the plan of ``body``, whose rows ``given`` has. Endpoints that cannot be asked are problems of it."""
         models, judges = await self._worker.call(AnswersProcess.models_of, body)
         prices, endpoints, problems = {}, [], []
-        for label, model in (models | judges | models).items():  # models first, also before a judge of the same name
+        # Models come first, and win over a judge of the same name.
+        for label, model in (models | judges | models).items():
             try:
                 endpoint = await self.endpoint_of(label, model)
                 if endpoint.price:
