@@ -84,19 +84,15 @@ export async function newEvaluation(context: IBeginContext): Promise<void> {
   const sources = new PromptSources(core);
   sources.visible = true;
   void form.load();
-  try {
-    const path = await openForm({
-      title: trans.__('New evaluation'),
-      form,
-      render: () => <NewFields form={form} sources={sources} trans={trans} />,
-      action: trans.__('Write the file and show the plan'),
-      trans
-    });
-    if (path) {
-      await evaluateFile(context, path);
-    }
-  } finally {
-    sources.dispose();
+  const path = await openForm({
+    title: trans.__('New evaluation'),
+    form,
+    render: () => <NewFields form={form} sources={sources} trans={trans} />,
+    action: trans.__('Write the file and show the plan'),
+    trans
+  }).finally(() => sources.dispose());
+  if (path) {
+    await evaluateFile(context, path);
   }
 }
 
