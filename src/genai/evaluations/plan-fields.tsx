@@ -194,7 +194,9 @@ function Power(props: {
           few.length > 0
             ? trans.__(
                 'So few rows show no difference of models that differ on %1 of them or fewer.',
-                formatPercent(100 * Math.max(...few.map(each => each.differing)))
+                formatPercent(
+                  100 * Math.max(...few.map(each => each.differing))
+                )
               )
             : '',
           clusters > 0
