@@ -158,11 +158,11 @@ function turnsOf({
 
 /** The settings of a version's calls, as a run on rows has them. */
 function settingsOf(version: IPromptVersion): Record<string, unknown> {
-  const {
-    model_name: _name,
-    provider: _provider,
-    ...kept
-  } = (version.settings ?? {}) as Record<string, unknown>;
+  const kept = Object.fromEntries(
+    Object.entries(version.settings ?? {}).filter(
+      ([name]) => name !== 'model_name' && name !== 'provider'
+    )
+  );
   return version.response_format
     ? {
         ...kept,
