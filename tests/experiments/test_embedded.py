@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from genops_lab.core.errors import Failed
+from genops_lab.core.errors import Failed, Unavailable
 from genops_lab.core.settings import Settings
+from genops_lab.experiments.backends.client import mlflow_errors
 from genops_lab.experiments.backends.embedded import is_ready, marker_of
 from genops_lab.experiments.mlflow import MlflowConnection, without_credentials
 from genops_lab.experiments.models import KernelTrackingQuery, MetricsQuery, RunQuery
@@ -235,3 +236,34 @@ def test_nothing_heavy_is_imported_by_the_services() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
     assert found.stdout.strip() == "[]", found.stdout + found.stderr
+
+
+def test_a_locked_database_is_named_with_what_to_do(tmp_path: Path) -> None:
+    from sqlalchemy import create_engine
+
+    file = tmp_path / "mlflow.db"
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 0})
+    try:
+        with (
+            pytest.raises(Unavailable) as locked,
+            mlflow_errors("Cannot read the labels"),
+            engine.connect() as one,
+        ):
+            one.exec_driver_sql("SELECT * FROM sqlite_master")
+    finally:
+        engine.dispose()
+        holder.close()
+    assert locked.value.message == (
+        "Cannot read the labels: another process writes to MLflow's database, and the database is locked."
+    )
+    assert locked.value.hint == "Try again. If this goes on, stop the other process."
+
+
+def test_an_error_of_mlflow_ends_with_a_full_stop() -> None:
+    from mlflow.exceptions import MlflowException
+
+    said = r"^Cannot read the labels: no answer\.$"
+    with pytest.raises(Unavailable, match=said), mlflow_errors("Cannot read the labels"):
+        raise MlflowException("no answer")

@@ -152,7 +152,7 @@ def test_held_out_labels_show_that_the_new_criterion_is_better(labelled: Labelle
     points = re.escape(f"+{100 * mended / HALF:.1f}".removesuffix(".0"))
     assert re.match(
         rf"The new criterion changes the agreement of measure with people by {points} points on 30 held-out rows "
-        r"\(95 % interval [\d.]+ to [\d.]+\); \d+% before and 100% after on the 30 labels that the writer saw\. "
+        r"\(95 % interval [\d.]+ to [\d.]+\); \d+ % before and 100 % after on the 30 labels that the writer saw\. "
         r"Agreement beyond chance: .* before, 1\.00 \(0\.\d\d to 1\.00\) after\. Equal marks: ",
         task.message,
     ), task.message

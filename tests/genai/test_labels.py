@@ -233,6 +233,12 @@ async def pairs(labels: LabelsService, evaluation: str) -> None:
         await labels.add_label_disagreements(queue.id, MoreLabels(rows=4))
     with pytest.raises(InvalidRequest, match="Pairs have choices of their own"):
         await labels.begin_labels(NewLabelQueue(evaluation=evaluation, pairs=True, choices=[BAD, GOOD]))
+    with pytest.raises(NotFound) as several:  # the evaluation has two queues
+        await labels.get_label_report(evaluation)
+    assert several.value.message == (
+        f"2 queues begin with '{evaluation}': '{evaluation}: better', '{evaluation}: helpful'."
+    )
+    assert several.value.hint == f"Name one of them: genops labels show '{evaluation}: better'"
 
 
 async def failures(labels: LabelsService, evaluation: str) -> None:
@@ -315,6 +321,13 @@ async def bad_days(uri: str, labels: LabelsService, found: LabelItems) -> None:
     assert report.queue.items == len(found.items) - 1 and outside == 1
     items = (await labels.list_label_items(queue.queue_id, RaterQuery(rater="ann"))).items
     assert {each.outdated for each in items if each.label == GOOD} == {True}
+
+    elsewhere = client.create_experiment("with a queue of the same name")
+    other = tracing._create_review_queue(elsewhere, name=queue.name, queue_type="custom", schema_ids=[])
+    with pytest.raises(NotFound, match="2 queues have the name") as several:
+        await labels.get_label_report(queue.name)
+    assert queue.queue_id in several.value.message and other.queue_id in several.value.message
+    assert several.value.hint == f"Name one of them: genops labels show {other.queue_id}"
 
 
 NOTES = [NotedAnswer(trace_id=each, note=f"note {each}") for each in "abcd"]

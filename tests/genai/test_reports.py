@@ -35,8 +35,8 @@ from genops_lab.genai.evaluations.results_folder import KeptLabel, KeptScore, fi
 from genops_lab.genai.evaluations.stopping import looks, random_order, unknown_models
 from genops_lab.genai.scorers.base import BaseScorer
 from genops_lab.genai.scorers.judges import Pairwise, Rubric
-from genops_lab.genai.scorers.rules import Exact
-from genops_lab.genai.scorers.rules_of_calls import Latency
+from genops_lab.genai.scorers.rules import Exact, Given
+from genops_lab.genai.scorers.rules_of_calls import Cost, Latency, Length
 from genops_lab.statistics.clusters import cluster_mean
 from tests.statistics.simulation import assert_error, trials
 
@@ -186,6 +186,16 @@ def test_a_comparison_names_new_failures_slices_and_is_corrected_for_its_number(
     assert {each.verdict for each in reported(chances, models=["a", "b"]).compared} == {"within chance"}
     equal = reported({"exact": marks("a", one) | marks("b", one)}, models=["a", "b"], smallest=0.02)
     assert equal.compared[0].verdict == "equal"
+
+
+@pytest.mark.parametrize("scorer", [Length(), Latency(), Cost()])
+def test_the_interval_of_a_length_a_time_or_a_cost_does_not_reach_below_0(scorer: BaseScorer) -> None:
+    values = [0.0, 0.0, 0.0, 0.1, 40.0]
+    one = {"of": marks("a", values)}
+    (found,) = reported(one, scorers={"of": scorer}).scored
+    assert found.mean.value == pytest.approx(8.02) and found.mean.low == 0 and (found.mean.high or 0) > 30
+    (other,) = reported({"of": marks("a", [-1.0, *values])}, scorers={"of": Given()}).scored
+    assert other.mean.low is not None and other.mean.low < -1
 
 
 def test_several_equal_verdicts_are_corrected_and_one_is_not() -> None:
@@ -408,7 +418,9 @@ def test_a_plan_says_cost_power_duplicates_and_leaks_before_the_start(tmp_path: 
     assert all(each.rows is None and each.rows_if_same is None for each in plan.shows)
     titles = [str(block) for block in answer_views.plan(early).blocks]
     assert any("rows asked until then" in each for each in titles) and early.tests == 2
-    assert "asked until" not in str(answer_views.plan(plan).blocks)
+    shown = str(answer_views.plan(plan).blocks)
+    assert "asked until" not in shown and "['5 %', 'too few rows'" in shown
+    assert "So few rows show no difference of models that differ on 20 % of them or fewer." in shown
     with pytest.raises(InvalidRequest, match="no column 'region'"):
         evaluating.process.plan(
             NewAnswerEvaluation(

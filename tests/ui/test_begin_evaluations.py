@@ -99,7 +99,9 @@ def test_a_file_is_planned_and_started(
     expect(facts).to_contain_text(re.compile(r"Cost at most[\d.]+ USD"))
     expect(facts).to_contain_text("no date (cheap), 2026-11-02 (house)")
     expect(dialog.get_by_role("row", name=re.compile(r"^cheap 62 [\d,]+ 1,240 [\d.]+ USD"))).to_be_visible()
-    expect(dialog.get_by_role("table", name="Differences that the rows show")).to_contain_text("points")
+    shown = dialog.get_by_role("table", name="Differences that the rows show")
+    expect(shown.get_by_role("row", name=re.compile(r"^5 % too few rows$"))).to_be_visible()
+    expect(shown).to_contain_text("points")
     expect(dialog.get_by_text(re.compile("2 rows are nearly the same"))).to_be_visible()
     assert stub.status()["calls"] == 0
     lab.looks("evaluate-file", ".jp-Dialog", NARROW, WIDE)
@@ -181,9 +183,16 @@ def test_a_form_writes_the_file_and_shows_its_plan(
     expect(dialog.get_by_label("File with rows")).to_have_attribute("aria-invalid", "true")
     expect(dialog.get_by_role("alert")).to_contain_text("There is no file")
     dialog.get_by_label("File with rows").fill(f"{folder.name}/rows.jsonl")
-    dialog.get_by_label("Scorers (YAML)").fill("- scorer: numeric\n  relatve: 0.1")
-    accept(dialog, write_it).click()
-    expect(dialog.get_by_label("Scorers (YAML)")).to_have_attribute("aria-invalid", "true")
+    for field, wrong in (
+        ("Text of the prompt", "Where is the parcel {{number}}?"),
+        ("Scorers (YAML)", "- scorer: numeric\n  relatve: 0.1"),
+        ("Scorers (YAML)", "- scorer: ["),
+    ):
+        right = dialog.get_by_label(field).input_value()
+        dialog.get_by_label(field).fill(wrong)
+        accept(dialog, write_it).click()
+        expect(dialog.get_by_label(field)).to_have_attribute("aria-invalid", "true")
+        dialog.get_by_label(field).fill(right)
     assert not (folder / "evaluation.yaml").exists()
     dialog.get_by_label("Example").select_option("contains")
     name.fill("parcels")
@@ -199,6 +208,8 @@ def test_a_form_writes_the_file_and_shows_its_plan(
     file = read_evaluation((folder / "asked-by-form.yaml").read_text())
     assert file.data == "rows.jsonl" and list(file.models) == ["house-ui", "free-ui"]
     assert file.prompt == "Where is the parcel {{id}}?\n\n  Answer briefly: #1"
+    keys.to(accept(plan, "Start"))
+    keys.to(plan.get_by_role("button", name="Read the file again"))  # Tab goes round the whole dialog
     keys.choose(accept(plan, "Start"))
     row = page.get_by_role("row", name="asked-by-form")
     expect(row.get_by_text("Done", exact=True)).to_be_visible(timeout=60_000)

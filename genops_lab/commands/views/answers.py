@@ -154,6 +154,11 @@ def plan(found: PlannedEvaluation) -> Document:
             columns.append(Column("rows asked if the models are equal", right=True))
         shown = [_shown(each)[: len(columns)] for each in found.shows]
         blocks.append(Table(columns, shown, title=f"Shown with a probability of 80 %{many}"))
+        if few := [each.differing for each in found.shows if each.difference is None]:
+            share = _percent(max(few))
+            blocks.append(
+                Note(f"So few rows show no difference of models that differ on {share} of them or fewer.")
+            )
     if found.clusters:
         blocks.append(
             Note(f"These differences are for {found.clusters:,} clusters whose rows tell the same.")
@@ -179,9 +184,13 @@ def _count(count: int | None, otherwise: str) -> str:
 
 
 def _shown(each: ShownDifference) -> Row:
-    size = "none" if each.difference is None else f"{100 * each.difference:.1f} points"
+    size = "too few rows" if each.difference is None else f"{100 * each.difference:.1f} points"
     rows = [_count(each.rows, "all"), _count(each.rows_if_same, "all")]
-    return [f"{each.differing:.0%}".replace("%", " %"), size, *rows]
+    return [_percent(each.differing), size, *rows]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def problems(evaluation: AnswerEvaluation) -> list[str]:

@@ -36,6 +36,7 @@ _INVALID = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST", "INVA
 _EXISTS = {"RESOURCE_ALREADY_EXISTS", "RESOURCE_CONFLICT", "ALREADY_EXISTS"}
 _FORBIDDEN = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 _DISK = ("disk is full", "disk I/O error", "No space left", "readonly database")
+_LOCKED = "database is locked"
 _CORRUPT = ("file is not a database", "malformed")
 _DATABASES = ("sqlite:", "postgresql", "mysql", "mssql")
 PAGE = 1000
@@ -204,7 +205,10 @@ def _ours(what: str, detail: str, code: str) -> GenOpsError:
     if address := _ADDRESS.search(first):
         verb = "answers too slowly" if slow else "does not answer"
         first = f"the MLflow server at {address['host']}:{address['port']} {verb}."
+    if _LOCKED in first:
+        first = "another process writes to MLflow's database, and the database is locked."
     first = _CREDENTIALS.sub("//", first)[:500]
+    first += "" if first.endswith((".", "!", "?", ":")) else "."
     error = _kind(f"{what}: {first}", detail, code, slow=slow)
     error.details = {**error.details, "reason": first[:1].upper() + first[1:]}
     return error
@@ -216,6 +220,8 @@ def _kind(message: str, detail: str, code: str, *, slow: bool) -> GenOpsError:
             message,
             hint="MLflow's database file is damaged: move it away (keep it), or restore a copy of it.",
         )
+    if _LOCKED in detail:
+        return Unavailable(message, hint="Try again. If this goes on, stop the other process.")
     if any(sign in detail for sign in _DISK):
         return Unavailable(message, hint="Free disk space, and check that the folder can be written.")
     if code in _UNKNOWN:

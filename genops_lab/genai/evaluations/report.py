@@ -214,9 +214,11 @@ def verdict(found: Result, p: float, smallest: float, better: str = "higher") ->
     return "better" if is_higher == (better == "higher") else "worse"
 
 
-def estimate(found: Result) -> ScoreEstimate:
-    """Return what is kept of a result."""
+def estimate(found: Result, lowest: float | None = None) -> ScoreEstimate:
+    """Return what is kept of a result. ``lowest``: no value is below it, so the interval does not reach below."""
     low, high = (None if each is None or math.isinf(each) else each for each in (found.low, found.high))
+    if low is not None and lowest is not None:
+        low = max(low, lowest)
     return ScoreEstimate(value=found.estimate, low=low, high=high, n=found.n)
 
 
@@ -255,10 +257,12 @@ def _scored(
     answered = sum(key[0] == model and call.answer is not None for key, call in calls.items())
     count = sum(map(len, found.values()))
     bounds, _better = _bounds(scorer, list(found.values()), question)
+    mean = question.means.mean(_means(found), bounds)
+    lowest = question.scorers.get(scorer, BaseScorer()).lowest
     labels = question.labels.get(scorer, {})
     more: dict[str, Any] = {**_spread(model, marks), **_chances(found, question)}
     return ScoredModel(
-        model=model, scorer=scorer, mean=estimate(question.means.mean(_means(found), bounds)), answers=count,
+        model=model, scorer=scorer, mean=estimate(mean, lowest), answers=count,
         failed=failed, not_scored=answered - count, corrected=corrected_mean(marks, labels, model, question.means),
         **more,
     )  # fmt: skip

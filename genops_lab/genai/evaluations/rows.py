@@ -196,6 +196,7 @@ def written(messages: Sequence[Message], row: dict[str, Any], example: str) -> l
             raise InvalidRequest(
                 f"The row {example} has no {field[1]!r}, which the prompt uses.",
                 hint=f"Its columns: {', '.join(row)}.",
+                code="no_column",
             )
         found = row[field[1]]
         return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)

@@ -90,7 +90,7 @@ def sentences(state: JudgeAlignment) -> list[str]:
     """Say what was written, what held-out labels show, and what is kept."""
     training = state.training
     assert training is not None
-    seen = f"{training.before:.0%} before and {training.after:.0%} after"
+    seen = f"{_share(training.before)} before and {_share(training.after)} after"
     if not state.new_criterion:
         return [
             f"None of {state.tried:,} new criteria agrees better with the {training.rows:,} labels that the writer "
@@ -110,7 +110,7 @@ def sentences(state: JudgeAlignment) -> list[str]:
     if after.base_rate is not None:
         said.append(
             f"Equal marks: {_share(before.rate)} before, {_share(after.rate)} after; always the most common label "
-            f"would reach {after.base_rate:.0%}."
+            f"would reach {_share(after.base_rate)}."
         )
     if not state.kept_as:
         said.append(_NOT_KEPT[state.verdict])
@@ -124,4 +124,4 @@ def _kappa(each: JudgeAgreement) -> str:
 
 
 def _share(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.0%}"
+    return "unknown" if value is None else f"{100 * value:.0f} %"

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import random
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -309,12 +310,15 @@ class MlflowLabels(MlflowBackend):
         begins = exact or [each for each in queues if each.name.lower().startswith(id.lower()) and id]
         if len(begins) == 1:
             return begins[0]
-        several = ", ".join(each.name for each in begins[:5])
+        if not begins:
+            raise NotFound(f"There is no queue {id[:120]!r}.", hint="See the queues: genops labels list")
+        first = begins[0].queue_id if exact else begins[0].name
+        names = [f"{each.name!r} ({each.queue_id})" if exact else repr(each.name) for each in begins[:5]]
+        more = f" and {len(begins) - 5:,} more" if len(begins) > 5 else ""
         raise NotFound(
-            f"{len(begins)} queues begin with {id[:120]!r}: {several}."
-            if begins
-            else f"There is no queue {id[:120]!r}.",
-            hint="See them: genops labels list",
+            f"{len(begins):,} queues {'have the name' if exact else 'begin with'} {id[:120]!r}: "
+            f"{', '.join(names)}{more}.",
+            hint=f"Name one of them: genops labels show {shlex.quote(first)}",
         )
 
     def _experiment_of(self, state: AnswerEvaluation) -> str:

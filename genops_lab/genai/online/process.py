@@ -174,7 +174,7 @@ class OnlineProcess:
         found = {}
         for scorer in file.scorers:
             by_trace = {str(at): value for at, value in enumerate(values.get(scorer.label, []))}
-            mean = estimate(Means().mean(by_trace, scorer.bounds))
+            mean = estimate(Means().mean(by_trace, scorer.bounds), scorer.lowest)
             if not asks_a_model(scorer):
                 found[scorer.label] = ScorerMean(mean=mean)
                 continue

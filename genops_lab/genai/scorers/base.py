@@ -78,6 +78,11 @@ class BaseScorer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return 0.0, 1.0
 
     @property
+    def lowest(self) -> float | None:
+        """Return the lowest value, also of a scorer without bounds; None: any number."""
+        return None if self.bounds is None else self.bounds[0]
+
+    @property
     def asks(self) -> str:
         """Return the name of the model that the scorer asks; empty: none."""
         return ""

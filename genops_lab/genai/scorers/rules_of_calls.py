@@ -42,6 +42,11 @@ class _Bounded(Rule, frozen=True, kw_only=True, tag_field="scorer"):
         return None if self.at_least is None and self.at_most is None else (0.0, 1.0)
 
     @property
+    def lowest(self) -> float:
+        """Return 0: there is no shorter answer, and none that takes less time or money."""
+        return 0.0
+
+    @property
     def better(self) -> Literal["higher", "lower", ""]:
         """Return which values are better: 1, or a lower time or cost; no length is."""
         return "higher" if self.bounds else "" if isinstance(self, Length) else "lower"

@@ -155,19 +155,22 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
       this.node.querySelector<HTMLElement>('.jp-Dialog-footer button')?.focus();
       return;
     }
-    // The dialog keeps Tab inside by its last button, which a form that cannot be sent disables.
+    // The dialog itself knows the first control only as it was when the dialog opened, and its last button only as
+    // long as that is enabled.
     if (
       event instanceof KeyboardEvent &&
       event.type === 'keydown' &&
       event.key === 'Tab' &&
       !event.shiftKey &&
-      event.target === this._lastButton() &&
-      !this._form.valid
+      event.target === this._lastButton()
     ) {
-      event.preventDefault();
-      event.stopPropagation();
-      this.node.querySelector<HTMLElement>(FOCUSABLE)?.focus();
-      return;
+      const first = this.node.querySelector<HTMLElement>(FOCUSABLE);
+      if (first) {
+        event.preventDefault();
+        event.stopPropagation();
+        first.focus();
+        return;
+      }
     }
     // The dialog maps Enter to its default button, also on controls of the form.
     const own =

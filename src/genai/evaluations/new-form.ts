@@ -222,12 +222,11 @@ export class NewForm extends FormModel<INewFields, string> {
   /** The error of a plan, which stands at its field too where the field is known. */
   private _told(file: INewFile, error: ApiError): ApiError {
     const { line } = error.details as { line?: number };
-    const part =
-      line === undefined
-        ? error.code === 'not_found'
-          ? 'data'
-          : undefined
-        : partOf(file, line);
+    const parts: Record<string, Part> = {
+      not_found: 'data',
+      no_column: 'prompt'
+    };
+    const part = line === undefined ? parts[error.code] : partOf(file, line);
     if (part) {
       super.set({ refused: { [part]: error.message } });
     }

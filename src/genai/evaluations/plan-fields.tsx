@@ -153,6 +153,7 @@ function Power(props: {
 }): React.ReactElement {
   const { plan, trans } = props;
   const { shows, tests, clusters = 0 } = plan;
+  const few = shows.filter(({ difference }) => difference === null);
   const title = trans.__('Differences that the rows show');
   return (
     <section aria-label={title}>
@@ -172,7 +173,7 @@ function Power(props: {
             numeric: true,
             cell: ({ difference }) =>
               difference === null
-                ? trans.__('none')
+                ? trans.__('too few rows')
                 : trans.__(
                     '%1 points',
                     short(Math.round(1000 * difference) / 10)
@@ -190,6 +191,14 @@ function Power(props: {
                 tests
               )
             : trans.__('A difference is shown with a probability of 80 %.'),
+          few.length > 0
+            ? trans.__(
+                'So few rows show no difference of models that differ on %1 of them or fewer.',
+                formatPercent(
+                  100 * Math.max(...few.map(each => each.differing))
+                )
+              )
+            : '',
           clusters > 0
             ? trans.__(
                 'The rows of each of %1 clusters count as one.',

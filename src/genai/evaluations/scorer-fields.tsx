@@ -34,7 +34,7 @@ export function ScorerFields(props: {
   const { scorers, onChange, help, rows, error, trans } = props;
   return (
     <>
-      <Field label={trans.__('Example')} help={help}>
+      <Field label={trans.__('Example scorer')} help={help}>
         {control => (
           <select
             {...control}

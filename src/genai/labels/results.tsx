@@ -145,33 +145,39 @@ export function agreementColumns(
       id: 'kappa',
       title: trans.__('Kappa'),
       titleTip: trans.__('Agreement beyond chance'),
+      numeric: true,
       cell: ({ kappa }) => number(kappa.value)
     },
     {
       id: 'interval',
       title: trans.__('95 % interval'),
+      numeric: true,
       cell: ({ kappa }) => interval(kappa)
     },
     {
       id: 'rate',
       title: trans.__('Equal'),
       titleTip: trans.__('The share of equal marks'),
+      numeric: true,
       cell: ({ rate }) => share(rate)
     },
     {
       id: 'base',
       title: trans.__('Most common label'),
       titleTip: trans.__('Always this label would be equal as often'),
+      numeric: true,
       cell: ({ base_rate }) => share(base_rate)
     },
     {
       id: 'labels',
       title: trans.__('Labels'),
+      numeric: true,
       cell: ({ kappa }) => String(kappa.n)
     },
     {
       id: 'missing',
       title: trans.__('Not marked'),
+      numeric: true,
       cell: ({ not_marked }) => String(not_marked)
     }
   ];

@@ -291,7 +291,7 @@ scorers:
     expect(partOf(written, at('  two'))).toBe('prompt');
     expect(partOf(written, at('  large'))).toBe('models');
     expect(partOf(written, at('- scorer'))).toBe('scorers');
-    expect(partOf(written, lines.length)).toBeUndefined();
+    expect(partOf(written, lines.length)).toBe('scorers');
   });
 
   it('names rows from its own folder', () => {
