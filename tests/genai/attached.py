@@ -45,7 +45,8 @@ def looking() -> Answering:
 def file_with_attachments(folder: Path, url: str, name: str) -> str:
     """Write the files of three rows, and return the evaluation file: a small and a large picture, and a PDF."""
     large = png_of(LARGE_SIDE)
-    assert len(large) > 200_000
+    names = ("small.png", "large.png", "paper.pdf")
+    rows = [{"id": Path(path).stem, "at": path, "expected": "I see"} for path in names]
     for path, content in (("small.png", png_of(8)), ("large.png", large), ("paper.pdf", PDF)):
         (folder / path).write_bytes(content)
     rows = [

@@ -19,6 +19,7 @@ from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import AnswerEvaluation
+from genops_lab.genai.evaluations.process import on_disk
 from genops_lab.genai.evaluations.records import EVALUATION_TAG
 from genops_lab.genai.evaluations.results_folder import ResultsFolder, find_folder
 from genops_lab.genai.evaluations.traces import trace_id
@@ -264,7 +265,8 @@ class MlflowLabels(MlflowBackend):
             models = {
                 run: self._client.get_run(run).data.tags.get("genops.answers.model", "") for run in known
             }
-        return report_of(shown, question, items, models, ResultsFolder(Path(folder)) if folder else None)
+        with on_disk("MLflow has the labels. Free some disk space, then show the results again."):
+            return report_of(shown, question, items, models, ResultsFolder(Path(folder)) if folder else None)
 
     def items(self, queue: Any) -> list[Item]:
         """Return the answers of a queue that are still there, with the labels of everybody."""
