@@ -6399,6 +6399,8 @@ export interface components {
              * @enum {unknown}
              */
             lifecycle: "active" | "all" | "deleted";
+            /** @default  */
+            time_zone: string;
             /** @default [] */
             sort: components["schemas"]["RunSort"][];
             /** @default 100 */
@@ -6576,6 +6578,8 @@ export interface components {
              * @enum {unknown}
              */
             lifecycle: "active" | "all" | "deleted";
+            /** @default  */
+            time_zone: string;
             /** @default [] */
             sort: components["schemas"]["RunSort"][];
             /** @default 50 */
@@ -6774,6 +6778,8 @@ export interface components {
              * @enum {unknown}
              */
             lifecycle: "active" | "all" | "deleted";
+            /** @default  */
+            time_zone: string;
             metric: string;
         };
         /**

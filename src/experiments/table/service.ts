@@ -20,6 +20,8 @@ export interface IQuestion {
   readonly query: string;
   readonly sort: IRunSort[];
   readonly lifecycle: ILifecycle;
+  /** Where days of the query begin: the browser's time zone. */
+  readonly time_zone?: string;
   readonly columns: string[];
   /** Groups of runs, whose heads are rows too. */
   readonly groups?: IGrouping;
