@@ -42,7 +42,7 @@ def _turns(inputs: Any, attachments: Path | None) -> list[LabelTurn]:
 
 def _turn(message: dict[str, Any], attachments: Path | None) -> LabelTurn:
     role, content = str(message["role"]), message.get("content")
-    if not _has_parts(content):
+    if not isinstance(content, list) or not _has_parts(content):
         return LabelTurn(role=role, text=_text(content))
     if attachments is not None:
         with contextlib.suppress(OSError):  # the evaluation was deleted: its trace has the small pictures

@@ -12,13 +12,13 @@ from urllib.parse import parse_qs, urlsplit
 from .models import (
     Attribute,
     ChatTurn,
-    Picture,
     RetrievedDocument,
     SpanContent,
     SpanEvent,
     Text,
     ToolCall,
 )
+from .pictures import Picture
 from .tree import INPUTS, KIND, OUTPUTS, RawSpan, attributes_of, finite, value_at
 
 MOST_CHARACTERS = 5_000_000

@@ -38,7 +38,6 @@ export function runsOf(view: IView, columns: readonly string[]): IQuestion {
     query: view.query,
     sort: withoutHeads(view.sort),
     lifecycle: view.lifecycle,
-    time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
     columns: [...new Set(columns)]
   };
 }

@@ -20,11 +20,14 @@ export interface IQuestion {
   readonly query: string;
   readonly sort: IRunSort[];
   readonly lifecycle: ILifecycle;
-  /** Where days of the query begin: the browser's time zone. */
-  readonly time_zone?: string;
   readonly columns: string[];
   /** Groups of runs, whose heads are rows too. */
   readonly groups?: IGrouping;
+}
+
+/** Return the browser's time zone, where days of a query begin. */
+export function timeZone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
 
 /** Runs in one request. */
@@ -43,7 +46,8 @@ export class RunTableService {
   ): Promise<IRunTable> {
     const { http } = this._api;
     const groups = question.groups ?? null;
-    const body = { ...question, groups, offset, limit, wait_s: 0 };
+    const time_zone = timeZone();
+    const body = { ...question, groups, offset, limit, wait_s: 0, time_zone };
     return this._api.data(http.POST('/run-table', { body, signal }));
   }
 
