@@ -6399,6 +6399,8 @@ export interface components {
              * @enum {unknown}
              */
             lifecycle: "active" | "all" | "deleted";
+            /** @default  */
+            time_zone: string;
             /** @default [] */
             sort: components["schemas"]["RunSort"][];
             /** @default 100 */
@@ -6576,6 +6578,8 @@ export interface components {
              * @enum {unknown}
              */
             lifecycle: "active" | "all" | "deleted";
+            /** @default  */
+            time_zone: string;
             /** @default [] */
             sort: components["schemas"]["RunSort"][];
             /** @default 50 */
@@ -6774,6 +6778,8 @@ export interface components {
              * @enum {unknown}
              */
             lifecycle: "active" | "all" | "deleted";
+            /** @default  */
+            time_zone: string;
             metric: string;
         };
         /**
@@ -11247,12 +11253,16 @@ export interface components {
         };
         /**
          * AnsweredRow
-         * @description A row of the data with its answers.
+         * @description A row of the data with its answers. ``pictures``: files of the row by column, where one example is asked for.
          */
         AnsweredRow: {
             example: string;
             row: Record<string, never>;
             answers: components["schemas"]["ShownAnswer"][];
+            /** @default {} */
+            pictures: {
+                [key: string]: components["schemas"]["Picture"];
+            };
         };
         /**
          * ShownAnswer
@@ -11302,6 +11312,19 @@ export interface components {
             value: number | null;
             /** @default  */
             reason: string;
+        };
+        /**
+         * Picture
+         * @description A picture of a chat turn, or of a row.
+         *
+         *     ``url`` is a data URL of a PNG, JPEG, GIF or WebP up to 2 MB, and empty otherwise: then ``note`` says why. Other
+         *     addresses are never fetched.
+         */
+        Picture: {
+            /** @default  */
+            url: string;
+            /** @default  */
+            note: string;
         };
         /**
          * Examples
@@ -12078,19 +12101,6 @@ export interface components {
             call_id: string;
         };
         /**
-         * Picture
-         * @description A picture of a chat turn.
-         *
-         *     ``url`` is a data URL of a PNG, JPEG, GIF or WebP up to 2 MB, and empty otherwise: then ``note`` says why. Other
-         *     addresses are never fetched.
-         */
-        Picture: {
-            /** @default  */
-            url: string;
-            /** @default  */
-            note: string;
-        };
-        /**
          * DeploymentTraces
          * @description Which requests of a deployment become traces. ``kept`` counts since JupyterLab began, ``lost`` since the start.
          *
@@ -12628,6 +12638,8 @@ export interface components {
         LabelTurn: {
             role: string;
             text: string;
+            /** @default [] */
+            pictures: components["schemas"]["Picture"][];
         };
         /**
          * FailureModes

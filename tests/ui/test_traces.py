@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from playwright.sync_api import Locator, Response, expect
@@ -321,3 +322,23 @@ def test_the_call_of_a_deployment_stands_in_the_tree_of_its_application(
     lab.looks("trace-of-another-experiment", ".gol-Traces", daily=False)
     trace.get_by_role("button", name="Close the trace").click()
     chat.remove()
+
+
+def test_a_query_goes_by_the_clock_of_the_browser(lab: LabPage) -> None:
+    """The reader's clock is 14 hours ahead of UTC, further than that of any machine of a Lab."""
+    open_page(lab)
+    ask(lab, "")
+    expect(rows(lab)).not_to_have_count(0)
+    at = datetime.now(timezone.utc) + timedelta(hours=13, minutes=30)
+    query = f"start_time > '{at:%Y-%m-%d %H:%M}'"
+    ask(lab, query)
+    expect(rows(lab)).to_have_count(0)
+    session = lab.page.context.new_cdp_session(lab.page)
+    session.send("Emulation.setTimezoneOverride", {"timezoneId": "Pacific/Kiritimati"})
+    try:
+        ask(lab, f"{query} ")
+        expect(rows(lab)).not_to_have_count(0)
+        ask(lab, "")
+    finally:
+        session.send("Emulation.setTimezoneOverride", {"timezoneId": ""})
+        session.detach()

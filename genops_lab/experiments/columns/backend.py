@@ -62,7 +62,7 @@ class RunMirror:
         if not self._mirror.is_started and (few := self._narrowed(query)) is not None:
             return few
         shown = self._mirror.now(bounded(query.wait_s))
-        found = shown.asked.find(query.experiments, query.query, query.sort, query.lifecycle)
+        found = shown.asked.find(query.experiments, query.query, query.sort, query.lifecycle, query.time_zone)
         return RunsFound(
             runs=shown.asked.runs(found.rows[query.offset : query.offset + query.limit], HIDDEN_TAGS),
             matched=len(found.rows),
@@ -97,7 +97,7 @@ class RunMirror:
         if part is None or (asked.where and not part.whole):
             return None
         read = Asked(Snapshot().apply(part.changes))
-        found = read.find(query.experiments, query.query, query.sort, query.lifecycle)
+        found = read.find(query.experiments, query.query, query.sort, query.lifecycle, query.time_zone)
         wanted = query.offset + query.limit
         if len(found.rows) < wanted and not part.whole:  # most of the read runs are deleted
             return None
@@ -131,7 +131,7 @@ class RunMirror:
         from genops_lab.experiments.charts.importance import Parameter, importance
 
         asked = self._mirror.now(0).asked
-        rows = asked.find(query.experiments, query.query, [], query.lifecycle).rows
+        rows = asked.find(query.experiments, query.query, [], query.lifecycle, query.time_zone).rows
         parameters = asked.parameters(rows)
         return importance(
             query.metric,
@@ -177,7 +177,7 @@ def window(asked: Asked, query: RunTableQuery, state: RunsState) -> RunTable:
     """Return the window of the rows that a query asks for."""
     if query.groups is not None:
         return _grouped(asked, query, query.groups, state)
-    found = asked.find(query.experiments, query.query, query.sort, query.lifecycle)
+    found = asked.find(query.experiments, query.query, query.sort, query.lifecycle, query.time_zone)
     rows = found.rows[query.offset : query.offset + query.limit]
     return RunTable(
         total=found.total,
@@ -194,7 +194,9 @@ def window(asked: Asked, query: RunTableQuery, state: RunsState) -> RunTable:
 def _grouped(asked: Asked, query: RunTableQuery, groups: RunGrouping, state: RunsState) -> RunTable:
     from .grouping import window, without_heads
 
-    found = asked.find(query.experiments, query.query, without_heads(query.sort), query.lifecycle)
+    found = asked.find(
+        query.experiments, query.query, without_heads(query.sort), query.lifecycle, query.time_zone
+    )
     made = window(asked, found, groups, query.sort, query.columns, query.offset, query.limit)
     return RunTable(
         total=found.total,

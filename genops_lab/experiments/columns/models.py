@@ -43,11 +43,15 @@ class RunGrouping(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunsAsked(msgspec.Struct, frozen=True, kw_only=True):
-    """A choice of runs: ``experiments`` are names or ids, none for all."""
+    """A choice of runs: ``experiments`` are names or ids, none for all.
+
+    ``time_zone``: where days of the query begin, such as Asia/Kolkata; empty: in the zone of JupyterLab's machine.
+    """
 
     experiments: list[str] = []
     query: str = ""
     lifecycle: Lifecycle = "active"
+    time_zone: str = ""
 
 
 class RunSearch(RunsAsked, frozen=True, kw_only=True):

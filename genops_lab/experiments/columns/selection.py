@@ -6,6 +6,7 @@ import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import numpy.typing as npt
@@ -57,9 +58,22 @@ class Asked:
         #: Grouped runs, with the rows that were grouped.
         self.groupings: Recent[tuple[Any, ...], tuple[Places, Groups]] = Recent(_GROUPINGS_KEPT)
 
-    def find(self, experiments: list[str], query: str, sort: list[RunSort], lifecycle: Lifecycle) -> Found:
-        """Return the matching runs. Raises NotFound (an experiment), InvalidRequest (a column, the query)."""
-        key = (tuple(experiments), query, tuple((by.column, by.descending) for by in sort), lifecycle)
+    def find(
+        self,
+        experiments: list[str],
+        query: str,
+        sort: list[RunSort],
+        lifecycle: Lifecycle,
+        time_zone: str = "",
+    ) -> Found:
+        """Return the matching runs. Raises NotFound (an experiment), InvalidRequest (a column, the query, the zone)."""
+        key = (
+            tuple(experiments),
+            query,
+            tuple((by.column, by.descending) for by in sort),
+            lifecycle,
+            time_zone,
+        )
         known = self._found.get(key)
         if known is not None and time.monotonic() - known.made < _KEPT_FOR_S:
             return known
@@ -71,7 +85,8 @@ class Asked:
         doubts: list[Doubt] = []
         if query.strip():
             asked = parse(query, subject)
-            rows = rows[asked.mask(moment, now=moment.now)[rows]]
+            mask = asked.mask(moment, now=moment.now, timezone=_zone(time_zone))
+            rows = rows[mask[rows]]
             doubts = asked.doubts(moment)
         for kind, name, descending in reversed(wanted):
             keys, there = _keys(moment, kind, name, rows)
@@ -334,3 +349,15 @@ def _number_values(moment: Moment, kind: Kind, name: str, rows: Places) -> list[
 
 def _spelled(value: float) -> str:
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    """Return a time zone by its name; None for that of this machine. Raises InvalidRequest."""
+    if not name:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidRequest(
+            f"The time zone {name[:100]!r} is not known.", hint="Use a name such as Asia/Kolkata or UTC."
+        ) from None

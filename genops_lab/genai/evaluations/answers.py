@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from genops_lab.core.paging import Page
 from genops_lab.genai.endpoints.limits import Usage
+from genops_lab.genai.traces.content import shown_pictures
+from genops_lab.genai.traces.pictures import Picture
 
+from .attachments import ATTACHMENT, with_content
 from .comparing import check_same_rows
 from .journal import Call, read
 from .models import AnsweredRow, AnswersQuery, ShownAnswer, ShownScore
@@ -37,7 +42,8 @@ def answered_rows(folders: Sequence[ResultsFolder], query: AnswersQuery) -> Page
             continue
         if len(found) == query.limit:
             return Page(items=found, next=found[-1].example)
-        found.append(AnsweredRow(example=id, row=rows[id], answers=answers))
+        pictures = _pictures(rows[id], folders[0].attachments) if query.example else {}
+        found.append(AnsweredRow(example=id, row=rows[id], answers=answers, pictures=pictures))
     return Page(items=found)
 
 
@@ -70,3 +76,23 @@ def _shown(evaluation: str, call: Call, marks: Sequence[tuple[str, KeptScore]]) 
         finish_reason=answer.finish_reason if answer else "",
         usage=answer.usage if answer else Usage(),
     )
+
+
+def _pictures(row: Mapping[str, Any], kept: Path) -> dict[str, Picture]:
+    """Return the kept pictures of a row by their column; a note for other files. Blocks."""
+    found: dict[str, Picture] = {}
+    for column, value in row.items():
+        name = ATTACHMENT.fullmatch(value) if isinstance(value, str) else None
+        if name is None:
+            continue
+        if name[3] == "pdf":
+            found[column] = Picture(note=f"A PDF of {int(name[2]):,} bytes.")
+            continue
+        part = {"type": "image_url", "image_url": {"url": value}}
+        try:
+            (turn,) = with_content([{"content": [part]}], kept)
+        except OSError as error:
+            found[column] = Picture(note=f"The picture cannot be read: {error.strerror}.")
+        else:
+            found[column] = shown_pictures(turn["content"])[0]
+    return found

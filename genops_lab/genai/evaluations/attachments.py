@@ -30,7 +30,7 @@ _OF_PICTURE = 5000
 #: Pictures of up to so many bytes are in the trace too.
 _IN_TRACE = 200_000
 _PREFIX = "attachment:"
-_NAME = re.compile(r"attachment:([0-9a-f]{32}-(\d{1,10})\.(png|jpeg|gif|webp|pdf))")
+ATTACHMENT = re.compile(r"attachment:([0-9a-f]{32}-(\d{1,10})\.(png|jpeg|gif|webp|pdf))")
 _DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,")
 PdfAs = Literal["text", "file"]
 
@@ -117,7 +117,7 @@ def parts_of(row: Mapping[str, Any], columns: Sequence[str]) -> list[dict[str, A
     found: list[dict[str, Any]] = []
     for column in columns:
         value = str(row.get(column) or "")
-        name = _NAME.fullmatch(value)
+        name = ATTACHMENT.fullmatch(value)
         if name and name[3] == "pdf":
             found.append({"type": "file", "file": {"filename": f"{column}.pdf", "file_data": value}})
         elif name:
@@ -131,15 +131,31 @@ def text_of(messages: Sequence[Mapping[str, Any]]) -> str:
     """Return the text of the last turn; a part without one is named."""
     content = messages[-1].get("content") if messages else ""
     if isinstance(content, list):
-        return " ".join(str(part.get("text", f"[{part.get('type')}]")) for part in content)
+        return " ".join(text_of_part(part) for part in content)
     return str(content or "")
+
+
+def text_of_part(part: Mapping[str, Any]) -> str:
+    """Return the text of a part of a turn, or its name.
+
+    >>> text_of_part({"type": "image_url", "image_url": {"url": "data:"}})
+    '[picture]'
+    >>> text_of_part({"type": "file", "file": {"filename": "paper.pdf"}})
+    '[file paper.pdf]'
+    """
+    if isinstance(text := part.get("text"), str) and text:
+        return text
+    file = part.get("file")
+    if isinstance(file, Mapping):
+        return f"[file {file.get('filename') or ''}".rstrip() + "]"
+    return "[picture]" if part.get("type") in ("image_url", "image") else f"[{part.get('type')}]"
 
 
 def tokens_of(messages: Sequence[Mapping[str, Any]]) -> int:
     """Return the most input tokens of the kept files in messages."""
     found = 0
     for part in _parts(messages):
-        name = _NAME.fullmatch(_url(part))
+        name = ATTACHMENT.fullmatch(_url(part))
         if name:
             found += int(name[2]) if name[3] == "pdf" else _OF_PICTURE
     return found
@@ -151,7 +167,7 @@ def with_content(
     """Return messages with data URLs in place of the names of files of up to ``most`` bytes. Blocks."""
 
     def part_of(part: Any) -> Any:
-        name = _NAME.fullmatch(_url(part))
+        name = ATTACHMENT.fullmatch(_url(part))
         if not name or int(name[2]) > most:
             return part
         media = "application/pdf" if name[3] == "pdf" else f"image/{name[3]}"

@@ -10,6 +10,7 @@ from genops_lab.core.models import Task
 from genops_lab.core.paging import PageQuery
 from genops_lab.evaluations.models import LoggedPredictions
 from genops_lab.genai.endpoints.limits import Price, Usage
+from genops_lab.genai.traces.pictures import Picture
 
 #: asking, scoring and recording: an end is missing, so either a task runs or ``resume`` goes on.
 Stage = Literal["asking", "scoring", "recording", "done"]
@@ -428,11 +429,12 @@ class ShownAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnsweredRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the data with its answers."""
+    """A row of the data with its answers. ``pictures``: files of the row by column, where one example is asked for."""
 
     example: str
     row: dict[str, Any]
     answers: list[ShownAnswer]
+    pictures: dict[str, Picture] = {}
 
 
 class ExamplesQuery(msgspec.Struct, frozen=True, kw_only=True):

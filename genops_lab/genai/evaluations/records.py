@@ -22,7 +22,7 @@ from .attachments import for_trace
 from .evaluation_file import Evaluation, read_evaluation
 from .journal import Call, read
 from .models import EXPERIMENT, AnswerEvaluation, ModelAnswers, ScoresReport
-from .process import all_scorers
+from .process import all_scorers, on_disk
 from .redacting import Redact, redact_of, redacted
 from .results_folder import ResultsFolder
 from .traces import AnswerTrace, Mark, TraceWriter
@@ -82,7 +82,7 @@ class AnswerRecords(MlflowBackend):
                     self._client.set_terminated(run.info.run_id, "FAILED")
 
     def record(self, folder: str, redaction: str = "off") -> AnswerEvaluation:
-        """Keep an evaluation in MLflow. Runs and traces of an earlier try stay. Raises Unavailable.
+        """Keep an evaluation in MLflow. Runs and traces of an earlier try stay. Raises Failed, Unavailable.
 
         ``redaction`` is the setting ``GenOpsLab.redact_traces``.
         """
@@ -101,7 +101,8 @@ class AnswerRecords(MlflowBackend):
                 self._finish(run_id, results, state, each, report, redact)
                 models.append(msgspec.structs.replace(each, run_id=run_id))
         state = msgspec.structs.replace(state, models=models, stage="done")
-        results.keep_state(state)
+        with on_disk(f"Free some disk space. Then: genops evaluate resume {state.id}"):
+            results.keep_state(state)
         return state
 
     def _kept_runs(self, experiment: str, state: AnswerEvaluation, model: str) -> list[Any]:

@@ -47,7 +47,7 @@ from .models import (
     PlannedEvaluation,
 )
 from .outcomes import outcome_lines
-from .process import AnswersProcess, ScoringPart
+from .process import AnswersProcess, ScoringPart, on_disk
 from .recording import Recording
 from .records import AnswerRecords
 from .registered_scorers import MlflowScorers
@@ -547,8 +547,9 @@ class AnswersService(Service):
             assert self._evaluations is not None
             what = f"{each.predictions.model}@{each.predictions.version}"
             path = self._root / id / f"evidence-{each.predictions.key}.json"
-            await asyncio.to_thread(write_private, path, msgspec.json.encode(each.content).decode())
             try:
+                with on_disk(f"Free some disk space. Then: genops evaluate resume {id}"):
+                    await asyncio.to_thread(write_private, path, msgspec.json.encode(each.content).decode())
                 await self._evaluations.log_predictions(
                     msgspec.structs.replace(each.predictions, path=str(path))
                 )

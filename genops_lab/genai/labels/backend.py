@@ -20,8 +20,9 @@ from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors
 from genops_lab.genai.evaluations.journal import read
 from genops_lab.genai.evaluations.models import AnswerEvaluation
+from genops_lab.genai.evaluations.process import on_disk
 from genops_lab.genai.evaluations.records import EVALUATION_TAG
-from genops_lab.genai.evaluations.results_folder import ResultsFolder
+from genops_lab.genai.evaluations.results_folder import ResultsFolder, find_folder
 from genops_lab.genai.evaluations.traces import trace_id
 
 from .content import content_of
@@ -191,15 +192,18 @@ class MlflowLabels(MlflowBackend):
         own = [_own(each, question, rater, queue.queue_id) for each in items]
         return LabelItems(queue=shown, rater=rater, items=own)
 
-    def content(self, id: str, trace: str, rater: str) -> LabelContent:
-        """Return what a rater reads; of a pair both answers, in the rater's order. Raises NotFound."""
+    def content(self, id: str, trace: str, rater: str, root: str) -> LabelContent:
+        """Return what a rater reads; of a pair both answers, in the rater's order. Raises NotFound.
+
+        ``root``: the folder of all evaluations, which have the pictures that are too large for a trace.
+        """
         with mlflow_errors("Cannot read the answer"):
             queue = self.found(id)
             with _gone(trace):
                 found = self._client.get_trace(trace)
                 if found is None:
                     raise _not_there(trace)
-                content = content_of(found)
+                content = content_of(found, self._attachments_of(trace, root))
                 if not _is_pair(self._question(queue)):
                     return content
                 against = _chosen(found.info.tags or {}, queue.queue_id).get("against")
@@ -262,7 +266,8 @@ class MlflowLabels(MlflowBackend):
             models = {
                 run: self._client.get_run(run).data.tags.get("genops.answers.model", "") for run in known
             }
-        return report_of(shown, question, items, models, ResultsFolder(Path(folder)) if folder else None)
+        with on_disk("MLflow has the labels. Free some disk space, then show the results again."):
+            return report_of(shown, question, items, models, ResultsFolder(Path(folder)) if folder else None)
 
     def items(self, queue: Any) -> list[Item]:
         """Return the answers of a queue that are still there, with the labels of everybody."""
@@ -396,6 +401,11 @@ class MlflowLabels(MlflowBackend):
             return ""
         tags = self._client.get_run(run).data.tags
         return str(tags.get(EVALUATION_TAG, ""))
+
+    def _attachments_of(self, trace: str, root: str) -> Path | None:
+        with contextlib.suppress(NotFound):
+            return find_folder(Path(root), self._evaluation_of(trace)).attachments
+        return None
 
 
 def position(question: LabelQuestion, label: str) -> float | None:

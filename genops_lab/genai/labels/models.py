@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from genops_lab.genai.evaluations.models import ScoreEstimate
+from genops_lab.genai.traces.pictures import Picture
 
 
 class NewLabelQueue(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +104,7 @@ class LabelTurn(msgspec.Struct, frozen=True, kw_only=True):
 
     role: str
     text: str
+    pictures: list[Picture] = []
 
 
 class LabelContent(msgspec.Struct, frozen=True, kw_only=True):

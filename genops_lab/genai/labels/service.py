@@ -110,7 +110,7 @@ class LabelsService(Service):
 
     async def get_label_content(self, id: str, trace: str, query: RaterQuery = _ME) -> LabelContent:
         """Return what a rater reads of an answer: no model, no marks. Pairs have an order for each rater."""
-        return await self._mlflow.call(MlflowLabels.content, id, trace, _rater(query.rater))
+        return await self._mlflow.call(MlflowLabels.content, id, trace, _rater(query.rater), str(self._root))
 
     async def set_label(self, id: str, trace: str, body: NewLabel) -> LabelItem:
         """Keep a rater's label of an answer."""

@@ -12,13 +12,13 @@ from urllib.parse import parse_qs, urlsplit
 from .models import (
     Attribute,
     ChatTurn,
-    Picture,
     RetrievedDocument,
     SpanContent,
     SpanEvent,
     Text,
     ToolCall,
 )
+from .pictures import Picture
 from .tree import INPUTS, KIND, OUTPUTS, RawSpan, attributes_of, finite, value_at
 
 MOST_CHARACTERS = 5_000_000
@@ -32,6 +32,8 @@ _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
 #: MLflow moves pictures out of the spans into files, and leaves this in their place.
 _ATTACHMENT = "mlflow-attachment://"
+#: Large pictures of an evaluation are in its own folder.
+_OF_EVALUATION = "attachment:"
 #: Attributes that are shown elsewhere.
 _SHOWN = (INPUTS, OUTPUTS, KIND, "mlflow.traceRequestId")
 _SOURCES = ("doc_uri", "source", "url", "file", "path")
@@ -83,6 +85,12 @@ def documents_of(value: Any) -> list[str]:
     """
     reading = _Reading(MOST_CHARACTERS, "", lambda _id: None)
     return [each.text.text for each in reading.documents(value)]
+
+
+def shown_pictures(parts: Any) -> list[Picture]:
+    """Return the pictures among the parts of a turn, as far as they may be shown."""
+    reading = _Reading(MOST_CHARACTERS, "", lambda _id: None)
+    return list(next(reading.turns([{"role": "user", "content": parts}], False)).pictures)
 
 
 class Exchanges:
@@ -265,6 +273,8 @@ class _Reading:
             url = f"data:{kind};base64,"
             if given.get("trace_id", [""])[0] != self._trace_id:
                 return Picture(note="The picture belongs to another trace.")
+        elif url.startswith(_OF_EVALUATION):
+            return Picture(note="The trace has no large pictures. The page of the evaluation shows this one.")
         elif not url.startswith("data:"):
             return Picture(note=f"The picture is elsewhere and is not fetched: {url[:200]}")
         if not _PICTURE.match(url):

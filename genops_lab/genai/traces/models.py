@@ -12,6 +12,8 @@ import msgspec
 
 from genops_lab.deployments.traced import Traced
 
+from .pictures import Picture
+
 SpanStatus = Literal["ok", "error", "unset", "running"]
 TraceStatus = Literal["OK", "ERROR", "IN_PROGRESS", "STATE_UNSPECIFIED"]
 AssessmentKind = Literal["feedback", "expectation", "issue"]
@@ -123,17 +125,6 @@ class Attribute(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     value: Text
-
-
-class Picture(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture of a chat turn.
-
-    ``url`` is a data URL of a PNG, JPEG, GIF or WebP up to 2 MB, and empty otherwise: then ``note`` says why. Other
-    addresses are never fetched.
-    """
-
-    url: str = ""
-    note: str = ""
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):

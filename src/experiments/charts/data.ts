@@ -1,5 +1,6 @@
 import { runColors } from '../table/run-color';
 import type { RunSelection } from '../table/selection';
+import { timeZone } from '../table/service';
 import type {
   IQuestion,
   IRunColumnInfo,
@@ -257,7 +258,7 @@ export class ChartData {
     const found = await Promise.all(
       [...metrics].map(metric =>
         this._options.service.importance(
-          { metric, experiments, query, lifecycle },
+          { metric, experiments, query, lifecycle, time_zone: timeZone() },
           signal
         )
       )

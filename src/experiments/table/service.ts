@@ -25,6 +25,11 @@ export interface IQuestion {
   readonly groups?: IGrouping;
 }
 
+/** Return the browser's time zone, where days of a query begin. */
+export function timeZone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
 /** Runs in one request. */
 export const MOST_ROWS = 1000;
 
@@ -41,7 +46,8 @@ export class RunTableService {
   ): Promise<IRunTable> {
     const { http } = this._api;
     const groups = question.groups ?? null;
-    const body = { ...question, groups, offset, limit, wait_s: 0 };
+    const time_zone = timeZone();
+    const body = { ...question, groups, offset, limit, wait_s: 0, time_zone };
     return this._api.data(http.POST('/run-table', { body, signal }));
   }
 

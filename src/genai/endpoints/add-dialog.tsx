@@ -132,7 +132,7 @@ class AddForm extends FormModel<IFields, IEndpoint> {
         key_secret: '',
         price_input: '',
         price_output: '',
-        price_date: new Date().toISOString().slice(0, 10),
+        price_date: dayOf(new Date()),
         at_once: '8',
         requests_per_minute: '',
         tokens_per_minute: '',
@@ -419,4 +419,10 @@ function KnownPrice(props: {
           )}
     </p>
   );
+}
+
+/** Return the day in the browser's time zone, YYYY-MM-DD. */
+export function dayOf(date: Date): string {
+  const minutes = date.getTimezoneOffset();
+  return new Date(date.getTime() - minutes * 60_000).toISOString().slice(0, 10);
 }

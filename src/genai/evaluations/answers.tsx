@@ -9,6 +9,7 @@ import {
   ResourceView,
   formatDuration
 } from '../../core';
+import { Pictures } from '../traces/view/pictures';
 import { wordDiff } from '../traces/word-diff';
 
 import { short } from './figures';
@@ -76,7 +77,17 @@ export function ExampleAnswers(props: {
                 className="gol-Facts gol-Example-row"
                 facts={Object.entries(row.row).map(([name, value]) => [
                   name,
-                  typeof value === 'string' ? value : JSON.stringify(value)
+                  row.pictures?.[name] ? (
+                    <Pictures
+                      pictures={[row.pictures[name]]}
+                      label={trans.__('Picture of %1', name)}
+                      trans={trans}
+                    />
+                  ) : typeof value === 'string' ? (
+                    value
+                  ) : (
+                    JSON.stringify(value)
+                  )
                 ])}
               />
               {sides.length > 1 && (

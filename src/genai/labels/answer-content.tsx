@@ -1,6 +1,8 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { Pictures } from '../traces/view/pictures';
+
 import type { ILabelContent } from './model';
 
 /** What a rater reads: the turns, the answer or the two of a pair, and what is expected. */
@@ -19,10 +21,11 @@ export function AnswerContent(props: {
       : [[trans.__('Answer'), answer]];
   return (
     <>
-      {content.turns.map(({ role, text }, at) => (
+      {content.turns.map(({ role, text, pictures }, at) => (
         <div key={at} className="gol-Labels-turn">
           <h3>{role}</h3>
           <p>{text}</p>
+          <Pictures pictures={pictures ?? []} trans={trans} />
         </div>
       ))}
       <div className="gol-Labels-answers">

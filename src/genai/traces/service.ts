@@ -6,6 +6,7 @@ import type {
   IRunColumns,
   IRunTable
 } from '../../experiments/table/service';
+import { timeZone } from '../../experiments/table/service';
 import type { ITableSource } from '../../experiments/table/subject';
 
 type Schemas = components['schemas'];
@@ -46,7 +47,8 @@ export class TracesService implements ITableSource {
   ): Promise<IRunTable> {
     const { http } = this._api;
     const groups = question.groups ?? null;
-    const body = { ...question, groups, offset, limit, wait_s: 0 };
+    const time_zone = timeZone();
+    const body = { ...question, groups, offset, limit, wait_s: 0, time_zone };
     return this._withContent(
       () => this._api.data(http.POST('/trace-content/query', { body, signal })),
       () => this._api.data(http.POST('/traces/query', { body, signal }))

@@ -1,5 +1,6 @@
 import type { GenOpsApi } from '../../core';
 import type { IQuestion, IRunTable } from '../../experiments/table/service';
+import { timeZone } from '../../experiments/table/service';
 import type { ITableSource } from '../../experiments/table/subject';
 
 /** The questions of the table of versions. The id of a row is "MODEL/VERSION". */
@@ -14,7 +15,8 @@ export class VersionTableService implements ITableSource {
   ): Promise<IRunTable> {
     const { http } = this._api;
     const groups = question.groups ?? null;
-    const body = { ...question, groups, offset, limit, wait_s: 0 };
+    const time_zone = timeZone();
+    const body = { ...question, groups, offset, limit, wait_s: 0, time_zone };
     return this._api.data(http.POST('/version-table', { body, signal }));
   }
 

@@ -1,7 +1,7 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { fireEvent, screen, waitFor } from '@testing-library/react';
 
-import { openAddEndpoint } from '../add-dialog';
+import { dayOf, openAddEndpoint } from '../add-dialog';
 import type { EndpointsService, IKnownPrice, INewEndpoint } from '../service';
 
 const KNOWN = { input: 3, output: 15, currency: 'USD', date: '2026-05-01' };
@@ -122,4 +122,13 @@ describe('the dialog that adds an endpoint', () => {
       document.querySelector<HTMLButtonElement>('.jp-mod-accept')!.disabled
     ).toBe(true);
   });
+});
+
+it.each([
+  ['New York', 300, '2026-11-30'],
+  ['Kolkata', -330, '2026-12-01']
+])('dates prices by the day in %s', (_place, offset, day) => {
+  const late = new Date('2026-12-01T02:00:00Z');
+  jest.spyOn(late, 'getTimezoneOffset').mockReturnValue(offset);
+  expect(dayOf(late)).toBe(day);
 });

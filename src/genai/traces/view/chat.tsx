@@ -3,9 +3,9 @@ import * as React from 'react';
 
 import { Disclosure } from '../../../core';
 import { roleWord } from '../messages';
-import { isShown } from '../pictures';
 import type { IChatTurn } from '../service';
 
+import { Pictures } from './pictures';
 import { TextBlock } from './text-block';
 
 /** A conversation: who said what, the calls of tools, pictures. Texts are shown as they are, never as HTML. */
@@ -50,20 +50,7 @@ export function Chat(props: Chat.IProps): React.ReactElement {
               />
             </Disclosure>
           ))}
-          {turn.pictures.map(({ url, note }, place) =>
-            isShown(url) ? (
-              <img
-                key={place}
-                className="gol-Turns-picture"
-                src={url}
-                alt={trans.__('Picture %1 of this turn', place + 1)}
-              />
-            ) : (
-              <p key={place} className="gol-Note">
-                {note || trans.__('This picture cannot be shown.')}
-              </p>
-            )
-          )}
+          <Pictures pictures={turn.pictures} trans={trans} />
         </li>
       ))}
     </ol>
