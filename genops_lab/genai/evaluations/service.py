@@ -147,7 +147,8 @@ class AnswersService(Service):
     async def _planned(self, body: NewAnswerEvaluation, given: NewAnswerEvaluation) -> PlannedEvaluation:
         """Return the plan of ``body``, whose rows ``given`` has. Endpoints that cannot be asked are problems of it."""
         models, judges = await self._worker.call(AnswersProcess.models_of, body)
-        prices, endpoints, problems = {}, [], []
+        prices, endpoints = {}, []
+        problems: dict[str, None] = {}  # two models of one endpoint that is gone have one problem
         # Models come first, and win over a judge of the same name.
         for label, model in (models | judges | models).items():
             try:
@@ -158,10 +159,10 @@ class AnswersService(Service):
                     endpoint = await seen_from(body.on, model, endpoint, self._deployments)
                 endpoints.append(endpoint)
             except GenOpsError as error:
-                problems.append(f"{error.message} {error.hint}".strip())
+                problems[f"{error.message} {error.hint}".strip()] = None
         plan = await self._worker.call(AnswersProcess.plan, given, prices)
         keys = keys_sentence(body.on, endpoints) if body.on else ""
-        plan = msgspec.structs.replace(plan, keys=keys, problems=problems)
+        plan = msgspec.structs.replace(plan, keys=keys, problems=list(problems))
         return msgspec.structs.replace(plan, seen=_seen_hash(body, plan))
 
     def _located(self, body: NewAnswerEvaluation) -> NewAnswerEvaluation:
