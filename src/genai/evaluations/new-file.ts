@@ -43,13 +43,14 @@ export function fileText(file: INewFile): string {
     .join('');
 }
 
-/** The field that a line of the file comes from; the first line is 1. */
-export function partOf(file: INewFile, line: number): Part | undefined {
+/** The field that a line of the file comes from; the first line is 1. YAML that is not closed is told at the end. */
+export function partOf(file: INewFile, line: number): Part {
   let last = 0;
-  return pieces(file).find(([, text]) => {
+  const found = pieces(file).find(([, text]) => {
     last += text.split('\n').length - 1;
     return line <= last;
-  })?.[0];
+  });
+  return found ? found[0] : 'scorers';
 }
 
 /** The data of a file in `folder`, for rows that are named from the folder of JupyterLab. */
@@ -159,7 +160,7 @@ function turnsOf({
 function settingsOf(version: IPromptVersion): Record<string, unknown> {
   const kept = Object.fromEntries(
     Object.entries(version.settings ?? {}).filter(
-      ([name]) => !['model_name', 'provider'].includes(name)
+      ([name]) => name !== 'model_name' && name !== 'provider'
     )
   );
   return version.response_format
