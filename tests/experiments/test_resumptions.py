@@ -79,6 +79,7 @@ async def test_the_second_of_two_is_refused(
         for lab, kernel in zip((room, other_lab if labs == 2 else room), kernels, strict=True)
     ]
     answers: list[Any] = await asyncio.gather(*asked, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {Conflict, ResumableRun}, answers
     [refused] = [answer for answer in answers if isinstance(answer, Conflict)]
     [taken] = [answer for answer in answers if isinstance(answer, ResumableRun)]
     winner, loser = kernels if answers[0] is taken else kernels[::-1]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import sys
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -250,6 +251,7 @@ def test_prices_of_cached_reasoning_and_batch_tokens_stand_apart(
         json.dumps({"m": row, "half": {"x": 1}})
     )
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "litellm", raising=False)  # another test may have imported the real one
     prices._table.cache_clear()
     found = prices.price_of("m")
     prices._table.cache_clear()

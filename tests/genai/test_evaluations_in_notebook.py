@@ -85,6 +85,30 @@ def test_a_cell_shows_scores_with_intervals_and_counts_failures(lab: LabServer, 
     assert shown["report"]["scored"][0]["mean"]["value"] == 1.0
 
 
+def test_rows_of_a_cell_lose_secrets_before_they_leave_the_kernel(lab: LabServer, kernel: LabKernel) -> None:
+    secret = "ghp_" + "a1B2" * 9
+    stub = Answering(lambda *_: (200, "fine", 0.0))
+    with stub.serving() as url:
+        kernel.ok(
+            "%genops redaction set secrets\n"
+            "import genops, pandas\n"
+            f"_rows = [{{'q': 'My key is {secret}'}}]\n"
+            f"_file = dict(prompt='{{{{q}}}}', models=dict(a=dict(url={url!r}, model='stub')),\n"
+            "             scorers=[dict(scorer='regex', pattern='fine')], tries=1)\n"
+            "genops.evaluate(_file, _rows, name='dicts')\n"
+            "genops.evaluate(_file, pandas.DataFrame(_rows), name='frame')\n"
+            "%genops redaction set off"
+        )
+    assert len(stub.said) == 2 and all(re.fullmatch(r"My key is \[.* 1\]", each) for each in stub.said), (
+        stub.said
+    )
+    results = lab.get("genops/v1/answer-evaluations")["items"][:2]
+    assert {each["data"] for each in results} == {"dicts", "frame"}
+    for each in results:
+        shown = lab.get(f"genops/v1/answer-evaluations/{each['id']}/rows")
+        assert "My key is [" in str(shown) and secret not in str(shown)
+
+
 def test_a_stopped_cell_keeps_its_answers_and_says_how_to_go_on(lab: LabServer, kernel: LabKernel) -> None:
     stub = Answering(lambda number, text, headers: (200, None if number >= 4 else text.split()[-1], 0.0))
     with stub.serving() as url:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from genops_lab.genai.evaluations.journal import read
 from tests.genai.judged_units import BETTER, OLD, PRICE, RIGHT, WRONG, Models, evaluation_file, is_right
 from tests.support.browser import NARROW, WIDE, LabPage
 from tests.support.homes import Home
@@ -39,6 +40,11 @@ class KilledLab:
 
     def started(self) -> None:
         self.server = start_lab(self.home, after=self.server)
+
+    def marks(self) -> int:
+        """Return how many marks of the judge are on disk."""
+        found = (self.home.data / "answers").rglob("marks.jsonl")
+        return sum(call.answer is not None for path in found for call in read(path).values())
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +133,7 @@ def test_a_judge_is_aligned_and_kept_by_one_press(lab: LabPage, own: KilledLab, 
         keys.press("Enter")
         result = page.get_by_role("region", name="Result")
         expect(result.get_by_role("status").first).to_contain_text("marks of the judge and criteria.")
-        eventually(lambda: len(models.of_judge), lambda count: count > 10)
+        eventually(own.marks, lambda count: count == 10)
         keys.choose(result.get_by_role("button", name="Cancel"))
         expect(result.get_by_role("button", name="Resume")).to_be_visible()
         answered = models.of_judge[:10]
@@ -135,7 +141,7 @@ def test_a_judge_is_aligned_and_kept_by_one_press(lab: LabPage, own: KilledLab, 
         models.forget()
         models.hangs = lambda text: "<answer>" in text and len(models.of_judge) > 5
         keys.choose(result.get_by_role("button", name="Resume"))
-        eventually(lambda: len(models.of_judge), lambda count: count > 5)
+        eventually(own.marks, lambda count: count == 15)
         answered += models.of_judge[:5]
         own.killed()
         models.forget()
