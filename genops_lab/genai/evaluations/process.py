@@ -38,6 +38,7 @@ from .evaluation_file import (
     read_evaluation,
     read_scorers,
 )
+from .file_prices import price_notes, priced, prices_of
 from .frozen_files import keep_files
 from .journal import Call, Key, read
 from .models import (
@@ -146,7 +147,7 @@ class AnswersProcess:
 
         file, _source, rows = _read(body)
         known = prices or {}
-        return planned(_priced(file, known, known), rows, training_of(file, body.folder))
+        return planned(priced(file, known, known), rows, training_of(file, body.folder))
 
     def plan_from_kernel(
         self, body: NewAnswerEvaluation
@@ -206,14 +207,14 @@ class AnswersProcess:
         file, rows = self._file(folder), folder.rows()
         if file.harness:
             return self._ask_harness(folder, file, endpoints)
-        file = _priced(file, _prices(endpoints), _prices(judges))
+        file = priced(file, prices_of(endpoints), prices_of(judges))
         # The report needs numpy and scipy: imported while answers are waited for.
         Thread(target=_import_report, daemon=True).start()
         with (
             self._alone(folder),
             on_disk(f"What was answered is kept. Free some space, then: {_resume(id)}"),
         ):
-            folder.keep_prices(_prices(endpoints))
+            folder.keep_prices(prices_of(endpoints))
             known = self._known(folder, file, rows, judges) if file.stop_when_known else None
             asked, lost, calls = asyncio.run(asked_models(folder, file, rows, endpoints, judges, known))
             models = model_outcomes(asked, lost, calls, endpoints)
@@ -256,7 +257,7 @@ class AnswersProcess:
         with self._alone(folder), on_disk(f"No answer is lost. Free some space, then: {_resume(id)}"):
             calls = read(folder.calls)
             state = folder.state()
-            file = _priced(file, {each.model: each.price for each in state.models}, _prices(judges))
+            file = priced(file, {each.model: each.price for each in state.models}, prices_of(judges))
             found, notes, unfinished = self._all_scores(folder, file, rows, calls, judges, _IN_PART[part])
             if part != "host":
                 _keep_report(folder, file, state, calls, found, rows)
@@ -313,7 +314,7 @@ class AnswersProcess:
                 kept, ended = [], False
                 notes.append(f"{error.message} {error.hint}".strip())
             if isinstance(scorer, Cost):
-                notes += _price_notes(scorer.label, file)
+                notes += price_notes(scorer.label, file)
             # The other models are beside the first one in a pairwise judge.
             first = next(iter(file.models)) if isinstance(scorer, Pairwise) else ""
             notes += unscored_notes(scorer.label, [each for each in kept if each.model != first])
@@ -464,38 +465,6 @@ def _read(body: NewAnswerEvaluation) -> tuple[Evaluation, Path, Rows]:
                 f"{source.name} has no column {column!r}.", hint=f"Its columns: {', '.join(sorted(known))}."
             )
     return file, source, rows
-
-
-def _prices(endpoints: Sequence[Endpoint]) -> dict[str, Price | None]:
-    return {each.name: each.price for each in endpoints}
-
-
-def _priced(
-    file: Evaluation, models: Mapping[str, Price | None], judges: Mapping[str, Price | None]
-) -> Evaluation:
-    """Return a file whose models and judges have the prices of their endpoints where it says none."""
-
-    def with_prices(named: Mapping[str, Model], prices: Mapping[str, Price | None]) -> dict[str, Model]:
-        return {
-            label: msgspec.structs.replace(each, price=each.price or prices.get(label))
-            for label, each in named.items()
-        }
-
-    return msgspec.structs.replace(
-        file, models=with_prices(file.models, models), judges=with_prices(file.judges, judges)
-    )
-
-
-def _price_notes(scorer: str, file: Evaluation) -> list[str]:
-    """Say which prices a scorer of costs went by, and since when they are known."""
-    found = []
-    for label, price in ((label, each.price) for label, each in file.models.items()):
-        if price is None:
-            found.append(f"{scorer} has no score for {label}: its price is not known.")
-        elif price.date:
-            source = f" ({price.source})" if price.source not in ("", "given") else ""
-            found.append(f"{scorer} counts {label} by its prices of {price.date}{source}.")
-    return found
 
 
 def _models(file: Evaluation) -> tuple[dict[str, Model], dict[str, Model]]:

@@ -6,15 +6,12 @@ MLflow's own page of reviews shows the same queues and labels.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import random
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from msgspec.structs import replace
 
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.experiments.backends.client import MlflowBackend, mlflow_errors
@@ -25,6 +22,7 @@ from genops_lab.genai.evaluations.records import EVALUATION_TAG
 from genops_lab.genai.evaluations.results_folder import ResultsFolder, find_folder
 from genops_lab.genai.evaluations.traces import trace_id
 
+from .blind import PAIR, asked_of_raters, is_pair, is_swapped, kept_label, order_key, shown_label
 from .content import content_of
 from .models import (
     LabelContent,
@@ -45,9 +43,6 @@ _PAGE = 1000
 _MOST_CHOICES = 9
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")
 NOTE_QUESTION = "Failure note"
-#: The labels of pairs in MLflow, and the choices of raters, who see two answers in an order of their own.
-PAIR = ["worse than the first model's", "equal", "better than the first model's"]
-_SHOWN_PAIR = ["first answer", "equal", "second answer"]
 
 
 class Label(NamedTuple):
@@ -188,7 +183,7 @@ class MlflowLabels(MlflowBackend):
             question = self._asked(queue)
             items = self.items(queue)
         items.sort(key=lambda each: (each.chance is None, each.chance is None and -_spread(each, question),
-                                     _mixed(queue.queue_id, rater, each.trace_id)))  # fmt: skip
+                                     order_key(queue.queue_id, rater, each.trace_id)))  # fmt: skip
         own = [_own(each, question, rater, queue.queue_id) for each in items]
         return LabelItems(queue=shown, rater=rater, items=own)
 
@@ -204,14 +199,14 @@ class MlflowLabels(MlflowBackend):
                 if found is None:
                     raise _not_there(trace)
                 content = content_of(found, self._attachments_of(trace, root))
-                if not _is_pair(self._question(queue)):
+                if not is_pair(self._question(queue)):
                     return content
                 against = _chosen(found.info.tags or {}, queue.queue_id).get("against")
                 rival = self._client.get_trace(against) if against else None
                 if rival is None:
                     raise _not_there(trace)
         answers = [content.answer, content_of(rival).answer]
-        first, second = reversed(answers) if _is_swapped(queue.queue_id, rater, trace) else answers
+        first, second = reversed(answers) if is_swapped(queue.queue_id, rater, trace) else answers
         return LabelContent(
             trace_id=trace, turns=content.turns, answer=first, expected=content.expected, other=second
         )
@@ -223,7 +218,7 @@ class MlflowLabels(MlflowBackend):
         with mlflow_errors("The label was not kept"):
             queue = self.found(id)
             question = self._asked(queue)
-            value = _value(question, _kept(question, body.label, queue.queue_id, rater, trace))
+            value = _value(question, kept_label(question, body.label, queue.queue_id, rater, trace))
             with _gone(trace):
                 item = _item(self.tracing.get_trace_info(trace), queue.queue_id, question.name)
                 made = Feedback(
@@ -390,7 +385,7 @@ class MlflowLabels(MlflowBackend):
         return LabelQueue(
             id=queue.queue_id, name=queue.name, experiment=experiment, created_at=queue.creation_time_ms / 1000,
             items=len(items), labelled=sum(str(each.status) == "complete" for each in items),
-            evaluation=evaluation, question=None if problem or question is None else _asking(question),
+            evaluation=evaluation, question=None if problem or question is None else asked_of_raters(question),
             problem=problem,
         )  # fmt: skip
 
@@ -465,36 +460,6 @@ def _chosen(tags: Mapping[str, str], queue_id: str) -> dict[str, Any]:
     return found
 
 
-def _is_pair(question: LabelQuestion | None) -> bool:
-    return question is not None and question.pairs
-
-
-def _asking(question: LabelQuestion) -> LabelQuestion:
-    """Return a question as raters see it."""
-    return replace(question, choices=_SHOWN_PAIR) if question.pairs else question
-
-
-def _is_swapped(queue_id: str, rater: str, trace: str) -> bool:
-    """Return whether a rater sees the first model's answer first. A reload keeps the order."""
-    return int(_mixed("order", queue_id, rater, trace)[0], 16) % 2 == 1
-
-
-def _kept(question: LabelQuestion, label: str, queue_id: str, rater: str, trace: str) -> str:
-    """Return a rater's choice as it is kept: whether the answer is better than the first model's."""
-    if not question.pairs or label not in _SHOWN_PAIR:
-        return label
-    place = _SHOWN_PAIR.index(label)
-    return PAIR[place if _is_swapped(queue_id, rater, trace) else 2 - place]
-
-
-def _shown_label(question: LabelQuestion, label: str, queue_id: str, rater: str, trace: str) -> str:
-    """Return a kept label as its rater chose it."""
-    if not question.pairs or label not in PAIR:
-        return label
-    place = PAIR.index(label)
-    return _SHOWN_PAIR[place if _is_swapped(queue_id, rater, trace) else 2 - place]
-
-
 def _item(info: Any, queue_id: str, question: str) -> Item:
     tags = info.tags or {}
     chance = _chosen(tags, queue_id).get("chance")
@@ -564,7 +529,7 @@ def _own(item: Item, question: LabelQuestion, rater: str, queue_id: str) -> Labe
     label = text_of(question, own.value)
     return LabelItem(
         trace_id=item.trace_id, random=item.chance is not None, note=own.note,
-        label=_shown_label(question, label, queue_id, rater, item.trace_id),
+        label=shown_label(question, label, queue_id, rater, item.trace_id),
         outdated=bool(question.choices) and label not in question.choices,
     )  # fmt: skip
 
@@ -574,10 +539,6 @@ def _spread(item: Item, question: LabelQuestion) -> float:
     labels = [position(question, text_of(question, each.value)) for each in item.labels.values()]
     values = [each for each in [*labels, *item.marks.values()] if each is not None]
     return max(values) - min(values) if values else 0.0
-
-
-def _mixed(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def every_page(method: Any, id: str) -> list[Any]:

@@ -19,7 +19,8 @@ from genops_lab.genai.evaluations.results_folder import ResultsFolder, find_fold
 from genops_lab.genai.traces.models import AddedRows, NewRows
 from genops_lab.genai.traces.writing import DatasetRows
 
-from .backend import NOTE_QUESTION, PAIR, MlflowLabels
+from .backend import NOTE_QUESTION, MlflowLabels
+from .blind import PAIR
 from .failures import MlflowFailures
 from .models import (
     ChosenFailureMode,
