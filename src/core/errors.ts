@@ -1,3 +1,4 @@
+import { ServerConnection } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 /** The only error type that views handle: a message and a hint. */
@@ -40,6 +41,10 @@ export namespace ApiError {
   export function from(reason: unknown, trans: TranslationBundle): ApiError {
     if (reason instanceof ApiError) {
       return reason;
+    }
+    // JupyterLab's own requests, such as for a file.
+    if (reason instanceof ServerConnection.NetworkError) {
+      return network(trans, reason);
     }
     if (reason instanceof Error && reason.name === 'ChunkLoadError') {
       return new ApiError({

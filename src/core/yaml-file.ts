@@ -44,17 +44,20 @@ function isFile({ type, name }: Contents.IModel): boolean {
   return type !== 'directory' && /\.ya?ml$/i.test(name);
 }
 
-/** Why a file cannot be read, as an error of a form. */
+/** Why a file cannot be read, as an error of a form; it is not the file's fault if the server is away. */
 export function unreadable(
   path: string,
   reason: unknown,
   trans: TranslationBundle
 ): ApiError {
-  const { message } = ApiError.from(reason, trans);
+  const error = ApiError.from(reason, trans);
+  if (error.code === 'network') {
+    return error;
+  }
   return new ApiError({
     status: 0,
     code: 'unreadable',
     message: trans.__('The file %1 cannot be read.', path),
-    hint: message
+    hint: error.message
   });
 }

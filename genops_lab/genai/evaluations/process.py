@@ -247,7 +247,7 @@ class AnswersProcess:
         """Score all answers that have no score yet, and report on all. Reports how many are done.
 
         On the host of a target the ``part`` is "host": the scorers of MLflow are left out, and there is no report. The
-        Lab does these: the part "lab". A scorer that cannot score is told by name, and the others go on.
+        Lab does these: the part "lab". The notes name a scorer that cannot score, and the others go on.
 
         Raises Failed, Conflict.
         """

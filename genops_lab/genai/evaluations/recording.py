@@ -32,7 +32,7 @@ class Recording:
     async def meanwhile(self, folder: str) -> AsyncIterator[None]:
         """Write the traces of answers while the body asks for others. :meth:`AnswerRecords.record` writes the rest.
 
-        An error of MLflow ends the writing here, and is told at the end.
+        An error of MLflow ends the writing here. The record at the end reports it.
         """
         writes = asyncio.Lock()
         writing = asyncio.create_task(self._write(folder, writes))

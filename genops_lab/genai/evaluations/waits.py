@@ -11,7 +11,7 @@ _FILE = "waits.txt"
 
 
 def keep_waits(folder: Path, text: str) -> None:
-    """Keep why no answers come; empty: they come. A full disk is told by the calls."""
+    """Keep the reason why no answers come; it is empty while they come. Calls report a full disk."""
     path = folder / _FILE
     with contextlib.suppress(OSError):
         write_private(path, text) if text else path.unlink(missing_ok=True)
