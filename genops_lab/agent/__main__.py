@@ -26,7 +26,7 @@ def main(arguments: List[str]) -> int:
 
         return evaluate(arguments[1])
     if command == "answers" and len(arguments) > 1:
-        from .answers import main as answers
+        from .run_evaluation import main as answers
 
         return answers(arguments[1])
     if command == "score" and len(arguments) > 2:

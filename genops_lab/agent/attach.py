@@ -23,8 +23,8 @@ from .frames import preamble
 from .kernel_sockets import KernelSockets
 from .kernels import Kernels
 from .mux import Mux, StreamEnded
-from .piping import pipe
 from .processes import boot_id
+from .socket_forwarding import pipe
 from .stream_input import StreamInput, open_stream
 from .threads import in_thread
 

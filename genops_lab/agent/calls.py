@@ -53,7 +53,7 @@ async def _sweep(params: Dict[str, Any]) -> Any:
 
 
 async def _remove_trace(params: Dict[str, Any]) -> Any:
-    from .lab_side import remove_trace
+    from .lab_proxy import remove_trace
 
     path = str(params["path"])
     await in_thread(lambda: remove_trace(path))

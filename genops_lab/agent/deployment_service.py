@@ -24,8 +24,8 @@ from .free_memory import resources
 from .hub_fetch import look
 from .log_lines import LogFollower, tail
 from .paths import state_folder
-from .piping import pipe
 from .placing import FileStore, placed_file
+from .socket_forwarding import pipe
 from .threads import in_thread
 from .transfer import BadTransfer, Lost, TransferChannel, document
 

@@ -12,8 +12,8 @@ import os
 from typing import Any
 
 from .commands import MARK
+from .model_process import ModelSpec, Rows, Turns, TurnsFailed
 from .model_variables import model_environment
-from .turns import ModelSpec, Rows, Turns, TurnsFailed
 
 SESSION, ROWS, RUNNER = "session.json", "rows.parquet", "runner.py"
 

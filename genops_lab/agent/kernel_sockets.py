@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Optional, Set
 from . import paths
 from .channels import Channel, ChannelReset
 from .environment import kernel_environment, kernel_site
-from .lab_side import known_lab_folder, known_lab_kernels, lab_environment, lab_folder, socket_path
+from .lab_proxy import known_lab_folder, known_lab_kernels, lab_environment, lab_folder, socket_path
 from .state_file import FolderLock
 from .threads import in_thread
 

@@ -10,7 +10,7 @@ from . import survival
 from .channels import ChannelReset
 from .environment import kernel_environment, kernel_site
 from .idle_policy import policy_of
-from .lab_side import lab_environment
+from .lab_proxy import lab_environment
 from .launch_spec import command_of, disk_words, home, order_of
 from .logs import tail
 from .paths import new_unit_folder, state_folder, unit_folder, unit_id_is_valid

@@ -18,7 +18,7 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Se
 from . import processes
 from .channels import Channel, ChannelReset
 from .kernels import Kernels
-from .piping import pipe
+from .socket_forwarding import pipe
 from .threads import in_thread
 
 _LISTEN = "0A"

@@ -9,7 +9,7 @@ import typer
 
 from genops_lab.core.yaml_files import kind_in
 from genops_lab.deployments.description.reading import read_description
-from genops_lab.deployments.scored import scorers_in
+from genops_lab.deployments.live_scorers import scorers_in
 from genops_lab.gates.plan_file import read_gates
 from genops_lab.genai.evaluations.evaluation_file import read_evaluation
 from genops_lab.genai.online.live_scorers import read_live_scorers

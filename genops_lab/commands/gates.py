@@ -9,13 +9,13 @@ import typer
 
 from genops_lab.core.errors import Conflict, Failed, InvalidRequest, NotFound
 from genops_lab.gates.git_file import commit_of
+from genops_lab.gates.messages import markdown
 from genops_lab.gates.models import CheckGates, GateReport, Verdict
 from genops_lab.gates.own_command import run_command
 from genops_lab.gates.plan import Command
 from genops_lab.gates.plan_file import MAX_BYTES, read_gates
 from genops_lab.gates.service import GatesService
 from genops_lab.gates.templates import CI_FILES, example
-from genops_lab.gates.words import markdown
 
 from .completion import model_names
 from .document import Document, Lines, Note

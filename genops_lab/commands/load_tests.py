@@ -13,7 +13,7 @@ from genops_lab.core.errors import Failed, InvalidRequest
 from genops_lab.deployments.load_models import LoadTest, NewLoadTest, NewRecording
 from genops_lab.deployments.load_tests import LoadTestsService
 from genops_lab.deployments.recording import RecordingService
-from genops_lab.deployments.traced import EXPERIMENT
+from genops_lab.deployments.tracing_settings import EXPERIMENT
 from genops_lab.genai.traces.deployments import DeploymentTracesService
 from genops_lab.genai.traces.models import NewDeploymentTraces
 

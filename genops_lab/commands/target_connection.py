@@ -6,10 +6,10 @@ import time
 
 from genops_lab.core.errors import Failed, Unavailable
 from genops_lab.core.tasks import TasksService
+from genops_lab.hosts.check_reports import what_to_do
 from genops_lab.hosts.models import Target, TargetReport
 from genops_lab.hosts.service import TargetsService
 from genops_lab.hosts.target_tests import TargetTestsService
-from genops_lab.hosts.test_reports import what_to_do
 
 from .session import Json, Session, command
 from .target_argument import Name, Timeout

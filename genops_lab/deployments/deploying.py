@@ -31,7 +31,7 @@ from .scaling import Scale, ScaleChange, check_scale, with_scale
 from .sources import commit_of, fetching_of, given_of, name_of, resolve
 from .targets.base import DeploymentTarget, Machine
 from .targets.by_name import TargetsByName
-from .works import DeploymentWorks
+from .work import DeploymentWorks
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -43,12 +43,12 @@ def _provide(services: Services) -> None:
     from .fetched import FetchedService
     from .https import tls_of
     from .lab_route import LabRouteService
+    from .live_scorers import LiveScorers
     from .load_tests import LoadTestsService
     from .loading import model_loading
     from .recording import RecordingService
     from .records import Records
     from .rollout_service import RolloutsService
-    from .scored import LiveScorers
     from .secrets import Secrets, SecretsService
     from .service import DeploymentsService
     from .targets.base import DeploymentTarget

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from genops_lab.registry.files import gguf, safetensors
-from genops_lab.registry.files.words import UNREAD, described, named
+from genops_lab.registry.files.messages import UNREAD, described, named
 
 from .models import DeployCheck
 

@@ -9,10 +9,10 @@ import msgspec
 from genops_lab.core.errors import Conflict, NotFound
 
 from .https import Https
+from .live_scorers import Scored
 from .models import DeploymentState
 from .scaling import Scale
-from .scored import Scored
-from .traced import Traced
+from .tracing_settings import Traced
 
 #: The target of deployments without another one.
 LOCAL = "this machine"

@@ -18,9 +18,9 @@ from genops_lab.core.store.shared_tables import deployment_specs
 from genops_lab.core.store.tables import deployments, idempotency, model_hashes
 from genops_lab.experiments.query.errors import did_you_mean
 
+from .live_scorers import Scored
 from .record import CallerKey, KnownRevision, Record, name_in_use, update_in_progress
-from .scored import Scored
-from .traced import Traced
+from .tracing_settings import Traced
 
 #: How many earlier revisions one can go back to.
 KEPT_EARLIER = 4

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from genops_lab.core.errors import Conflict
 
-from .desired import POLL_S
+from .build_spec import POLL_S
 from .models import Deployment, RollBack
 from .record import KnownRevision, Record
 from .records import KeyUsed, Records
 from .targets.by_name import TargetsByName
-from .works import END_S, DeploymentWorks
+from .work import END_S, DeploymentWorks
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -17,8 +17,8 @@ from genops_lab.core.tasks import TaskHandle
 from genops_lab.core.work import Step, WorkKind, WorkService
 from genops_lab.registry.models import ModelVersion
 
+from .build_spec import KIND, POLL_S, spec
 from .check import ModelChecker
-from .desired import KIND, POLL_S, spec
 from .hub_origin import origin_of
 from .judging import FAILURE, JUDGES, Judging
 from .logs import MAX_LOG_LINES

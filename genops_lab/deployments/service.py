@@ -20,8 +20,8 @@ from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 
 from . import caller_keys
+from .build_spec import POLL_S, spec
 from .check import ModelChecker
-from .desired import POLL_S, spec
 from .logs import MAX_LOG_LINES
 from .models import (
     CheckDeploy,
@@ -37,12 +37,12 @@ from .models import (
     NewDeployment,
     RollBack,
 )
+from .presenting import deployment, state_of
 from .record import ACTIVE, CallerKey, Record
-from .shown import deployment, state_of
 from .supervision import Supervision
 from .targets.base import DeploymentTarget
 from .targets.by_name import TargetsByName
-from .works import DeploymentWorks
+from .work import DeploymentWorks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

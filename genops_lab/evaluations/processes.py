@@ -1,4 +1,4 @@
-"""Let the processes of models predict on this machine (:mod:`genops_lab.agent.turns`)."""
+"""Let the processes of models predict on this machine (:mod:`genops_lab.agent.model_process`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from genops_lab.agent.turns import ModelSpec, Rows, Turns, TurnsFailed
+from genops_lab.agent.model_process import ModelSpec, Rows, Turns, TurnsFailed
 from genops_lab.core.errors import Failed
 
 __all__ = ["RUNNER", "ModelSpec", "PlannedModel", "Rows", "predict_in_turn"]

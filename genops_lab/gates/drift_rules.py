@@ -14,7 +14,7 @@ from genops_lab.statistics.drift import MOST_CATEGORIES, categories_drift, numbe
 from genops_lab.statistics.drift import Drift as Found
 from genops_lab.statistics.multiple import holm
 
-from . import words
+from . import messages
 from .evidence import verdict_of
 from .metrics import CannotBeChecked
 from .models import RuleVerdict, SliceVerdict, Verdict
@@ -68,11 +68,11 @@ def _judged(rule: Drift, evidence: DriftEvidence) -> RuleVerdict:
         for (name, found), p in zip(tested.items(), corrected, strict=True)
     ]
     slices.sort(key=lambda each: -(each.estimate or 0.0))
-    verdict = words.worst([each.verdict for each in slices])
+    verdict = messages.worst([each.verdict for each in slices])
     worst = slices[0]
     if verdict == "pass":
         count = "the column" if len(slices) == 1 else f"none of {len(slices):,} columns"
-        most = words.number(max(each.high or 0.0 for each in slices))
+        most = messages.number(max(each.high or 0.0 for each in slices))
         clause = f"{count} moved by more than {most} from {evidence.what}"
         if len(slices) == 1:
             clause = f"{worst.name} moved by at most {most} from {evidence.what}"
@@ -80,9 +80,7 @@ def _judged(rule: Drift, evidence: DriftEvidence) -> RuleVerdict:
         causes = [each.clause for each in slices if each.verdict == verdict]
         rest = f"; {len(causes) - _SHOWN:,} more columns" if len(causes) > _SHOWN else ""
         clause = f"{'; '.join(causes[:_SHOWN])}{rest} (from {evidence.what})"
-    detail = (
-        f"The rule allows a distance of {words.number(rule.at_most)} in each column (0: the same, 1: apart)."
-    )
+    detail = f"The rule allows a distance of {messages.number(rule.at_most)} in each column (0: the same, 1: apart)."
     if texts:
         detail += f" Not compared, over {MOST_CATEGORIES} different texts: {', '.join(texts[:20])}."
     return verdict_of(
@@ -138,15 +136,15 @@ def _slice(name: str, found: Found, p: float, rule: Drift) -> SliceVerdict:
     verdict: Verdict = "not_enough_data"
     more = None
     if found.high <= rule.at_most:
-        verdict, clause = "pass", f"{name} moved by at most {words.number(found.high)}"
+        verdict, clause = "pass", f"{name} moved by at most {messages.number(found.high)}"
     elif found.distance > rule.at_most and p <= rule.alpha:
-        verdict, clause = "fail", f"{name} moved by {words.number(found.distance)}"
-        clause += f", over {words.number(rule.at_most)}"
+        verdict, clause = "fail", f"{name} moved by {messages.number(found.distance)}"
+        clause += f", over {messages.number(rule.at_most)}"
     else:
         more = found.more(rule.at_most)
-        clause = f"{name} may have moved by up to {words.number(found.high)}"
-        clause += f"; {words.examples(more)} would tell" if more else ""
-    before, after = (words.percent(round(share, 4)) for share in reversed(found.missing))
+        clause = f"{name} may have moved by up to {messages.number(found.high)}"
+        clause += f"; {messages.examples(more)} would tell" if more else ""
+    before, after = (messages.percent(round(share, 4)) for share in reversed(found.missing))
     if before != after:
         clause += f" (missing: {after}, was {before})"
     return SliceVerdict(

@@ -14,7 +14,7 @@ from genops_lab.statistics.groups import Gap, GroupCounts, Rate, group_codes
 from genops_lab.statistics.multiple import holm
 from genops_lab.statistics.results import Alternative, Codes, Floats, Result
 
-from . import words
+from . import messages
 from .evidence import Evidence, clustered, decided, finite, too_few, verdict_of, worsened
 from .metric_kinds import METRICS
 from .metrics import CannotBeChecked, clusters_of, difference, rows_of, test_of
@@ -89,7 +89,7 @@ def worse_for_nobody(rule: WorseForNobody, evidence: Evidence, alpha: float) -> 
         clause = _harm(found, rule.metric, label, verdict, rule.cluster)
         slices.append(_slice(name, verdict, clause, found, places))
     return _of_groups(
-        rule, slices, groups, f"The rule allows less than {words.amount(rule.margin, rule.metric)} in each group.",
+        rule, slices, groups, f"The rule allows less than {messages.amount(rule.margin, rule.metric)} in each group.",
         clustered(rule.cluster, clusters, rows),
         _worsened_in(one, rows, against, harmed, rule.metric),
     )  # fmt: skip
@@ -153,14 +153,16 @@ def _harm(found: Result, metric: str, label: str, verdict: Verdict, cluster: str
         (-found.estimate, -found.high, -found.low) if up else (found.estimate, found.low, found.high)
     )
     if least > 0:
-        return f"worse for {label} by {words.span(least, most, metric)}"
+        return f"worse for {label} by {messages.span(least, most, metric)}"
     if verdict == "fail":
-        return f"worse for {label} by {words.amount(estimate, metric)}, up to {words.amount(most, metric)}"
+        return (
+            f"worse for {label} by {messages.amount(estimate, metric)}, up to {messages.amount(most, metric)}"
+        )
     if verdict == "pass":
-        return f"{label} is not worse by more than {words.amount(max(0.0, most), metric)}"
-    more = f"{words.examples(found.more or 0, cluster)} {'in' if cluster else 'of'} it"
+        return f"{label} is not worse by more than {messages.amount(max(0.0, most), metric)}"
+    more = f"{messages.examples(found.more or 0, cluster)} {'in' if cluster else 'of'} it"
     would = f"; {more} would tell" if found.more else ""
-    return f"{label} may be worse by up to {words.amount(most, metric)}{would}"
+    return f"{label} may be worse by up to {messages.amount(most, metric)}{would}"
 
 
 def _worsened_in(
@@ -185,14 +187,14 @@ def _of_groups(
             "not_enough_data", f"no {rule.group} has {rule.smallest} rows with labels", detail,
             too_small=groups.too_small,
         )  # fmt: skip
-    verdict = words.worst([each.verdict for each in slices])
+    verdict = messages.worst([each.verdict for each in slices])
     if verdict == "pass":
         clause = f"worse for no {rule.group} of {len(slices)}"
     else:
         causes = [each.clause for each in slices if each.verdict == verdict]
         clause = "; ".join(causes[:3]) + (f"; {len(causes) - 3} more groups" if len(causes) > 3 else "")
     return verdict_of(
-        verdict, clause, f"{detail}{words.in_clusters(about)}", slices=slices, too_small=groups.too_small,
+        verdict, clause, f"{detail}{messages.in_clusters(about)}", slices=slices, too_small=groups.too_small,
         examples=examples, **{**about, "n": sum(each.n for each in slices)},
         more=max((each.more for each in slices if each.more and each.verdict == "not_enough_data"), default=None),
     )  # fmt: skip
@@ -236,7 +238,7 @@ def fairness(rule: Fairness, evidence: Evidence, alpha: float) -> RuleVerdict:
             n=len(found), too_small=small,
         )  # fmt: skip
     verdicts = [_fair(gap, rule.at_most) for gap in gaps]
-    verdict = words.worst(verdicts)
+    verdict = messages.worst(verdicts)
     gap = gaps[verdicts.index(verdict)]
     assert (
         gap.estimate is not None
@@ -245,19 +247,19 @@ def fairness(rule: Fairness, evidence: Evidence, alpha: float) -> RuleVerdict:
         and gap.high is not None
     )
     measure = rule.measure.replace("_", " ")
-    by = words.amount(gap.estimate, "accuracy")
+    by = messages.amount(gap.estimate, "accuracy")
     clause = f"{measure} differs by {by} between {rule.group} {gap.lowest} and {gap.highest}"
     more = None
     if verdict == "not_enough_data":
         room = rule.at_most - gap.corrected
         more = max(1, int(np.ceil(len(found) * (((gap.high - gap.corrected) / room) ** 2 - 1))))
-        clause += f", and more than {words.amount(rule.at_most, 'accuracy')} is not ruled out"
-        clause += f"; about {words.examples(more)} would tell"
+        clause += f", and more than {messages.amount(rule.at_most, 'accuracy')} is not ruled out"
+        clause += f"; about {messages.examples(more)} would tell"
     elif verdict == "fail":
-        clause += f", over {words.amount(rule.at_most, 'accuracy')}"
-    ends = f"{words.percent(1 - alpha)} interval: {words.span(gap.low, gap.high, 'accuracy')}"
+        clause += f", over {messages.amount(rule.at_most, 'accuracy')}"
+    ends = f"{messages.percent(1 - alpha)} interval: {messages.span(gap.low, gap.high, 'accuracy')}"
     return verdict_of(
-        verdict, clause, f"{ends}; the rule allows {words.amount(rule.at_most, 'accuracy')}.",
+        verdict, clause, f"{ends}; the rule allows {messages.amount(rule.at_most, 'accuracy')}.",
         estimate=gap.estimate, low=gap.low, high=gap.high, confidence=round(1 - alpha, 12), bound=rule.at_most,
         n=len(found), more=more, method=gap.method, too_small=small,
     )  # fmt: skip

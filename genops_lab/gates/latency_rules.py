@@ -11,7 +11,7 @@ from genops_lab.statistics.paired import paired_bootstrap
 from genops_lab.statistics.rates import quantile
 from genops_lab.statistics.results import Floats, Result
 
-from . import metrics, words
+from . import messages, metrics
 from .evidence import Evidence, decided, numbers, verdict_of
 from .metrics import MIN_ROWS, CannotBeChecked, with_interval
 from .models import RuleVerdict
@@ -29,11 +29,11 @@ def latency(rule: Latency, evidence: Evidence, alpha: float) -> RuleVerdict:
         clause = f"{share} take at most {_ms(found.estimate)}"
         if verdict == "not_enough_data":
             clause += (
-                f", and more than {_ms(rule.at_most_s)} is {words.would_show('not ruled out', found.more)}"
+                f", and more than {_ms(rule.at_most_s)} is {messages.would_show('not ruled out', found.more)}"
             )
         elif verdict == "fail":
             clause += f", over {_ms(rule.at_most_s)}"
-        ends = f"{words.percent(1 - 2 * alpha)} interval: {_ms(found.low)} to {_ms(found.high)}"
+        ends = f"{messages.percent(1 - 2 * alpha)} interval: {_ms(found.low)} to {_ms(found.high)}"
         return verdict_of(
             verdict, clause, f"{ends}; the rule allows {_ms(rule.at_most_s)}.", **numbers(found, alpha)
         )

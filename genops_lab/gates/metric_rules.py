@@ -10,7 +10,7 @@ from genops_lab.core.yaml_files import nearest
 from genops_lab.statistics.multiple import holm
 from genops_lab.statistics.results import Alternative, Result
 
-from . import words
+from . import messages
 from .evidence import Evidence, clustered, decided, finite, numbers, too_few, verdict_of, worsened
 from .metric_kinds import METRICS, called
 from .metrics import MIN_ROWS, CannotBeChecked, against_bound, clusters_of, difference, rows_of
@@ -22,7 +22,7 @@ def bound(rule: Bound, evidence: Evidence, alpha: float) -> RuleVerdict:
     least = rule.at_least is not None
     bound = rule.at_least if rule.at_least is not None else rule.at_most
     assert bound is not None
-    asks = f"the rule asks for {'at least' if least else 'at most'} {words.value(bound, rule.metric)}"
+    asks = f"the rule asks for {'at least' if least else 'at most'} {messages.value(bound, rule.metric)}"
     if rule.metric not in METRICS:
         return _recorded(rule, evidence, bound, least, asks)
     rows = rows_of(rule.metric, evidence.one(), evidence.positive)
@@ -33,29 +33,29 @@ def bound(rule: Bound, evidence: Evidence, alpha: float) -> RuleVerdict:
     side: Alternative = "greater" if least else "less"
     found = against_bound(rule.metric, rows, bound, side, alpha, clusters)
     verdict = decided(found)
-    clause = f"{called(rule.metric)} is {words.value(found.estimate or 0.0, rule.metric)}"
+    clause = f"{called(rule.metric)} is {messages.value(found.estimate or 0.0, rule.metric)}"
     if verdict == "pass":
-        clause += f", {'over' if least else 'below'} {words.value(bound, rule.metric)}"
+        clause += f", {'over' if least else 'below'} {messages.value(bound, rule.metric)}"
     elif verdict == "not_enough_data":
-        state = f"{words.value(bound, rule.metric)} is not ruled out"
-        clause += f", and {words.would_show(state, found.more, rule.cluster)}"
+        state = f"{messages.value(bound, rule.metric)} is not ruled out"
+        clause += f", and {messages.would_show(state, found.more, rule.cluster)}"
     else:
         gap = abs((found.estimate or 0.0) - bound)
-        clause += f", {words.amount(gap, rule.metric)} {'below' if least else 'over'} {words.value(bound, rule.metric)}"
+        clause += f", {messages.amount(gap, rule.metric)} {'below' if least else 'over'} {messages.value(bound, rule.metric)}"
     ends = ""
     if found.low is not None and found.high is not None:
-        ends = f"{words.percent(1 - 2 * alpha)} interval: {_ends(found.low, found.high, rule.metric)}; "
+        ends = f"{messages.percent(1 - 2 * alpha)} interval: {_ends(found.low, found.high, rule.metric)}; "
     detail = f"{ends}{asks}."
     about = clustered(rule.cluster, clusters, rows)
     return verdict_of(
-        verdict, clause, f"{detail[:1].upper()}{detail[1:]}{words.in_clusters(about)}",
+        verdict, clause, f"{detail[:1].upper()}{detail[1:]}{messages.in_clusters(about)}",
         **{**numbers(found, alpha), **about},
     )  # fmt: skip
 
 
 def _ends(low: float, high: float, metric: str) -> str:
     points = METRICS[metric].points
-    ends = f"{words.number(low, points=points)} to {words.number(high, points=points)}"
+    ends = f"{messages.number(low, points=points)} to {messages.number(high, points=points)}"
     return f"{ends} %" if points else ends
 
 
@@ -107,17 +107,17 @@ def _compared(
         metric, rows, against, margin=margin, superior=superior, alpha=alpha, clusters=clusters
     )
     verdict = decided(found)
-    clause = words.difference_clause(found, metric)
+    clause = messages.difference_clause(found, metric)
     if found.reason == "no spread" and not found.estimate:
         clause = f"{called(metric)} is the same in every row"
     elif verdict == "not_enough_data":
-        clause += f", {words.within_chance(found.more, cluster)}"
+        clause += f", {messages.within_chance(found.more, cluster)}"
     elif verdict == "fail" and not superior:
-        clause += f", over the margin of {words.amount(margin, metric)}"
+        clause += f", over the margin of {messages.amount(margin, metric)}"
     about = clustered(cluster, clusters, rows)
-    detail = f"{words.interval(found, alpha, metric)} {_asked(metric, margin, superior)}".strip()
+    detail = f"{messages.interval(found, alpha, metric)} {_asked(metric, margin, superior)}".strip()
     return verdict_of(
-        verdict, clause, f"{detail}{words.in_clusters(about)}", examples=worsened(one, rows, against, metric),
+        verdict, clause, f"{detail}{messages.in_clusters(about)}", examples=worsened(one, rows, against, metric),
         **{**numbers(found, alpha), **about},
     )  # fmt: skip
 
@@ -125,10 +125,10 @@ def _compared(
 def _asked(metric: str, margin: float, superior: bool) -> str:
     up = METRICS[metric].better == "higher"
     if superior:
-        by = f" by more than {words.amount(margin, metric)}" if margin else ""
+        by = f" by more than {messages.amount(margin, metric)}" if margin else ""
         return f"The rule asks for a {'higher' if up else 'lower'} {called(metric)}{by}."
     worse = "lower" if up else "higher"
-    return f"The rule allows {called(metric)} to be {worse} by less than {words.amount(margin, metric)}."
+    return f"The rule allows {called(metric)} to be {worse} by less than {messages.amount(margin, metric)}."
 
 
 def better_in_any(rule: BetterInAny, evidence: Evidence, alpha: float) -> RuleVerdict:
@@ -159,9 +159,9 @@ def better_in_any(rule: BetterInAny, evidence: Evidence, alpha: float) -> RuleVe
     slices = []
     for (name, found), p in zip(tested, holm([found.p for _, found in tested]), strict=True):
         each_verdict = decided(replace(found, p=float(p)))
-        clause = words.difference_clause(found, name)
+        clause = messages.difference_clause(found, name)
         if each_verdict == "not_enough_data":
-            clause += f", {words.within_chance(found.more, rule.cluster)}"
+            clause += f", {messages.within_chance(found.more, rule.cluster)}"
         slices.append(
             SliceVerdict(
                 name=name, verdict=each_verdict, clause=clause, n=found.n, estimate=found.estimate,
@@ -170,14 +170,16 @@ def better_in_any(rule: BetterInAny, evidence: Evidence, alpha: float) -> RuleVe
         )  # fmt: skip
     shown_better = [each for each in slices if each.verdict == "pass"]
     verdict: Verdict = (
-        "pass" if shown_better else words.worst([each.verdict for each in slices if each.verdict != "fail"])
+        "pass"
+        if shown_better
+        else messages.worst([each.verdict for each in slices if each.verdict != "fail"])
     )
     if not shown_better and all(each.verdict == "fail" for each in slices):
         verdict = "fail"
     shown = shown_better or [each for each in slices if each.verdict == verdict]
     return verdict_of(
         verdict, "; ".join(each.clause for each in shown),
-        f"The rule asks for one better metric of {len(slices)}, corrected by Holm.{words.in_clusters(about)}",
+        f"The rule asks for one better metric of {len(slices)}, corrected by Holm.{messages.in_clusters(about)}",
         slices=slices, **{"n": max(each.n for each in slices), **about}, p=min(each.p or 0.0 for each in slices),
         more=min((each.more for each in shown if each.more), default=None),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from . import words
+from . import messages
 from .metric_kinds import METRICS
 from .models import WORDS, GateReport, RuleVerdict, Verdict
 
@@ -115,12 +115,12 @@ def _drawn(row: _Row, y: float) -> Iterator[str]:
 def _said(row: _Row) -> str:
     points = bool(row.unit)
     low, high = (
-        ("-∞", "∞")[at] if each is None else words.number(each, points=points)
+        ("-∞", "∞")[at] if each is None else messages.number(each, points=points)
         for at, each in enumerate((row.low, row.high))
     )
     ends = f" ({low} to {high})" if row.low is not None or row.high is not None else ""
-    asked = "" if row.bound is None else f", asked {words.number(row.bound, points=points)}"
-    return f"{words.number(row.estimate, points=points)}{ends}{row.unit}{asked}"
+    asked = "" if row.bound is None else f", asked {messages.number(row.bound, points=points)}"
+    return f"{messages.number(row.estimate, points=points)}{ends}{row.unit}{asked}"
 
 
 def _finite(value: float | None) -> bool:

@@ -23,8 +23,8 @@ from .providers import provider_of
 from .providers.base import Resources
 
 if TYPE_CHECKING:
+    from .async_connections import LoopConnections
     from .ledger import Ledger
-    from .loop_connections import LoopConnections
     from .records import TargetRecord
 
 #: Seconds from the first look that finds a requested host left over until the host is released.

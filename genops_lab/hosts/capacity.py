@@ -15,7 +15,7 @@ from .providers import provider_of
 from .providers.base import Capacity
 
 if TYPE_CHECKING:
-    from .loop_connections import LoopConnections
+    from .async_connections import LoopConnections
     from .records import TargetRecord
 
 #: Seconds after which a look asks again.

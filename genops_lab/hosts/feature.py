@@ -22,12 +22,13 @@ def _provide(services: Services) -> None:
     from genops_lab.core.work import WorkService
 
     from .allocated import AllocatedHosts, HostClaims
+    from .async_connections import LoopConnections
     from .capacity import Capacities
+    from .check_reports import Reports
     from .environments import EnvironmentsService
     from .host_ends import HostEnds
     from .ledger import Ledger
     from .link.connections import HostConnections
-    from .loop_connections import LoopConnections
     from .metrics import HostMetrics
     from .presets import PresetsService
     from .questions import QuestionsService
@@ -35,7 +36,6 @@ def _provide(services: Services) -> None:
     from .target_kernels import TargetKernels
     from .target_tests import TargetTestsService
     from .templates import TemplatesService
-    from .test_reports import Reports
     from .variables import VariablesService
 
     services.provide(Ledger, lambda get: Ledger(get(LocalStore)))

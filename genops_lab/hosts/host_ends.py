@@ -16,8 +16,8 @@ from .providers import provider_of
 from .providers.base import Running
 
 if TYPE_CHECKING:
+    from .async_connections import LoopConnections
     from .link.route import HostRef, Route
-    from .loop_connections import LoopConnections
 
 #: The topics of a visible page that shows targets, or has a notebook open whose kernel runs on one.
 _ATTENDED = ("targets", "host-ends")

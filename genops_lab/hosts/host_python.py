@@ -15,9 +15,9 @@ from .link.builds import build
 from .providers import provider_of
 
 if TYPE_CHECKING:
+    from .async_connections import LoopConnections
     from .link.connection import HostConnection
     from .link.route import Route
-    from .loop_connections import LoopConnections
 
 _SHOWN = 8
 

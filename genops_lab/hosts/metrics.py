@@ -33,7 +33,7 @@ log = logging.getLogger("genops_lab")
 
 
 class Hosts(Protocol):
-    """The open connections: :class:`~genops_lab.hosts.loop_connections.LoopConnections`."""
+    """The open connections: :class:`~genops_lab.hosts.async_connections.LoopConnections`."""
 
     def up_links(self) -> Sequence[HostConnection]:
         """Return the connections that are up now, without connecting."""

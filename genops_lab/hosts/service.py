@@ -16,9 +16,10 @@ from genops_lab.core.settings import Settings
 from genops_lab.core.tasks import TasksService
 
 from . import shared_files
+from .async_connections import Connecting, link_words
 from .best_fit import fit_of
+from .check_reports import Reports
 from .configuration import limited
-from .loop_connections import Connecting, link_words
 from .models import (
     BestFit,
     BestFitQuery,
@@ -40,7 +41,6 @@ from .providers import PROVIDERS, provider_of
 from .providers.base import Gone, Pending, Running
 from .records import TargetRecord, check_policy, check_price, record_of
 from .templates import forget
-from .test_reports import Reports
 
 if TYPE_CHECKING:
     from genops_lab.core.store.work import Work, WorkTable
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from genops_lab.hosts.link.route import Route
 
     from .allocated import AllocatedHosts
+    from .async_connections import LoopConnections
     from .capacity import Capacities
     from .host_ends import HostEnds
     from .ledger import Ledger, OwnKernel
-    from .loop_connections import LoopConnections
     from .metrics import HostMetrics
     from .questions import QuestionsService
     from .target_kernels import TargetKernels

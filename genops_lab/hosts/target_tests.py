@@ -14,12 +14,12 @@ from genops_lab.core.models import Task
 from genops_lab.core.services import Service
 from genops_lab.core.tasks import TaskHandle, TasksService
 
-from .connection_test import ConnectionTest
+from .check_reports import Outcome, Reports, what_to_do
+from .connection_check import ConnectionTest
 from .link.errors import LinkError
 from .models import ReportStep, TargetReport
 from .providers import provider_of
 from .records import TargetRecord
-from .test_reports import Outcome, Reports, what_to_do
 
 if TYPE_CHECKING:
     from .service import TargetsService

@@ -23,11 +23,11 @@ def _provide(services: Services) -> None:
     from genops_lab.core.store import LocalStore
     from genops_lab.core.tasks import TasksService
     from genops_lab.hosts.allocated import AllocatedHosts, HostClaims
+    from genops_lab.hosts.async_connections import LoopConnections
     from genops_lab.hosts.host_ends import HostEnds
     from genops_lab.hosts.ledger import Ledger
     from genops_lab.hosts.link.connections import HostConnections
     from genops_lab.hosts.link.route import HostRef
-    from genops_lab.hosts.loop_connections import LoopConnections
     from genops_lab.hosts.presets import PresetsService
     from genops_lab.hosts.service import EVENT, TargetsService
     from genops_lab.hosts.target_kernels import TargetKernels

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..hosts.allocated import AllocatedHosts
+    from ..hosts.async_connections import LoopConnections
     from ..hosts.ledger import Ledger
-    from ..hosts.loop_connections import LoopConnections
     from ..hosts.models import Preset, SavedHours
     from ..hosts.records import TargetRecord
     from .client.client import RemoteKernelClient

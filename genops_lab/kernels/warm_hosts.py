@@ -20,11 +20,11 @@ from ..hosts.providers import provider_of
 from .warm_pool import Warm
 
 if TYPE_CHECKING:
+    from ..hosts.async_connections import LoopConnections
     from ..hosts.configuration import HostConfig
     from ..hosts.ledger import Ledger
     from ..hosts.link.connection import HostConnection
     from ..hosts.link.route import Route
-    from ..hosts.loop_connections import LoopConnections
     from ..hosts.records import TargetRecord
 
 _LOOK_S = 0.5

@@ -18,9 +18,9 @@ from genops_lab.kernels.target_entry import idle_order
 from ..hosts.providers import provider_of
 
 if TYPE_CHECKING:
+    from ..hosts.async_connections import LoopConnections
     from ..hosts.ledger import Ledger
     from ..hosts.link.route import HostRef, Route
-    from ..hosts.loop_connections import LoopConnections
     from ..hosts.records import TargetRecord
 
 #: Seconds between two checks while kernels are being made ready.

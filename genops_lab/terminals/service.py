@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genops_lab.agent.channels import ChannelReset
-from genops_lab.agent.piping import pipe
+from genops_lab.agent.socket_forwarding import pipe
 from genops_lab.core.errors import Conflict, GenOpsError
 from genops_lab.core.paths import runtime_dir
 from genops_lab.core.running_labs import SOCKET_VARIABLE

@@ -6,7 +6,7 @@ import { Signal } from '@lumino/signaling';
 import type { MachineModel } from '../kernels/model';
 import { ApiError, GIB } from '../core';
 
-import { mayAsk } from './capacity-words';
+import { mayAsk } from './capacity-messages';
 import type { TargetsModel } from './model';
 import { NO_RESOURCES, ResourceChoice } from './resource-choice';
 import type { IBestFit, IResources, ITarget } from './service';

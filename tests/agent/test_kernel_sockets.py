@@ -18,7 +18,7 @@ import pytest
 from genops_lab.agent import paths
 from genops_lab.agent.channels import ChannelReset
 from genops_lab.agent.kernel_sockets import KernelSockets, is_gone, leftovers
-from genops_lab.agent.lab_side import lab_environment, lab_folder, socket_path
+from genops_lab.agent.lab_proxy import lab_environment, lab_folder, socket_path
 
 KERNEL = "0f0f0f0f-kernel"
 

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from genops_lab.deployments.desired import KIND
+from genops_lab.deployments.build_spec import KIND
 from genops_lab.deployments.models import Deployment, NewDeployment, RollBack
 from genops_lab.deployments.policy import RolloutPolicy
 from tests.hosts.labs import until

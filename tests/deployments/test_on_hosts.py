@@ -18,8 +18,8 @@ import pytest
 
 from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.settings import Settings
+from genops_lab.deployments.build_spec import KIND
 from genops_lab.deployments.description.models import ApplyDescription, PlanDescription
-from genops_lab.deployments.desired import KIND
 from genops_lab.deployments.fetched import FetchedService
 from genops_lab.deployments.models import (
     CheckDeploy,

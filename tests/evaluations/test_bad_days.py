@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from genops_lab.agent import turns
+from genops_lab.agent import model_process
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotFound
 from genops_lab.core.settings import Settings
 from genops_lab.core.store.work import WorkTable
@@ -149,15 +149,15 @@ def test_a_killed_process_is_said_and_leaves_nothing(
     rooms: Rooms, digits: str, holdout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[int] = []
-    whole = turns.ModelProcess.predict
+    whole = model_process.ModelProcess.predict
 
-    def predict(self: turns.ModelProcess, batch: int, rows: str) -> None:
+    def predict(self: model_process.ModelProcess, batch: int, rows: str) -> None:
         if batch == 2 and not killed:
             killed.append(self.process.pid)
             os.kill(self.process.pid, signal.SIGKILL)
         whole(self, batch, rows)
 
-    monkeypatch.setattr(turns.ModelProcess, "predict", predict)
+    monkeypatch.setattr(model_process.ModelProcess, "predict", predict)
     with cold_scoring():
         task, found = evaluated(rooms, model=digits, data=str(holdout), batch_rows=50, **BOTH)
     assert task.state == "failed"
@@ -179,14 +179,14 @@ def test_a_version_that_is_deleted_meanwhile_leaves_no_evaluation(
     run = rooms.run(rooms.registry.resolve(digits, "2")).run_id
     rooms.run(rooms.registry.register_model(RegisterModel(name="vanishing", run=run)))
     client = mlflow.MlflowClient(rooms.mlflow.uri)
-    whole = turns.ModelProcess.predict
+    whole = model_process.ModelProcess.predict
 
-    def predict(self: turns.ModelProcess, batch: int, rows: str) -> None:
+    def predict(self: model_process.ModelProcess, batch: int, rows: str) -> None:
         if batch == 1:
             client.delete_model_version("vanishing", "1")
         whole(self, batch, rows)
 
-    monkeypatch.setattr(turns.ModelProcess, "predict", predict)
+    monkeypatch.setattr(model_process.ModelProcess, "predict", predict)
     task, found = evaluated(rooms, model="vanishing", data=str(holdout), **BOTH)
     assert task.state == "failed" and found == []
     said = "The evaluation of 'vanishing' version 1 could not be written: Model Version (name=vanishing, version=1) not"

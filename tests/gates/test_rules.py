@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from genops_lab.evaluations.predictions import Predictions
-from genops_lab.gates import looks, plan, words
+from genops_lab.gates import looks, messages, plan
 from genops_lab.gates.evidence import Evidence
 from genops_lab.gates.facts_rules import FileEvidence, broken, judge_files
 from genops_lab.gates.judging import judge
@@ -209,7 +209,7 @@ def test_a_headline_names_the_causes_in_order() -> None:
             ["cannot_be_checked", "pass", "fail", "not_enough_data", "fail", "fail", "fail"]
         )
     ]
-    assert words.headline("fail", rules, "1") == "Fail: cause 2; cause 3; cause 4; cause 5; 2 more."
+    assert messages.headline("fail", rules, "1") == "Fail: cause 2; cause 3; cause 4; cause 5; 2 more."
 
 
 def test_a_look_goes_on_when_the_other_version_gets_predictions_and_fits_into_a_tag() -> None:

@@ -15,10 +15,10 @@ from genops_lab.core.errors import Conflict, InvalidRequest, NotFound
 from genops_lab.core.settings import Settings
 from genops_lab.evaluations.tags import version_tag
 from genops_lab.gates import service as service_module
+from genops_lab.gates.messages import markdown
 from genops_lab.gates.models import CheckGates, GateReport, PromoteVersion, Promotion
 from genops_lab.gates.plan_file import GateFileError, blob_hash
 from genops_lab.gates.service import GatesService
-from genops_lab.gates.words import markdown
 from genops_lab.registry.models import MovesQuery
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_store

@@ -18,10 +18,10 @@ from genops_lab.commands.document import Table
 from genops_lab.commands.views import endpoints as views
 from genops_lab.core.settings import Settings
 from genops_lab.deployments.secrets import Secrets
-from genops_lab.genai.endpoints import stepwise_test
+from genops_lab.genai.endpoints import endpoint_check
+from genops_lab.genai.endpoints.endpoint_check import STEPS
 from genops_lab.genai.endpoints.models import EndpointStep, EndpointTest, NewEndpoint, TestEndpoint
 from genops_lab.genai.endpoints.service import TOPIC, EndpointsService
-from genops_lab.genai.endpoints.stepwise_test import STEPS
 from tests.support.authority import Authority
 from tests.support.homes import Home
 from tests.support.mlflow_file import place_store
@@ -218,11 +218,11 @@ def test_an_address_that_cannot_be_had_here(tested: Case, monkeypatch: pytest.Mo
     async def silent(*_: object, **__: object) -> None:
         await asyncio.sleep(60)
 
-    monkeypatch.setattr(stepwise_test.asyncio, "open_connection", unknown)
+    monkeypatch.setattr(endpoint_check.asyncio, "open_connection", unknown)
     steps = tested.steps(url="http://models.example/v1")
     assert "the name is not known" in steps["address"].message and "DNS" in steps["address"].hint
-    monkeypatch.setattr(stepwise_test.asyncio, "open_connection", silent)
-    monkeypatch.setattr(stepwise_test, "_CONNECT_S", 0.05)
+    monkeypatch.setattr(endpoint_check.asyncio, "open_connection", silent)
+    monkeypatch.setattr(endpoint_check, "_CONNECT_S", 0.05)
     steps = tested.steps(url="http://models.example/v1")
     assert "no connection within" in steps["address"].message and "VPN" in steps["address"].hint
 
@@ -240,5 +240,5 @@ def test_embeddings_have_the_same_steps(tested: Case) -> None:
     tested.stub.set(bad_embeddings=True)
     steps = tested.steps(task="embeddings")
     assert steps["answers"].state == "failed" and "/embeddings" in steps["answers"].hint
-    tested.stub.reset(zero_embeddings=[stepwise_test.PROMPTS[0]])
+    tested.stub.reset(zero_embeddings=[endpoint_check.PROMPTS[0]])
     assert "cannot be compared: an embedding is zero" in tested.test(task="embeddings").message

@@ -30,7 +30,7 @@ from genops_lab.genai.evaluations.process import AnswersProcess
 from genops_lab.genai.evaluations.report import Question, Scores, compared, report_of
 from genops_lab.genai.evaluations.report_labels import labels_of
 from genops_lab.genai.evaluations.report_means import Means, Sequences
-from genops_lab.genai.evaluations.report_words import sentences
+from genops_lab.genai.evaluations.report_messages import sentences
 from genops_lab.genai.evaluations.results_folder import KeptLabel, KeptScore, find_folder
 from genops_lab.genai.evaluations.stopping import looks, random_order, unknown_models
 from genops_lab.genai.scorers.base import BaseScorer

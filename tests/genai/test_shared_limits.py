@@ -17,11 +17,11 @@ from genops_lab.core.errors import Conflict
 from genops_lab.core.locks import FileLock
 from genops_lab.genai.endpoints import shared_limits
 from genops_lab.genai.endpoints.endpoint import Connection, Endpoint
+from genops_lab.genai.endpoints.endpoint_check import StepwiseTest
 from genops_lab.genai.endpoints.limits import Limits
 from genops_lab.genai.endpoints.models import ModelEndpoint
 from genops_lab.genai.endpoints.probes import PROMPTS, probe
 from genops_lab.genai.endpoints.shared_limits import SharedLimits, limits_folder
-from genops_lab.genai.endpoints.stepwise_test import StepwiseTest
 from genops_lab.genai.evaluations.models import AnswerEvaluation
 from tests.support.openai_stub import OpenAIStub
 

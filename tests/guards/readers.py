@@ -385,11 +385,11 @@ def described(runtime: Path) -> tuple[str, set[str]]:
 
 def host_folders(home: Path) -> set[str]:
     """Folders on a host, below its home: of kernels, their runs, environments."""
-    from genops_lab.agent import environments, lab_side, paths
+    from genops_lab.agent import environments, lab_proxy, paths
 
     state, _ = paths.state_folder()
     units = [paths.new_unit_folder("KERNEL"), paths.new_unit_folder("COMMAND", "command")]
-    found = [state, *units, lab_side.lab_folder("KERNEL"), environments.root()]
+    found = [state, *units, lab_proxy.lab_folder("KERNEL"), environments.root()]
     return {str(Path(path).relative_to(home)) for path in found}
 
 

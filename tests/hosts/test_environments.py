@@ -13,7 +13,7 @@ import pytest
 
 from genops_lab.core.errors import Conflict, GenOpsError, InvalidRequest, NotAllowed
 from genops_lab.core.models import Task
-from genops_lab.hosts import connection_test, providers
+from genops_lab.hosts import connection_check, providers
 from genops_lab.hosts.models import (
     Additions,
     KernelLogQuery,
@@ -35,8 +35,8 @@ from .labs import SLEEPER, connected, kernels_of, on, open_lab, report_of, run, 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """No host here ends what its users leave behind some seconds after they leave."""
-    monkeypatch.setattr(connection_test, "LOGOUT_PAUSE_S", 0.2)
-    monkeypatch.setattr(connection_test, "SHORT_PAUSE_S", 0.2)
+    monkeypatch.setattr(connection_check, "LOGOUT_PAUSE_S", 0.2)
+    monkeypatch.setattr(connection_check, "SHORT_PAUSE_S", 0.2)
 
 
 @pytest.fixture

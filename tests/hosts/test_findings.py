@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from genops_lab.hosts.connection_test import ConnectionTest
+from genops_lab.hosts.connection_check import ConnectionTest
 from genops_lab.hosts.models import ReportStep
 from genops_lab.hosts.providers import route_of
 from genops_lab.hosts.records import TargetRecord

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from genops_lab.core.errors import Conflict, GenOpsError
-from genops_lab.hosts import connection_test
+from genops_lab.hosts import connection_check
 from genops_lab.hosts.models import (
     KernelLogQuery,
     NewTarget,
@@ -59,8 +59,8 @@ ORDER = [
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """No host here ends what its users leave behind some seconds after they leave."""
-    monkeypatch.setattr(connection_test, "LOGOUT_PAUSE_S", 0.2)
-    monkeypatch.setattr(connection_test, "SHORT_PAUSE_S", 0.2)
+    monkeypatch.setattr(connection_check, "LOGOUT_PAUSE_S", 0.2)
+    monkeypatch.setattr(connection_check, "SHORT_PAUSE_S", 0.2)
 
 
 def test_a_good_host_passes_each_step_in_order(at_home: Home, host: Sshd) -> None:
@@ -291,7 +291,7 @@ def test_a_host_that_ends_what_its_users_leave_behind_is_found_out(at_home: Home
                     await until(look, bool)
 
                 link = lab.links.link(record.route)
-                await connection_test.ConnectionTest(
+                await connection_check.ConnectionTest(
                     record, link, lab.links.run, heard.append, pause=pause
                 ).run()
                 logout = heard[-1]

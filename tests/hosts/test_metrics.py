@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from genops_lab.hosts import metrics as fleet_module
+from genops_lab.hosts.async_connections import LoopConnections
 from genops_lab.hosts.link.route import HostRef
-from genops_lab.hosts.loop_connections import LoopConnections
 from genops_lab.hosts.metrics import HostMetrics
 from genops_lab.hosts.providers import route_of
 

@@ -22,7 +22,7 @@ from genops_lab.hosts.link.errors import LinkError
 from genops_lab.hosts.link.questions import Nobody
 from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.providers.base import GpuKind, Pending, Resources, Running
-from genops_lab.hosts.providers.slurm import facts, free, jobs, words
+from genops_lab.hosts.providers.slurm import facts, free, jobs, messages
 from genops_lab.hosts.providers.slurm.config import SlurmConfig
 from genops_lab.hosts.providers.slurm.jobs import Job
 from genops_lab.hosts.providers.slurm.provider import PROVIDER
@@ -85,15 +85,15 @@ def test_names_of_other_targets_are_not_taken() -> None:
     ],
 )
 def test_a_reason_is_a_sentence(reason: str, said: str) -> None:
-    waiting = words.why_it_waits(Job(id=1, name="a", state="PENDING", reason=reason))
+    waiting = messages.why_it_waits(Job(id=1, name="a", state="PENDING", reason=reason))
     assert said in waiting and waiting.endswith("The expected start is not known.")
     later = Job(id=1, name="a", state="PENDING", reason=reason, starts_at=time.time() + 1e7)
-    assert "Expected start: " in words.why_it_waits(later) and len(words.why_it_waits(later)) <= 300
+    assert "Expected start: " in messages.why_it_waits(later) and len(messages.why_it_waits(later)) <= 300
 
 
 @pytest.mark.parametrize("state", sorted(jobs.ENDED))
 def test_each_end_is_told(state: str) -> None:
-    assert "ended as" not in words.why_it_ended(Job(id=1, name="a", state=state))
+    assert "ended as" not in messages.why_it_ended(Job(id=1, name="a", state=state))
 
 
 def test_what_a_kernel_requests_goes_before_the_targets_resources() -> None:

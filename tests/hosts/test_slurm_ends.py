@@ -15,7 +15,7 @@ from genops_lab.hosts.link.errors import LinkError
 from genops_lab.hosts.link.questions import Nobody, is_present
 from genops_lab.hosts.link.route import Route
 from genops_lab.hosts.providers.base import Gone, Resources, Running
-from genops_lab.hosts.providers.slurm import words
+from genops_lab.hosts.providers.slurm import messages
 from genops_lab.hosts.providers.slurm.jobs import Job
 from genops_lab.hosts.providers.slurm.provider import PROVIDER
 from genops_lab.hosts.providers.slurm.script import job_name
@@ -95,7 +95,7 @@ def test_a_preempted_job_says_so_before_and_after(target: Route) -> None:
         while not noticed.notice:
             noticed = await seen(spot, Running)
         assert "higher priority" in noticed.notice and noticed.ends_at - time.time() <= 4
-        assert (await seen(spot, Gone)).why == words.why_it_ended(Job(id=1, name="", state="PREEMPTED"))
+        assert (await seen(spot, Gone)).why == messages.why_it_ended(Job(id=1, name="", state="PREEMPTED"))
 
     run(life())
 
@@ -108,7 +108,7 @@ def test_a_requeued_job_starts_no_kernel_and_a_failed_node_is_told(cluster: Clus
         (job,) = cluster.run("squeue", "--me", "-h", "-n", job_name("slurm", "requeued"), "-o", "%i").split()
         cluster.run("scontrol", "update", f"JobId={job}", "Requeue=1")  # as a cluster's own rules may do
         cluster.run("scontrol", "requeue", job)
-        assert (await seen(requeued, Gone)).why == words.why_it_ended(
+        assert (await seen(requeued, Gone)).why == messages.why_it_ended(
             Job(id=1, name="", state="", restarts=1)
         )
         assert await PROVIDER.list_hosts(target) == [lost.ref]

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import yaml
 
-from genops_lab.hosts.connection_test import ConnectionTest
+from genops_lab.hosts.connection_check import ConnectionTest
 from genops_lab.hosts.link import connection
 from genops_lab.hosts.link.errors import LinkError
 from genops_lab.hosts.link.route import Route

@@ -16,10 +16,10 @@ import pytest
 import yaml
 
 from genops_lab.core.live import LiveHub
+from genops_lab.hosts.async_connections import LoopConnections
 from genops_lab.hosts.host_ends import HostEnds
 from genops_lab.hosts.link.errors import LinkError
 from genops_lab.hosts.link.route import Route
-from genops_lab.hosts.loop_connections import LoopConnections
 from genops_lab.hosts.providers.base import Gone, Resources, Running
 from genops_lab.hosts.providers.kubernetes.provider import PROVIDER
 from tests.kernels import places

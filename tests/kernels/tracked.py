@@ -23,9 +23,9 @@ from genops_lab.evaluations.service import EvaluationsService
 from genops_lab.experiments.models import MetricsQuery, Run, RunDetail, RunQuery
 from genops_lab.genai.evaluations.kernel_requests import KernelEvaluations
 from genops_lab.genai.prompts.service import PromptsService
+from genops_lab.hosts.async_connections import LoopConnections
 from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.route import Route
-from genops_lab.hosts.loop_connections import LoopConnections
 from genops_lab.kernel_api.service import RemoteTracking
 from genops_lab.kernel_api.uploads import IncomingFiles
 from genops_lab.kernels.folders.requests import FolderRequests

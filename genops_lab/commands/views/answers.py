@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from genops_lab.gates.words import markdown_cell
+from genops_lab.gates.messages import markdown_cell
 from genops_lab.genai.evaluations.models import (
     AnswerEvaluation,
     AnswersReport,

@@ -7,7 +7,7 @@ from genops_lab.genai.endpoints.limits import Limits, Price
 from genops_lab.genai.endpoints.models import EndpointTest, ModelEndpoint, ModelEndpoints
 from genops_lab.runtime.money import money_text
 
-from .test_steps import steps
+from .check_steps import steps
 
 STATES = {
     "untested": "not tested",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from genops_lab.gates.messages import sentence
 from genops_lab.gates.models import WORDS, GateReport, Promotion, Verdict
-from genops_lab.gates.words import sentence
 
 from ..document import SHORT_ID, Block, Cell, Column, Document, Facts, Note, Row, Table, Tone, moment
 

@@ -23,7 +23,7 @@ from genops_lab.hosts.resources import words_of
 from genops_lab.runtime.money import money_text
 
 from ..document import Cell, Column, Document, Facts, Note, Row, Table, Tone, duration, size
-from .test_steps import steps
+from .check_steps import steps
 
 #: The states of a connection on the screen.
 _STATES: dict[str, tuple[str, Tone]] = {

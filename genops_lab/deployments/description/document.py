@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from genops_lab.core.errors import InvalidRequest
 from genops_lab.deployments.policy import RolloutPolicy, check_policy
 from genops_lab.deployments.scaling import MOST
-from genops_lab.deployments.traced import EXPERIMENT
+from genops_lab.deployments.tracing_settings import EXPERIMENT
 
 API_VERSION = "genops/v1"
 #: A name of a deployment or of a key.

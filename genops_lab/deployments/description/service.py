@@ -19,6 +19,7 @@ from genops_lab.core.operations import require
 from genops_lab.core.services import Service
 from genops_lab.deployments.chat_templates import template_changes
 from genops_lab.deployments.https import https_in
+from genops_lab.deployments.live_scorers import LiveScorers, Scored, scorers_in
 from genops_lab.deployments.models import (
     CheckDeploy,
     Deployable,
@@ -29,7 +30,6 @@ from genops_lab.deployments.models import (
 )
 from genops_lab.deployments.names import check_name
 from genops_lab.deployments.record import LOCAL, Described, Record
-from genops_lab.deployments.scored import LiveScorers, Scored, scorers_in
 from genops_lab.deployments.sources import commit_of, given_of, name_of
 from genops_lab.serving.engines.memory import what_fits
 

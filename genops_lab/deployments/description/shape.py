@@ -11,12 +11,12 @@ import msgspec
 
 from genops_lab.core.formatting import size_of
 from genops_lab.deployments.https import Https
+from genops_lab.deployments.live_scorers import Scored
 from genops_lab.deployments.models import DeploymentChange
 from genops_lab.deployments.needs import Demanded
 from genops_lab.deployments.record import DEFAULT_HEALTH, LOCAL, Given, Record
 from genops_lab.deployments.scaling import Scale
-from genops_lab.deployments.scored import Scored
-from genops_lab.deployments.traced import Traced
+from genops_lab.deployments.tracing_settings import Traced
 from genops_lab.serving.engines.settings import CHAT_TEMPLATE
 
 from . import document

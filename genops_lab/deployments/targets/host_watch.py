@@ -14,7 +14,7 @@ from genops_lab.hosts.link.transfer import host_transfer
 from .host_talk import Following
 
 if TYPE_CHECKING:
-    from genops_lab.hosts.loop_connections import LoopConnections
+    from genops_lab.hosts.async_connections import LoopConnections
 
 #: How long the state of a deployment is current that has ended: the host tells no change of it.
 ENDED_S = 2.0

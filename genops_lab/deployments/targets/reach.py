@@ -14,7 +14,7 @@ from genops_lab.hosts.link.connection import HostConnection
 from genops_lab.hosts.link.forwarding import forward
 
 if TYPE_CHECKING:
-    from genops_lab.hosts.loop_connections import LoopConnections
+    from genops_lab.hosts.async_connections import LoopConnections
 
 BACKLOG = 128
 CLOSE_S = 3.0

@@ -19,7 +19,7 @@ from genops_lab.evaluations.predictions import FILE, Predictions, describe_ids, 
 from genops_lab.evaluations.tags import SESSION, newest, version_tag
 from genops_lab.experiments.backends.artifacts import MlflowArtifacts
 from genops_lab.experiments.backends.client import mlflow_errors
-from genops_lab.gates import words
+from genops_lab.gates import messages
 from genops_lab.gates.drift_rules import DriftEvidence, judge_drift
 from genops_lab.gates.evidence import Evidence, verdict_of
 from genops_lab.gates.facts_rules import FileEvidence, judge_files, public_key
@@ -194,11 +194,11 @@ class _Judging:
             for rule in plan.rules
         ]
         rules += self._about_the_file(before, why) + self._only_on_choosing_data(rules)
-        verdict = words.worst([rule.verdict for rule in rules])
+        verdict = messages.worst([rule.verdict for rule in rules])
         at = time.time()
         made = GateReport(
             model=name, version=version, verdict=verdict,
-            headline=words.headline(verdict, rules, self._other), rules=rules, against=self._other,
+            headline=messages.headline(verdict, rules, self._other), rules=rules, against=self._other,
             alias=plan.against, file=body.file, hash=self._hash, hash_before=before, commit=body.commit,
             notes=self._notes, data=[each for each in self._data.values() if each.run], looks=plan.looks,
             at=round(at, 3), program=__version__,
@@ -472,7 +472,7 @@ class _Judging:
         if place:
             # The words first: the tag names a report that is there.
             stem = path.removesuffix(".json")
-            self._client.log_text(place, words.markdown(made), f"{stem}.md")
+            self._client.log_text(place, messages.markdown(made), f"{stem}.md")
             if drawn := picture(made):
                 self._client.log_text(place, drawn, f"{stem}.svg")
             self._client.log_text(

@@ -22,6 +22,7 @@ from genops_lab.serving.engines.settings import COMMAND
 
 from .backends.gateway import MlflowGateway
 from .endpoint import CallFailed, Endpoint
+from .endpoint_check import StepwiseTest
 from .limits import Price
 from .models import (
     EndpointStep,
@@ -39,7 +40,6 @@ from .prices import price_of
 from .probes import STATES, changed, differences
 from .providers import INSTALL, MISSING, is_installed
 from .shared_limits import limits_folder
-from .stepwise_test import StepwiseTest
 from .store import EndpointFile
 
 #: The longest wait for a source of the list, and for an answer to a probe.

@@ -14,7 +14,7 @@ from .models import AnswerEvaluation, ComparedResults, ScoresReport
 from .process import question_of
 from .report import by_example, compare, corrected
 from .report_means import Means, WithoutIntervals
-from .report_words import sentences
+from .report_messages import sentences
 from .results_folder import ResultsFolder
 
 

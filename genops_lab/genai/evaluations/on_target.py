@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from genops_lab.agent.answers import CODE, ENDPOINTS, SESSION
+from genops_lab.agent.run_evaluation import CODE, ENDPOINTS, SESSION
 from genops_lab.core.errors import Failed, GenOpsError
 from genops_lab.core.paths import private_dir
 from genops_lab.core.tasks import SilentHandle

@@ -19,7 +19,7 @@ from .duplicates import leaked, near_duplicates
 from .evaluation_file import Evaluation, Model, embedding_models
 from .harness_file import Harness
 from .models import PlannedCalls, PlannedEvaluation, ShownDifference
-from .report_words import named
+from .report_messages import named
 from .rows import Rows, fields_of, read_all_rows, turns_in
 from .stopping import looks
 

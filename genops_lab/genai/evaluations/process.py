@@ -525,7 +525,7 @@ def _keep_report(
     scores: dict[str, dict[Key, KeptScore]], rows: dict[str, dict[str, Any]],
 ) -> None:  # fmt: skip
     from .report import report_of  # numpy
-    from .report_words import sentences
+    from .report_messages import sentences
 
     report = report_of(calls, scores, question_of(folder, file, rows))
     report = msgspec.structs.replace(report, stopped=_stopped(folder, file, state, scores, rows))

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from genops_lab.genai.evaluations.evaluation_file import Model
 from genops_lab.genai.evaluations.report import estimate, verdict
 from genops_lab.genai.evaluations.report_means import SHARE, Means
-from genops_lab.genai.evaluations.report_words import amount, interval
+from genops_lab.genai.evaluations.report_messages import amount, interval
 from genops_lab.genai.evaluations.results_folder import KeptScore
 from genops_lab.genai.scorers.judges import Rubric
 

@@ -16,7 +16,7 @@ def _provide(services: Services) -> None:
     from genops_lab.core.events import EventBus
     from genops_lab.core.settings import Settings
     from genops_lab.core.store import LocalStore
-    from genops_lab.deployments.scored import LiveScorers
+    from genops_lab.deployments.live_scorers import LiveScorers
     from genops_lab.experiments.mlflow import MlflowConnection
     from genops_lab.genai.endpoints.service import EndpointsService
     from genops_lab.genai.evaluations.service import AnswersService

@@ -19,16 +19,16 @@ from genops_lab.core.paths import write_private
 from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.core.worker import Worker
-from genops_lab.deployments.scored import AskedScorers, Scored
-from genops_lab.deployments.traced import Traced
+from genops_lab.deployments.live_scorers import AskedScorers, Scored
+from genops_lab.deployments.tracing_settings import Traced
 from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.scorers.base import Answered
 
 from .backend import LiveTrace, OnlineTraces
+from .messages import sentences
 from .models import NewOnlineScorers, OnlineScorer, OnlineScorers
 from .process import Checked, OnlineProcess, ScoredBatch, ScorerMean
 from .store import Config, Counted, KnownScorer, OnlineStore, Scoring, TraceScore, day_of
-from .words import sentences
 
 if TYPE_CHECKING:
     from genops_lab.core.store import LocalStore

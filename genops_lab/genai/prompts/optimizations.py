@@ -21,7 +21,7 @@ from genops_lab.genai.endpoints.endpoint import Endpoint
 from genops_lab.genai.evaluations.evaluation_file import Model, read_scorers
 from genops_lab.genai.evaluations.mlflow_rows import require_content
 from genops_lab.genai.evaluations.models import BegunAnswers, ComparedModels, NewAnswerEvaluation
-from genops_lab.genai.evaluations.report_words import amount, interval
+from genops_lab.genai.evaluations.report_messages import amount, interval
 from genops_lab.genai.evaluations.waits import kept_waits
 
 from .backend import MlflowPrompts

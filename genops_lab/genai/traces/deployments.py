@@ -15,7 +15,7 @@ from genops_lab.core.services import Service
 from genops_lab.core.settings import Settings
 from genops_lab.deployments.record import Record
 from genops_lab.deployments.service import DeploymentsService
-from genops_lab.deployments.traced import Traced
+from genops_lab.deployments.tracing_settings import Traced
 from genops_lab.experiments.mlflow import MlflowConnection
 
 from .answered import AnsweredRequest, AnsweredTraces

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from genops_lab.deployments.traced import Traced
+from genops_lab.deployments.tracing_settings import Traced
 
 from .pictures import Picture
 

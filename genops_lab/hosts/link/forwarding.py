@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from genops_lab.agent.channels import ChannelReset
-from genops_lab.agent.piping import pipe
+from genops_lab.agent.socket_forwarding import pipe
 
 from ...core.errors import GenOpsError
 from .connection import HostConnection

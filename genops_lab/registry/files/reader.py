@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from . import mlmodel, snapshots, words
+from . import messages, mlmodel, snapshots
 from .folder import Entry, entries
 from .judged import Header, Judged, code, data, refused, unknown, worse
 from .judging import judge
@@ -187,8 +187,8 @@ def facts(inspected: Inspected) -> ModelFacts:
     dtypes, quantization = _weights(inspected)
     return ModelFacts(
         verdict=verdict,
-        headline=words.headline(files, complete=inspected.complete),
-        advice=words.advice(files, verdict, described.flavors),
+        headline=messages.headline(files, complete=inspected.complete),
+        advice=messages.advice(files, verdict, described.flavors),
         formats=_formats(inspected, described.flavors),
         size_bytes=sum(inspected.sizes.values()),
         file_count=len(files),

@@ -33,7 +33,7 @@ import {
   stateOf,
   stepTitles,
   taskOf
-} from './words';
+} from './messages';
 
 import '../../../style/genai/endpoints.css';
 

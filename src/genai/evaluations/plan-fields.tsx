@@ -15,8 +15,8 @@ import { formatMoney } from '../../core/money';
 import { costText, short } from './figures';
 import type { PlanForm } from './plan-form';
 import { HERE } from './plan-form';
-import type { IPart } from './plan-words';
-import { mostOf, partsOf, priceDates, unknownCosts } from './plan-words';
+import type { IPart } from './plan-messages';
+import { mostOf, partsOf, priceDates, unknownCosts } from './plan-messages';
 import type { IPlan } from './service';
 
 import '../../../style/genai/evaluations.css';

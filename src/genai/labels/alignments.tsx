@@ -22,7 +22,7 @@ import {
 } from '../prompts/optimizer-fields';
 import { OptimizerList, OptimizerResult } from '../prompts/optimizer-work';
 import type { IWork } from '../prompts/work-model';
-import { callsText } from '../prompts/work-words';
+import { callsText } from '../prompts/work-messages';
 
 import type {
   AlignmentsModel,

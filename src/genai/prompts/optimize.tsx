@@ -34,7 +34,7 @@ import { RowsFields, isWhole } from './rows-fields';
 import { ModelsView } from './source-view';
 import { modelOf } from './sources';
 import type { IWork } from './work-model';
-import { callsText, rowsText } from './work-words';
+import { callsText, rowsText } from './work-messages';
 
 /** Versions that MLflow's optimizers write. `seen`: whether the tab is open. */
 export function Optimize(props: {

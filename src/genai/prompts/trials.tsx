@@ -24,7 +24,7 @@ import type {
 } from './trials-model';
 import { CancelOrResume, FailedTask } from './work-head';
 import type { IWork } from './work-model';
-import { callsText, rowsText, whenAndWhere } from './work-words';
+import { callsText, rowsText, whenAndWhere } from './work-messages';
 
 /** Versions of the chosen prompt and models, run on rows. `seen`: whether the tab is open. */
 export function RunOnRows(props: {

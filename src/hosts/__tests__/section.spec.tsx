@@ -9,7 +9,7 @@ import {
 import * as React from 'react';
 
 import { Bench, Refusal, settle, trans } from '../../tasks/__tests__/support';
-import { capacityWords } from '../capacity-words';
+import { capacityWords } from '../capacity-messages';
 import { TargetsModel } from '../model';
 import type { ITarget } from '../service';
 import { shortBytesOf } from '../view/gpu-bars';

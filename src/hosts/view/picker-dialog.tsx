@@ -11,7 +11,7 @@ import {
   formatPercent
 } from '../../core';
 
-import { capacityWords } from '../capacity-words';
+import { capacityWords } from '../capacity-messages';
 import { inOrder } from '../model';
 import type { IPlace, Picker } from '../picker';
 import type { QuestionsModel } from '../questions';

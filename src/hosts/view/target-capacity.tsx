@@ -3,7 +3,7 @@ import * as React from 'react';
 
 import { ActionButton, ApiError } from '../../core';
 
-import { capacityWords, mayAsk } from '../capacity-words';
+import { capacityWords, mayAsk } from '../capacity-messages';
 import type { TargetsModel } from '../model';
 import type { ITarget } from '../service';
 

@@ -15,8 +15,8 @@ from ..ssh.provider import PROVIDER as SSH
 from .config import SlurmConfig
 from .facts import said_of_queue, said_of_slurm
 from .jobs import ENDED
+from .messages import notice_of, why_it_ended, why_it_waits
 from .script import LOGS, host_id_of, job_name, options, script
-from .words import notice_of, why_it_ended, why_it_waits
 
 if TYPE_CHECKING:
     from genops_lab.agent.channels import Channel

@@ -4,7 +4,7 @@ import { ApiError } from '../../../core';
 import type { INewFile, IPromptVersion } from '../new-file';
 import { dataFrom, fileText, isPlain, partOf } from '../new-file';
 import { PlanForm } from '../plan-form';
-import { mostOf, priceDates, unknownCosts } from '../plan-words';
+import { mostOf, priceDates, unknownCosts } from '../plan-messages';
 import type { IBegun, IPlan, IPlannedCalls, ITarget } from '../service';
 
 const trans = nullTranslator.load('genops_lab');

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from .desired import KIND, POLL_S
+from .build_spec import KIND, POLL_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
