@@ -25,7 +25,12 @@ WORKERS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """What is simulated. ``users`` are sticky and differ in their own rate of failures and latency; 0: none are."""
+    """What is simulated, a request each ``apart_s`` seconds, and a look after each ``look`` of them.
+
+    ``users`` are sticky and differ in their own rate of failures and latency; 0: none are. In ``bursts`` of 20 s half
+    of the requests to both revisions fail; with a ``rhythm`` failures and latencies of both go up and down as over a
+    day. ``watch_s`` is the time of the watch after the steps.
+    """
 
     failures: tuple[float, float] = (0.01, 0.01)
     slower: float = 1.0
@@ -33,6 +38,16 @@ class World:
     traffic: tuple[float, ...] = (1.0, 10.0, 50.0)
     requests: int = 6_000
     look: int = 50
+    apart_s: float = RATE_S
+    alpha: float = ALPHA
+    bursts: bool = False
+    rhythm: bool = False
+    watch_s: float = 0.0
+
+    def at(self, now: float) -> tuple[float, float]:
+        """Return by how much more requests of both fail at a time, and by what their latencies are multiplied."""
+        day = math.sin(now / 400 * 2 * math.pi) if self.rhythm else 0.0
+        return 0.5 * (self.bursts and now % 200 < 20) + 0.05 * (1 + day) * self.rhythm, math.exp(day)
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,8 @@ def simulate(world: World, seed: int) -> End:
         "name": "simulated",
         "champion": 1,
         "candidate": 2,
-        "alpha": ALPHA,
+        "alpha": world.alpha,
+        "watch_s": world.watch_s,
         "steps": [{"traffic": each, "requests": 20} for each in world.traffic],
         "warm_up_s": 0.0,
         "unit": "header" if world.users else "request",
@@ -61,7 +77,8 @@ def simulate(world: World, seed: int) -> End:
     users = [(chance.random(), chance.betavariate(0.2, 8), chance.gauss(0, 0.5)) for _ in range(world.users)]
     counts, peeking = [[0, 0], [0, 0]], 0
     for number in range(1, world.requests + 1):
-        now += RATE_S
+        now += world.apart_s
+        more, slower = world.at(now)
         share, unit = judge.traffic / 100, b""
         rate, level, point = 0.0, 0.0, chance.random()
         if users:
@@ -69,8 +86,8 @@ def simulate(world: World, seed: int) -> End:
             point, rate, level = users[at]
             unit = at.to_bytes(4, "big")
         candidate = point < share
-        failed = chance.random() < rate + world.failures[candidate]
-        seconds = math.exp(chance.gauss(-3 + level, 0.4)) * (world.slower if candidate else 1.0)
+        failed = chance.random() < rate + more + world.failures[candidate]
+        seconds = slower * math.exp(chance.gauss(-3 + level, 0.4)) * (world.slower if candidate else 1.0)
         judge.ended(candidate, share, unit, failed=failed, arrived=now, now=now + seconds)
         counts[candidate][failed] += 1
         if number % world.look == 0:

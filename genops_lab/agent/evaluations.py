@@ -3,8 +3,8 @@
 The Lab names the session as ``id`` and its ``program``, ``evaluate`` or ``answers``; the host answers with what its
 Python has. Then the Lab sends orders, until it ends the channel. ``place`` lists files of the session by path, hash and
 size; the host asks for those that it does not have, from where a broken connection left them. The answer has the
-command that works with them (:mod:`.evaluate`, :mod:`.run_evaluation`). ``list`` asks for the paths of the files in a folder
-of the session, and ``fetch`` for a file. ``remove`` deletes the session. :mod:`.transfer` defines how files travel.
+command that works with them (:mod:`.evaluate`, :mod:`.run_evaluation`). ``list`` asks for the paths of the files of a
+folder of the session, and ``fetch`` for a file. ``remove`` deletes the session. :mod:`.transfer` says how files travel.
 
 Files are kept by their hash, so a model that was sent before is not sent again. A session has copies: a model may write
 into its own folder. The files ``own`` are in the session alone, and end with it. Those of ``absent`` too, and they are

@@ -16,7 +16,7 @@ def outlook(policy: RolloutPolicy, requests: int, failures: int, over_s: float) 
 
     >>> policy = RolloutPolicy(lasts="1h")
     >>> len(outlook(policy, 36_000, 360, 3600.0).lines)
-    4
+    5
     """
     if policy.kind == "replace":
         return RolloutOutlook(requests_per_hour=0.0, lines=[])
@@ -37,18 +37,20 @@ def outlook(policy: RolloutPolicy, requests: int, failures: int, over_s: float) 
         return RolloutOutlook(requests_per_hour=3600 * rate_s, lines=lines)
     judged = [each for each in policy.all_steps if each.traffic < 100]
     total_s, most_s = 0.0, seconds(policy.lasts)
-    known = 0
     for at, step in enumerate(judged):
         coming = judged[at + 1].traffic if at + 1 < len(judged) else 100.0
         margin, share = min(policy.failures * 100 / coming, 0.99), step.traffic / 100
         rows = rows_to_exclude(failing, margin, share, policy.alpha)
-        more = max(rows - known, round(step.requests / share)) if policy.unit == "request" else rows
-        known += more
-        need_s = max(more / rate_s, seconds(step.time)) + seconds(policy.warm_up)
+        rows = max(rows, round(step.requests / share)) if policy.unit == "request" else rows
+        need_s = max(rows / rate_s, seconds(step.time)) + seconds(policy.warm_up)
         total_s += need_s
         lines.append(
             f"Step {at + 1} ({step.traffic:g} % of the requests) needs about {time(need_s)}: then a rise of the "
             f"failures by {points(margin)} is excluded."
+        )
+    if policy.kind == "canary" and seconds(policy.watch):
+        lines.append(
+            f"Then it is watched for {time(seconds(policy.watch))}: harm that begins late rolls it back."
         )
     if total_s > most_s:
         lines.append(

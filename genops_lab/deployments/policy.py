@@ -49,6 +49,7 @@ class RolloutPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     are judged. ``unit`` is what is given to a revision by chance, and counted once. ``alpha`` is the largest chance
     that a version that is no worse is rolled back. ``lasts`` is the most time; then ``used_up`` happens. ``share`` is
     the percentage of requests that are copied to a shadow. Requests in the first ``warm_up`` of a step are not judged.
+    After its last step the judge watches a canary for the time ``watch``; the revision before keeps 5 % meanwhile.
     """
 
     kind: RolloutKind = "canary"
@@ -63,6 +64,7 @@ class RolloutPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     used_up: Literal["hold", "rollback"] = "hold"
     share: float = 10.0
     warm_up: str = "10s"
+    watch: str = "1h"
 
     @property
     def all_steps(self) -> list[RolloutStep]:
@@ -140,7 +142,7 @@ def check_policy(policy: RolloutPolicy) -> None:
         raise _wrong(f"share is {policy.share:g}; it is more than 0 and at most 100 percent.")
     if seconds(policy.lasts) <= 0:
         raise _wrong("lasts is more than 0.")
-    for text in (policy.warm_up, *(each.time for each in policy.all_steps)):
+    for text in (policy.warm_up, policy.watch, *(each.time for each in policy.all_steps)):
         seconds(text)
 
 
@@ -181,6 +183,7 @@ def for_gateway(
         "lasts_s": seconds(policy.lasts),
         "used_up": policy.used_up,
         "warm_up_s": seconds(policy.warm_up),
+        "watch_s": seconds(policy.watch),
         "promotes": policy.kind == "canary",
         "share": policy.share if policy.kind == "shadow" else 0.0,
     }

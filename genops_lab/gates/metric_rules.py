@@ -41,7 +41,8 @@ def bound(rule: Bound, evidence: Evidence, alpha: float) -> RuleVerdict:
         clause += f", and {messages.would_show(state, found.more, rule.cluster)}"
     else:
         gap = abs((found.estimate or 0.0) - bound)
-        clause += f", {messages.amount(gap, rule.metric)} {'below' if least else 'over'} {messages.value(bound, rule.metric)}"
+        place = "below" if least else "over"
+        clause += f", {messages.amount(gap, rule.metric)} {place} {messages.value(bound, rule.metric)}"
     ends = ""
     if found.low is not None and found.high is not None:
         ends = f"{messages.percent(1 - 2 * alpha)} interval: {_ends(found.low, found.high, rule.metric)}; "

@@ -93,6 +93,10 @@ class Difference:
         """Return the p-value of "the difference is at least this margin", which holds at any time."""
         return math.exp(-self._most_below[self.margins.index(margin)])
 
+    def p_above_now(self, margin: float) -> float:
+        """Return the p-value of "the difference is at most this margin" for one look: later rows may raise it."""
+        return min(1.0, math.exp(-max(self._above[self.margins.index(margin)], 0.0)))
+
     def interval(self, alpha: float) -> tuple[float, float]:
         """Return the smallest and the largest margin that are not excluded; each end errs with a chance of alpha."""
         limit = math.log(1 / alpha)
@@ -250,6 +254,10 @@ class LatencyRatio:
     def p_above(self, ratio: float) -> float:
         """Return the p-value of "the ratio is at most this one", which holds at any time."""
         return self._tests[self.ratios.index(ratio)].p_above(0.0)
+
+    def p_above_now(self, ratio: float) -> float:
+        """Return the p-value of "the ratio is at most this one" for one look: later times may raise it."""
+        return self._tests[self.ratios.index(ratio)].p_above_now(0.0)
 
     def state(self) -> dict[str, Any]:
         """Return the state as JSON has it."""

@@ -9595,6 +9595,7 @@ export interface components {
          *     are judged. ``unit`` is what is given to a revision by chance, and counted once. ``alpha`` is the largest chance
          *     that a version that is no worse is rolled back. ``lasts`` is the most time; then ``used_up`` happens. ``share`` is
          *     the percentage of requests that are copied to a shadow. Requests in the first ``warm_up`` of a step are not judged.
+         *     After its last step the judge watches a canary for the time ``watch``; the revision before keeps 5 % meanwhile.
          */
         RolloutPolicy: {
             /**
@@ -9635,6 +9636,8 @@ export interface components {
             share: number;
             /** @default 10s */
             warm_up: string;
+            /** @default 1h */
+            watch: string;
         };
         /**
          * RolloutStep

@@ -332,7 +332,7 @@ def test_other_settings_are_a_revision_that_a_canary_lets_in(
     again = deployed(rooms, NAME, path=str(file), settings=settings)
     assert (again.revision, again.updating_to) == (1, 0), "the same thing runs already"
     steps = [RolloutStep(traffic=50, requests=5)]
-    policy = RolloutPolicy(steps=steps, failures=0.3, latency=None, warm_up="0s")
+    policy = RolloutPolicy(steps=steps, failures=0.3, latency=None, warm_up="0s", watch="0s")
     address = urlsplit(chat.url)
     body = json.dumps({"messages": QUESTION, "max_tokens": 1}).encode()
     path = f"{address.path}/v1/chat/completions"

@@ -36,7 +36,7 @@ from .killed_lab import killed_lab
 
 NAME = "rolled"
 STEPS = [RolloutStep(traffic=30, requests=5), RolloutStep(traffic=60, requests=5)]
-WIDE = RolloutPolicy(steps=STEPS, failures=0.2, latency=None, warm_up="0s")
+WIDE = RolloutPolicy(steps=STEPS, failures=0.2, latency=None, warm_up="0s", watch="1s")
 #: Version 2 by WIDE.
 FILE = f"""\
 apiVersion: genops/v1
@@ -53,6 +53,7 @@ rollout:
   failures: 0.2
   latency: null
   warm_up: 0s
+  watch: 1s
 """
 #: No traffic of these tests is enough to exclude it.
 NARROW = RolloutPolicy(steps=STEPS, failures=0.0001, latency=None, warm_up="0s")
@@ -130,7 +131,7 @@ def test_a_canary_of_a_file_goes_through_its_steps_and_is_kept_with_the_version(
     assert read_description(changes_nothing(rooms, NAME)).rollout == WIDE
     assert found.rollout is not None and found.rollout.state == "promoted" and not found.rollout.history
     shown = rooms.run(rooms.rollouts.get_rollout(NAME))
-    assert {each.traffic for each in shown.history} == {30, 60, 100}
+    assert {each.traffic for each in shown.history} == {30, 60, 95, 100}
     kept = tag_of(rooms, "2")
     assert kept["deployment"] == NAME and kept["state"] == "promoted" and kept["metrics"][0]["high"] <= 0.2
     version = rooms.run(rooms.registry.resolve("rolled-digits", "2"))
@@ -359,6 +360,7 @@ def test_a_policy_names_what_is_wrong() -> None:
         ({"alpha": 0.5}, "alpha is 0.5"),
         ({"failures": 5}, "a share between 0 and 1"),
         ({"lasts": "soon"}, "'soon' is no time"),
+        ({"watch": "an hour"}, "'an hour' is no time"),
         ({"outcomes": [{"name": "a", "margin": 2}]}, "low below high"),
     ):
         with pytest.raises(InvalidRequest, match=message):
@@ -371,7 +373,9 @@ def test_the_outlook_says_what_the_traffic_can_show() -> None:
     policy = RolloutPolicy(lasts="1h")
     busy, quiet = outlook(policy, 36_000, 360, 3600.0).lines, outlook(policy, 360, 4, 3600.0).lines
     assert busy[0] == "36,000 requests an hour, 1.00% of them failed, in the last 60 min."
-    assert len(busy) == 4 and "by 1 point is excluded" in busy[-1]
+    assert len(busy) == 5 and "by 1 point is excluded" in busy[-2]
+    assert busy[-1] == "Then it is watched for 60 min: harm that begins late rolls it back."
+    assert len(outlook(RolloutPolicy(watch="0s"), 36_000, 360, 3600.0).lines) == 4
     assert "it will be held" in quiet[-1]
     assert "too few" in outlook(policy, 3, 0, 60.0).lines[0]
     assert "until a person promotes" in outlook(RolloutPolicy(kind="blue-green"), 0, 0, 0.0).lines[0]

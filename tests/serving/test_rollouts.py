@@ -133,6 +133,26 @@ def test_a_candidate_that_hangs_or_answers_late_is_rolled_back(
     assert set(traffic.answers[since + 1 :]) == {(200, "1")}
 
 
+def test_a_candidate_that_dies_while_it_is_watched_is_rolled_back(alone: GatewayProcess, one: Scorer) -> None:
+    """It has passed every step, and gets 95 % of the requests."""
+    dying = Scorer("answers")
+    alone.route((one, 1), (dying, 0), keep=True)
+    begin(alone, rollout(50, failures=0.2, watch_s=3600))
+    with Traffic(alone) as traffic:
+        watched = eventually(lambda: evidence(alone), lambda now: now["traffic"] == 95, 60)
+        assert (watched["state"], watched["step"], watched["steps"]) == ("running", 2, [50, 95])
+        assert "The candidate has passed all steps" in watched["next"] and watched["left_s"] > 3500
+        dying.kill()
+        found = eventually(lambda: evidence(alone), lambda now: now["state"] == "rolled back", 60)
+        since = len(traffic.answers)
+        eventually(lambda: len(traffic.answers), lambda count: count > since + 20)
+    assert found["by"] == "the judge" and found["why"].startswith("Failures: ")
+    cut = [status for status, _ in traffic.answers if status != 200]
+    assert len(cut) <= 1, (
+        "only a request that had begun when the process was killed; the rest is answered by the other"
+    )
+
+
 def test_a_candidate_without_harm_goes_through_the_steps_and_gets_all(
     alone: GatewayProcess, one: Scorer, two: Scorer
 ) -> None:

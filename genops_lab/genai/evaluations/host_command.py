@@ -1,4 +1,4 @@
-"""Ask and score on the host of a target: ``python -m`` of this module, which :mod:`genops_lab.agent.run_evaluation` starts.
+"""Ask and score on the host of a target: :mod:`genops_lab.agent.run_evaluation` starts ``python -m`` of this module.
 
 Standard input has the endpoints. Each line of standard output is an event as JSON: ``answers`` or ``scored`` with a
 count, and at last ``done``, or ``failed`` with a hint. The results are in the folder.

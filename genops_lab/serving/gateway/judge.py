@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
-from genops_lab.statistics.streams import Difference, Latencies, LatencyRatio
+from genops_lab.statistics.streams import Difference, LatencyRatio
 
+from .evidence import MOST_UNITS, EndedRequest, Evidence, OutcomeBlocks, UnitCounter, UnitRequests
+from .harm import Harm, HarmWatch, step_harms
 from .rollout import Rollout
 from .served import SERVED, SERVED_S, Entry, ServedLog
 
@@ -34,44 +37,9 @@ DIFFERENCES = (
 RATIOS = (0.5, 0.67, 0.8, 0.9, 1.0, 1.05, 1.1, 1.2, 1.3, 1.5, 2.0, 3.0, 5.0)
 #: A look that is so late means that the process was stopped: requests in flight then tell nothing about revisions.
 GAP_S = 3.0
-MOST_UNITS = 200_000
-QUEUED = 5_000
 HISTORY = 200
 
 ENDED = ("promoted", "rolled back")
-
-
-class Arm:
-    """The requests of one revision in this step."""
-
-    def __init__(self, given: dict[str, Any] | None = None) -> None:
-        given = given or {}
-        self.requests = int(given.get("requests", 0))
-        self.failures = int(given.get("failures", 0))
-        self.times = Latencies({int(at): int(n) for at, n in given.get("times", {}).items()})
-
-    def state(self) -> dict[str, Any]:
-        """Return the state as JSON has it."""
-        times = {str(at): count for at, count in self.times.counts.items()}
-        return {"requests": self.requests, "failures": self.failures, "times": times}
-
-    def shown(self) -> dict[str, Any]:
-        """Return the figures; latencies in milliseconds."""
-        p50, p95 = (self.times.quantile(each) for each in (0.5, 0.95))
-        return {
-            "requests": self.requests,
-            "failures": self.failures,
-            "p50_ms": None if p50 is None else 1000 * p50,
-            "p95_ms": None if p95 is None else 1000 * p95,
-        }
-
-
-class Unit:
-    """The first requests of a unit in a step, as (failed, seconds)."""
-
-    def __init__(self, candidate: bool, began: float) -> None:
-        self.candidate, self.began = candidate, began
-        self.requests: list[tuple[bool, float]] = []
 
 
 class Judge:
@@ -89,14 +57,15 @@ class Judge:
         #: Copies on their way.
         self.shadows = 0
         self._stride_s, self._noted_s = 1.0, -math.inf
-        self._arms = (Arm(), Arm())
         self._last = now
         #: Requests that arrived before are not counted.
         self._counts_from = now + rollout.warm_up_s
-        self._begin_tests()
-        self._waiting: list[tuple[bool, float, bytes, bool, float, float]] = []
-        self._units: OrderedDict[bytes, Unit] = OrderedDict()
-        self._frozen: set[bytes] = set()
+        #: What margins are excluded by: a step tells nothing about the one after it.
+        self._evidence = self._new_evidence()
+        self._units = UnitCounter(rollout)
+        self._watch = HarmWatch(rollout)
+        self._values = {rule.name: OutcomeBlocks() for rule in rollout.outcomes}
+        self._waiting: list[EndedRequest] = []
         self.served: OrderedDict[bytes, tuple[bool, float, int, bytes]] = OrderedDict()
         self._sent_back: set[tuple[bytes, str]] = set()
         #: Keeps what feedback needs over a restart; None where nothing is kept, such as in simulations.
@@ -115,6 +84,16 @@ class Judge:
         return 0.0 if self.state == "rolled back" or not judged else judged[self.step].traffic
 
     @property
+    def _stays(self) -> bool:
+        """Whether a unit stays with a revision, and its requests are not by chance each."""
+        return self.rollout.unit != "request"
+
+    @property
+    def _watches(self) -> bool:
+        """Whether the candidate has passed all steps of the policy, and is watched."""
+        return bool(self.rollout.judged_steps) and self.rollout.watches(self.step)
+
+    @property
     def compares(self) -> bool:
         """Whether requests are counted: both revisions get some, and nobody has decided."""
         return self.state not in ENDED and 0 < self.traffic < 100
@@ -124,7 +103,7 @@ class Judge:
     ) -> None:
         """Count a request that has ended. ``share`` is the chance that it was given to the candidate."""
         if self.compares:
-            self._waiting.append((candidate, share, unit, failed, arrived, now))
+            self._waiting.append(EndedRequest(candidate, share, unit, failed, arrived, now))
 
     def remember(self, id: bytes, candidate: bool, unit: bytes, now: float) -> None:
         """Remember for a time which revision a request was given to."""
@@ -153,15 +132,20 @@ class Judge:
         if found is None:
             return f"The request is unknown, or more than {SERVED_S / 60:.0f} min old."
         candidate, _, episode, unit = found
-        once = (unit if self.rollout.unit != "request" else id, name)
+        once = (unit if self._stays else id, name)
+        ended = not self.compares or (self._stays and episode != self.episode)
+        # A unit that stays counts once in a step, and once in each window of the watch.
+        watched = (
+            self._stays and not ended and self._watch.take_outcome(unit, name, candidate, rule.worse(value))
+        )
         if once in self._sent_back:
-            return "This outcome was sent before."
-        if not self.compares or (self.rollout.unit != "request" and episode != self.episode):
+            return "" if watched else "This outcome was sent before."
+        if ended:
             return "The step in which the request was answered has ended."
         self._sent_back.add(once)
-        if self.log is not None and self.rollout.unit == "request":
+        if self.log is not None and not self._stays:
             self.log.outcome(id, name)
-        self._values[name][candidate].append(rule.worse(value))
+        self._values[name].add(candidate, rule.worse(value))
         return ""
 
     def _forget(self) -> None:
@@ -181,20 +165,14 @@ class Judge:
             return False
         self.elapsed_s += passed
         self.step_s += passed
-        share_now = self.traffic / 100
-        counted = []
-        for each in waiting:
-            # One that arrived in the step before, in the warm-up, or before a gap, tells about that.
-            if each[4] >= self._counts_from and each[1] == share_now:
-                counted.append(each)
-                arm = self._arms[each[0]]
-                arm.requests += 1
-                arm.failures += each[3]
-                if not each[3]:
-                    arm.times.add(each[5] - each[4])
+        share = self.traffic / 100
+        # One that arrived in the step before, in the warm-up, or before a gap, tells about that.
+        counted = [each for each in waiting if each.arrived >= self._counts_from and each.share == share]
+        self._evidence.count(counted)
         if self.compares:
-            self._add(counted, share_now, now)
-            self._add_outcomes()
+            self._add(counted, share, now)
+            self._add_outcomes(share)
+            self._watch.begin(self.elapsed_s)
         before = (self.traffic, self.state)
         if self.elapsed_s - self._noted_s >= self._stride_s:
             self._note()
@@ -203,120 +181,96 @@ class Judge:
             self._note()
         return self.traffic != before[0]
 
-    def _add(
-        self, counted: list[tuple[bool, float, bytes, bool, float, float]], share: float, now: float
-    ) -> None:
-        if self.rollout.unit == "request":
-            units = [(each[0], [(each[3], each[5] - each[4])]) for each in counted]
-        else:
-            units = self._whole_units(counted, now)
-        if not units:
-            return
-        self._failures.add(
-            [(candidate, sum(f for f, _ in seen) / len(seen)) for candidate, seen in units], share
-        )
-        if self._latency is not None:
-            self._latency.add([(c, [0.0 if f else s for f, s in seen]) for c, seen in units], share)
+    def _add(self, counted: list[EndedRequest], share: float, now: float) -> None:
+        each_alone: list[UnitRequests] = []
+        if not self._stays:
+            each_alone = [(each.candidate, [(each.failed, each.seconds)]) for each in counted]
+        units = self._units.add(counted, now) if self._stays else each_alone
+        self._evidence.test(units, share)
+        self._watch.add(counted, each_alone, share, now)
 
-    def _whole_units(
-        self, counted: list[tuple[bool, float, bytes, bool, float, float]], now: float
-    ) -> list[tuple[bool, list[tuple[bool, float]]]]:
-        """Return the units that have all requests that count; each counts once in a step."""
-        whole = []
-        for candidate, _, name, failed, arrived, at in counted:
-            if name in self._frozen or len(self._frozen) + len(self._units) > MOST_UNITS:
-                continue
-            unit = self._units.setdefault(name, Unit(candidate, arrived))
-            if unit.candidate == candidate:
-                unit.requests.append((failed, at - arrived))
-            if len(unit.requests) >= self.rollout.unit_requests:
-                whole.append(name)
-        for name, unit in self._units.items():
-            if now - unit.began <= self.rollout.unit_s:
-                break
-            whole.append(name)
-        found = []
-        for name in whole:
-            unit_ = self._units.pop(name, None)
-            if unit_ is not None and unit_.requests:
-                self._frozen.add(name)
-                found.append((unit_.candidate, unit_.requests))
-        return found
-
-    def _add_outcomes(self) -> None:
-        """Add values in blocks of one of the candidate and k of the champion: who sends any is not by chance."""
-        share = self.traffic / 100
-        k = min(max(round((1 - share) / share), 1), 99)
-        for name, (champion, candidate) in self._values.items():
-            block: list[tuple[bool, float]] = []
-            while candidate and len(champion) >= k:
-                block.append((True, candidate.popleft()))
-                block += [(False, champion.popleft()) for _ in range(k)]
-            self._outcomes[name].add(block, 1 / (k + 1))
+    def _add_outcomes(self, share: float) -> None:
+        for name, values in self._values.items():
+            block = values.whole(share)
+            self._evidence.outcomes[name].add(*block)
+            if not self._stays:
+                self._watch.add_outcomes(name, *block)
+        if self._stays:
+            self._watch.add_unit_outcomes(share)
 
     # Decisions ------------------------------------------------------------------------------------------------------
 
     @property
     def alpha(self) -> float:
-        """The error that this look may spend. Units that stay spend a part of it in each step: 1/2, 1/6, 1/12, ..."""
-        if self.rollout.unit == "request":
+        """The error of a margin that this step excludes. Units that stay spend a part in each: 1/2, 1/6, 1/12, ..."""
+        if not self._stays:
             return self.rollout.alpha
         return self.rollout.alpha / (self.episode * (self.episode + 1))
 
     def _decide(self) -> None:
         if not self.compares:
             return
-        harm = self._harm()
-        if harm:
-            self._end("rolled back", harm, "the judge")
+        harm = next(self._harms(), None)
+        if harm is not None:
+            self._end("rolled back", harm.summary, "the judge")
             return
         if self.state != "running":
             return
         step = self.rollout.judged_steps[self.step]
-        candidate = self._arms[1]
+        candidate, watches = self._evidence.stats[1], self._watches
         enough = candidate.requests >= step.requests and self.step_s >= step.seconds + self.rollout.warm_up_s
-        if enough and candidate.requests and all(each["passed"] for each in self.metrics()):
+        passed = enough and (watches or candidate.requests > 0) and all(e["passed"] for e in self.metrics())
+        if passed and not self._watch.suspects:
             if self.step + 1 < len(self.rollout.judged_steps):
                 self._go_to(self.step + 1)
             elif self.rollout.promotes:
-                self._end(
-                    "promoted", "Every margin is excluded: the candidate is not worse by more.", "the judge"
-                )
+                why = "Every margin is excluded: the candidate is not worse by more."
+                if watches:
+                    why += f" No harm was seen in the {step.seconds / 60:.3g} min after it."
+                self._end("promoted", why, "the judge")
             else:
                 self._hold("Every margin is excluded. A person decides: promote or roll back.")
-        elif self.elapsed_s >= self.until_s:
+        elif enough and watches and not passed:
+            self._hold(
+                "The candidate has changed: what it excluded at first is contradicted by what came later."
+            )
+        elif self.elapsed_s >= self.until_s and not watches:
             why = f"The time is used up ({self.until_s / 3600:.3g} h). {self.excluded()}"
             if self.rollout.used_up == "rollback":
                 self._end("rolled back", why, "the policy")
             else:
                 self._hold(why)
 
-    def _harm(self) -> str:
-        """Return the harm that is shown; empty without any. A margin that is excluded already is no harm."""
-        for each in self.metrics():
-            if each["harm"] and not each["below"]:
-                return str(each["says"])
-        return ""
+    def _harms(self) -> Iterator[Harm]:
+        """Yield the harm that is shown now, whatever a step has excluded."""
+        yield from self._watch.harms(self.rollout.alpha, self.elapsed_s)
+        if self._stays:
+            yield from step_harms(self.rollout, self._evidence, self.alpha / 2)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return what is known of each metric: estimate, interval, margin, whether harm is shown or it has passed."""
-        share = self.alpha / (1 + (self._latency is not None) + len(self._outcomes))
-        last = self.step + 1 >= len(self.rollout.judged_steps)
+        evidence = self._evidence
+        share = self.alpha / evidence.metrics
+        last = self.rollout.watches(self.step + 1) and not self._watches
         found = [
             self._difference(
                 "failures",
-                self._failures,
+                evidence.failures,
                 self.rollout.failures,
                 self.rollout.failure_margin(self.step),
                 share,
             )
         ]
-        if self._latency is not None:
-            found.append(self._ratio(self._latency, share, last))
+        if evidence.latency is not None:
+            found.append(self._ratio(evidence.latency, share, last))
         for rule in self.rollout.outcomes:
             margin = self.rollout.outcome_margin(rule, self.step)
-            test = self._outcomes[rule.name]
+            test = evidence.outcomes[rule.name]
             found.append(self._difference(rule.name, test, rule.relative_margin, margin, share))
+        harms = {harm.metric: harm.summary for harm in self._harms()}
+        for each in found:
+            each["harm"] = each["name"] in harms
+            each["says"] = harms.get(each["name"], each["says"])
         return found
 
     def _difference(
@@ -324,8 +278,6 @@ class Judge:
     ) -> dict[str, Any]:
         estimate = test.estimate
         low, high = test.interval(share)[0], test.interval(self.alpha)[1]
-        below = test.p_below(margin) <= self.alpha
-        harm = low >= 0 and estimate is not None and estimate > margin
         rates = [total / count if count else 0.0 for total, count in zip(test.sums, test.counts, strict=True)]
         what = "Failures" if name == "failures" else f"Outcome {name} (0 best, 1 worst)"
         says = (
@@ -340,18 +292,13 @@ class Judge:
             "high": _finite(high),
             "margin": margin,
             "needed": min(needed, 1.0),
-            "below": below,
-            "harm": harm,
-            "passed": needed >= 1 or test.p_below(needed) <= self.alpha,
+            "passed": low <= high and (self._watches or needed >= 1 or test.p_below(needed) <= self.alpha),
             "says": says,
         }
 
     def _ratio(self, test: LatencyRatio, share: float, last: bool) -> dict[str, Any]:
-        quantiles = [arm.times.quantile(test.quantile) for arm in self._arms]
-        champion, candidate = quantiles
-        estimate = None if champion is None or candidate is None else candidate / champion
+        champion, candidate = (each.times.quantile(test.quantile) for each in self._evidence.stats)
         low, high = test.interval(share)[0], test.interval(self.alpha)[1]
-        below = high <= self.rollout.ratio
         named = f"p{100 * test.quantile:g}"
         says = f"Latency {named}: no times yet."
         if candidate is not None and champion is not None:
@@ -362,14 +309,12 @@ class Judge:
         return {
             "name": "latency",
             "kind": "ratio",
-            "estimate": estimate,
+            "estimate": self._evidence.latency_ratio,
             "low": low or None,
             "high": _finite(high),
             "margin": self.rollout.ratio,
             "needed": self.rollout.ratio,
-            "below": below,
-            "harm": low >= 1 and estimate is not None and estimate > self.rollout.ratio,
-            "passed": below or not last,
+            "passed": low <= high and (high <= self.rollout.ratio or not last),
             "says": says,
         }
 
@@ -386,7 +331,13 @@ class Judge:
                 parts.append(f"more than {100 * high:g} points more failures")
             else:
                 parts.append(f"{each['name']} worse by {100 * high:g} % of its range")
-        return f"Excluded so far: {', '.join(parts)}."
+        left_out = self._units.left_out
+        more = (
+            f" {left_out:,} requests of {self.rollout.unit}s beyond {MOST_UNITS:,} are not in it."
+            if left_out
+            else ""
+        )
+        return f"Excluded so far: {', '.join(parts)}.{more}"
 
     def next_line(self) -> str:
         """Say what comes next."""
@@ -398,18 +349,33 @@ class Judge:
             return "A person decides: promote or roll back."
         if self.state == "held":
             return "A person decides: promote, roll back or go on. Harm still rolls it back."
-        step, candidate = self.rollout.judged_steps[self.step], self._arms[1]
+        step, candidate = self.rollout.judged_steps[self.step], self._evidence.stats[1]
+        left = step.seconds + self.rollout.warm_up_s - self.step_s
+        if self._watches:
+            waits_for = f"{left:.0f} s more without harm" if left > 0 else "the next look"
+            return (
+                "The candidate has passed all steps. The revision before keeps "
+                f"{100 - self.traffic:g} % of the requests to compare with. Then 100 % of the requests. "
+                f"Waits for: {waits_for}."
+            )
         open_ = [each["name"] for each in self.metrics() if not each["passed"]]
         waits = [f"{', '.join(open_)} within the margin"] if open_ else []
         if candidate.requests < max(step.requests, 1):
             waits.append(f"{max(step.requests, 1) - candidate.requests:,} more requests of the candidate")
-        left = step.seconds + self.rollout.warm_up_s - self.step_s
         if left > 0:
             waits.append(f"{left:.0f} s more")
-        last = self.step + 1 >= len(self.rollout.judged_steps)
+        last = self.rollout.watches(self.step + 1)
         traffic = f"{self.rollout.next_traffic(self.step):g} % of the requests"
         coming = traffic if self.rollout.promotes or not last else "a person decides"
         return f"{coming}. Waits for: {'; '.join(waits) or 'the next look'}."
+
+    @property
+    def _left_s(self) -> float:
+        """Seconds until the rollout ends by itself."""
+        if self._watches:
+            watch = self.rollout.judged_steps[self.step]
+            return max(0.0, watch.seconds + self.rollout.warm_up_s - self.step_s)
+        return max(0.0, self.until_s - self.elapsed_s)
 
     def decide(self, decision: str, by: str) -> str:
         """Take the decision of a person. Return why it is refused, or an empty string."""
@@ -451,34 +417,31 @@ class Judge:
     def _go_to(self, step: int) -> None:
         self.step, self.step_s = step, 0.0
         self._counts_from = self._last + self.rollout.warm_up_s
-        self._arms = (Arm(), Arm())
+        self._evidence = self._new_evidence()
         self._next_episode()
 
     def _next_episode(self) -> None:
-        """Units that stay are counted again in the next step, so its evidence stands for itself."""
+        """Units that stay are counted again in the next step."""
         self.episode += 1
-        self._units.clear()
-        self._frozen.clear()
-        if self.rollout.unit != "request":
-            self._begin_tests()
+        self._units = UnitCounter(self.rollout)
+        if self._stays:
+            self._values = {rule.name: OutcomeBlocks() for rule in self.rollout.outcomes}
             self._sent_back.clear()
+            self._watch.begin(self.elapsed_s, anew=True)
 
-    def _begin_tests(self) -> None:
+    def _new_evidence(self) -> Evidence:
         rollout, steps = self.rollout, range(len(self.rollout.judged_steps))
-        wanted = [rollout.failure_margin(step) for step in steps]
-        self._failures = Difference(_margins(rollout.failures, wanted))
-        self._latency: LatencyRatio | None = None
-        if rollout.ratio:
-            self._latency = LatencyRatio(rollout.quantile, (*RATIOS, rollout.ratio))
-        self._outcomes = {
-            rule.name: Difference(
-                _margins(rule.relative_margin, [rollout.outcome_margin(rule, step) for step in steps])
-            )
-            for rule in rollout.outcomes
-        }
-        self._values: dict[str, tuple[deque[float], deque[float]]] = {
-            rule.name: (deque(maxlen=QUEUED), deque(maxlen=QUEUED)) for rule in rollout.outcomes
-        }
+        return Evidence(
+            rollout,
+            _margins(rollout.failures, [rollout.failure_margin(step) for step in steps]),
+            {
+                rule.name: _margins(
+                    rule.relative_margin, [rollout.outcome_margin(rule, step) for step in steps]
+                )
+                for rule in rollout.outcomes
+            },
+            (*RATIOS, rollout.ratio),
+        )
 
     # The file -------------------------------------------------------------------------------------------------------
 
@@ -504,11 +467,11 @@ class Judge:
             "candidate": self.rollout.candidate,
             "state": self.state,
             "step": min(self.step + 1, len(steps)),
-            "steps": [each.traffic for each in self.rollout.steps],
+            "steps": self.rollout.shown_steps,
             "traffic": self.traffic,
             "elapsed_s": self.elapsed_s,
-            "left_s": max(0.0, self.until_s - self.elapsed_s),
-            "arms": [each.shown() for each in self._arms],
+            "left_s": self._left_s,
+            "arms": [each.shown() for each in self._evidence.stats],
             "metrics": self.metrics() if steps else [],
             "excluded": self.excluded() if steps else "",
             "next": self.next_line(),
@@ -529,11 +492,9 @@ class Judge:
             "copies": self.shadow,
             "stride_s": self._stride_s,
             "saved": {
-                "arms": [each.state() for each in self._arms],
-                "failures": self._failures.state(),
-                "latency": None if self._latency is None else self._latency.state(),
-                "outcomes": {name: each.state() for name, each in self._outcomes.items()},
-                "values": {name: [list(each) for each in both] for name, both in self._values.items()},
+                "step": self._evidence.state(),
+                "watch": self._watch.state(),
+                "values": {name: each.state() for name, each in self._values.items()},
             },
         }
 
@@ -546,16 +507,14 @@ class Judge:
         self.episode, self.history = int(saved["episode"]), list(saved["history"])
         self.shadow, self._stride_s = dict(saved["copies"]), float(saved["stride_s"])
         kept = saved["saved"]
-        if self.rollout.unit != "request" and self.state not in ENDED:
-            self._next_episode()  # it is not known which units were counted
+        self._watch.restore(kept["watch"])
+        self._evidence.restore(kept["step"])
+        if self._stays and self.state not in ENDED:
+            self._evidence = self._new_evidence()  # it is not known which units were counted
+            self._next_episode()
             return
-        self._arms = (Arm(kept["arms"][0]), Arm(kept["arms"][1]))
-        self._failures = Difference.of(kept["failures"])
-        self._latency = None if kept["latency"] is None else LatencyRatio.of(kept["latency"])
-        self._outcomes = {name: Difference.of(each) for name, each in kept["outcomes"].items()}
-        for name, both in kept.get("values", {}).items():
-            for queue, values in zip(self._values[name], both, strict=True):
-                queue.extend(float(each) for each in values)
+        for name, values in kept["values"].items():
+            self._values[name].restore(values)
 
 
 def _margins(margin: float, needed: list[float]) -> list[float]:

@@ -11,6 +11,8 @@ from .routes import STICKY
 KINDS = ("canary", "blue-green", "a/b", "shadow")
 #: Percent are counted in hundredths, because weights are whole numbers.
 WEIGHTS = 10_000
+#: Percent of the requests that the champion keeps while a promoted candidate is watched.
+HELD_BACK = 5.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Rollout:
     share: float = 0.0
     unit_requests: int = 20
     unit_s: float = 60.0
+    #: Seconds after the last step in which the champion keeps ``HELD_BACK`` percent of the requests, to compare.
+    watch_s: float = 0.0
 
     @staticmethod
     def decode(given: Mapping[str, Any]) -> Rollout:
@@ -97,12 +101,29 @@ class Rollout:
 
     @property
     def judged_steps(self) -> list[Step]:
-        """The steps in which both revisions get requests."""
+        """The steps in which both revisions get requests: those of the policy, and the watch behind them."""
+        rising = self._rising
+        if not (self.watch_s and rising and self.promotes):
+            return rising
+        return [*rising, Step(max(100 - HELD_BACK, rising[-1].traffic), 0, self.watch_s)]
+
+    @property
+    def _rising(self) -> list[Step]:
         return [each for each in self.steps if 0 < each.traffic < 100]
 
+    @property
+    def shown_steps(self) -> list[float]:
+        """The percentages of the steps as people see them: the watch is the step before all requests."""
+        shown = [each.traffic for each in self.steps]
+        return shown if len(shown) >= len(self.judged_steps) else [*shown, self.judged_steps[-1].traffic]
+
+    def watches(self, step: int) -> bool:
+        """Whether a step is the watch of a candidate that has passed all steps of the policy."""
+        return step >= len(self._rising)
+
     def next_traffic(self, step: int) -> float:
-        """Return the percentage after a step."""
-        judged = self.judged_steps
+        """Return the percentage after a step of the policy."""
+        judged = self._rising
         return judged[step + 1].traffic if step + 1 < len(judged) else 100.0
 
     def failure_margin(self, step: int) -> float:
