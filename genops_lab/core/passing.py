@@ -30,9 +30,11 @@ _KEPT_HERE = {
 #: Headers by which an answer would change what browsers do at Jupyter's origin.
 _NOT_RETURNED = {
     "set-cookie", "content-security-policy", "x-content-type-options", "clear-site-data", "service-worker-allowed",
-    "strict-transport-security",
+    "strict-transport-security", "content-security-policy-report-only", "nel", "report-to", "reporting-endpoints",
+    "alt-svc", "accept-ch", "critical-ch", "origin-agent-cluster", "public-key-pins", "public-key-pins-report-only",
+    "expect-ct",
 }  # fmt: skip
-_PREFIXES = ("x-forwarded-", "sec-fetch-", "access-control-")
+_PREFIXES = ("x-forwarded-", "sec-fetch-", "access-control-", "x-accel-", "x-sendfile")
 _PORTION_BYTES = 65536
 
 

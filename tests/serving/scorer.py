@@ -13,6 +13,11 @@ import uvicorn
 
 NAME, KEY = sys.argv[1], sys.argv[2].encode()
 seen: list[str] = []
+#: Headers that change what browsers and proxies do; callers get none of them.
+DROPPED = [
+    b"set-cookie", b"nel", b"report-to", b"reporting-endpoints", b"alt-svc", b"service-worker-allowed", b"x-accel-redirect",
+    b"strict-transport-security", b"access-control-allow-origin", b"location", b"x-unknown",
+]  # fmt: skip
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -56,7 +61,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         (b"content-length", str(len(text)).encode()),
         (b"connection", b"x-hop"),
         (b"x-hop", b"1"),
-        (b"x-kept", b"2"),
+        (b"x-ratelimit-remaining", b"2"),
+        (b"x-genops-revision", b"9"),
+        *((each, b"a") for each in DROPPED),
     ]
     await send(
         {"type": "http.response.start", "status": status, "headers": own if path != "/who" else own[:1]}

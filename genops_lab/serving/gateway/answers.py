@@ -23,6 +23,39 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
+#: Headers of scoring processes that callers get. All others stay here: by those of a page (cookies, service workers,
+#: reports, other addresses) or of a proxy before this one (``X-Accel-Redirect``) a model would change what is done there.
+#: The gateway writes length, id and revision itself.
+_RETURNED = frozenset(
+    {
+        b"accept-ranges",
+        b"age",
+        b"allow",
+        b"cache-control",
+        b"content-disposition",
+        b"content-encoding",
+        b"content-language",
+        b"content-range",
+        b"content-type",
+        b"date",
+        b"deprecation",
+        b"etag",
+        b"expires",
+        b"inference-header-content-length",  # of Open Inference Protocol's binary tensors
+        b"last-modified",
+        b"ratelimit",
+        b"ratelimit-policy",
+        b"retry-after",
+        b"server-timing",
+        b"traceparent",
+        b"tracestate",
+        b"vary",
+        b"warning",
+        b"x-content-type-options",
+    }
+)
+#: Those of limits and of language models' usage.
+_RETURNED_PREFIXES = (b"x-ratelimit-", b"ratelimit-", b"openai-", b"x-inference-")
 _LINES = {each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus}
 
 
@@ -88,3 +121,16 @@ def passed_on(headers: list[tuple[bytes, bytes]], without: frozenset[bytes]) -> 
         if name == b"connection":
             left_out = left_out | {each.strip().lower() for each in value.split(b",")}
     return [each for each in headers if each[0] not in left_out]
+
+
+def returned(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers of a scoring process that its caller gets.
+
+    >>> returned([(b"content-type", b"text/csv"), (b"set-cookie", b"a=1"), (b"x-ratelimit-remaining", b"2")])
+    [(b'content-type', b'text/csv'), (b'x-ratelimit-remaining', b'2')]
+    """
+    return [
+        each
+        for each in passed_on(headers, frozenset())
+        if each[0] in _RETURNED or each[0].startswith(_RETURNED_PREFIXES)
+    ]

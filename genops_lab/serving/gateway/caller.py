@@ -13,6 +13,7 @@ import httptools
 
 from .answers import Answer
 from .exchange import Exchange
+from .framing import MAX_FRAMING, MAX_HEAD, MAX_TRAILERS, Framing, add_part
 from .request import METRICS, Request, too_large
 from .shadow import shadow_of
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .routes import Route
     from .server import Gateway
 
-MAX_HEAD = 32 * 1024
 MAX_HEADERS = 100
 #: Seconds for the head of a request, for its body, and between two requests of a caller that sent a key.
 HEAD_S, BODY_S, IDLE_S = 5.0, 60.0, 75.0
@@ -40,11 +40,12 @@ class CallerConnection(asyncio.Protocol):
         self._reading: Request | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._target = b""
-        self._unparsed = 0
-        self._in_head = True
+        self._framing = Framing()
         self._waiting: deque[Request] = deque()
         self._exchange: Exchange | None = None
         self._busy = False
+        #: Whether the caller leaves its answers unread.
+        self._full = False
         self._closing = False
         #: Whether a request of this connection had a valid key.
         self.known = False
@@ -71,8 +72,7 @@ class CallerConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._closing:  # the rest of a body that was refused
             return
-        if self._in_head:
-            self._unparsed += len(data)
+        self._framing.arrived(len(data))
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -85,26 +85,29 @@ class CallerConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._refuse(Answer(400, "bad_request", f"{error}."))
             return
-        if self._in_head and self._unparsed > MAX_HEAD:
-            self._refuse(_HEAD_TOO_LARGE)
-        elif self._waiting and self._busy:
+        if self._framing.is_over(MAX_HEAD):
+            self._refuse(_HEAD_TOO_LARGE if self._framing.in_head else _FRAMING_TOO_LARGE)
+        elif self._full or (self._waiting and self._busy):
             self.transport.pause_reading()
 
     # httptools calls these ------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        self._headers, self._target, self._in_head = [], b"", True
-        if not self._busy:
+        self._headers, self._target = [], b""
+        if not self._busy and not self._full:
             self.deadline = self._loop.time() + HEAD_S
 
     def on_url(self, target: bytes) -> None:
         self._target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
+        if self._framing.in_head:
+            self._headers.append((name.lower(), value))
+        else:
+            self._framing.trailer(name, value)
 
     def on_headers_complete(self) -> None:
-        self._in_head, self._unparsed = False, 0
+        self._framing.head_ended()
         parser = self._parser
         version = parser.get_http_version()
         request = self._reading = Request(
@@ -129,7 +132,7 @@ class CallerConnection(asyncio.Protocol):
             self._gateway.admitted(self)
             if request.header(b"expect").lower() == b"100-continue" and not self._busy:
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if not self._busy:
+        if not self._busy and not self._full:
             self.deadline = self._loop.time() + BODY_S
         has_body = request.header(b"transfer-encoding") or request.header(b"content-length") not in (
             b"",
@@ -140,10 +143,11 @@ class CallerConnection(asyncio.Protocol):
             self._take(request)
 
     def on_body(self, body: bytes) -> None:
+        self._framing.body(len(body))
         request = self._reading
         if request is None or request.answer is not None:
             return
-        request.body.append(body)
+        add_part(request.body, body)
         request.body_size += len(body)
         assert request.route is not None or request.target.startswith(METRICS)
         if request.route is not None and request.body_size > request.route.max_body:
@@ -152,8 +156,11 @@ class CallerConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         request, self._reading = self._reading, None
-        self._in_head, self._unparsed = True, 0
+        long_trailers = self._framing.has_long_trailers
+        self._framing.message_ended()
         if request is not None and not request.complete:
+            if long_trailers:
+                request.answer, request.keep_alive, request.body = _FRAMING_TOO_LARGE, False, []
             self._take(request)
 
     # -----------------------------------------------------------------------------------------------------------------
@@ -167,7 +174,7 @@ class CallerConnection(asyncio.Protocol):
 
     def _next(self) -> None:
         # A loop: each answer of the gateway itself ends at once.
-        while self._waiting and not self._busy and not self._closing:
+        while self._waiting and not self._busy and not self._full and not self._closing:
             request = self._waiting.popleft()
             self._busy = True
             self.deadline = float("inf")
@@ -196,6 +203,8 @@ class CallerConnection(asyncio.Protocol):
         if not keep_alive or self._gateway.stopping:
             self._close(linger)
             return
+        if self._full:  # resume_writing goes on
+            return
         self.deadline = self._loop.time() + (IDLE_S if self.known else HEAD_S)
         if self._waiting:
             self._loop.call_soon(self._next)
@@ -207,10 +216,10 @@ class CallerConnection(asyncio.Protocol):
         self.transport.write(data)
 
     def _refuse(self, answer: Answer) -> None:
-        """Answer bytes that are no request, unless an answer before is on its way; then close."""
+        """Answer bytes that are no request, unless an answer before is on its way or due; then close."""
         if self._closing:
             return
-        if self._exchange is None:
+        if self._exchange is None and not self._waiting:
             self.write(answer.encoded(b"", close=True))
             self._close(True)
         else:
@@ -242,14 +251,19 @@ class CallerConnection(asyncio.Protocol):
             self.transport.abort()
 
     def pause_writing(self) -> None:
+        self._full = True
         self.deadline = self._loop.time() + SLOW_S
         if self._exchange is not None:
             self._exchange.hold()
 
     def resume_writing(self) -> None:
-        self.deadline = float("inf") if self._busy else self._loop.time() + IDLE_S
-        if self._exchange is not None:
-            self._exchange.go_on()
+        self._full = False
+        if self._busy:
+            self.deadline = float("inf")
+            if self._exchange is not None:
+                self._exchange.go_on()
+        elif not self._closing:
+            self.finished(keep_alive=True)
 
     def check_key(self, route: Route) -> None:
         """Cut the request under way if its key was revoked: a stream may last for hours."""
@@ -268,6 +282,12 @@ class CallerConnection(asyncio.Protocol):
 
 
 _NO_UPGRADE = Answer(400, "bad_request", "This gateway does not change protocols.")
+_FRAMING_TOO_LARGE = Answer(
+    400,
+    "bad_request",
+    f"A chunked body may have at most {MAX_TRAILERS} trailers, and {MAX_FRAMING // 1024} KiB of trailers and extensions "
+    "of chunks.",
+)
 _HEAD_TOO_LARGE = Answer(
     431, "bad_request", f"The head of a request may have at most {MAX_HEAD // 1024} KiB."
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from .answers import Answer, connection_header, head, passed_on
+from .answers import Answer, connection_header, head, returned
 from .request import Request
 from .routes import Upstream
 from .upstream import Pool, UpstreamConnection
@@ -22,7 +22,6 @@ ATTEMPTS = 3
 LEFT = 499
 #: An answer of up to so many bytes is passed on whole: if the process dies in it, the caller gets no part of it.
 HELD = 256 * 1024
-_NOT_RETURNED = frozenset({b"x-request-id", b"content-length"})
 
 
 class Exchange:
@@ -65,6 +64,8 @@ class Exchange:
         self._status = 0
         self._chunked = False
         self._holds = False
+        #: Whether the caller has a part of the answer.
+        self._passed = False
         self._parts: list[bytes] = []
         self._tokens = gateway.tokens.watch(request) if counts else None
         self._sample = gateway.samples.watch(request) if counts else None
@@ -130,7 +131,7 @@ class Exchange:
         if not self._holds:
             self._timer.cancel()
         bodiless = request.method == b"HEAD" or status in (204, 304)
-        shown = passed_on(headers, _NOT_RETURNED)
+        shown = returned(headers)
         shown.append((b"x-request-id", request.id))
         shown.append((b"x-genops-revision", b"%d" % self._upstream.number))
         if self._route.trial is not None:
@@ -162,7 +163,7 @@ class Exchange:
     def flush(self) -> None:
         """Pass on what has arrived."""
         if self._parts and not self.over and not self._holds:
-            parts, self._parts = self._parts, []
+            parts, self._parts, self._passed = self._parts, [], True
             self._caller.write(b"".join(parts))
 
     def done(self) -> None:
@@ -181,15 +182,9 @@ class Exchange:
         """The connection was lost before the end of the answer."""
         if self.over:
             return
-        self._connection = None
-        self._digest = blake2b(digest_size=16)
-        if self._holds:  # the caller has nothing of it yet
-            self._status, self._holds, self._parts = 0, False, []
-        if self._status:  # the caller must not take the part for the whole
-            self.flush()
-            self._end(502)
-            self._caller.abort()
-        elif self.request.repeatable and self._attempts < ATTEMPTS:
+        if self._is_cut():
+            return
+        if self.request.repeatable and self._attempts < ATTEMPTS:
             assert self._pool is not None
             self._moved = True
             self._pool.close_idle()  # those to a process that died look open for a moment
@@ -204,6 +199,26 @@ class Exchange:
                     "A request with an Idempotency-Key header is sent again.",
                 )
             )
+
+    def unreadable(self) -> None:
+        """The answer has more beside its body than allowed: it would be no other if the request were sent again."""
+        if not self.over and not self._is_cut():
+            text = "The scoring process sent an answer whose head, trailers or extensions of chunks are too long."
+            self._answer(Answer(502, "bad_gateway", text))
+
+    def _is_cut(self) -> bool:
+        """End the answer if the caller has a part of it, and must not take that for the whole."""
+        self._connection = None
+        self._digest = blake2b(digest_size=16)
+        if self._passed:
+            self.flush()
+            self._end(502)
+            self._caller.abort()
+            return True
+        self._status, self._holds, self._chunked, self._parts = 0, False, False, []
+        self._timer.cancel()
+        self._timer = self._loop.call_at(self._until, self._late)  # a stream that began has none
+        return False
 
     # The end --------------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class Request:
     arrived: float = 0.0
     #: Whether the whole body has arrived.
     complete: bool = False
-    body: list[bytes] = field(default_factory=list)
+    body: list[bytearray] = field(default_factory=list)
     body_size: int = 0
 
     def header(self, name: bytes) -> bytes:

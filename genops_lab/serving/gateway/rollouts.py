@@ -229,7 +229,7 @@ class Rollouts:
             id, outcome, value = str(given["request_id"]), str(given["name"]), float(given["value"])
             if value != value or value in (float("inf"), float("-inf")):
                 raise ValueError("value is not finite")
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             text = "Send JSON with request_id, name and value, a number."
             return 400, "bad_request", {"message": text}
         judge = self._judges.get(name)

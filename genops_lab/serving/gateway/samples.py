@@ -57,8 +57,9 @@ class Sample:
         if self._first_s is None:
             self._first_s = seconds
         self._cut = self._cut or len(data) > self._room
-        self._answer.append(data[: self._room])
-        self._room -= len(self._answer[-1])
+        if self._room:
+            self._answer.append(data[: self._room])
+            self._room -= len(self._answer[-1])
 
     def shown(self, request: Request, status: int, seconds: float, revision: int) -> dict[str, Any]:
         """Return what the Lab gets. The caller's key is only named."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import httptools
 
+from .framing import MAX_ANSWER_HEAD, Framing
 from .routes import Route, Upstream
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ class UpstreamConnection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
-    def send(self, exchange: Exchange, message: bytes, body: list[bytes]) -> None:
+    def send(self, exchange: Exchange, message: bytes, body: list[bytearray]) -> None:
         """Send a request."""
         self._exchange = exchange
         self._parser = httptools.HttpResponseParser(self)
         self._headers: list[tuple[bytes, bytes]] = []
+        self._framing = Framing()
         self._interim = self._framed = self._begun = self._ended = self._surplus = self._lasts = False
         self.transport.write(message if not body else b"".join((message, *body)))
 
@@ -47,6 +49,7 @@ class UpstreamConnection(asyncio.Protocol):
         if exchange is None:  # an idle connection says nothing
             self.transport.abort()
             return
+        self._framing.arrived(len(data))
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -56,6 +59,11 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if self._exchange is not exchange:
             return  # it was abandoned meanwhile
+        if self._framing.is_over(MAX_ANSWER_HEAD):
+            self._exchange = None
+            self.transport.abort()
+            exchange.unreadable()
+            return
         if self._ended:
             self._end(exchange)
         else:
@@ -67,7 +75,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._surplus = self._ended
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
+        if self._begun:
+            self._framing.trailer(name, value)
+        else:
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -77,6 +88,7 @@ class UpstreamConnection(asyncio.Protocol):
         names = {name for name, _ in self._headers}
         self._framed = bool(names & {b"content-length", b"transfer-encoding"}) or status in (204, 304)
         self._begun = True
+        self._framing.head_ended()  # interim answers count with the head
         self._lasts = self._parser.should_keep_alive()  # the parser forgets it at the end
         self._exchange.began(status, self._headers)
         if self._exchange.request.method == b"HEAD":
@@ -84,6 +96,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         if self._exchange is not None and not self._interim and not self._surplus:
+            self._framing.body(len(body))
             self._exchange.body(body)
 
     def on_message_complete(self) -> None:
