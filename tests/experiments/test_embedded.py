@@ -90,13 +90,25 @@ async def test_processes_that_start_at_once_on_no_file_lose_nothing(empty_room: 
     assert all(Path(location).parent == file.parent / "artifacts" for location in locations)
 
 
-def _content(database: Path) -> tuple[list[tuple[str, ...]], list[tuple[object, ...]]]:
-    """Each column, index and constraint of a database, and its first rows, without times."""
+def _content(database: Path) -> dict[str, object]:
+    """Each column in its order, the clauses of each table and index, and the first rows, without times.
+
+    MLflow's migrations write the constraints of a table in another order each time.
+    """
     with contextlib.closing(sqlite3.connect(database)) as opened:
-        objects = opened.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name").fetchall()
-        rows = opened.execute("SELECT name, artifact_location, workspace FROM experiments").fetchall()
-        rows += opened.execute("SELECT * FROM workspaces, alembic_version").fetchall()
-    return [(kind, name, " ".join((sql or "").split())) for kind, name, sql in objects], rows
+        objects = opened.execute("SELECT name, sql FROM sqlite_master").fetchall()
+        found: dict[str, object] = {
+            name: (
+                opened.execute("SELECT * FROM pragma_table_info(?)", (name,)).fetchall(),
+                sorted(line.strip(" \t,") for line in (sql or "").splitlines()),
+            )
+            for name, sql in objects
+        }
+        found["rows"] = opened.execute(
+            "SELECT experiments.name, artifact_location, workspaces.*, version_num "
+            "FROM experiments, workspaces, alembic_version"
+        ).fetchall()
+    return found
 
 
 async def test_the_first_kernel_does_not_wait_for_mlflows_import_and_migrations(
