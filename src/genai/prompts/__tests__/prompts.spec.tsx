@@ -220,8 +220,9 @@ it('asks before another version takes the place of a text', async () => {
     name: 'Version'
   });
   fireEvent.change(choice, { target: { value: '2' } });
+  // JupyterLab draws the title and the buttons of a dialog one after the other.
+  await screen.findByText('Discard the changes of greeting?');
   const cancel = await screen.findByText('Cancel');
-  screen.getByText('Discard the changes of greeting?');
   fireEvent.click(cancel);
   await told();
   expect(model.isEdited('greeting')).toBe(true);
