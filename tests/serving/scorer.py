@@ -15,8 +15,8 @@ NAME, KEY = sys.argv[1], sys.argv[2].encode()
 seen: list[str] = []
 #: Headers that change what browsers and proxies do; callers get none of them.
 DROPPED = [
-    b"set-cookie", b"nel", b"report-to", b"reporting-endpoints", b"alt-svc", b"service-worker-allowed", b"x-accel-redirect",
-    b"strict-transport-security", b"access-control-allow-origin", b"location", b"x-unknown",
+    b"set-cookie", b"nel", b"report-to", b"reporting-endpoints", b"alt-svc", b"service-worker-allowed",
+    b"x-accel-redirect", b"strict-transport-security", b"access-control-allow-origin", b"location", b"x-unknown",
 ]  # fmt: skip
 
 

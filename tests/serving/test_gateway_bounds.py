@@ -42,8 +42,7 @@ def test_trailers_without_an_end_are_refused(
     gateway: GatewayProcess, scorer: Scorer, parts: Iterable[bytes]
 ) -> None:
     before = rss(gateway.process.pid)
-    sent, found = poured(gateway.port, CHUNKED % b"/invocations" + b"1\r\nx\r\n0\r\n", parts, MUCH)
-    assert sent < MUCH, "the gateway has closed"
+    _sent, found = poured(gateway.port, CHUNKED % b"/invocations" + b"1\r\nx\r\n0\r\n", parts, MUCH)
     assert not found or (found.startswith(b"HTTP/1.1 400 ") and found.count(b"HTTP/1.1") == 1), found
     assert rss(gateway.process.pid) - before < MOST_GROWTH
     assert gateway.ask(body=b"2").body == b"2"
@@ -60,9 +59,8 @@ def test_trailers_without_an_end_are_refused(
 def test_few_trailers_are_dropped_and_many_refused(
     gateway: GatewayProcess, scorer: Scorer, trailers: bytes, status: bytes
 ) -> None:
-    found = gateway.raw(
-        CHUNKED % b"/invocations" + b"1\r\nx\r\n0\r\n" + trailers + b"\r\n", b"GET /end HTTP/9\r\n"
-    )
+    asked = CHUNKED.replace(b"Transfer", b"Connection: close\r\nTransfer") % b"/invocations"
+    found = gateway.raw(asked + b"1\r\nx\r\n0\r\n" + trailers + b"\r\n")
     assert found.startswith(b"HTTP/1.1 " + status)
     if status == b"400":
         assert b"A chunked body may have at most 32 trailers" in found
@@ -77,11 +75,8 @@ def test_no_trailer_is_a_header(gateway: GatewayProcess, scorer: Scorer) -> None
     assert not [
         name for name in (b"x-user", b"x-forwarded", b"idempotency", b"traceparent", b"evil") if name in found
     ]
-    died = gateway.raw(
-        CHUNKED.replace(b"Transfer", b"Connection: close\r\nTransfer") % b"/invocations"
-        + b"1\r\nx\r\n0\r\nContent-Length: 5\r\nTransfer-Encoding: identity\r\n\r\n"
-    )
-    assert died.startswith(b"HTTP/1.1 200") and died.endswith(b"\r\n\r\nx")
+    for framing in (b"Content-Length: 5\r\n", b"Transfer-Encoding: identity\r\n"):
+        assert gateway.raw(asked + b"1\r\nx\r\n0\r\n" + framing + b"\r\n").startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize(
@@ -90,8 +85,10 @@ def test_no_trailer_is_a_header(gateway: GatewayProcess, scorer: Scorer) -> None
 def test_extensions_of_chunks_are_bounded_and_those_of_signed_uploads_pass(
     gateway: GatewayProcess, scorer: Scorer, chunk: bytes
 ) -> None:
-    sent, found = poured(gateway.port, CHUNKED % b"/invocations", forever(chunk), MUCH)
-    assert sent < MUCH and not found.startswith(b"HTTP/1.1 2")
+    before = rss(gateway.process.pid)
+    _sent, found = poured(gateway.port, CHUNKED % b"/invocations", forever(chunk), MUCH)
+    assert not found or found.startswith(b"HTTP/1.1 400 "), found
+    assert rss(gateway.process.pid) - before < MOST_GROWTH
     signed = b"10000;chunk-signature=" + b"a" * 64 + b"\r\n" + b"x" * 65536 + b"\r\n"
     small = b"1;a=1\r\nx\r\n" * 30_000
     body = CHUNKED.replace(b"Transfer", b"Connection: close\r\nTransfer") % b"/invocations"
@@ -127,7 +124,8 @@ def test_callers_that_do_not_read_are_not_read_either(gateway: GatewayProcess, s
         assert rss(gateway.process.pid) - before < MOST_GROWTH
         found = b""
         while found.count(b"HTTP/1.1 401 ") < 20_000:  # it goes on once they are read
-            assert (data := connection.recv(PORTION))
+            data = connection.recv(PORTION)
+            assert data
             found += data
 
 

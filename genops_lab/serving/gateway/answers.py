@@ -23,8 +23,8 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-#: Headers of scoring processes that callers get. All others stay here: by those of a page (cookies, service workers,
-#: reports, other addresses) or of a proxy before this one (``X-Accel-Redirect``) a model would change what is done there.
+#: Headers of scoring processes that callers get. All others are dropped: cookies, service workers, reports and
+#: redirections would let a model change what a browser does, and ``X-Accel-Redirect`` what a proxy does.
 #: The gateway writes length, id and revision itself.
 _RETURNED = frozenset(
     {

@@ -285,8 +285,8 @@ _NO_UPGRADE = Answer(400, "bad_request", "This gateway does not change protocols
 _FRAMING_TOO_LARGE = Answer(
     400,
     "bad_request",
-    f"A chunked body may have at most {MAX_TRAILERS} trailers, and {MAX_FRAMING // 1024} KiB of trailers and extensions "
-    "of chunks.",
+    f"A chunked body may have at most {MAX_TRAILERS} trailers, and {MAX_FRAMING // 1024} KiB of trailers and "
+    "extensions of chunks.",
 )
 _HEAD_TOO_LARGE = Answer(
     431, "bad_request", f"The head of a request may have at most {MAX_HEAD // 1024} KiB."
