@@ -17,6 +17,7 @@ from tornado.iostream import StreamClosedError
 
 from .api import AUTH_RESOURCE, ServiceGate, refuse
 from .errors import GenOpsError, InvalidRequest
+from .http_clients import httpx_client
 
 #: Headers of one connection (RFC 9110, 7.6.1).
 _HOP = {
@@ -170,8 +171,7 @@ async def http_client(**transport: Any) -> Any:
     request. ``uds`` is the path of a unix socket. The program bounds the time of its answers."""
     httpx = await asyncio.to_thread(importlib.import_module, "httpx")
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx.AsyncClient(
+    return httpx_client(
         timeout=httpx.Timeout(None, connect=10.0),
         transport=httpx.AsyncHTTPTransport(verify=False, trust_env=False, limits=limits, **transport),
-        trust_env=False,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from genops_lab.core.errors import InvalidRequest, Unavailable
+from genops_lab.core.http_clients import httpx_client
 from genops_lab.core.services import Service
 
 from .asking import AskingService, retry_after_s
@@ -46,7 +47,7 @@ class ChattingService(Service):
         try:
             # No proxy of the environment: the gateway is on this machine.
             async with (
-                httpx.AsyncClient(timeout=timeout, trust_env=False) as client,
+                httpx_client(timeout=timeout) as client,
                 client.stream("POST", found.url + PATH, json=request(name, body), headers=headers) as answer,
             ):
                 if answer.status_code != 200:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sqlite3
 from collections.abc import Callable, Coroutine
 from importlib.metadata import version
 from pathlib import Path
@@ -139,6 +140,18 @@ class MlflowConnection(Service):
         """The folder for temporary copies of files."""
         return self.data_dir / "mlflow" / "scratch"
 
+    async def ready(self) -> None:
+        """Begin to make the embedded file before the first kernel asks for its address."""
+        if self.kind == "embedded" and not is_ready(self._database):
+            self._begin()
+
+    def _begin(self) -> asyncio.Task[None]:
+        if self._preparing is None or self._preparing.done():
+            self._preparing = asyncio.create_task(self._prepare())
+            # Whoever calls next gets the error; the start of the server has nobody to tell.
+            self._preparing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return self._preparing
+
     async def ensure(self) -> None:
         """Make the folders and the embedded file that the first call needs, once for all processes.
 
@@ -146,10 +159,8 @@ class MlflowConnection(Service):
         """
         if self.scratch.is_dir() and (self.kind == "remote" or is_ready(self._database)):
             return
-        if self._preparing is None or self._preparing.done():
-            self._preparing = asyncio.create_task(self._prepare())
         # A cancelled caller does not end it: MLflow's migrations must not be interrupted.
-        await asyncio.shield(self._preparing)
+        await asyncio.shield(self._begin())
 
     async def call(self, method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a method of a backend in ``worker``, after :meth:`ensure`. Raises Unavailable after ``ANSWER_S``."""
@@ -213,7 +224,13 @@ class MlflowConnection(Service):
         if self.kind == "embedded" and not is_ready(self._database):
             # A worker with a deleted file open would write into nothing.
             await self.worker.stop()
-            await self.worker.call(EmbeddedStore.prepare)
+            store = EmbeddedStore(str(self._database), str(self._artifacts))
+            try:
+                made = await asyncio.to_thread(store.prepare_at_once)
+            except sqlite3.Error:  # the worker meets the same, and says it in MLflow's words
+                made = False
+            if not made:
+                await self.worker.call(EmbeddedStore.prepare)
 
     def _make_folders(self) -> None:
         for folder in (self.data_dir, self.data_dir / "mlflow", self._artifacts, self.scratch, self.spool):

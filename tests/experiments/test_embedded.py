@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -16,8 +17,9 @@ import pytest
 
 from genops_lab.core.errors import Failed, Unavailable
 from genops_lab.core.settings import Settings
+from genops_lab.experiments.backends import empty_database
 from genops_lab.experiments.backends.client import mlflow_errors
-from genops_lab.experiments.backends.embedded import is_ready, marker_of
+from genops_lab.experiments.backends.embedded import EmbeddedStore, is_ready, marker_of
 from genops_lab.experiments.mlflow import MlflowConnection, without_credentials
 from genops_lab.experiments.models import KernelTrackingQuery, MetricsQuery, RunQuery
 from tests.support import exhaustive
@@ -86,6 +88,54 @@ async def test_processes_that_start_at_once_on_no_file_lose_nothing(empty_room: 
         locations = [row[0] for row in connection.execute("SELECT artifact_location FROM experiments")]
     assert len(locations) == 2
     assert all(Path(location).parent == file.parent / "artifacts" for location in locations)
+
+
+def _content(database: Path) -> dict[str, object]:
+    """Each column in its order, the clauses of each table and index, and the first rows, without times.
+
+    MLflow's migrations write the constraints of a table in another order each time.
+    """
+    with contextlib.closing(sqlite3.connect(database)) as opened:
+        objects = opened.execute("SELECT name, sql FROM sqlite_master").fetchall()
+        found: dict[str, object] = {
+            name: (
+                opened.execute("SELECT * FROM pragma_table_info(?)", (name,)).fetchall(),
+                sorted(line.strip(" \t,") for line in (sql or "").splitlines()),
+            )
+            for name, sql in objects
+        }
+        found["rows"] = opened.execute(
+            "SELECT experiments.name, artifact_location, workspaces.*, version_num "
+            "FROM experiments, workspaces, alembic_version"
+        ).fetchall()
+    return found
+
+
+async def test_the_first_kernel_does_not_wait_for_mlflows_import_and_migrations(
+    empty_room: Room, home: Home, tmp_path: Path
+) -> None:
+    """The file is written without a worker, and is what MLflow itself makes."""
+    mlflow = empty_room.mlflow
+    await mlflow.ready()
+    await mlflow.kernel_environment(version("mlflow"))
+    assert mlflow.worker._running is None, "a worker was started, which imports mlflow"
+    written = mlflow.embedded_file
+    assert written is not None and is_ready(written) and written.stat().st_mode & 0o077 == 0
+    made = tmp_path / "made.db"
+    store = EmbeddedStore(str(made), str(home.data / "mlflow" / "artifacts"))
+    store._by_migrations(made)
+    assert _content(written) == _content(made), (
+        "MLflow's schema has changed: write empty_database.dump(made) to schemas/<last_migration()>.sql"
+    )
+
+
+async def test_an_unknown_schema_is_made_by_mlflow(
+    empty_room: Room, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(empty_database, "SCHEMAS", tmp_path)
+    await empty_room.mlflow.ensure()
+    assert empty_room.mlflow.worker._running is not None
+    assert (await empty_room.experiments.list_runs(RunQuery())).items == []
 
 
 async def test_a_file_of_an_older_or_newer_mlflow(room: Room, home: Home) -> None:

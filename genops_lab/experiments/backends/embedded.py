@@ -13,6 +13,7 @@ from genops_lab.core.errors import Failed
 from genops_lab.core.locks import locked
 
 from .client import mlflow_errors
+from .empty_database import write_empty
 
 
 class EmbeddedStore:
@@ -24,6 +25,21 @@ class EmbeddedStore:
         self._database = Path(database)
         self._artifacts = artifact_root
 
+    def prepare_at_once(self) -> bool:
+        """Make a new file where that needs no MLflow. Return whether the file is ready."""
+        with locked(lock_of(self._database)):
+            if (
+                not is_ready(self._database)
+                and not self._is_there
+                and not _upgrading(self._database).exists()
+            ):
+                self._create(without_mlflow=True)
+            return is_ready(self._database)
+
+    @property
+    def _is_there(self) -> bool:
+        return self._database.exists() and self._database.stat().st_size > 0
+
     def prepare(self) -> None:
         """Make the file, or migrate an older one to this MLflow's schema; does nothing if the file is ready."""
         with locked(lock_of(self._database)):
@@ -31,24 +47,34 @@ class EmbeddedStore:
                 return
             with mlflow_errors("The embedded MLflow could not be prepared"):
                 self._undo_a_cut_upgrade()
-                if self._database.exists() and self._database.stat().st_size > 0:
+                if self._is_there:
                     self._upgrade()
+                    self._mark()
                 else:
                     self._create()
-                marker_of(self._database).write_text(version("mlflow"), encoding="utf-8")
 
-    def _create(self) -> None:
-        from mlflow.store.tracking import sqlalchemy_store
+    def _mark(self) -> None:
+        marker_of(self._database).write_text(version("mlflow"), encoding="utf-8")
 
+    def _create(self, *, without_mlflow: bool = False) -> None:
         new = self._database.with_name(f"{self._database.name}.new")
         for leftover in (new, new.with_name(f"{new.name}-journal")):
             leftover.unlink(missing_ok=True)
+        if not without_mlflow:
+            self._by_migrations(new)
+        elif not write_empty(new, self._artifacts):
+            return
+        new.chmod(0o600)
+        new.rename(self._database)
+        self._mark()
+
+    def _by_migrations(self, new: Path) -> None:
+        from mlflow.store.tracking import sqlalchemy_store
+
         uri = f"sqlite:///{new}"
         kind: Any = sqlalchemy_store.SqlAlchemyStore
         kind(uri, self._artifacts).engine.dispose()
         kind._engine_map.pop(uri, None)
-        new.chmod(0o600)
-        new.rename(self._database)
 
     def _upgrade(self) -> None:
         from alembic.util.exc import CommandError

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from genops_lab.core.errors import Conflict
+from genops_lab.core.http_clients import aiohttp_session
 
 from .embeddings import as_text
 from .failures import MAY_COST, PASSING, CallFailed, Failure
@@ -90,9 +91,8 @@ class Connection:
         # Imported late: 0.1 s. A call by httpx costs 1 ms more of CPU, and two packets.
         self._aiohttp = aiohttp = importlib.import_module("aiohttp")
         context = certificates() if self._url.startswith("https:") else True
-        self._client = aiohttp.ClientSession(
+        self._client = aiohttp_session(
             connector=aiohttp.TCPConnector(limit=self.endpoint.limits.at_once, ssl=context),
-            cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=bool(urllib.request.getproxies()),  # a thread for each call: only where it is needed
         )
         self._headers = {"content-type": "application/json", **self.endpoint.headers}

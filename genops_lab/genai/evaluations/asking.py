@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import random
 import time
@@ -89,7 +90,7 @@ class Asking:
         self._endpoint: Endpoint = endpoint
         self._limits = SharedLimits(endpoint.limits, endpoint.limits_folder)
         self._away_until = self._answered_at = 0.0
-        self._joined: dict[str, asyncio.Future[Call]] = {}
+        self._joined: dict[bytes, asyncio.Future[Call]] = {}
         self._in_a_row = 0
         self._tried: set[Key] = set()
 
@@ -290,9 +291,10 @@ class Asking:
         return call
 
 
-def _same(wanted: Wanted) -> str:
-    """Return what is the same for calls that share an answer."""
-    return json.dumps([wanted.repeat, wanted.messages, wanted.settings], sort_keys=True)
+def _same(wanted: Wanted) -> bytes:
+    """Return what is the same for calls that share an answer: a digest, since it is kept for all calls."""
+    text = json.dumps([wanted.repeat, wanted.messages, wanted.settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _most_of(wanted: Wanted) -> Usage:
