@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from genops_lab.experiments.columns.api import ApiSource, ClientApi
+from genops_lab.experiments.columns.api import ApiSource, ClientApi, Experiment
+from genops_lab.experiments.columns.snapshot import Snapshot
 from tests.support.exhaustive import examples
 from tests.support.run_changes import CHANGES
 
@@ -66,5 +68,37 @@ def test_a_store_read_by_the_api(tmp_path: Path, empty_store: Path, changes: lis
     uri = stand.uri
     try:
         make_changes(stand, changes)
+    finally:
+        stand.close()
+
+
+class _Changed(ClientApi):
+    """A store whose experiment is renamed right after the experiments were read."""
+
+    def __init__(self, uri: str, experiment: str) -> None:
+        super().__init__(uri)
+        self._experiment = experiment
+        self.renamed_at: list[float] = []
+
+    def experiments(self) -> list[Experiment]:
+        found = super().experiments()
+        self._client.rename_experiment(self._experiment, f"renamed {len(self.renamed_at)}")
+        self.renamed_at.append(time.time())
+        return found
+
+
+def test_what_is_read_is_as_old_as_its_experiments(tmp_path: Path, empty_store: Path) -> None:
+    stand = sqlite_stand(tmp_path, empty_store)
+    try:
+        stand.changer.change("create", 0, "a")
+        api = _Changed(stand.uri, stand.changer.experiments[0])
+        source = ApiSource(api)
+        known = Snapshot()
+        for block in source.blocks():
+            known = known.apply(block)
+        assert source.swept_since is not None and source.swept_since <= api.renamed_at[0]
+        changes = source.poll(known, frozenset())
+        assert [each.run_id for each in changes.runs] == stand.changer.runs, "the sweep is whole"
+        assert source.swept_since <= api.renamed_at[1]
     finally:
         stand.close()

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -22,6 +23,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 #: Files of this size and more are large files of git.
 LARGE = 1000
 TOKEN = "hf_of_the_tests"
+
+
+@lru_cache(maxsize=64)
+def _hashes(content: bytes) -> tuple[str, str]:
+    """The hash of git and the SHA-256. Once for each content: hashing 200 MB for each request outlasts the patience of
+    the hub's client on a busy machine."""
+    blob = hashlib.sha1(b"blob %d\0" % len(content), usedforsecurity=False)
+    blob.update(content)
+    return blob.hexdigest(), hashlib.sha256(content).hexdigest()
 
 
 @dataclass
@@ -36,16 +46,16 @@ class Repository:
 
     @property
     def commit(self) -> str:
-        listing = b"".join(path.encode() + content for path, content in sorted(self.files.items()))
-        return hashlib.sha1(listing, usedforsecurity=False).hexdigest()
+        listing = "".join(path + _hashes(content)[1] for path, content in sorted(self.files.items()))
+        return hashlib.sha1(listing.encode(), usedforsecurity=False).hexdigest()
 
     def sibling(self, path: str) -> dict[str, Any]:
         content = self.files[path]
-        blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+        blob, sha256 = _hashes(content)
         found: dict[str, Any] = {"rfilename": path, "size": len(content), "blobId": blob}
         if len(content) >= LARGE:
             found["lfs"] = {
-                "sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 100,
+                "sha256": sha256, "size": len(content), "pointerSize": 100,
             }  # fmt: skip
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
@@ -64,11 +65,19 @@ class Keyboard:
 
     def command(self, label: str) -> None:
         """Run a command by the palette."""
-        self.page.keyboard.press("Control+Shift+C")
         palette = self.page.locator(".jp-ModalCommandPalette:visible")
-        expect(palette.locator("input")).to_be_focused()
-        self.page.keyboard.type(label)
-        expect(palette.locator(".lm-CommandPalette-item.lm-mod-active")).to_contain_text(label)
+        active = palette.locator(".lm-CommandPalette-item.lm-mod-active")
+        # It closes when something else takes the focus, as a page does that has just come: a person opens it again.
+        for _ in range(3):
+            if not palette.is_visible():
+                self.page.keyboard.press("Control+Shift+C")
+            with suppress(AssertionError):
+                expect(palette.locator("input")).to_be_focused(timeout=5000)
+                self.page.keyboard.press("Control+A")
+                self.page.keyboard.type(label)
+                expect(active).to_contain_text(label, timeout=5000)
+                break
+        expect(active).to_contain_text(label)
         self.page.keyboard.press("Enter")
         expect(palette).to_be_hidden()
 

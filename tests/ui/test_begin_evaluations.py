@@ -28,7 +28,7 @@ TWICE = "The parcel was handed over to the neighbour on the second floor on Mond
 FILE = """\
 apiVersion: genops/v1
 kind: Evaluation
-metadata: {{name: parcels}}
+metadata: {{name: from-file}}
 data: rows.jsonl
 prompt: "Where is the parcel {{{{id}}}}? {{{{note}}}}"
 models:
@@ -131,7 +131,7 @@ def test_a_file_is_planned_and_started(
     # The list has its progress and its cost so far; a cancel keeps what is paid.
     stub.set(delay_s=1.0)
     accept(dialog, "Start").click()
-    row = lab.page.locator("#genops-evaluations").get_by_role("row", name="parcels")
+    row = lab.page.locator("#genops-evaluations").get_by_role("row", name="from-file")
     expect(row.get_by_role("progressbar")).to_be_visible(timeout=60_000)
     expect(row.get_by_text(re.compile(r"^0\.[\d]+ USD$"))).to_be_visible(timeout=60_000)
     row.get_by_role("button", name="Cancel").click()

@@ -327,7 +327,7 @@ class ApiSource:
         self._read_experiments()
         self._identity = self._identify()
         # The running sweep: its start, the next page, the runs known at its start, and the runs it saw.
-        self._since = time.time()
+        self._since = self._read_at
         self._token = ""
         self._known: set[str] | None = None
         self._seen: set[str] = set()
@@ -379,7 +379,7 @@ class ApiSource:
 
     def blocks(self) -> Iterator[Changes]:
         """Yield all runs, page by page."""
-        begun, token = time.time(), ""
+        begun, token = self._read_at, ""
         yield Changes(experiments=as_experiments(self._experiments))
         while self._experiments:
             page = self._api.search(self._ids(), "", NEWEST_FIRST, self._page, token)
@@ -433,7 +433,7 @@ class ApiSource:
     def _swept(self, known: Snapshot) -> list[Run]:
         """Return the sweep's next page."""
         if self._known is None:
-            self._since, self._known, self._seen = time.time(), set(known.ids[: known.rows]), set()
+            self._since, self._known, self._seen = self._read_at, set(known.ids[: known.rows]), set()
         if not self._experiments:
             runs, self._token = [], ""
         else:
@@ -460,6 +460,8 @@ class ApiSource:
         return [each.experiment_id for each in self._experiments]
 
     def _read_experiments(self) -> None:
+        # What is read below is as old as this: experiments that change from now on are not in it.
+        self._read_at = time.time()
         self._experiments = self._api.experiments()
 
     def _identify(self) -> str:

@@ -1,4 +1,11 @@
+import { nullTranslator } from '@jupyterlab/translation';
+import { act, fireEvent, screen } from '@testing-library/react';
+
+import { FormModel } from '../form';
+import { openForm } from '../ui/form-dialog';
 import { keepFocus } from '../ui/keep-focus';
+
+const trans = nullTranslator.load('genops_lab');
 
 /** jsdom lays nothing out: all that is attached counts as seen. */
 beforeAll(() => {
@@ -80,5 +87,36 @@ describe('keepFocus', () => {
     node('connect').remove();
     await settled();
     expect(document.activeElement).toBe(document.body);
+  });
+});
+
+class Removal extends FormModel<object, string> {
+  readonly valid = true;
+
+  protected send(): Promise<string> {
+    node('connect').remove();
+    return Promise.resolve('done');
+  }
+}
+
+describe('a form', () => {
+  it('whose opener went with what it changed gives the focus to its neighbour', async () => {
+    page(CARD);
+    node('connect').focus();
+    const form = new Removal({}, trans);
+    const title = 'Remove';
+    const closed = openForm({
+      title,
+      form,
+      render: () => null!,
+      action: title,
+      trans
+    });
+    await screen.findByText('Cancel');
+    await act(async () => {
+      fireEvent.click(document.querySelector('.jp-mod-accept')!);
+      await closed;
+    });
+    expect(document.activeElement).toBe(node('remove'));
   });
 });

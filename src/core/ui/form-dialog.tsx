@@ -9,6 +9,7 @@ import type { ApiError } from '../errors';
 import type { FormModel, IFormSnapshot } from '../form';
 
 import { Callout } from './callout';
+import { rememberFocus } from './keep-focus';
 
 /**
  * Show a form in a dialog that closes only after the server accepted the form. The
@@ -190,6 +191,7 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
   }
 
   protected override onAfterAttach(msg: Message): void {
+    this._refocus = rememberFocus();
     super.onAfterAttach(msg);
     document.addEventListener('keydown', this._onStrayKey);
   }
@@ -197,6 +199,8 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
   protected override onAfterDetach(msg: Message): void {
     document.removeEventListener('keydown', this._onStrayKey);
     super.onAfterDetach(msg);
+    // What the form changed may have replaced the control that opened the dialog.
+    this._refocus();
   }
 
   /**
@@ -240,6 +244,7 @@ class FormDialog<F extends object, R> extends Dialog<unknown> {
 
   private _form: FormModel<F, R>;
   private _accept: number;
+  private _refocus = (): void => undefined;
 }
 
 /**

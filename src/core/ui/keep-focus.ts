@@ -74,6 +74,23 @@ export function keepFocus(root: HTMLElement): IDisposable {
   });
 }
 
+/**
+ * Remember where the focus is, as before a dialog opens.
+ *
+ * @returns gives the focus to the nearest control when the element has gone meanwhile and
+ * nothing else has the focus.
+ */
+export function rememberFocus(): () => void {
+  const element = focusedNow();
+  const ancestors = element ? ancestorsOf(element, document.body) : [];
+  return () => {
+    const now = focusedNow();
+    if (element && !isUsable(element) && (!now || now === document.body)) {
+      nearest({ element, ancestors })?.focus({ preventScroll: true });
+    }
+  };
+}
+
 function focusedNow(): Element | null {
   return document.activeElement;
 }
